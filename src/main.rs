@@ -1,0 +1,3 @@
+//! The `closehaul` command.
+
+fn main() {}
