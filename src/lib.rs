@@ -1,1 +1,3 @@
-//! closehaul.
+//! closehaul: an EndpointSlice controller that keeps Kubernetes Service traffic near.
+
+pub mod plan;
