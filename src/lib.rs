@@ -1,3 +1,4 @@
 //! closehaul: an EndpointSlice controller that keeps Kubernetes Service traffic near.
 
+pub mod api;
 pub mod plan;

@@ -4,6 +4,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{
     labels::Labels,
+    metadata::{CONTROLLER, MANAGED_BY, SERVICE_NAME},
     name::{Name, Uid},
     port::Ports,
 };
@@ -205,6 +206,13 @@ pub struct Identity<'a> {
 }
 
 impl Slice {
+    /// The Service whose slice this is, if closehaul manages it.
+    pub fn managed_service(&self) -> Option<&Name> {
+        let labels = &self.meta.labels;
+        let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
+        manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
+    }
+
     /// Whether it belongs to the Service with this name and UID (endpointslice-semantics 4.1).
     /// A Service without UID, which only files can hold, owns what bears its label.
     pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {
