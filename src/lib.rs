@@ -1,4 +1,5 @@
 //! closehaul: an EndpointSlice controller that keeps Kubernetes Service traffic near.
 
 pub mod api;
+pub mod cluster;
 pub mod plan;
