@@ -1,1 +1,4 @@
 //! closehaul.
+
+pub mod api;
+pub mod control;

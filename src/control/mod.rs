@@ -1,0 +1,4 @@
+//! The running controller.
+
+mod pace;
+pub mod queue;
