@@ -1,1 +1,3 @@
 //! What is spoken with the API server.
+
+pub mod guard;

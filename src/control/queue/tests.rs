@@ -266,7 +266,7 @@ impl Model {
         let doubled = (0..*failures).fold(FIRST_RETRY, |wait, _| (2 * wait).min(LONGEST_RETRY));
         let wait = asked.unwrap_or(doubled);
         *failures += 1;
-        *floor = Some(now + asked.unwrap_or(doubled.min(EVENT_RETRY)));
+        *floor = Some(now + asked.unwrap_or_else(|| doubled.min(EVENT_RETRY)));
         let (class, due) = match (work.again, *floor) {
             (Some((other, due)), Some(floor)) => (class.min(other), due.max(floor).min(now + wait)),
             _ => (class, now + wait),
