@@ -2,4 +2,5 @@
 
 pub mod api;
 pub mod cluster;
+pub mod control;
 pub mod plan;
