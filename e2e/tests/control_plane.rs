@@ -58,14 +58,13 @@ fn refused<T: std::fmt::Debug>(answer: kube::Result<T>) -> u16 {
     }
 }
 
-/// Programs that run with a file of `directory` among their arguments.
-fn running_with(directory: &Path) -> Vec<String> {
-    let needle = directory.to_str().unwrap();
+/// Programs that run with a file of the run among their arguments.
+fn running_with(run: &str) -> Vec<String> {
     let lines = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let line = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
         Some(String::from_utf8_lossy(&line).replace('\0', " "))
     });
-    lines.filter(|line| line.contains(needle)).collect()
+    lines.filter(|line| line.contains(run)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,6 +75,8 @@ async fn the_built_in_controller_writes_slices() {
 async fn slices() {
     let cluster = Cluster::start(Options { audit: true, ..Options::default() }).await.unwrap();
     let directory = cluster.directory().to_owned();
+    // The files are here, etcd's data in another directory of the same name.
+    let run = directory.file_name().unwrap().to_str().unwrap();
     let rival = cluster.start_controller_manager(ControllerManager::OnlySlices).await.unwrap();
     assert_eq!(cluster.client(Actor::Admin).unwrap().apiserver_version().await.unwrap().major, "1");
 
@@ -107,14 +108,13 @@ async fn slices() {
     rights(&cluster).await;
 
     assert!(rival.is_running());
-    let running = running_with(&directory);
+    let running = running_with(run);
     assert!(running.len() >= 3, "{running:?}");
     rival.stop(Duration::from_secs(10)).await.unwrap();
     cluster.stop().await.unwrap();
-    assert_eq!(running_with(&directory), Vec::<String>::new());
+    assert_eq!(running_with(run), Vec::<String>::new());
     assert!(!directory.exists());
-    let memory = Path::new("/dev/shm").join(directory.file_name().unwrap());
-    assert!(!memory.exists());
+    assert!(!Path::new("/dev/shm").join(run).exists());
 }
 
 /// Makes the namespace `shop` with the Service `cart` and one ready pod behind it on a node of
@@ -169,7 +169,9 @@ async fn rights(cluster: &Cluster) {
     assert_eq!(refused(pods.delete("cart-0", &DeleteParams::default()).await), 403);
 
     let services = Api::<Service>::namespaced(client.clone(), "shop");
-    let owner = services.get("cart").await.unwrap().controller_owner_ref(&()).unwrap();
+    let mut owner = services.get("cart").await.unwrap().controller_owner_ref(&()).unwrap();
+    // Asks for the right to `services/finalizers`.
+    owner.block_owner_deletion = Some(true);
     let slice = |name: &str| {
         json!({
             "metadata": {"name": name, "ownerReferences": [owner]},
@@ -179,7 +181,6 @@ async fn rights(cluster: &Cluster) {
         })
     };
     let slices = Api::<EndpointSlice>::namespaced(client, "shop");
-    assert_eq!(owner.block_owner_deletion, Some(true));
     create(&slices, slice("ours")).await;
 
     // The kubelet stand-in has no right to `services/finalizers` nor to slices.
