@@ -4,8 +4,11 @@
 mod auto;
 mod endpoints;
 mod metadata;
+mod objects;
 mod packing;
+mod placeholder;
 mod properties;
+mod service;
 mod traffic_distribution;
 mod trigger_time;
 mod world;

@@ -14,11 +14,8 @@ use crate::world::{self, Cluster, pod, pod_on};
 type Seen<'a> = (&'a str, &'a str, Option<bool>, Option<Arc<Hints>>);
 
 fn endpoint(number: u16, (zone, node, ready, hints): &Seen<'_>) -> Endpoint {
-    let mut cluster = Cluster::with(vec![pod(number)]);
-    cluster.sync();
-    let mut endpoint = cluster.only_slice().endpoints[0].clone();
-    let name = |name: &str| (!name.is_empty()).then(|| name.into());
-    (endpoint.zone, endpoint.node) = (name(zone), name(node));
+    let mut endpoint = world::endpoint(number, zone);
+    endpoint.node = (!node.is_empty()).then(|| (*node).into());
     endpoint.conditions.ready = *ready;
     endpoint.hints.clone_from(hints);
     endpoint
@@ -49,16 +46,10 @@ fn assign(
     let unchanged: Vec<Slice> =
         (2..).zip(unchanged).map(|(at, slice)| slice_of(at * 100, slice)).collect();
     let before = unchanged.clone();
-    let group = closehaul::plan::pack::Group {
-        address_type: updated.address_type,
-        ports: updated.ports.clone(),
-    };
-    let mut create = Draft::fresh(&service, group);
-    create.endpoints = slice_of(0, created).endpoints.to_vec();
-    let update = Draft::of(&updated, updated.meta.labels.clone(), updated.endpoints.to_vec());
+    let created = slice_of(0, created).endpoints.to_vec();
     let mut packing = Packing {
-        creates: vec![create],
-        updates: vec![update],
+        creates: vec![world::fresh_draft(created)],
+        updates: vec![world::draft_of(&updated)],
         deletes: Vec::new(),
         unchanged: unchanged.iter().collect(),
     };
