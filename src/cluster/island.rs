@@ -401,6 +401,30 @@ impl Island {
         self.slices.values_mut().flatten().for_each(|held| held.is_stale = true);
     }
 
+    /// A list named this Service, which could not be read.
+    pub fn confirm_service(&mut self, name: &str) {
+        if let Some(selected) = self.services.get_mut(name) {
+            selected.is_stale = false;
+        }
+    }
+
+    /// A list named this pod, which could not be read.
+    pub fn confirm_pod(&mut self, name: &str) {
+        if let Some(id) = self.pod_ids.get(name) {
+            self.pods[*id].is_stale = false;
+        }
+    }
+
+    /// A list named this slice, which could not be read.
+    pub fn confirm_slice(&mut self, name: &str) {
+        let held = self.slice_services.get(name).and_then(|service| self.slices.get_mut(service));
+        for held in
+            held.into_iter().flatten().filter(|held| held.slice.meta.name.as_deref() == Some(name))
+        {
+            held.is_stale = false;
+        }
+    }
+
     /// The Services that a list did not name.
     pub fn doubted_services(&self) -> Vec<Name> {
         let stale = self.services.iter().filter(|(_, selected)| selected.is_stale);

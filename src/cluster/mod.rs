@@ -243,6 +243,22 @@ impl Index {
         }
     }
 
+    /// An object was named, but could not be read: what is known of it stays.
+    pub fn confirm(&mut self, named: &Gone) {
+        match named {
+            Gone::Service(key) => {
+                drop(self.visit(&key.namespace, |island| island.confirm_service(&key.name)))
+            }
+            Gone::Pod(namespace, name) => {
+                drop(self.visit(namespace, |island| island.confirm_pod(name)))
+            }
+            Gone::Slice(namespace, name) => {
+                drop(self.visit(namespace, |island| island.confirm_slice(name)))
+            }
+            Gone::Node(name) => self.doubted_nodes.retain(|doubted| doubted != name),
+        }
+    }
+
     /// A list is complete; returns what is known and was not named, still to be removed.
     pub fn end_list(&mut self, kind: Watched) -> Vec<Gone> {
         let mut gone = Vec::new();

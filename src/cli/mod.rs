@@ -1,0 +1,5 @@
+//! What a user types. One file for each command.
+
+pub mod connection;
+mod duration;
+pub mod run;
