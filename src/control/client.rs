@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, header::USER_AGENT};
-use kube::{Client, Config, client::ClientBuilder};
-use tower::{buffer::BufferLayer, timeout::TimeoutLayer};
+use http::{HeaderValue, Request, header::USER_AGENT};
+use kube::{
+    Client, Config,
+    client::{Body, ClientBuilder},
+};
+use tower::{buffer::BufferLayer, layer::util::Stack, timeout::TimeoutLayer};
 
 use super::spacing::Spacing;
 
@@ -31,10 +34,13 @@ pub fn client(mut config: Config) -> kube::Result<Client> {
     config.reset_reader_on_write = true;
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
-    Ok(ClientBuilder::try_from(config)?
-        .with_layer(&TimeoutLayer::new(ANSWER))
-        // Makes the service one that can be cloned, which a delayed request needs.
-        .with_layer(&BufferLayer::new(BUFFER))
-        .with_layer(&Spacing::default())
-        .build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&layers()).build())
+}
+
+/// What [`client`] puts around the connection: watch starts are spaced out, then each request has
+/// a time limit to the head of its answer.
+pub fn layers() -> Stack<Stack<TimeoutLayer, BufferLayer<Request<Body>>>, Spacing> {
+    // The buffer makes the service one that can be cloned, which a delayed request needs.
+    let limited = Stack::new(TimeoutLayer::new(ANSWER), BufferLayer::new(BUFFER));
+    Stack::new(limited, Spacing::default())
 }
