@@ -45,9 +45,9 @@ pub fn is_overloaded(counts: &ZoneCounts, shares: Option<&CpuShares>) -> bool {
     })
 }
 
-/// Sets the hints of the ready endpoints of everything that is written. `None` if it cannot be done: no shares, more
-/// zones than endpoints, an endpoint without zone, or a zone that would be overloaded.
-/// In that case unchanged slices are left alone, and all hints are to be removed.
+/// Sets the hints of the ready endpoints of everything that is written. `None` if it cannot
+/// be done: no shares, more zones than endpoints, an endpoint without zone, or a zone that
+/// would be overloaded. In that case nothing is touched, and all hints are to be removed.
 pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<ZoneCounts> {
     let has_zoneless =
         |slice: &Slice| slice.endpoints.iter().any(|e| e.is_ready() && e.zone.is_none());
