@@ -426,3 +426,27 @@ fn additions_leave_right_slices_alone() {
     assert!(cluster.endpoints().all(|(_, endpoint)| is_own(endpoint)));
     cluster.assert_settled();
 }
+
+/// 5.3 speaks of ready endpoints only: one that is not ready keeps what it has in an old
+/// object that is written, as with `trafficDistribution`.
+#[test]
+fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
+    let mut cluster = auto_cluster(&["a1", "b1", "c1", "a1"]);
+    cluster.pods[3].ready = false;
+    cluster.sync();
+    let by_hand = world::hints(&["b"], &[]);
+    world::edit_endpoints(cluster.only_slice(), |endpoint| {
+        if !endpoint.is_ready() {
+            endpoint.hints.clone_from(&by_hand);
+        }
+    });
+    cluster.assert_settled();
+    cluster.service.labels = world::labels(&[("team", "blue")]);
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    assert_eq!(cluster.zone_hints()["pod-003"], ["b"]);
+
+    // Giving up takes all hints away.
+    cluster.shares = None;
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    assert!(cluster.endpoints().all(|(_, endpoint)| endpoint.hints.is_none()));
+}

@@ -69,13 +69,16 @@ fn slices_are_recycled_when_ports_change() {
 /// `TestReconcileEndpointSlicesUpdatePacking`.
 #[test]
 fn slices_written_anyway_are_filled_the_fullest_first() {
-    let mut cluster = Cluster::standing(&[80, 20]);
-    cluster.pods.extend(pods(100..115));
-    cluster.pods[0].ready = false;
-    cluster.pods[90].ready = false;
-    assert_eq!(cluster.sync().tally(), (0, 2, 0));
-    assert_eq!(sizes(cluster.live()), [95, 20]);
-    cluster.assert_settled();
+    for (before, dirty) in [([80, 20], [0, 90]), ([20, 80], [0, 30])] {
+        let mut cluster = Cluster::standing(&before);
+        cluster.pods.extend(pods(100..115));
+        for at in dirty {
+            cluster.pods[at].ready = false;
+        }
+        assert_eq!(cluster.sync().tally(), (0, 2, 0));
+        assert_eq!(sizes(cluster.live()), [95, 20]);
+        cluster.assert_settled();
+    }
 }
 
 /// 4.2 step 3: the one unchanged slice that takes all leftovers and ends up fullest.

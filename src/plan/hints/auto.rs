@@ -45,9 +45,9 @@ pub fn is_overloaded(counts: &ZoneCounts, shares: Option<&CpuShares>) -> bool {
     })
 }
 
-/// Sets the hints of everything that is written. `None` if it cannot be done: no shares, more
-/// zones than endpoints, an endpoint without zone, or a zone that would be overloaded.
-/// In that case unchanged slices are left alone, and all hints are to be removed.
+/// Sets the hints of the ready endpoints of everything that is written. `None` if it cannot
+/// be done: no shares, more zones than endpoints, an endpoint without zone, or a zone that
+/// would be overloaded. In that case nothing is touched, and all hints are to be removed.
 pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<ZoneCounts> {
     let has_zoneless =
         |slice: &Slice| slice.endpoints.iter().any(|e| e.is_ready() && e.zone.is_none());
@@ -64,11 +64,10 @@ pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<Z
     let mut counts = ZoneCounts::new();
     super::rewrite(packing, |slice| !accept(slice, &mut counts, &allocations));
     for endpoint in super::written(packing).flat_map(|draft| &mut draft.endpoints) {
-        let zone = endpoint.zone.clone().filter(|_| endpoint.is_ready());
-        if let Some(zone) = &zone {
-            *counts.entry(zone.clone()).or_default() += 1;
-        }
-        endpoint.hints = zone.map(only);
+        // What is not ready keeps what it has, as proxies do not look at it.
+        let Some(zone) = endpoint.zone.clone().filter(|_| endpoint.is_ready()) else { continue };
+        *counts.entry(zone.clone()).or_default() += 1;
+        endpoint.hints = Some(only(zone));
     }
     let (mut giving, mut receiving) = transfers(&allocations, &counts);
     redistribute(packing, &mut counts, &mut giving, &mut receiving);
