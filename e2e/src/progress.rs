@@ -1,8 +1,11 @@
 //! What a long step shows on standard error: one line that is rewritten on a terminal, a line
 //! every 15 seconds elsewhere.
+//!
+//! It is written to the stream itself and not by `eprintln!`, which the test runner holds back
+//! until a test has failed: a first run would look dead for minutes.
 
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
@@ -24,7 +27,7 @@ impl Progress {
     /// Starts to show `what`; the first line comes with the first [`Self::tick`] after `quiet`.
     pub(crate) fn after(quiet: Duration, what: String) -> Self {
         let started = Instant::now() + quiet;
-        Self { what, terminal: std::io::stderr().is_terminal(), started, shown: None }
+        Self { what, terminal: io::stderr().is_terminal(), started, shown: None }
     }
 
     /// Starts to show `what` at once.
@@ -50,7 +53,7 @@ impl Progress {
         if self.shown.take().is_some() {
             self.show("done");
             if self.terminal {
-                eprintln!();
+                write("\n");
             }
         }
     }
@@ -60,9 +63,9 @@ impl Progress {
         let line = format!("e2e: {}  {seconds} s {state}", self.what);
         if self.terminal {
             // Back to the first column, and what a longer line left is erased.
-            eprint!("\r{}\x1b[K", line.trim_end());
+            write(&format!("\r{}\x1b[K", line.trim_end()));
         } else {
-            eprintln!("{}", line.trim_end());
+            say(line.trim_end());
         }
     }
 }
@@ -71,7 +74,17 @@ impl Drop for Progress {
     fn drop(&mut self) {
         // A step that failed: what follows starts on a line of its own.
         if self.shown.is_some() && self.terminal {
-            eprintln!();
+            write("\n");
         }
     }
+}
+
+/// Shows one line.
+pub(crate) fn say(line: &str) {
+    write(&format!("{line}\n"));
+}
+
+fn write(text: &str) {
+    // Whoever has closed the stream does not want to see it.
+    let _ = io::stderr().write_all(text.as_bytes());
 }
