@@ -20,14 +20,15 @@ pub(crate) struct Progress {
     what: String,
     terminal: bool,
     started: Instant,
+    quiet: Duration,
     shown: Option<Instant>,
 }
 
 impl Progress {
     /// Starts to show `what`; the first line comes with the first [`Self::tick`] after `quiet`.
     pub(crate) fn after(quiet: Duration, what: String) -> Self {
-        let started = Instant::now() + quiet;
-        Self { what, terminal: io::stderr().is_terminal(), started, shown: None }
+        let terminal = io::stderr().is_terminal();
+        Self { what, terminal, started: Instant::now(), quiet, shown: None }
     }
 
     /// Starts to show `what` at once.
@@ -41,7 +42,7 @@ impl Progress {
     pub(crate) fn tick(&mut self) {
         let now = Instant::now();
         let every = if self.terminal { TERMINAL } else { LOG };
-        if now < self.started || self.shown.is_some_and(|shown| now - shown < every) {
+        if now - self.started < self.quiet || self.shown.is_some_and(|shown| now - shown < every) {
             return;
         }
         self.shown = Some(now);
