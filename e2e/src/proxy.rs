@@ -35,7 +35,7 @@ impl fmt::Display for Mode {
 pub struct Options<'a> {
     /// The `kube-proxy` binary.
     pub binary: &'a Path,
-    /// The `pod-server` binary, which asks it whether it is healthy.
+    /// The binary with [`crate::kubelet::Command`], which asks whether it is healthy.
     pub server: &'a Path,
     /// A kubeconfig of the user `system:kube-proxy`.
     pub kubeconfig: &'a Path,

@@ -1,8 +1,11 @@
 //! The published walkthrough of trafficDistribution on real components.
 
 use clap::Parser;
-use e2e::walkthrough::{self, Error, Options};
-use std::{env, path::PathBuf, process::ExitCode};
+use e2e::{
+    kubelet::Command,
+    walkthrough::{self, Error, Options, Report},
+};
+use std::{env, process::ExitCode};
 
 /// Replays the published Kubernetes 1.34 walkthrough of trafficDistribution on real components:
 /// etcd, kube-apiserver, kube-controller-manager, kube-scheduler, closehaul, and one kube-proxy
@@ -15,16 +18,21 @@ use std::{env, path::PathBuf, process::ExitCode};
 /// Everything is removed at the end. Exit code: 0 every step showed what it must, 1 it did not or
 /// something failed, 2 wrong usage or packages that must be installed first.
 #[derive(Parser)]
-#[command(name = "cargo walkthrough", max_term_width = 100)]
+#[command(name = "cargo walkthrough", max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(flatten)]
     options: Options,
+    #[command(subcommand)]
+    in_pod: Option<Command>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match walkthrough::run(arguments.options, &server()).await {
+    if let Some(command) = arguments.in_pod {
+        return command.run().await;
+    }
+    match walk(arguments.options).await {
         Ok(report) if report.ok() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
@@ -38,6 +46,7 @@ async fn main() -> ExitCode {
     }
 }
 
-fn server() -> PathBuf {
-    env::current_exe().unwrap_or_default().with_file_name("pod-server")
+async fn walk(options: Options) -> Result<Report, Error> {
+    let own = |source| Error::Run { what: "this program in the pods", source };
+    walkthrough::run(options, &env::current_exe().map_err(own)?).await
 }

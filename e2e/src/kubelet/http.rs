@@ -16,11 +16,11 @@ use tokio::{
 };
 
 /// How a line starts that stands for a request without a good answer.
-pub const ERROR: &str = "ERROR ";
+pub(super) const ERROR: &str = "ERROR ";
 
 /// Answers every request with `answer` and a line end, `/healthz` with `ok`, on every address of
 /// both families.
-pub async fn serve(answer: String, ports: &[u16]) -> Result<Infallible, io::Error> {
+pub(super) async fn serve(answer: String, ports: &[u16]) -> Result<Infallible, io::Error> {
     let mut listeners = Vec::new();
     for port in ports {
         // On Linux `::` takes IPv4 connections too.
@@ -47,7 +47,7 @@ async fn accept(listener: TcpListener, answer: &str) -> Result<Infallible, io::E
 
 /// Sends `count` requests (0: for ever), one after the other and `every` so often, prints a line
 /// for each, and returns how many failed.
-pub async fn get_many(url: &Uri, count: u64, every: Duration, timeout: Duration) -> u64 {
+pub(super) async fn get_many(url: &Uri, count: u64, every: Duration, timeout: Duration) -> u64 {
     let mut failed = 0;
     let mut pace = time::interval(every.max(Duration::from_millis(1)));
     pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);

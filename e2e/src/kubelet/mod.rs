@@ -2,15 +2,16 @@
 //!
 //! It registers nodes, gives each pod that is bound to one of them a network namespace with a
 //! small HTTP server in it, reports what a kubelet would report, and takes pods down again with
-//! their grace. Containers, probes, volumes and images there are none: the server of a pod is
-//! always the `pod-server` of this package, and it answers `POD@NODE`.
+//! their grace. There are no containers, probes, volumes or images: the server of a pod is always
+//! the one of this package, and it answers `POD@NODE`.
 //!
 //! Without a [`Network`] pods get an address and a status but nothing listens there.
 
-pub mod http;
+mod http;
 mod node;
 mod pod;
 pub mod requests;
+mod server;
 mod station;
 
 use crate::net::Network;
@@ -22,13 +23,14 @@ use tokio::{
 };
 
 pub use node::NodeSpec;
+pub use server::Command;
 
 /// What the stand-in works with.
 #[derive(Debug)]
 pub struct Options {
     /// Where nodes and pods are put. None: addresses are invented and nothing listens.
     pub network: Option<Network>,
-    /// The `pod-server` binary.
+    /// The binary with the commands of [`Command`]: `walkthrough`.
     pub server: PathBuf,
     /// The directory for the servers' logs.
     pub logs: PathBuf,

@@ -70,6 +70,7 @@ pub(super) async fn register(client: &Client, spec: &NodeSpec, ip: Ipv4Addr) -> 
             {"type": "InternalIP", "address": ip.to_string()},
             {"type": "Hostname", "address": spec.name},
         ],
+        "nodeInfo": {"kubeletVersion": "stand-in"},
         "capacity": resources,
         "allocatable": resources,
         "conditions": [{

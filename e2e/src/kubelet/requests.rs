@@ -21,7 +21,7 @@ use tokio::{
 /// The first line of the answer, or why there was none.
 pub type Answer = Result<String, String>;
 
-/// Sends requests from one namespace, each on a new connection, by the `pod-server` binary.
+/// Sends requests from one namespace, each on a new connection, by the binary with [`super::Command`].
 #[derive(Debug, Clone)]
 pub struct Sender {
     server: PathBuf,
@@ -36,7 +36,7 @@ pub struct Flow {
 }
 
 impl Sender {
-    /// `server` is the `pod-server` binary.
+    /// `server` is the binary with [`super::Command`].
     pub fn new(server: &Path, namespace: &str) -> Self {
         Self { server: server.to_owned(), namespace: namespace.to_owned() }
     }

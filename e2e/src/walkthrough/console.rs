@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
 };
 
 /// Standard output.
@@ -22,8 +22,7 @@ enum Paint {
 
 /// Prints a line as it is.
 pub(super) fn line(text: impl Display) {
-    // It fails if nobody reads on, as with `| head`: the run goes on and cleans up.
-    let _ = writeln!(io::stdout(), "{text}");
+    println!("{text}");
 }
 
 impl Console {

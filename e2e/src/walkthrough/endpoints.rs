@@ -14,16 +14,16 @@ pub(super) struct Ready {
     for_nodes: Vec<String>,
 }
 
-/// The ready endpoints, ordered by node.
-pub(super) fn ready(slices: &[EndpointSlice]) -> Vec<Ready> {
+/// The ready endpoints, ordered by node, and how many others there are.
+pub(super) fn ready(slices: &[EndpointSlice]) -> (Vec<Ready>, usize) {
     let endpoints = slices.iter().flat_map(|slice| &slice.endpoints);
-    let is_ready = |endpoint: &&Endpoint| {
+    let (ready, others): (Vec<_>, Vec<_>) = endpoints.partition(|endpoint| {
         // Absent means ready (endpointslice-semantics 6.1).
         endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
-    };
-    let mut ready: Vec<_> = endpoints.filter(is_ready).map(Ready::new).collect();
+    });
+    let mut ready: Vec<_> = ready.into_iter().map(Ready::new).collect();
     ready.sort_by(|a, b| (&a.node, &a.answer).cmp(&(&b.node, &b.answer)));
-    ready
+    (ready, others.len())
 }
 
 impl Ready {
@@ -49,11 +49,15 @@ impl Ready {
 }
 
 /// What differs from the expectation, if something does.
-pub(super) fn difference(endpoints: &[Ready], expected: &Expected) -> Option<String> {
+pub(super) fn difference(slices: &[EndpointSlice], expected: &Expected) -> Option<String> {
+    let (endpoints, others) = ready(slices);
     let nodes: Vec<_> = endpoints.iter().map(|endpoint| endpoint.node.as_str()).collect();
     if nodes != expected.endpoints {
         let (have, want) = (nodes.join(", "), expected.endpoints.join(", "));
         return Some(format!("ready endpoints are on [{have}] and not on [{want}]"));
+    }
+    if others > 0 {
+        return Some(format!("{others} endpoints that are not ready are still in the slices"));
     }
     let wrong = endpoints.iter().find(|endpoint| !endpoint.hints_as(expected.hints))?;
     Some(format!(
@@ -84,24 +88,30 @@ mod tests {
         Expected { endpoints: &["n1", "n2"], hints: Hints::Node, answers: &["n1"] };
 
     #[test]
-    fn hints_must_be_exact_and_only_ready_endpoints_count() {
+    fn hints_must_be_exact() {
         let hints = |node| json!({"forZones": [{"name": "zone-a"}], "forNodes": [{"name": node}]});
-        let right = [
-            endpoint("n2", true, &hints("n2")),
-            endpoint("n1", true, &hints("n1")),
-            endpoint("n1", false, &json!({})),
-        ];
-        let endpoints = ready(&slices(&right));
-        assert_eq!(endpoints[0].answer, "echo-n1@n1");
-        assert_eq!(difference(&endpoints, &NODE), None);
+        let right =
+            slices(&[endpoint("n2", true, &hints("n2")), endpoint("n1", true, &hints("n1"))]);
+        assert_eq!(ready(&right).0[0].answer, "echo-n1@n1");
+        assert_eq!(difference(&right, &NODE), None);
         let absent = Expected { hints: Hints::Absent, ..NODE };
-        assert!(difference(&endpoints, &absent).is_some_and(|text| text.contains("forZones")));
+        assert!(difference(&right, &absent).is_some_and(|text| text.contains("forZones")));
         let zone = Expected { hints: Hints::Zone, ..NODE };
-        assert!(difference(&endpoints, &zone).is_some());
+        assert!(difference(&right, &zone).is_some());
 
-        let swapped = ready(&slices(&[endpoint("n1", true, &hints("n2")), right[0].clone()]));
-        assert!(difference(&swapped, &NODE).is_some());
-        let missing = ready(&slices(&right[..1]));
-        assert!(difference(&missing, &NODE).is_some_and(|text| text.contains("[n2] and not")));
+        let swapped = [endpoint("n1", true, &hints("n2")), endpoint("n2", true, &hints("n2"))];
+        assert!(difference(&slices(&swapped), &NODE).is_some());
+    }
+
+    #[test]
+    fn endpoints_must_be_on_the_nodes_and_the_old_ones_gone() {
+        let [one, two] = ["n1", "n2"].map(|node| endpoint(node, true, &json!({})));
+        let absent = Expected { hints: Hints::Absent, ..NODE };
+        assert_eq!(difference(&slices(&[one.clone(), two.clone()]), &absent), None);
+        let missing = difference(&slices(std::slice::from_ref(&two)), &absent);
+        assert!(missing.is_some_and(|text| text.contains("[n2] and not")));
+        let old = endpoint("n1", false, &json!({}));
+        let old = difference(&slices(&[one, two, old]), &absent);
+        assert!(old.is_some_and(|text| text.contains("not ready")));
     }
 }

@@ -23,8 +23,9 @@ pub use error::Error;
 pub use options::{Controller, Options};
 pub use report::{Report, Row};
 
-/// Runs the walkthrough, prints what happens and says how it went. `server` is the `pod-server`
-/// binary. Everything that was started and made is gone afterwards, also after an error or Ctrl-C.
+/// Runs the walkthrough, prints what happens and says how it went. `server` is the binary with
+/// [`crate::kubelet::Command`]. Everything that was started and made is gone afterwards, also
+/// after an error or Ctrl-C.
 ///
 /// With [`Options::keep`] it waits for Ctrl-C before it cleans up.
 pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {

@@ -107,8 +107,9 @@ async fn settle(site: &mut Site, traffic: &Traffic, step: &Step) -> Result<Settl
     let mut probes = Vec::new();
     loop {
         site.check().await?;
-        let endpoints = endpoints::ready(&site.slices().await?);
-        let mut problem = endpoints::difference(&endpoints, &step.expected);
+        let slices = site.slices().await?;
+        let (endpoints, _) = endpoints::ready(&slices);
+        let mut problem = endpoints::difference(&slices, &step.expected);
         if problem.is_none() {
             let answers = traffic.send(PROBES).await?;
             problem = judge(&count(&answers), &endpoints, step).into_iter().next();
