@@ -3,10 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use e2e::cluster::{Actor, Cluster, ControllerManager, Options};
+use e2e::{
+    closehaul::{self, Profile},
+    cluster::{Actor, Cluster, ControllerManager, Options},
+};
 use k8s_openapi::api::{
+    apps::v1::Deployment,
     core::v1::{Namespace, Node, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
 };
@@ -58,14 +68,13 @@ fn refused<T: std::fmt::Debug>(answer: kube::Result<T>) -> u16 {
     }
 }
 
-/// Programs that run with a file of `directory` among their arguments.
-fn running_with(directory: &Path) -> Vec<String> {
-    let needle = directory.to_str().unwrap();
+/// Programs that run with a file of the run among their arguments.
+fn running_with(run: &str) -> Vec<String> {
     let lines = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let line = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
         Some(String::from_utf8_lossy(&line).replace('\0', " "))
     });
-    lines.filter(|line| line.contains(needle)).collect()
+    lines.filter(|line| line.contains(run)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,6 +85,8 @@ async fn the_built_in_controller_writes_slices() {
 async fn slices() {
     let cluster = Cluster::start(Options { audit: true, ..Options::default() }).await.unwrap();
     let directory = cluster.directory().to_owned();
+    // The files are here, etcd's data in another directory of the same name.
+    let run = directory.file_name().unwrap().to_str().unwrap();
     let rival = cluster.start_controller_manager(ControllerManager::OnlySlices).await.unwrap();
     assert_eq!(cluster.client(Actor::Admin).unwrap().apiserver_version().await.unwrap().major, "1");
 
@@ -107,14 +118,32 @@ async fn slices() {
     rights(&cluster).await;
 
     assert!(rival.is_running());
-    let running = running_with(&directory);
+    let running = running_with(run);
     assert!(running.len() >= 3, "{running:?}");
     rival.stop(Duration::from_secs(10)).await.unwrap();
     cluster.stop().await.unwrap();
-    assert_eq!(running_with(&directory), Vec::<String>::new());
+    assert_eq!(running_with(run), Vec::<String>::new());
     assert!(!directory.exists());
-    let memory = Path::new("/dev/shm").join(directory.file_name().unwrap());
-    assert!(!memory.exists());
+    assert!(!Path::new("/dev/shm").join(run).exists());
+}
+
+/// Makes the namespace `shop` and a ready node of zone-a with room for pods.
+async fn namespace_and_node(cluster: &Cluster) {
+    let admin = cluster.client(Actor::Admin).unwrap();
+    create(&Api::<Namespace>::all(admin), json!({"metadata": {"name": "shop"}})).await;
+
+    let nodes = Api::<Node>::all(cluster.client(Actor::Kubelet).unwrap());
+    let labels = json!({"topology.kubernetes.io/zone": "zone-a"});
+    create(&nodes, json!({"metadata": {"name": "n1", "labels": labels}})).await;
+    let status = json!({
+        "addresses": [{"type": "InternalIP", "address": "192.0.2.11"}],
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": null}],
+        "allocatable": {"pods": "10", "cpu": "4", "memory": "8Gi"},
+    });
+    set_status(&nodes, "n1", status).await;
+    // Admission taints each new node; its controller is not there to take that back.
+    let patch = Patch::Merge(json!({"spec": {"taints": null}}));
+    nodes.patch("n1", &PatchParams::default(), &patch).await.unwrap();
 }
 
 /// Makes the namespace `shop` with the Service `cart` and one ready pod behind it on a node of
@@ -122,15 +151,7 @@ async fn slices() {
 async fn one_ready_pod(cluster: &Cluster) {
     let admin = cluster.client(Actor::Admin).unwrap();
     let kubelet = cluster.client(Actor::Kubelet).unwrap();
-    create(&Api::<Namespace>::all(admin.clone()), json!({"metadata": {"name": "shop"}})).await;
-
-    let nodes = Api::<Node>::all(kubelet.clone());
-    let labels = json!({"topology.kubernetes.io/zone": "zone-a"});
-    create(&nodes, json!({"metadata": {"name": "n1", "labels": labels}})).await;
-    let address = json!([{"type": "InternalIP", "address": "192.0.2.11"}]);
-    let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": null}]);
-    set_status(&nodes, "n1", json!({"addresses": address, "conditions": ready})).await;
-
+    namespace_and_node(cluster).await;
     create(
         &Api::<Pod>::namespaced(admin.clone(), "shop"),
         json!({
@@ -139,6 +160,7 @@ async fn one_ready_pod(cluster: &Cluster) {
         }),
     )
     .await;
+    let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": null}]);
     set_status(
         &Api::<Pod>::namespaced(kubelet, "shop"),
         "cart-0",
@@ -169,7 +191,9 @@ async fn rights(cluster: &Cluster) {
     assert_eq!(refused(pods.delete("cart-0", &DeleteParams::default()).await), 403);
 
     let services = Api::<Service>::namespaced(client.clone(), "shop");
-    let owner = services.get("cart").await.unwrap().controller_owner_ref(&()).unwrap();
+    let mut owner = services.get("cart").await.unwrap().controller_owner_ref(&()).unwrap();
+    // Asks for the right to `services/finalizers`.
+    owner.block_owner_deletion = Some(true);
     let slice = |name: &str| {
         json!({
             "metadata": {"name": name, "ownerReferences": [owner]},
@@ -179,7 +203,6 @@ async fn rights(cluster: &Cluster) {
         })
     };
     let slices = Api::<EndpointSlice>::namespaced(client, "shop");
-    assert_eq!(owner.block_owner_deletion, Some(true));
     create(&slices, slice("ours")).await;
 
     // The kubelet stand-in has no right to `services/finalizers` nor to slices.
@@ -187,4 +210,136 @@ async fn rights(cluster: &Cluster) {
     let slices = Api::<EndpointSlice>::namespaced(kubelet, "shop");
     let theirs = serde_json::from_value(slice("theirs")).unwrap();
     assert_eq!(refused(slices.create(&PostParams::default(), &theirs).await), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_cluster_runs_without_the_built_in_controller() {
+    tokio::time::timeout(LIMIT, rest()).await.expect("the time limit");
+}
+
+async fn rest() {
+    let cidrs = ["10.96.0.0/16", "fd00:96::/112"].map(str::to_owned).to_vec();
+    let options = Options { service_cidrs: cidrs, ..Options::default() };
+    let cluster = Cluster::start(options).await.unwrap();
+    let manager = ControllerManager::EverythingButSlices;
+    let manager = cluster.start_controller_manager(manager).await.unwrap();
+    let scheduler = cluster.start_scheduler().await.unwrap();
+    namespace_and_node(&cluster).await;
+    let admin = cluster.client(Actor::Admin).unwrap();
+
+    let services = Api::<Service>::namespaced(admin.clone(), "shop");
+    let ports = json!([{"port": 80, "targetPort": 8080}]);
+    let spec = json!({
+        "selector": {"app": "cart"}, "ports": ports, "ipFamilyPolicy": "RequireDualStack"});
+    let service = create(&services, json!({"metadata": {"name": "cart"}, "spec": spec})).await;
+    let addresses = service.spec.as_ref().unwrap().cluster_ips.clone().unwrap();
+    assert!(addresses[0].starts_with("10.96.") && addresses[1].starts_with("fd00:96::"));
+
+    // The deployment's controllers make the pod, the scheduler finds the node.
+    let labels = json!({"app": "cart"});
+    let containers = json!([{"name": "main", "image": "none"}]);
+    let deployment = json!({
+        "metadata": {"name": "cart"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+        },
+    });
+    let deployments = Api::<Deployment>::namespaced(admin.clone(), "shop");
+    create(&deployments, deployment).await;
+    let pods = Api::<Pod>::namespaced(cluster.client(Actor::Kubelet).unwrap(), "shop");
+    let node = eventually("the pod's node", async || {
+        let pods = pods.list(&ListParams::default()).await.unwrap().items;
+        pods.into_iter().find_map(|pod| pod.spec?.node_name)
+    })
+    .await;
+    assert_eq!(node, "n1");
+
+    // Nobody makes slices here; those of a deleted Service are collected.
+    let ours = cluster.client(Actor::Closehaul).unwrap();
+    let slices = Api::<EndpointSlice>::namespaced(ours, "shop");
+    assert!(slices.list(&ListParams::default()).await.unwrap().items.is_empty());
+    let owner = service.controller_owner_ref(&()).unwrap();
+    let slice = json!({
+        "metadata": {"name": "ours", "ownerReferences": [owner]},
+        "addressType": "IPv4",
+        "endpoints": [],
+        "ports": [],
+    });
+    create(&slices, slice).await;
+    services.delete("cart", &DeleteParams::default()).await.unwrap();
+    eventually("the collection of the slice", async || {
+        slices.get_opt("ours").await.unwrap().is_none().then_some(())
+    })
+    .await;
+
+    for process in [manager, scheduler] {
+        process.must_run().unwrap();
+        process.stop(Duration::from_secs(10)).await.unwrap();
+    }
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_outlive_killed_servers() {
+    tokio::time::timeout(LIMIT, restarts()).await.expect("the time limit");
+}
+
+async fn restarts() {
+    let mut cluster = Cluster::start(Options::default()).await.unwrap();
+    let namespaces = Api::<Namespace>::all(cluster.client(Actor::Admin).unwrap());
+    let made = create(&namespaces, json!({"metadata": {"name": "shop"}})).await;
+
+    let before = [cluster.etcd().pid(), cluster.apiserver().pid()];
+    cluster.restart_etcd().await.unwrap();
+    cluster.restart_apiserver().await.unwrap();
+    let after = [cluster.etcd().pid(), cluster.apiserver().pid()];
+    assert!(before[0] != after[0] && before[1] != after[1]);
+
+    assert_eq!(namespaces.get("shop").await.unwrap().metadata.uid, made.metadata.uid);
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_run_clears_what_a_killed_one_left() {
+    tokio::time::timeout(LIMIT, after_a_kill()).await.expect("the time limit");
+}
+
+async fn after_a_kill() {
+    let mut run = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "a_run_to_be_killed", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let directory = lines
+        .map(|line| line.unwrap())
+        .find_map(|line| Some(PathBuf::from(line.split_once(DIRECTORY)?.1)))
+        .expect("the directory of the run");
+    let name = directory.file_name().unwrap().to_str().unwrap();
+    assert!(running_with(name).len() >= 2);
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    let cluster = Cluster::start(Options::default()).await.unwrap();
+    assert_eq!(running_with(name), Vec::<String>::new());
+    assert!(!directory.exists() && !Path::new("/dev/shm").join(name).exists());
+    cluster.stop().await.unwrap();
+}
+
+/// What the run that is killed prints before its directory.
+const DIRECTORY: &str = "the directory is ";
+
+#[tokio::test]
+#[ignore = "the other half of the_next_run_clears_what_a_killed_one_left"]
+async fn a_run_to_be_killed() {
+    let cluster = Cluster::start(Options::default()).await.unwrap();
+    println!("{DIRECTORY}{}", cluster.directory().display());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+#[tokio::test]
+async fn closehaul_is_built_from_this_checkout() {
+    let path = closehaul::build(Profile::Dev).await.unwrap();
+    assert!(path.is_file() && path.ends_with("debug/closehaul"), "{}", path.display());
 }

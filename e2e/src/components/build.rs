@@ -207,9 +207,9 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
     if let Some(parent) = target.path.parent() {
         fs::create_dir_all(parent).map_err(Error::file(parent))?;
     }
-    // Under its name only when it is whole: a killed build leaves no half binary behind. The lock
-    // is held, so the temporary name is ours alone.
-    let unfinished = target.path.with_extension("unfinished");
+    // Under its name only when it is whole: a killed build leaves no half binary behind. Its `go`
+    // may live on after it and write without the lock, so the name is not the next build's.
+    let unfinished = target.path.with_extension(format!("unfinished-{}", std::process::id()));
     let failed = |tail: String| Error::Build {
         component: target.component.name().to_owned(),
         version: target.version.clone(),

@@ -1,0 +1,29 @@
+//! Field: what is said of a value that cannot be understood, and decoding that forgives `null`.
+
+use serde::{Deserialize, Deserializer};
+
+/// A field whose value cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct FieldError {
+    /// Where it stands, such as `status.podIPs[0].ip`.
+    pub path: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl FieldError {
+    /// What is wrong, and where.
+    pub fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { path: path.into(), problem: problem.into() }
+    }
+}
+
+/// Decodes a field that may be `null` where the API means "none".
+pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}

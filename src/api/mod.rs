@@ -1,0 +1,106 @@
+//! What is spoken with the API server: objects are decoded into the types of [`crate::plan`]
+//! where they enter, and slices are rendered where they leave. Only this folder knows how
+//! Kubernetes writes things down.
+
+pub mod field;
+pub mod guard;
+pub mod meta;
+pub mod node;
+pub mod pod;
+pub mod quantity;
+pub mod render;
+pub mod service;
+pub mod slice;
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, core::DynamicResourceScope};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use self::{field::FieldError, meta::Meta};
+use crate::plan::name::Name;
+
+/// A kind of object that is read: how it is called, and how it becomes a type of ours.
+pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// `kind`.
+    const KIND: &'static str;
+    /// API group; empty for the core group.
+    const GROUP: &'static str;
+    /// API version.
+    const VERSION: &'static str;
+    /// The plural by which the API server knows it.
+    const PLURAL: &'static str;
+
+    /// The object with the fields that are read, all others being passed over.
+    type Document: DeserializeOwned;
+
+    /// Takes from an object what is needed.
+    ///
+    /// # Errors
+    /// A field whose value cannot be understood.
+    fn read(document: Self::Document) -> Result<Object<Self>, FieldError>;
+}
+
+/// An object as it comes from the API server: whose it is, and what we take from it.
+#[derive(Clone, Debug)]
+pub struct Object<T> {
+    meta: ObjectMeta,
+    /// Its namespace; empty for nodes.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+    /// What we take from it.
+    pub value: T,
+}
+
+impl<T> Object<T> {
+    /// An object with what was taken from it.
+    fn new(meta: &Meta, value: T) -> Self {
+        let text = |text: &Name| (!text.is_empty()).then(|| text.to_string());
+        let header = ObjectMeta {
+            name: text(&meta.name),
+            namespace: text(&meta.namespace),
+            uid: text(&meta.uid),
+            resource_version: text(&meta.resource_version),
+            ..ObjectMeta::default()
+        };
+        Self { meta: header, namespace: meta.namespace.clone(), name: meta.name.clone(), value }
+    }
+}
+
+impl<'de, T: Kind> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let document = T::Document::deserialize(deserializer)?;
+        T::read(document).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<T: Kind> Resource for Object<T> {
+    type DynamicType = ();
+    type Scope = DynamicResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        T::KIND.into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        T::GROUP.into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        T::VERSION.into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        T::PLURAL.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}

@@ -1,0 +1,58 @@
+//! Quantity: amounts as Kubernetes writes them, such as `500m` or `4`.
+
+/// Thousandths of what `text` says, rounded up; `None` if it is no quantity or negative.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to be in range"
+)]
+pub fn thousandths(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let factor = match suffix {
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "" => 1.0,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => 1_048_576.0,
+        "Gi" => 1_073_741_824.0,
+        exponent => {
+            format!("1{exponent}").parse().ok().filter(|_| exponent.starts_with(['e', 'E']))?
+        }
+    };
+    let value = number.parse::<f64>().ok()? * factor * 1000.0;
+    // Nine digits are what a quantity can hold; without them 0.1 + 0.2 would be rounded up.
+    let value = (value * 1e6).round() / 1e6;
+    (0.0..1e15).contains(&value).then(|| value.ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousandths;
+
+    #[test]
+    fn quantities() {
+        for (text, expected) in [
+            ("4", Some(4000)),
+            ("3920m", Some(3920)),
+            ("0.1", Some(100)),
+            ("1.5", Some(1500)),
+            ("100u", Some(1)),
+            ("2k", Some(2_000_000)),
+            ("1e3", Some(1_000_000)),
+            ("1Ki", Some(1_024_000)),
+            ("0", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("four", None),
+            ("1x", None),
+        ] {
+            assert_eq!(thousandths(text), expected, "{text}");
+        }
+    }
+}

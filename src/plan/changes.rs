@@ -1,0 +1,113 @@
+//! Changes: the writes that a plan asks for, in the order in which they are sent
+//! (endpointslice-semantics 4.4).
+
+use jiff::Timestamp;
+
+use super::{
+    metadata,
+    pack::{Draft, Packing},
+    service::Service,
+    slice::Slice,
+};
+
+/// The writes for one address type of a Service. Creates come before updates before deletes,
+/// so that an endpoint that moves is there twice rather than not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Slices to create, without name.
+    pub creates: Vec<Slice>,
+    /// Slices to replace, each with the version it was planned on.
+    pub updates: Vec<Slice>,
+    /// Slices to delete.
+    pub deletes: Vec<Slice>,
+    /// Whether nothing but hints changes: such writes may wait for those that move endpoints.
+    pub is_hints_only: bool,
+}
+
+impl Changes {
+    /// The writes by which `packing` comes true. Each slice that is written gets
+    /// `trigger_time`, or loses the one it had.
+    pub(super) fn of(
+        packing: &mut Packing<'_>,
+        service: &Service,
+        trigger_time: Option<Timestamp>,
+    ) -> Self {
+        recycle(packing, service);
+        if service.terminating {
+            packing.creates.clear();
+        }
+        // A write that would change nothing is left out: its slice stands as it is.
+        let is_idle = |draft: &mut Draft<'_>| draft.base.is_some_and(|base| !differs(draft, base));
+        let idle = packing.updates.extract_if(.., is_idle);
+        packing.unchanged.extend(idle.filter_map(|draft| draft.base));
+        let is_hints_only = packing.creates.is_empty()
+            && packing.deletes.is_empty()
+            && packing
+                .updates
+                .iter()
+                .all(|draft| draft.base.is_some_and(|base| differs_by_hints_only(draft, base)));
+        let slices = |drafts: &mut Vec<Draft<'_>>| {
+            drafts.drain(..).map(|draft| slice(draft, trigger_time)).collect()
+        };
+        Self {
+            creates: slices(&mut packing.creates),
+            updates: slices(&mut packing.updates),
+            deletes: packing.deletes.drain(..).cloned().collect(),
+            is_hints_only,
+        }
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many writes there are.
+    pub fn len(&self) -> usize {
+        self.creates.len() + self.updates.len() + self.deletes.len()
+    }
+}
+
+/// Lets slices that are no longer needed take the place of ones that are to be made, under
+/// their old name and with everything that others put into their metadata.
+fn recycle(packing: &mut Packing<'_>, service: &Service) {
+    let mut recycled = Vec::new();
+    packing.deletes.retain(|slice| {
+        if !slice.is_owned_by(service.uid.as_ref()) {
+            return true;
+        }
+        let create = packing.creates.pop_if(|create| create.address_type == slice.address_type);
+        let is_needed = create.is_none();
+        recycled.extend(create.map(|create| create.in_place_of(slice)));
+        is_needed
+    });
+    packing.updates.extend(recycled);
+}
+
+/// Whether a write would change more than the trigger time.
+fn differs(draft: &Draft<'_>, base: &Slice) -> bool {
+    base.meta.labels != draft.meta.labels
+        || base.ports != draft.ports
+        || *base.endpoints != *draft.endpoints
+}
+
+/// Whether only hints would change.
+fn differs_by_hints_only(draft: &Draft<'_>, base: &Slice) -> bool {
+    let mut pairs = base.endpoints.iter().zip(&draft.endpoints);
+    base.meta.labels == draft.meta.labels
+        && base.ports == draft.ports
+        && base.endpoints.len() == draft.endpoints.len()
+        && pairs.all(|(old, new)| old.identity() == new.identity() && old.is_same_but_hints(new))
+}
+
+/// The slice to send.
+fn slice(draft: Draft<'_>, trigger_time: Option<Timestamp>) -> Slice {
+    let mut meta = draft.meta;
+    meta.annotations = metadata::with_trigger_time(&meta.annotations, trigger_time);
+    Slice {
+        meta,
+        address_type: draft.address_type,
+        ports: draft.ports,
+        endpoints: draft.endpoints.into(),
+    }
+}

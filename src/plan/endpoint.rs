@@ -1,0 +1,104 @@
+//! Endpoint: what a pod looks like in a slice, and which pods are there at all
+//! (endpointslice-semantics 3).
+
+use std::{collections::HashMap, net::IpAddr};
+
+use super::{
+    name::Name,
+    node::Nodes,
+    pod::Pod,
+    port::{Ports, ports_on},
+    service::Service,
+    slice::{AddressType, Addresses, Conditions, Endpoint, Target},
+};
+
+/// The endpoints that a Service shall have, of one address type.
+#[derive(Debug, Default)]
+pub struct Desired {
+    /// The endpoints by the ports that they serve. A group may be empty: its pods wait for
+    /// their node or have no address of this type.
+    pub groups: HashMap<Ports, Vec<Endpoint>>,
+    /// Pods left out because their node is not known, sorted.
+    pub nodeless: Vec<Name>,
+}
+
+/// Turns the pods that `service` selects into endpoints of one address type.
+pub fn desired(
+    service: &Service,
+    pods: &[&Pod],
+    nodes: &Nodes,
+    address_type: AddressType,
+) -> Desired {
+    let mut desired = Desired::default();
+    // Pods of one ReplicaSet share their container ports: resolve each set once.
+    let mut resolved: HashMap<*const (), Ports> = HashMap::new();
+    for pod in pods.iter().filter(|pod| is_listed(pod)) {
+        let declared = pod.ports.as_ptr().cast::<()>();
+        let ports = resolved.entry(declared).or_insert_with(|| ports_on(service, pod));
+        let group = match desired.groups.get_mut(ports) {
+            Some(group) => group,
+            None => desired.groups.entry(ports.clone()).or_default(),
+        };
+        let node = pod.node.as_ref().and_then(|name| nodes.get(name));
+        if node.is_none() && !service.publish_not_ready {
+            desired.nodeless.push(pod.name.clone());
+            continue;
+        }
+        let zone = node.and_then(|node| node.zone.clone());
+        group.extend(endpoint(service, pod, zone, address_type));
+    }
+    desired.nodeless.sort_unstable();
+    desired
+}
+
+/// Whether a pod is listed in slices: it has an address and has not finished
+/// (endpointslice-semantics 3.1).
+pub fn is_listed(pod: &Pod) -> bool {
+    pod.has_address && !pod.finished
+}
+
+/// The endpoint of one pod; `None` if it has no address of this type.
+fn endpoint(
+    service: &Service,
+    pod: &Pod,
+    zone: Option<Name>,
+    address_type: AddressType,
+) -> Option<Endpoint> {
+    let conditions = Conditions {
+        ready: Some(service.publish_not_ready || (pod.ready && !pod.terminating)),
+        serving: Some(pod.ready),
+        terminating: Some(pod.terminating),
+    };
+    let hostname = pod.host.as_ref().filter(|host| host.subdomain == service.key.name);
+    Some(Endpoint {
+        addresses: addresses(pod, address_type)?,
+        conditions,
+        target: Some(Target {
+            namespace: service.key.namespace.clone(),
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            foreign: false,
+        }),
+        node: pod.node.clone(),
+        zone,
+        hostname: hostname.map(|host| host.hostname.clone()),
+        hints: None,
+    })
+}
+
+/// The pod's addresses of this type.
+fn addresses(pod: &Pod, address_type: AddressType) -> Option<Addresses> {
+    let of_type: Vec<IpAddr> = pod
+        .addresses
+        .iter()
+        .copied()
+        .filter(|address| AddressType::of(*address) == address_type)
+        .collect();
+    match of_type.as_slice() {
+        [] => None,
+        [one] => Some(Addresses::One(*one)),
+        many => {
+            Some(Addresses::Many(many.iter().map(|address| address.to_string().into()).collect()))
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Hints by the legacy annotation: zones get endpoints in proportion to their CPU
+//! (endpointslice-semantics 5.3; KEP-2433). Deterministic where the built-in controller
+//! chooses at random: of equal zones the one whose name sorts first.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::plan::{
+    name::Name,
+    node::Nodes,
+    pack::{Draft, Packing},
+    slice::{Hints, Slice},
+};
+
+/// How much more than its share a zone's endpoints may have to carry: 20 %.
+const OVERLOAD: f64 = 0.2;
+
+/// Each zone's share of the CPU of all nodes that count; at least two zones, sum 1.
+pub type CpuShares = BTreeMap<Name, f64>;
+
+/// How many endpoints are hinted to each zone.
+pub type ZoneCounts = BTreeMap<Name, usize>;
+
+/// The zones' shares of CPU. Control-plane nodes and nodes that are not ready do not count;
+/// `None` if a node that counts lacks a zone or CPU, or if there are fewer than two zones.
+pub fn cpu_shares(nodes: &Nodes) -> Option<CpuShares> {
+    let mut by_zone: BTreeMap<Name, u64> = BTreeMap::new();
+    for node in nodes.values().filter(|node| node.ready && !node.control_plane) {
+        let zone = node.zone.clone().filter(|_| node.cpu > 0)?;
+        *by_zone.entry(zone).or_default() += node.cpu;
+    }
+    let total: u64 = by_zone.values().sum();
+    if by_zone.len() < 2 {
+        return None;
+    }
+    Some(by_zone.into_iter().map(|(zone, cpu)| (zone, as_float(cpu) / as_float(total))).collect())
+}
+
+/// Whether a Service with these counts should be planned again after a change of nodes.
+pub fn is_overloaded(counts: &ZoneCounts, shares: Option<&CpuShares>) -> bool {
+    let Some(shares) = shares else { return true };
+    let total = counts.values().sum::<usize>();
+    shares.iter().any(|(zone, share)| match counts.get(zone) {
+        None => true,
+        Some(count) => *count < minimum(*share, total),
+    })
+}
+
+/// Sets the hints of everything that is written. `None` if it cannot be done: no shares, more
+/// zones than endpoints, an endpoint without zone, or a zone that would be overloaded.
+/// In that case unchanged slices are left alone, and all hints are to be removed.
+pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<ZoneCounts> {
+    let has_zoneless =
+        |slice: &Slice| slice.endpoints.iter().any(|e| e.is_ready() && e.zone.is_none());
+    let drafts_zoneless = |drafts: &[Draft<'_>]| {
+        drafts.iter().flat_map(|draft| &draft.endpoints).any(|e| e.is_ready() && e.zone.is_none())
+    };
+    if drafts_zoneless(&packing.creates)
+        || drafts_zoneless(&packing.updates)
+        || packing.unchanged.iter().any(|slice| has_zoneless(slice))
+    {
+        return None;
+    }
+    let allocations = allocate(shares?, count_ready(packing))?;
+    let mut counts = ZoneCounts::new();
+    super::rewrite(packing, |slice| !accept(slice, &mut counts, &allocations));
+    for endpoint in super::written(packing).flat_map(|draft| &mut draft.endpoints) {
+        let zone = endpoint.zone.clone().filter(|_| endpoint.is_ready());
+        if let Some(zone) = &zone {
+            *counts.entry(zone.clone()).or_default() += 1;
+        }
+        endpoint.hints = zone.map(only);
+    }
+    let (mut giving, mut receiving) = transfers(&allocations, &counts);
+    redistribute(packing, &mut counts, &mut giving, &mut receiving);
+    (!counts.is_empty()).then_some(counts)
+}
+
+/// What a zone is to have of the endpoints.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Allocation {
+    desired: f64,
+    maximum: usize,
+}
+
+/// Shares `ready` endpoints out; `None` if there are fewer than zones, or if the minima of
+/// all zones together are more than there are.
+fn allocate(shares: &CpuShares, ready: usize) -> Option<BTreeMap<Name, Allocation>> {
+    if shares.len() > ready {
+        return None;
+    }
+    let minima: usize = shares.values().map(|share| minimum(*share, ready)).sum();
+    let spare = ready.checked_sub(minima)?;
+    let allocation = |share: f64| {
+        let least = minimum(share, ready);
+        Allocation { desired: (share * count(ready)).max(count(least)), maximum: least + spare }
+    };
+    Some(shares.iter().map(|(zone, share)| (zone.clone(), allocation(*share))).collect())
+}
+
+/// The fewest endpoints with which a zone is not overloaded.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+fn minimum(share: f64, ready: usize) -> usize {
+    (share * count(ready) * (1.0 / (1.0 + OVERLOAD))).ceil() as usize
+}
+
+/// The ready endpoints of all slices, written or not.
+fn count_ready(packing: &mut Packing<'_>) -> usize {
+    let unchanged: usize = packing
+        .unchanged
+        .iter()
+        .map(|slice| slice.endpoints.iter().filter(|e| e.is_ready()).count())
+        .sum();
+    unchanged
+        + super::written(packing)
+            .map(|draft| draft.endpoints.iter().filter(|e| e.is_ready()).count())
+            .sum::<usize>()
+}
+
+/// Whether an unchanged slice may keep its hints; if so, adds them to `counts`.
+fn accept(
+    slice: &Slice,
+    counts: &mut ZoneCounts,
+    allocations: &BTreeMap<Name, Allocation>,
+) -> bool {
+    let mut here = ZoneCounts::new();
+    for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.is_ready()) {
+        let zones = endpoint.hints.as_ref().map_or(&[][..], |hints| &hints.zones);
+        if zones.is_empty() {
+            return false;
+        }
+        for zone in zones {
+            *here.entry(zone.clone()).or_default() += 1;
+        }
+    }
+    let fits = here.iter().all(|(zone, new)| {
+        let before = counts.get(zone).copied().unwrap_or_default();
+        allocations.get(zone).is_some_and(|allocation| before + new <= allocation.maximum)
+    });
+    if fits {
+        for (zone, new) in here {
+            *counts.entry(zone).or_default() += new;
+        }
+    }
+    fits
+}
+
+/// How many endpoints each zone gives away, and how many each receives.
+fn transfers(
+    allocations: &BTreeMap<Name, Allocation>,
+    counts: &ZoneCounts,
+) -> (ZoneCounts, ZoneCounts) {
+    let mut surplus = BTreeMap::new();
+    let mut deficit = BTreeMap::new();
+    for (zone, allocation) in allocations {
+        let has = count(counts.get(zone).copied().unwrap_or_default());
+        if has > allocation.desired {
+            surplus.insert(zone.clone(), has - allocation.desired);
+        } else if has < allocation.desired {
+            deficit.insert(zone.clone(), allocation.desired - has);
+        }
+    }
+    let mut giving = ZoneCounts::new();
+    let mut receiving = ZoneCounts::new();
+    while let (Some((giver, gives)), Some((receiver, receives))) = (most(&surplus), most(&deficit))
+    {
+        if (gives < 1.0 && receives < 1.0) || gives < 0.5 || receives < 0.5 {
+            break;
+        }
+        move_one(&mut surplus, &giver, gives);
+        move_one(&mut deficit, &receiver, receives);
+        *giving.entry(giver).or_default() += 1;
+        *receiving.entry(receiver).or_default() += 1;
+    }
+    (giving, receiving)
+}
+
+/// The zone with the largest amount.
+fn most(amounts: &BTreeMap<Name, f64>) -> Option<(Name, f64)> {
+    let mut most: Option<(&Name, f64)> = None;
+    for (zone, amount) in amounts {
+        if most.is_none_or(|(_, largest)| *amount > largest) {
+            most = Some((zone, *amount));
+        }
+    }
+    most.map(|(zone, amount)| (zone.clone(), amount))
+}
+
+/// Takes one from a zone's amount and the zone from the list when nothing is left.
+fn move_one(amounts: &mut BTreeMap<Name, f64>, zone: &Name, amount: f64) {
+    if amount > 1.0 {
+        amounts.insert(zone.clone(), amount - 1.0);
+    } else {
+        amounts.remove(zone);
+    }
+}
+
+/// Hints endpoints of giving zones to receiving ones, in the order of the slices.
+fn redistribute(
+    packing: &mut Packing<'_>,
+    counts: &mut ZoneCounts,
+    giving: &mut ZoneCounts,
+    receiving: &mut ZoneCounts,
+) {
+    for endpoint in super::written(packing).flat_map(|draft| &mut draft.endpoints) {
+        let Some(own) = endpoint.zone.clone().filter(|_| endpoint.is_ready()) else { continue };
+        if !giving.contains_key(&own) {
+            continue;
+        }
+        let Some(receiver) = receiving.keys().next().cloned() else { return };
+        take_one(giving, &own);
+        take_one(receiving, &receiver);
+        take_one(counts, &own);
+        *counts.entry(receiver.clone()).or_default() += 1;
+        endpoint.hints = Some(only(receiver));
+    }
+}
+
+/// Takes one from a zone's count and the zone from the list when none is left.
+fn take_one(counts: &mut ZoneCounts, zone: &Name) {
+    match counts.get_mut(zone) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(counts.remove(zone)),
+    }
+}
+
+/// Hints for one zone.
+fn only(zone: Name) -> Arc<Hints> {
+    Arc::new(Hints { zones: vec![zone], nodes: Vec::new() })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of endpoints are far below 2^52")]
+fn count(endpoints: usize) -> f64 {
+    endpoints as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "thousandths of cores are far below 2^52")]
+fn as_float(cpu: u64) -> f64 {
+    cpu as f64
+}

@@ -1,0 +1,82 @@
+//! Hints by `spec.trafficDistribution`: every ready endpoint serves its own zone and, if the
+//! Service prefers so, its own node (endpointslice-semantics 5.2; KEP-4444, KEP-3015).
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::plan::{
+    name::Name,
+    pack::Packing,
+    slice::{Endpoint, Hints},
+};
+
+/// What a Service prefers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preference {
+    /// `PreferSameZone`, or `PreferClose`, its older name.
+    Zone,
+    /// `PreferSameNode`, then the zone.
+    Node,
+}
+
+impl Preference {
+    /// Reads `spec.trafficDistribution`; `None` for values that are not known.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "PreferClose" | "PreferSameZone" => Some(Self::Zone),
+            "PreferSameNode" => Some(Self::Node),
+            _ => None,
+        }
+    }
+}
+
+/// Sets the hints of the ready endpoints of every slice that is written; unchanged slices are
+/// written if a ready endpoint of theirs is wrong. Endpoints that are not ready keep what they
+/// have, as proxies do not look at it.
+pub fn assign(preference: Preference, packing: &mut Packing<'_>) {
+    super::rewrite(packing, |slice| {
+        slice
+            .endpoints
+            .iter()
+            .any(|endpoint| endpoint.is_ready() && !is_right(preference, endpoint))
+    });
+    let mut shared = HashMap::new();
+    for draft in super::written(packing) {
+        for endpoint in draft.endpoints.iter_mut().filter(|endpoint| endpoint.is_ready()) {
+            endpoint.hints = hints(preference, endpoint, &mut shared);
+        }
+    }
+}
+
+/// Whether a ready endpoint of a slice that is not written otherwise may stay. An empty
+/// `hints: {}` says nothing wrong.
+fn is_right(preference: Preference, endpoint: &Endpoint) -> bool {
+    let (zones, nodes): (&[Name], &[Name]) =
+        endpoint.hints.as_ref().map_or((&[], &[]), |hints| (&hints.zones, &hints.nodes));
+    let node = endpoint.node.as_ref().filter(|_| preference == Preference::Node);
+    is_only(zones, endpoint.zone.as_ref()) && is_only(nodes, node)
+}
+
+/// Whether `names` is just `name`, or empty where there is none.
+fn is_only(names: &[Name], name: Option<&Name>) -> bool {
+    names.iter().eq(name)
+}
+
+/// The hints of one ready endpoint; `shared` holds those already made in this plan.
+fn hints(
+    preference: Preference,
+    endpoint: &Endpoint,
+    shared: &mut HashMap<(Option<Name>, Option<Name>), Arc<Hints>>,
+) -> Option<Arc<Hints>> {
+    let zone = endpoint.zone.clone();
+    let node = endpoint.node.clone().filter(|_| preference == Preference::Node);
+    if zone.is_none() && node.is_none() {
+        return None;
+    }
+    let made = shared.entry((zone, node)).or_insert_with_key(|(zone, node)| {
+        Arc::new(Hints {
+            zones: zone.iter().cloned().collect(),
+            nodes: node.iter().cloned().collect(),
+        })
+    });
+    Some(made.clone())
+}

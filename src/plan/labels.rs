@@ -1,0 +1,106 @@
+//! Labels: sorted pairs, shared by all objects that bear the same ones.
+
+use std::sync::Arc;
+
+use super::name::Name;
+
+/// Labels, annotations or the pairs of a selector, sorted by key, each key once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Labels(Arc<[(Name, Name)]>);
+
+impl Labels {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Name> {
+        let at = self.0.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// All pairs, by key.
+    pub fn iter(&self) -> std::slice::Iter<'_, (Name, Name)> {
+        self.0.iter()
+    }
+
+    /// Whether there is no pair.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether these labels bear every pair of `selector`.
+    pub fn match_selector(&self, selector: &Self) -> bool {
+        selector.iter().all(|(key, value)| self.get(key) == Some(value))
+    }
+
+    /// The same with `key` set to `value`, or without it.
+    #[must_use]
+    pub fn with(&self, key: &str, value: Option<&str>) -> Self {
+        if self.get(key).map(AsRef::as_ref) == value {
+            return self.clone();
+        }
+        let others = self.iter().filter(|(k, _)| k.as_ref() != key).cloned();
+        others.chain(value.map(|value| (key.into(), value.into()))).collect()
+    }
+
+    /// Whether two sets share their storage, so that keeping one of them is enough.
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How many records hold this very storage.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self(Arc::from([]))
+    }
+}
+
+/// Sorts the pairs; of two with the same key the later one counts.
+impl FromIterator<(Name, Name)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (Name, Name)>>(pairs: I) -> Self {
+        let mut sorted: Vec<(Name, Name)> = Vec::new();
+        for pair in pairs {
+            match sorted.binary_search_by(|(key, _)| key.cmp(&pair.0)) {
+                Ok(at) => sorted[at] = pair,
+                Err(at) => sorted.insert(at, pair),
+            }
+        }
+        Self(sorted.into())
+    }
+}
+
+impl<'a> IntoIterator for &'a Labels {
+    type Item = &'a (Name, Name);
+    type IntoIter = std::slice::Iter<'a, (Name, Name)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    #[test]
+    fn a_selector_matches_when_every_pair_is_there() {
+        let pod = labels(&[("app", "web"), ("tier", "front")]);
+        assert!(pod.match_selector(&labels(&[("app", "web")])));
+        assert!(!pod.match_selector(&labels(&[("app", "web"), ("track", "stable")])));
+        assert!(!pod.match_selector(&labels(&[("app", "api")])));
+    }
+
+    #[test]
+    fn with_sets_and_removes() {
+        let one = labels(&[("a", "1")]);
+        assert_eq!(one.with("b", Some("2")), labels(&[("b", "2"), ("a", "1")]));
+        assert_eq!(one.with("a", None), Labels::default());
+        assert!(one.with("a", Some("1")).is_shared_with(&one));
+    }
+}

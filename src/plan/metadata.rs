@@ -1,0 +1,97 @@
+//! Metadata: the labels, names, owners and annotations of a slice (endpointslice-semantics 4.5).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    labels::Labels,
+    service::Service,
+    slice::{Owner, SliceMeta},
+};
+
+/// The label that names a slice's Service.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The label that names a slice's controller.
+pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`] that the built-in controller uses, and closehaul in its place.
+pub const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+/// The label of slices whose Service has no cluster IP.
+pub const HEADLESS: &str = "service.kubernetes.io/headless";
+/// The annotation that says which change of a pod or Service led to this write.
+pub const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// The labels that a slice of `service` shall have.
+pub fn labels(service: &Service) -> Labels {
+    let own = [(SERVICE_NAME, &*service.key.name), (MANAGED_BY, CONTROLLER)];
+    let headless = service.is_headless().then_some((HEADLESS, ""));
+    let reserved = own.into_iter().chain(headless).map(|(key, value)| (key.into(), value.into()));
+    copied(&service.labels).cloned().chain(reserved).collect()
+}
+
+/// Whether a slice's labels differ from its Service's, the reserved ones apart: a wrong
+/// reserved label alone is no reason to write.
+pub fn are_labels_stale(slice: &Labels, service: &Labels) -> bool {
+    !copied(slice).eq(copied(service))
+}
+
+/// The labels that a Service hands on to its slices.
+fn copied(labels: &Labels) -> impl Iterator<Item = &(super::name::Name, super::name::Name)> {
+    labels.iter().filter(|(key, _)| ![SERVICE_NAME, MANAGED_BY, HEADLESS].contains(&&**key))
+}
+
+/// The metadata of a slice that does not exist yet.
+pub fn fresh(service: &Service) -> SliceMeta {
+    let owner = service.uid.clone().map(|uid| Owner {
+        api_version: "v1".into(),
+        kind: "Service".into(),
+        name: service.key.name.clone(),
+        uid,
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    });
+    SliceMeta {
+        namespace: service.key.namespace.clone(),
+        name: None,
+        generate_name: Some(generate_name(&service.key.name)),
+        uid: None,
+        version: 0,
+        labels: labels(service),
+        annotations: Labels::default(),
+        owners: owner.into_iter().collect(),
+        finalizers: Arc::from([]),
+        terminating: false,
+    }
+}
+
+/// `<service>-`, from which the API server makes a name.
+fn generate_name(service: &str) -> super::name::Name {
+    let prefix = format!("{service}-");
+    // A prefix has to be part of a DNS subdomain; a longer one goes without its hyphen.
+    if prefix.len() <= 253 { prefix.into() } else { service.into() }
+}
+
+/// The annotations of a slice that is written now: with the trigger time, or without any.
+pub fn with_trigger_time(annotations: &Labels, time: Option<Timestamp>) -> Labels {
+    annotations.with(TRIGGER_TIME, time.map(go_time).as_deref())
+}
+
+/// A time as Go's `RFC3339Nano` prints it: UTC, no trailing zeros in the fraction.
+fn go_time(time: Timestamp) -> String {
+    // jiff prints the same: `2026-01-02T03:04:05.12Z`, no fraction where there is none.
+    time.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_print_as_go_prints_them() {
+        for text in
+            ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.12Z", "2026-01-02T03:04:05.000000001Z"]
+        {
+            assert_eq!(go_time(text.parse().unwrap()), text);
+        }
+    }
+}

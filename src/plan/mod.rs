@@ -1,0 +1,161 @@
+//! Everything that decides: which endpoints a Service has, into which slices they go, with
+//! which hints, and what has to be written for that. Pure functions over plain data; no I/O,
+//! no clock, no `async`, no logs may come in here, and nothing outside this folder is known.
+//!
+//! ```text
+//! pods -> endpoint -> pack -> placeholder -> hints -> changes
+//! ```
+
+pub mod changes;
+pub mod endpoint;
+pub mod hints;
+pub mod labels;
+pub mod metadata;
+pub mod name;
+pub mod node;
+pub mod pack;
+pub mod placeholder;
+pub mod pod;
+pub mod port;
+pub mod service;
+pub mod slice;
+pub mod trigger;
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use self::{
+    changes::Changes,
+    endpoint::Desired,
+    hints::auto::{CpuShares, ZoneCounts},
+    name::Name,
+    node::Nodes,
+    pack::{Group, Packing},
+    pod::Pod,
+    port::Ports,
+    service::Service,
+    slice::{AddressType, Slice},
+};
+
+/// What a Service's slices depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'w, 'a> {
+    /// The Service; [`Service::is_served`] holds.
+    pub service: &'a Service,
+    /// The pods that it selects.
+    pub pods: &'w [&'a Pod],
+    /// All nodes.
+    pub nodes: &'a Nodes,
+    /// The zones' shares of CPU, for the legacy annotation.
+    pub shares: Option<&'a CpuShares>,
+    /// The managed slices that bear its name.
+    pub slices: &'w [&'a Slice],
+    /// What a write answers to; see [`trigger::trigger_time`].
+    pub trigger_time: Option<Timestamp>,
+    /// `--max-endpoints-per-slice`.
+    pub max_endpoints: usize,
+}
+
+/// What is to be done for one Service.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// One entry for each address type that the Service has or had.
+    pub families: Vec<Family<'a>>,
+    /// Pods left out because their node is not known, sorted.
+    pub nodeless: Vec<Name>,
+}
+
+/// What is to be done for one address type of a Service.
+#[derive(Debug)]
+pub struct Family<'a> {
+    /// The address type.
+    pub address_type: AddressType,
+    /// What is to be written.
+    pub changes: Changes,
+    /// Slices that stay as they are.
+    pub unchanged: Vec<&'a Slice>,
+    /// Endpoints hinted to each zone, where the legacy annotation is in force.
+    pub counts: Option<ZoneCounts>,
+}
+
+impl Plan<'_> {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.families.iter().all(|family| family.changes.is_empty())
+    }
+
+    /// Whether nothing but hints changes.
+    pub fn is_hints_only(&self) -> bool {
+        self.families.iter().all(|family| family.changes.is_hints_only)
+    }
+}
+
+impl Family<'_> {
+    /// The slices as they will stand.
+    pub fn after(&self) -> impl Iterator<Item = &Slice> {
+        let written = self.changes.creates.iter().chain(&self.changes.updates);
+        written.chain(self.unchanged.iter().copied())
+    }
+}
+
+/// Plans the slices of one Service (endpointslice-semantics 1.6, 4).
+pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
+    let mut plan = Plan::default();
+    let mut existing: Vec<&Slice> =
+        world.slices.iter().copied().filter(|slice| !slice.meta.terminating).collect();
+    existing.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
+    for address_type in world.service.address_types() {
+        let of_type;
+        (of_type, existing) =
+            existing.into_iter().partition(|slice| slice.address_type == address_type);
+        let desired = endpoint::desired(world.service, world.pods, world.nodes, address_type);
+        plan.families.push(family(world, address_type, of_type, &desired));
+        plan.nodeless = desired.nodeless;
+    }
+    // Slices of an address type that the Service no longer has, or that nobody writes any more.
+    while let Some(address_type) = existing.first().map(|slice| slice.address_type) {
+        let obsolete;
+        (obsolete, existing) =
+            existing.into_iter().partition(|slice| slice.address_type == address_type);
+        let obsolete: Vec<&Slice> = obsolete;
+        let deletes = obsolete.into_iter().cloned().collect();
+        let changes = Changes { deletes, ..Changes::default() };
+        plan.families.push(Family { address_type, changes, unchanged: Vec::new(), counts: None });
+    }
+    plan
+}
+
+/// Plans the slices of one address type.
+fn family<'a>(
+    world: World<'_, 'a>,
+    address_type: AddressType,
+    existing: Vec<&'a Slice>,
+    desired: &Desired,
+) -> Family<'a> {
+    let service = world.service;
+    let total = existing.len();
+    let mut packing = Packing::default();
+    let mut by_ports: HashMap<&Ports, Vec<&Slice>> = HashMap::new();
+    for slice in existing {
+        if slice.is_owned_by(service.uid.as_ref()) {
+            by_ports.entry(&slice.ports).or_default().push(slice);
+        } else {
+            packing.deletes.push(slice);
+        }
+    }
+    let mut groups: Vec<_> = desired.groups.iter().collect();
+    groups.sort_unstable_by_key(|(ports, _)| *ports);
+    for (ports, endpoints) in groups {
+        let existing = by_ports.remove(ports).unwrap_or_default();
+        let group = Group { address_type, ports: ports.clone() };
+        packing.append(pack::pack(service, &group, &existing, endpoints, world.max_endpoints));
+    }
+    let mut unwanted: Vec<&Slice> = by_ports.into_values().flatten().collect();
+    unwanted.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
+    packing.deletes.extend(unwanted);
+    placeholder::ensure(service, address_type, total, &mut packing);
+    let counts = hints::assign(hints::mechanism(service), &mut packing, world.shares);
+    let changes = Changes::of(&mut packing, service, world.trigger_time);
+    Family { address_type, changes, unchanged: packing.unchanged, counts }
+}

@@ -1,0 +1,175 @@
+//! Pack: which endpoint goes into which slice, with as few writes as can be
+//! (endpointslice-semantics 4.2). Endpoints of one group: same address type, same ports.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use super::{
+    labels::Labels,
+    metadata,
+    port::Ports,
+    service::Service,
+    slice::{AddressType, Endpoint, Identity, Slice, SliceMeta},
+};
+
+/// What becomes of the slices of one group, or of one address type.
+#[derive(Debug, Default)]
+pub struct Packing<'a> {
+    /// Slices to be made.
+    pub creates: Vec<Draft<'a>>,
+    /// Slices to be written again.
+    pub updates: Vec<Draft<'a>>,
+    /// Slices that are no longer needed.
+    pub deletes: Vec<&'a Slice>,
+    /// Slices that are right as they are.
+    pub unchanged: Vec<&'a Slice>,
+}
+
+/// A slice as it shall be written.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// The slice that is written again; `None` for a new one.
+    pub base: Option<&'a Slice>,
+    /// Metadata; the annotations are those of the base.
+    pub meta: SliceMeta,
+    /// Address type.
+    pub address_type: AddressType,
+    /// Ports.
+    pub ports: Ports,
+    /// The endpoints, in order.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// What the slices of one group have in common.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Address type.
+    pub address_type: AddressType,
+    /// Ports.
+    pub ports: Ports,
+}
+
+impl Packing<'_> {
+    /// Adds what another group needs.
+    pub fn append(&mut self, other: Self) {
+        self.creates.extend(other.creates);
+        self.updates.extend(other.updates);
+        self.deletes.extend(other.deletes);
+        self.unchanged.extend(other.unchanged);
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// A slice written again with these labels and endpoints.
+    pub fn of(base: &'a Slice, labels: Labels, endpoints: Vec<Endpoint>) -> Self {
+        let meta = SliceMeta { labels, ..base.meta.clone() };
+        let (address_type, ports) = (base.address_type, base.ports.clone());
+        Self { base: Some(base), meta, address_type, ports, endpoints }
+    }
+
+    /// A new slice of `service`, still empty.
+    pub fn fresh(service: &Service, group: Group) -> Self {
+        let Group { address_type, ports } = group;
+        Self {
+            base: None,
+            meta: metadata::fresh(service),
+            address_type,
+            ports,
+            endpoints: Vec::new(),
+        }
+    }
+
+    /// The same written over `base`, whose name and whose metadata by others stay.
+    #[must_use]
+    pub fn in_place_of(self, base: &'a Slice) -> Self {
+        let meta = SliceMeta { labels: self.meta.labels, ..base.meta.clone() };
+        Self { base: Some(base), meta, ..self }
+    }
+
+    /// Moves endpoints from `leftovers` here until there are `max`.
+    fn fill(&mut self, leftovers: &mut std::vec::IntoIter<Endpoint>, max: usize) {
+        let room = max.saturating_sub(self.endpoints.len());
+        self.endpoints.extend(leftovers.by_ref().take(room));
+    }
+}
+
+/// Packs the `desired` endpoints of one group into its `existing` slices and as few new ones
+/// as needed, at most `max` endpoints each. Nothing is compacted or rebalanced.
+pub fn pack<'a>(
+    service: &Service,
+    group: &Group,
+    existing: &[&'a Slice],
+    desired: &[Endpoint],
+    max: usize,
+) -> Packing<'a> {
+    // Two endpoints of one identity are one; the later counts.
+    let mut missing: HashMap<Identity<'_>, &Endpoint> =
+        desired.iter().map(|endpoint| (endpoint.identity(), endpoint)).collect();
+    let mut packing = Packing::default();
+    for slice in existing {
+        keep(service, slice, &mut missing, &mut packing);
+    }
+    let mut leftovers: Vec<Endpoint> = missing.into_values().cloned().collect();
+    leftovers.sort_unstable_by(|a, b| a.pod_name().cmp(&b.pod_name()));
+    let mut leftovers = leftovers.into_iter();
+
+    // Slices that are written anyway take what they can, the fullest first.
+    packing.updates.sort_by_key(|draft| Reverse(draft.endpoints.len()));
+    for draft in &mut packing.updates {
+        draft.fill(&mut leftovers, max);
+    }
+    while leftovers.len() > 0 {
+        if let Some(at) = slice_to_fill(&packing.unchanged, leftovers.len(), max) {
+            let base = packing.unchanged.remove(at);
+            let mut draft = Draft::of(base, base.meta.labels.clone(), base.endpoints.to_vec());
+            draft.fill(&mut leftovers, max);
+            packing.updates.push(draft);
+        } else {
+            let mut draft = Draft::fresh(service, group.clone());
+            draft.fill(&mut leftovers, max);
+            packing.creates.push(draft);
+        }
+    }
+    packing
+}
+
+/// Keeps the endpoints of `slice` that are still `missing` where they stand, fresh, and
+/// decides what becomes of the slice.
+fn keep<'d, 'a: 'd>(
+    service: &Service,
+    slice: &'a Slice,
+    missing: &mut HashMap<Identity<'d>, &'d Endpoint>,
+    packing: &mut Packing<'a>,
+) {
+    let mut endpoints = Vec::with_capacity(slice.endpoints.len());
+    let mut is_changed = false;
+    for old in slice.endpoints.iter() {
+        if let Some(fresh) = missing.remove(&old.identity()) {
+            is_changed |= !fresh.is_same_but_hints(old);
+            endpoints.push(fresh.clone());
+        } else {
+            is_changed = true;
+        }
+    }
+    if is_changed && endpoints.is_empty() {
+        packing.deletes.push(slice);
+    } else if is_changed {
+        packing.updates.push(Draft::of(slice, metadata::labels(service), endpoints));
+    } else if metadata::are_labels_stale(&slice.meta.labels, &service.labels) {
+        let labels = metadata::labels(service);
+        packing.updates.push(Draft::of(slice, labels, slice.endpoints.to_vec()));
+    } else {
+        packing.unchanged.push(slice);
+    }
+}
+
+/// The unchanged slice that can take all `count` leftovers and comes nearest to full.
+fn slice_to_fill(unchanged: &[&Slice], count: usize, max: usize) -> Option<usize> {
+    if count >= max {
+        return None;
+    }
+    let room_left = |slice: &&Slice| max.checked_sub(count + slice.endpoints.len());
+    let fitting =
+        unchanged.iter().enumerate().filter_map(|(at, slice)| Some((room_left(slice)?, at)));
+    // Strictly less than `max` always holds: something is added.
+    fitting.min().map(|(_, at)| at)
+}

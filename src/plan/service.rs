@@ -1,0 +1,114 @@
+//! Service: what of it decides its slices.
+
+use jiff::Timestamp;
+
+use super::{
+    labels::Labels,
+    name::{Name, ServiceKey, Uid},
+    slice::AddressType,
+};
+
+/// A Service, as far as its slices depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Namespace and name.
+    pub key: ServiceKey,
+    /// UID; absent only for objects in files.
+    pub uid: Option<Uid>,
+    /// `metadata.resourceVersion` as a number; 0 if unknown.
+    pub version: u64,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// Whether it has a deletionTimestamp: nothing is created for it any more.
+    pub terminating: bool,
+    /// Its labels, copied to its slices.
+    pub labels: Labels,
+    /// Whom it selects; `None` if nobody (an empty selector is none, endpointslice-semantics 2).
+    pub selector: Option<Labels>,
+    /// Its ports, in order.
+    pub ports: Vec<ServicePort>,
+    /// `spec.type` is `ExternalName`.
+    pub external_name: bool,
+    /// `spec.clusterIP`.
+    pub cluster_ip: ClusterIp,
+    /// `spec.ipFamilies`, in order; empty if not given.
+    pub families: Vec<AddressType>,
+    /// `spec.publishNotReadyAddresses`.
+    pub publish_not_ready: bool,
+    /// `spec.trafficDistribution` as written.
+    pub traffic_distribution: Option<Name>,
+    /// Whether the legacy annotation asks for hints by CPU share (endpointslice-semantics 5.1).
+    pub auto: bool,
+    /// `spec.internalTrafficPolicy` is `Local`.
+    pub internal_local: bool,
+    /// `spec.externalTrafficPolicy` is `Local`.
+    pub external_local: bool,
+}
+
+/// `spec.clusterIP` of a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterIp {
+    /// `None`: a headless Service.
+    Headless,
+    /// Not given yet.
+    Empty,
+    /// An address of this family.
+    Of(AddressType),
+}
+
+/// One of a Service's ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name; empty if it has none.
+    pub name: Name,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Name,
+    /// The port's number at the Service.
+    pub number: i32,
+    /// Where it leads to.
+    pub target: TargetPort,
+    /// `appProtocol`, copied to the slices.
+    pub app_protocol: Option<Name>,
+}
+
+/// Where a Service port leads to on the pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    /// A number.
+    Number(i32),
+    /// The name of a container's port.
+    Named(Name),
+}
+
+impl Service {
+    /// Whether closehaul writes slices for it: it selects pods and is no alias
+    /// (endpointslice-semantics 1.6).
+    pub fn is_served(&self) -> bool {
+        self.selector.is_some() && !self.external_name
+    }
+
+    /// Whether it counts as headless for the slices' label: without a cluster IP
+    /// (endpointslice-semantics 2).
+    pub fn is_headless(&self) -> bool {
+        !matches!(self.cluster_ip, ClusterIp::Of(_))
+    }
+
+    /// The address types for which it has slices (endpointslice-semantics 2, dual stack).
+    pub fn address_types(&self) -> Vec<AddressType> {
+        let mut types = Vec::new();
+        for family in &self.families {
+            if !types.contains(family) {
+                types.push(*family);
+            }
+        }
+        if types.is_empty() {
+            match self.cluster_ip {
+                ClusterIp::Of(family) => types.push(family),
+                ClusterIp::Headless | ClusterIp::Empty => {
+                    types.extend([AddressType::IPv4, AddressType::IPv6]);
+                }
+            }
+        }
+        types
+    }
+}

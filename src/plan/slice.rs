@@ -1,0 +1,225 @@
+//! Slice: an EndpointSlice, as it stands or as it shall be.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use super::{
+    labels::Labels,
+    metadata::{CONTROLLER, MANAGED_BY, SERVICE_NAME},
+    name::{Name, Uid},
+    port::Ports,
+};
+
+/// An EndpointSlice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Name, version, labels, owners.
+    pub meta: SliceMeta,
+    /// `addressType`.
+    pub address_type: AddressType,
+    /// `ports`.
+    pub ports: Ports,
+    /// `endpoints`, in order.
+    pub endpoints: Arc<[Endpoint]>,
+}
+
+/// The metadata of a slice, including what others put there and what we only hand on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceMeta {
+    /// Namespace.
+    pub namespace: Name,
+    /// Name; `None` while the slice is not created yet.
+    pub name: Option<Name>,
+    /// `generateName`.
+    pub generate_name: Option<Name>,
+    /// UID; absent for slices not created yet and in files.
+    pub uid: Option<Uid>,
+    /// `resourceVersion` as a number; 0 if unknown.
+    pub version: u64,
+    /// Labels.
+    pub labels: Labels,
+    /// Annotations.
+    pub annotations: Labels,
+    /// Owners.
+    pub owners: Arc<[Owner]>,
+    /// Finalizers: never ours, always kept.
+    pub finalizers: Arc<[Name]>,
+    /// Whether it has a deletionTimestamp.
+    pub terminating: bool,
+}
+
+/// An entry of `metadata.ownerReferences`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// `apiVersion`.
+    pub api_version: Name,
+    /// `kind`.
+    pub kind: Name,
+    /// `name`.
+    pub name: Name,
+    /// `uid`.
+    pub uid: Uid,
+    /// `controller`.
+    pub controller: Option<bool>,
+    /// `blockOwnerDeletion`.
+    pub block_owner_deletion: Option<bool>,
+}
+
+/// `addressType` of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AddressType {
+    /// IPv4 addresses.
+    IPv4,
+    /// IPv6 addresses.
+    IPv6,
+    /// A type that is never written here: `FQDN`, or the `IP` of old.
+    Other,
+}
+
+impl AddressType {
+    /// The type of an IP address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::IPv4 } else { Self::IPv6 }
+    }
+}
+
+impl fmt::Display for AddressType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IPv4 => "IPv4",
+            Self::IPv6 => "IPv6",
+            Self::Other => "FQDN",
+        })
+    }
+}
+
+/// One endpoint of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its addresses; normally one.
+    pub addresses: Addresses,
+    /// Ready, serving, terminating.
+    pub conditions: Conditions,
+    /// The pod behind it.
+    pub target: Option<Target>,
+    /// `nodeName`.
+    pub node: Option<Name>,
+    /// `zone`.
+    pub zone: Option<Name>,
+    /// `hostname`.
+    pub hostname: Option<Name>,
+    /// `hints`; shared by the endpoints that have the same ones.
+    pub hints: Option<Arc<Hints>>,
+}
+
+/// The addresses of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Addresses {
+    /// One IP address, written in its canonical form.
+    One(IpAddr),
+    /// Anything else, as written and in order.
+    Many(Box<[Box<str>]>),
+}
+
+/// `conditions` of an endpoint; each may be absent in slices made by others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// `ready`.
+    pub ready: Option<bool>,
+    /// `serving`.
+    pub serving: Option<bool>,
+    /// `terminating`.
+    pub terminating: Option<bool>,
+}
+
+/// `targetRef` of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Namespace of the pod.
+    pub namespace: Name,
+    /// Name of the pod.
+    pub name: Name,
+    /// UID of the pod.
+    pub uid: Option<Uid>,
+    /// Whether it says something that is never written here: another kind, an API version,
+    /// a field path. Such a reference is no longer that of the desired endpoint.
+    pub foreign: bool,
+}
+
+/// `hints` of an endpoint. Both lists may be empty (`hints: {}`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hints {
+    /// `forZones`.
+    pub zones: Vec<Name>,
+    /// `forNodes`.
+    pub nodes: Vec<Name>,
+}
+
+impl Endpoint {
+    /// Whether traffic may go to it. An absent condition counts as not ready, as the built-in
+    /// controller counts when it places hints (endpointslice-semantics 5.2).
+    pub fn is_ready(&self) -> bool {
+        self.conditions.ready == Some(true)
+    }
+
+    /// Whether all but the hints is the same. Who it is has been compared before
+    /// (endpointslice-semantics 3.5).
+    pub fn is_same_but_hints(&self, other: &Self) -> bool {
+        self.node == other.node
+            && self.zone == other.zone
+            && self.conditions == other.conditions
+            && self.target == other.target
+    }
+
+    /// The name of the pod behind it.
+    pub fn pod_name(&self) -> Option<&Name> {
+        self.target.as_ref().map(|target| &target.name)
+    }
+
+    /// What makes it this endpoint: addresses, hostname and the pod's name
+    /// (endpointslice-semantics 3.5).
+    pub fn identity(&self) -> Identity<'_> {
+        let mut texts: Vec<&str> = Vec::new();
+        let address = match &self.addresses {
+            Addresses::One(address) => Some(*address),
+            Addresses::Many(many) => {
+                texts.extend(many.iter().map(AsRef::as_ref));
+                texts.sort_unstable();
+                None
+            }
+        };
+        Identity {
+            address,
+            texts,
+            hostname: self.hostname.as_deref().unwrap_or_default(),
+            pod: self.target.as_ref().map(|target| (&*target.namespace, &*target.name)),
+        }
+    }
+}
+
+/// What makes an endpoint this endpoint; see [`Endpoint::identity`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity<'a> {
+    address: Option<IpAddr>,
+    texts: Vec<&'a str>,
+    hostname: &'a str,
+    pod: Option<(&'a str, &'a str)>,
+}
+
+impl Slice {
+    /// The Service whose slice this is, if closehaul manages it.
+    pub fn managed_service(&self) -> Option<&Name> {
+        let labels = &self.meta.labels;
+        let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
+        manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
+    }
+
+    /// Whether it belongs to the Service with this name and UID (endpointslice-semantics 4.1).
+    /// A Service without UID, which only files can hold, owns what bears its label.
+    pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {
+        let Some(uid) = uid else { return true };
+        let owners = self.meta.owners.iter();
+        owners
+            .filter(|owner| &*owner.kind == "Service" && &*owner.api_version == "v1")
+            .any(|owner| owner.uid == *uid)
+    }
+}
