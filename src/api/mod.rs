@@ -4,6 +4,7 @@
 
 pub mod field;
 pub mod meta;
+pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod quantity;
