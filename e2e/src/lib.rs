@@ -1,1 +1,14 @@
-//! End-to-end.
+//! closehaul against the real thing: components built from Go modules, a control plane of them,
+//! and what the end-to-end tests, the comparisons and the walkthrough share.
+//!
+//! - [`components`]: builds etcd, the Kubernetes components and kubectl, and keeps the binaries
+//! - [`process`]: a child process with a log file that never outlives its run
+//! - [`cluster`]: a control plane on this machine, with one identity per actor
+//! - [`closehaul`]: builds and starts the `closehaul` command
+//! - `progress`: what a long step shows on standard error
+
+pub mod closehaul;
+pub mod cluster;
+pub mod components;
+pub mod process;
+mod progress;

@@ -3,6 +3,7 @@
 //! Kubernetes writes things down.
 
 pub mod field;
+pub mod guard;
 pub mod meta;
 pub mod namespace;
 pub mod node;

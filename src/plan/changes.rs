@@ -36,8 +36,10 @@ impl Changes {
         if service.terminating {
             packing.creates.clear();
         }
-        let is_written = |draft: &Draft<'_>| draft.base.is_none_or(|base| differs(draft, base));
-        packing.updates.retain(is_written);
+        // A write that would change nothing is left out: its slice stands as it is.
+        let is_idle = |draft: &mut Draft<'_>| draft.base.is_some_and(|base| !differs(draft, base));
+        let idle = packing.updates.extract_if(.., is_idle);
+        packing.unchanged.extend(idle.filter_map(|draft| draft.base));
         let is_hints_only = packing.creates.is_empty()
             && packing.deletes.is_empty()
             && packing

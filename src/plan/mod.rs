@@ -42,17 +42,17 @@ use self::{
 
 /// What a Service's slices depend on.
 #[derive(Clone, Copy, Debug)]
-pub struct World<'a> {
+pub struct World<'w, 'a> {
     /// The Service; [`Service::is_served`] holds.
     pub service: &'a Service,
     /// The pods that it selects.
-    pub pods: &'a [&'a Pod],
+    pub pods: &'w [&'a Pod],
     /// All nodes.
     pub nodes: &'a Nodes,
     /// The zones' shares of CPU, for the legacy annotation.
     pub shares: Option<&'a CpuShares>,
     /// The managed slices that bear its name.
-    pub slices: &'a [&'a Slice],
+    pub slices: &'w [&'a Slice],
     /// What a write answers to; see [`trigger::trigger_time`].
     pub trigger_time: Option<Timestamp>,
     /// `--max-endpoints-per-slice`.
@@ -102,7 +102,7 @@ impl Family<'_> {
 }
 
 /// Plans the slices of one Service (endpointslice-semantics 1.6, 4).
-pub fn plan(world: World<'_>) -> Plan<'_> {
+pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     let mut plan = Plan::default();
     let mut existing: Vec<&Slice> =
         world.slices.iter().copied().filter(|slice| !slice.meta.terminating).collect();
@@ -130,7 +130,7 @@ pub fn plan(world: World<'_>) -> Plan<'_> {
 
 /// Plans the slices of one address type.
 fn family<'a>(
-    world: World<'a>,
+    world: World<'_, 'a>,
     address_type: AddressType,
     existing: Vec<&'a Slice>,
     desired: &Desired,

@@ -25,7 +25,7 @@ impl fmt::Display for ServiceKey {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Uid {
     /// A UUID in its usual form: lower case, with hyphens.
-    Uuid(u128),
+    Uuid([u8; 16]),
     /// Any other text.
     Text(Box<str>),
 }
@@ -34,7 +34,7 @@ impl Uid {
     /// Reads a UID; `None` for the empty string, which means that the object has none.
     pub fn parse(text: &str) -> Option<Self> {
         match parse_uuid(text) {
-            Some(uuid) => Some(Self::Uuid(uuid)),
+            Some(uuid) => Some(Self::Uuid(uuid.to_be_bytes())),
             None if text.is_empty() => None,
             None => Some(Self::Text(text.into())),
         }
@@ -45,15 +45,18 @@ impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Uuid(uuid) => write!(
-                f,
-                "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-                uuid >> 96,
-                (uuid >> 80) & 0xffff,
-                (uuid >> 64) & 0xffff,
-                (uuid >> 48) & 0xffff,
-                uuid & 0xffff_ffff_ffff
-            ),
+            Self::Uuid(bytes) => {
+                let uuid = u128::from_be_bytes(*bytes);
+                write!(
+                    f,
+                    "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+                    uuid >> 96,
+                    (uuid >> 80) & 0xffff,
+                    (uuid >> 64) & 0xffff,
+                    (uuid >> 48) & 0xffff,
+                    uuid & 0xffff_ffff_ffff
+                )
+            }
         }
     }
 }

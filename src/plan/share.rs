@@ -141,13 +141,23 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::plan::{
-        slice::{Addresses, Conditions, Hints},
-        testing,
-    };
+    use crate::plan::slice::{Addresses, Conditions, Hints};
 
-    /// One endpoint per zone given, on node `<zone><number>`, with hints for these zones and
-    /// nodes.
+    /// A node where pods can run.
+    fn node(name: &str, zone: &str) -> (Name, Node) {
+        let node = Node {
+            name: name.into(),
+            version: 0,
+            zone: Some(zone.into()),
+            ready: true,
+            control_plane: false,
+            schedulable: true,
+            cpu: 0,
+        };
+        (node.name.clone(), node)
+    }
+
+    /// An endpoint of a zone, with hints for these zones and nodes.
     fn endpoint(number: u8, zone: &str, zones: &[&str], nodes: &[&str]) -> Endpoint {
         let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
         Endpoint {
@@ -162,7 +172,7 @@ mod tests {
     }
 
     fn clients_of(nodes: &[(&str, &str)]) -> Clients {
-        clients(&nodes.iter().map(|(name, zone)| testing::node(name, zone)).collect())
+        clients(&nodes.iter().map(|(name, zone)| node(name, zone)).collect())
     }
 
     fn three_zones() -> Clients {
@@ -224,19 +234,19 @@ mod tests {
 
     #[test]
     fn who_sends() {
-        let node = |name: &str, change: fn(&mut Node)| {
-            let (name, mut node) = testing::node(name, "z");
+        let changed = |name: &str, change: fn(&mut Node)| {
+            let (name, mut node) = node(name, "z");
             change(&mut node);
             (name, node)
         };
         let idle = [
-            node("n1", |node| node.ready = false),
-            node("n2", |node| node.control_plane = true),
-            node("n3", |node| node.schedulable = false),
+            changed("n1", |node| node.ready = false),
+            changed("n2", |node| node.control_plane = true),
+            changed("n3", |node| node.schedulable = false),
         ];
         let nodes: Nodes = idle.into_iter().collect();
         assert_eq!(clients(&nodes).values().map(BTreeSet::len).sum::<usize>(), 3, "nobody else");
-        let nodes: Nodes = nodes.into_iter().chain([testing::node("n4", "y")]).collect();
+        let nodes: Nodes = nodes.into_iter().chain([node("n4", "y")]).collect();
         assert_eq!(clients(&nodes).keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
     }
 }

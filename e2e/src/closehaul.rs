@@ -1,0 +1,127 @@
+//! Builds and starts the `closehaul` command.
+
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use crate::{
+    cluster::{Actor, Cluster},
+    process::{self, Command, Process, tail},
+    progress::Progress,
+};
+
+/// What can go wrong on the way to a running closehaul.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// cargo could not be run.
+    #[error("cannot run {cargo} to build closehaul: {source}")]
+    Cargo {
+        /// The program.
+        cargo: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The build failed.
+    #[error("building closehaul failed; the end of cargo's output:\n{tail}")]
+    Build {
+        /// The last lines that cargo printed.
+        tail: String,
+    },
+    /// The process could not be started.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+}
+
+/// How closehaul is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Quick to build, for whatever is not measured.
+    #[default]
+    Dev,
+    /// As it is shipped, for measurements; takes minutes.
+    Release,
+}
+
+/// Builds the `closehaul` command from this checkout, into the target directory that cargo uses
+/// here, and says where it is. Quick when nothing has changed.
+pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let failed = |source| Error::Cargo { cargo: cargo.display().to_string(), source };
+    let child = tokio::process::Command::new(&cargo)
+        .args(["build", "--quiet", "--package", "closehaul", "--bin", "closehaul"])
+        .arg("--message-format=json-render-diagnostics")
+        .args((profile == Profile::Release).then_some("--release"))
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let mut output = Box::pin(child.wait_with_output());
+    let mut progress = Progress::after(Duration::from_secs(2), "building closehaul".to_owned());
+    let output = loop {
+        tokio::select! {
+            output = &mut output => break output.map_err(failed)?,
+            () = tokio::time::sleep(Duration::from_millis(200)) => progress.tick(),
+        }
+    };
+    let executable = executable(&String::from_utf8_lossy(&output.stdout));
+    match executable.filter(|_| output.status.success()) {
+        Some(path) => {
+            progress.done();
+            Ok(path)
+        }
+        None => Err(Error::Build { tail: tail(&String::from_utf8_lossy(&output.stderr), 40) }),
+    }
+}
+
+/// What cargo says about one thing it has built, as far as it is read.
+#[derive(Deserialize)]
+struct Artifact {
+    executable: Option<PathBuf>,
+}
+
+/// The executable among cargo's messages, one JSON object a line.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let artifact = |line| serde_json::from_str::<Artifact>(line).ok()?.executable;
+    messages.lines().rev().find_map(artifact)
+}
+
+/// Starts `closehaul run` against the cluster with its own rights and the further `args`; builds
+/// it first, once in this process. It is not waited for: its readiness is what tests look at.
+pub async fn start(cluster: &Cluster, args: &[&str]) -> Result<Process, Error> {
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    let binary = BINARY.get_or_try_init(|| build(Profile::Dev)).await?;
+    Ok(command(binary, cluster, args).start(cluster.directory())?)
+}
+
+/// `closehaul run` as [`start`] starts it, of another binary or to be changed before its start:
+/// with a prefix, an environment, another kubeconfig behind the first (the last one counts).
+pub fn command(binary: &Path, cluster: &Cluster, args: &[&str]) -> Command {
+    Command::new("closehaul", binary)
+        .args(["run", "--kubeconfig"])
+        .arg(cluster.kubeconfig(Actor::Closehaul))
+        .args(args)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_found_among_other_messages() {
+        let messages = r#"{"reason":"compiler-artifact","executable":null}
+            {"reason":"compiler-artifact","executable":"/target/debug/closehaul"}
+            {"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some("/target/debug/closehaul".into()));
+        assert_eq!(executable(r#"{"reason":"build-finished","success":false}"#), None);
+    }
+}

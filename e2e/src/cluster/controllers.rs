@@ -1,0 +1,89 @@
+//! kube-controller-manager and kube-scheduler beside the API server.
+
+use std::net::Ipv4Addr;
+
+use super::{
+    Actor, Cluster, Error, ensure,
+    server::{Server, free_port},
+};
+use crate::{
+    components::Component,
+    process::{Command, Process},
+};
+
+/// Which of upstream's controllers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControllerManager {
+    /// What a cluster has whose slices closehaul writes: all but the `EndpointSlice` controller,
+    /// and but the node lifecycle controller, which would call nodes dead that send no heartbeat.
+    EverythingButSlices,
+    /// Only the built-in `EndpointSlice` controller, without client-side limits: rival and oracle.
+    OnlySlices,
+    /// Only the built-in `EndpointSlice` controller, with the limits it comes with.
+    OnlySlicesLimited,
+}
+
+impl ControllerManager {
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Self::EverythingButSlices => &[
+                "--controllers=*,-endpointslice-controller,-node-lifecycle-controller",
+                "--kube-api-qps=5000",
+                "--kube-api-burst=10000",
+            ],
+            Self::OnlySlices => &[
+                "--controllers=endpointslice-controller",
+                "--kube-api-qps=5000",
+                "--kube-api-burst=10000",
+            ],
+            Self::OnlySlicesLimited => &["--controllers=endpointslice-controller"],
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts kube-controller-manager and waits until it is healthy.
+    pub async fn start_controller_manager(
+        &self,
+        which: ControllerManager,
+    ) -> Result<Process, Error> {
+        let component = Component::KubeControllerManager;
+        let components = ensure(&[Component::KubeControllerManager]).await?;
+        let command = Command::new(component.name(), components.path(component))
+            .args(which.args())
+            .arg("--use-service-account-credentials=false")
+            .arg(format!("--root-ca-file={}", self.certificates.ca.display()))
+            .arg(format!(
+                "--service-account-private-key-file={}",
+                self.certificates.service_account_key.display()
+            ));
+        self.start_controller(command, Actor::ControllerManager).await
+    }
+
+    /// Starts kube-scheduler and waits until it is healthy.
+    pub async fn start_scheduler(&self) -> Result<Process, Error> {
+        let component = Component::KubeScheduler;
+        let components = ensure(&[Component::KubeScheduler]).await?;
+        let command = Command::new(component.name(), components.path(component));
+        self.start_controller(command, Actor::Scheduler).await
+    }
+
+    /// Adds what the two have in common: one instance, an own kubeconfig, a health endpoint that
+    /// needs no rights.
+    async fn start_controller(&self, command: Command, actor: Actor) -> Result<Process, Error> {
+        let address = Ipv4Addr::LOCALHOST.into();
+        let port = free_port(address)?;
+        let command = command
+            .arg(format!("--kubeconfig={}", self.kubeconfig(actor).display()))
+            .arg("--leader-elect=false")
+            .arg(format!("--bind-address={address}"))
+            .arg(format!("--secure-port={port}"))
+            .arg(format!("--tls-cert-file={}", self.certificates.certificate.display()))
+            .arg(format!("--tls-private-key-file={}", self.certificates.key.display()))
+            .arg("--authorization-always-allow-paths=/healthz,/livez,/readyz,/metrics");
+        let url = format!("https://{address}:{port}");
+        let ca = &self.certificates.ca;
+        let server = Server::start((command, url), self.directory(), ca, "/healthz").await?;
+        Ok(server.process)
+    }
+}

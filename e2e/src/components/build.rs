@@ -1,0 +1,288 @@
+//! `go build` into the cache.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use super::{Component, Error};
+use crate::{process::tail, progress::Progress};
+
+/// The components whose versions one go.mod selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Kubernetes,
+    Etcd,
+}
+
+impl Family {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Etcd => "etcd",
+        }
+    }
+
+    fn module(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "k8s.io/kubernetes",
+            Self::Etcd => "go.etcd.io/etcd/server/v3",
+        }
+    }
+
+    fn directory(self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(self.name())
+    }
+
+    /// What the linker writes into the binaries; without the versions `/version` and
+    /// `kubectl version` answer nonsense.
+    fn linker_flags(self, version: &str) -> String {
+        let mut flags = "-s -w".to_owned();
+        if self == Self::Kubernetes {
+            let mut numbers = version.trim_start_matches('v').split('.');
+            let (major, minor) = (numbers.next().unwrap_or(""), numbers.next().unwrap_or(""));
+            for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+                for (name, value) in [
+                    ("gitVersion", version),
+                    ("gitMajor", major),
+                    ("gitMinor", minor),
+                    ("gitTreeState", "clean"),
+                ] {
+                    flags.extend([" -X ", package, ".", name, "=", value]);
+                }
+            }
+        }
+        flags
+    }
+}
+
+/// What one go.mod says.
+#[derive(Debug)]
+struct Pin {
+    /// The family's version, such as `v1.37.2`.
+    version: String,
+    /// The least Go, such as `1.26.0`.
+    go: String,
+    /// go.mod and go.sum, for the cache's key.
+    bytes: Vec<u8>,
+}
+
+impl Pin {
+    fn read(family: Family) -> Result<Self, Error> {
+        let (module, sums) = (family.directory().join("go.mod"), family.directory().join("go.sum"));
+        let text = fs::read_to_string(&module).map_err(Error::file(&module))?;
+        let mut bytes = text.clone().into_bytes();
+        bytes.extend(fs::read(&sums).map_err(Error::file(&sums))?);
+        let missing = |what: &str| Error::Pin { path: module.clone(), missing: what.to_owned() };
+        let version = word_after(&text, family.module()).ok_or_else(|| missing(family.module()))?;
+        let go = word_after(&text, "go").ok_or_else(|| missing("go"))?;
+        Ok(Self { version, go, bytes })
+    }
+}
+
+/// The second word of the first line whose first word is `first` (`require` apart).
+fn word_after(text: &str, first: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let mut words = line.trim_start_matches("require ").split_whitespace();
+        (words.next() == Some(first)).then(|| words.next().map(str::to_owned)).flatten()
+    })
+}
+
+/// A component and where its binary is or will be.
+#[derive(Debug)]
+struct Target {
+    component: Component,
+    version: String,
+    flags: String,
+    path: PathBuf,
+}
+
+/// Builds what is missing below `cache`.
+pub(super) fn ensure(
+    cache: &Path,
+    components: &[Component],
+) -> Result<Vec<(Component, PathBuf)>, Error> {
+    let mut targets = Vec::new();
+    for family in [Family::Etcd, Family::Kubernetes] {
+        let ours = components.iter().copied().filter(|it| it.family() == family);
+        let ours = ours.collect::<Vec<_>>();
+        let Some(first) = ours.first() else { continue };
+        let pin = Pin::read(family)?;
+        let go = go_version(first.name(), &pin.go)?;
+        let flags = family.linker_flags(&pin.version);
+        let key = key(&[&pin.bytes, go.as_bytes(), flags.as_bytes(), FLAGS.join(" ").as_bytes()]);
+        let directory = cache.join(format!("{}-{}-{key}", family.name(), pin.version));
+        targets.extend(ours.into_iter().map(|component| Target {
+            component,
+            version: pin.version.clone(),
+            flags: flags.clone(),
+            path: directory.join(component.name()),
+        }));
+    }
+    if targets.iter().any(|target| !target.path.is_file()) {
+        let _lock = lock(&cache.join("lock"))?;
+        build(&targets)?;
+    }
+    Ok(targets.into_iter().map(|target| (target.component, target.path)).collect())
+}
+
+const FLAGS: [&str; 4] = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly"];
+
+/// Go's own description of itself (`go version go1.26.8 linux/amd64`), if it is new enough.
+fn go_version(component: &str, needed: &str) -> Result<String, Error> {
+    let output = Command::new("go").arg("version").env("GOTOOLCHAIN", "local").output();
+    let missing = || Error::GoMissing { component: component.into(), needed: needed.into() };
+    let output = output.map_err(|_| missing())?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let found = text.split_whitespace().find_map(|word| word.strip_prefix("go1."));
+    let found = found.map(|rest| format!("1.{rest}")).ok_or_else(missing)?;
+    if numbers(&found) < numbers(needed) {
+        let (component, needed) = (component.to_owned(), needed.to_owned());
+        return Err(Error::GoTooOld { component, found, needed });
+    }
+    Ok(text)
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+/// The first 12 hexadecimal digits of the SHA-256 over the parts.
+fn key(parts: &[&[u8]]) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        // With the lengths, so that no byte can move from one part to the next unseen.
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part);
+    }
+    let digest = context.finish();
+    let number = digest.as_ref().iter().take(6).fold(0_u64, |it, byte| it << 8 | u64::from(*byte));
+    format!("{number:012x}")
+}
+
+/// The lock over all builds of this cache, held until the file is dropped.
+fn lock(path: &Path) -> Result<File, Error> {
+    let file = File::create(path).map_err(Error::file(path))?;
+    let mut progress = Progress::after(
+        Duration::from_secs(2),
+        "another process builds the components; waiting for it".to_owned(),
+    );
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(fs::TryLockError::WouldBlock) => progress.tick(),
+            Err(fs::TryLockError::Error(error)) => return Err(Error::file(path)(error)),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    progress.done();
+    Ok(file)
+}
+
+fn build(targets: &[Target]) -> Result<(), Error> {
+    let missing = targets.iter().filter(|target| !target.path.is_file()).collect::<Vec<_>>();
+    let mut left = missing.iter().map(|target| target.component.seconds()).sum::<u32>();
+    if !missing.is_empty() {
+        eprintln!(
+            "e2e: building {} of upstream's components from source, once: about {} min with \
+             nothing cached",
+            missing.len(),
+            left.div_ceil(60),
+        );
+    }
+    for (index, target) in missing.iter().enumerate() {
+        let (number, of) = (index + 1, missing.len());
+        let (name, version) = (target.component.name(), &target.version);
+        let what = format!("building {name} {version} ({number} of {of}, at most ~{left} s left)");
+        go_build(target, Progress::new(what))?;
+        left = left.saturating_sub(target.component.seconds());
+    }
+    Ok(())
+}
+
+fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
+    if let Some(parent) = target.path.parent() {
+        fs::create_dir_all(parent).map_err(Error::file(parent))?;
+    }
+    // Under its name only when it is whole: a killed build leaves no half binary behind. The lock
+    // is held, so the temporary name is ours alone.
+    let unfinished = target.path.with_extension("unfinished");
+    let failed = |tail: String| Error::Build {
+        component: target.component.name().to_owned(),
+        version: target.version.clone(),
+        tail,
+    };
+    let (mut output, writer) = io::pipe().map_err(|error| failed(error.to_string()))?;
+    let mut command = Command::new("go");
+    command
+        .args(FLAGS)
+        .args(["-ldflags", &target.flags, "-o"])
+        .arg(&unfinished)
+        .arg(target.component.package())
+        .current_dir(target.component.family().directory())
+        // Pure Go, exactly the compiler that the key names, and no workspace around the checkout.
+        .envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(writer);
+    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    // Drops the parent's copy of the pipe's end, or reading would never come to an end.
+    drop(command);
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = output.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let status = loop {
+        match child.try_wait().map_err(|error| failed(error.to_string()))? {
+            Some(status) => break status,
+            None => progress.tick(),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let text = reader.join().unwrap_or_default();
+    if !status.success() {
+        return Err(failed(tail(&text, 30)));
+    }
+    fs::rename(&unfinished, &target.path).map_err(Error::file(&unfinished))?;
+    progress.done();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_name_a_version_and_a_go() {
+        for family in [Family::Kubernetes, Family::Etcd] {
+            let pin = Pin::read(family).unwrap();
+            assert!(pin.version.starts_with('v'), "{pin:?}");
+            assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);
+        }
+    }
+
+    #[test]
+    fn versions_compare_by_numbers() {
+        assert!(numbers("1.9.3") < numbers("1.26.0"));
+        assert!(numbers("1.26.8") >= numbers("1.26.8"));
+        assert!(numbers("1.27rc1") > numbers("1.26.8"));
+    }
+
+    #[test]
+    fn the_key_depends_on_each_part_and_its_bounds() {
+        assert_eq!(key(&[b"a", b"b"]).len(), 12);
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"ab", b""]));
+        assert_ne!(key(&[b"a", b"b"]), key(&[b"a", b"c"]));
+    }
+
+    #[test]
+    fn a_go_that_is_too_old_is_named_with_what_is_needed() {
+        let error = go_version("etcd", "1.999.0").unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("etcd") && message.contains("install Go 1.999.0"), "{message}");
+    }
+}

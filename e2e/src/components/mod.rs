@@ -1,0 +1,205 @@
+//! The real components, built from upstream's Go modules and kept between runs.
+//!
+//! `e2e/components/FAMILY/go.mod` pins what is built; `regenerate.sh` there writes it anew for
+//! other versions. The binaries lie outside the checkout, in `$CLOSEHAUL_E2E_CACHE`, else
+//! `$XDG_CACHE_HOME/closehaul`, else `~/.cache/closehaul`, in a directory whose name carries a
+//! hash of everything they depend on, so a changed pin or compiler never finds an old binary.
+//!
+//! `KUBEBUILDER_ASSETS`, when set, is a directory with `etcd`, `kube-apiserver` and `kubectl`
+//! that are taken instead.
+
+mod build;
+
+use std::{
+    collections::HashMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+/// What can go wrong on the way to a component's binary.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no Go on the PATH.
+    #[error("Go is needed to build {component}: install Go {needed} or newer (https://go.dev/dl)")]
+    GoMissing {
+        /// What was to be built.
+        component: String,
+        /// The least version, from the family's go.mod.
+        needed: String,
+    },
+    /// Go is older than the modules allow.
+    #[error(
+        "Go {found} is too old for {component}: install Go {needed} or newer (https://go.dev/dl)"
+    )]
+    GoTooOld {
+        /// What was to be built.
+        component: String,
+        /// The version on the PATH.
+        found: String,
+        /// The least version, from the family's go.mod.
+        needed: String,
+    },
+    /// `go build` failed.
+    #[error("building {component} {version} failed; the end of go's output:\n{tail}")]
+    Build {
+        /// What was to be built.
+        component: String,
+        /// Its version.
+        version: String,
+        /// The last lines that go printed.
+        tail: String,
+    },
+    /// A go.mod does not say what is needed from it.
+    #[error("{}: no `{missing}` line; run regenerate.sh beside it", path.display())]
+    Pin {
+        /// The go.mod.
+        path: PathBuf,
+        /// What was looked for.
+        missing: String,
+    },
+    /// `KUBEBUILDER_ASSETS` is set and one of its three binaries is not there.
+    #[error("{} is missing; unset KUBEBUILDER_ASSETS to have it built", path.display())]
+    Asset {
+        /// Where the binary should be.
+        path: PathBuf,
+    },
+    /// Neither a cache directory nor a home is known.
+    #[error("no place for the binaries: set CLOSEHAUL_E2E_CACHE to a directory")]
+    NoCache,
+    /// A file of the cache or a pin could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { path: path.to_owned(), source }
+    }
+}
+
+/// A program that is built from a Go module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Component {
+    /// The store.
+    Etcd,
+    /// The store's command line.
+    Etcdctl,
+    /// The API server.
+    KubeApiserver,
+    /// Upstream's controllers, among them the built-in `EndpointSlice` controller.
+    KubeControllerManager,
+    /// The scheduler.
+    KubeScheduler,
+    /// The proxy that reads the slices.
+    KubeProxy,
+    /// The command line.
+    Kubectl,
+}
+
+impl Component {
+    /// The name of its binary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Etcdctl => "etcdctl",
+            Self::KubeApiserver => "kube-apiserver",
+            Self::KubeControllerManager => "kube-controller-manager",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::KubeProxy => "kube-proxy",
+            Self::Kubectl => "kubectl",
+        }
+    }
+
+    fn family(self) -> build::Family {
+        match self {
+            Self::Etcd | Self::Etcdctl => build::Family::Etcd,
+            _ => build::Family::Kubernetes,
+        }
+    }
+
+    fn package(self) -> String {
+        match self {
+            Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
+            Self::Etcdctl => "go.etcd.io/etcd/etcdctl/v3".to_owned(),
+            _ => format!("k8s.io/kubernetes/cmd/{}", self.name()),
+        }
+    }
+
+    /// Seconds that its build takes with nothing cached on two cores, in the order of
+    /// `Component` (control-plane 1: what is built later shares most with what was built
+    /// before). Only for the estimate that the progress shows.
+    fn seconds(self) -> u32 {
+        match self {
+            Self::Etcd => 40,
+            Self::Etcdctl | Self::KubeProxy | Self::KubeScheduler => 9,
+            Self::KubeApiserver => 231,
+            Self::KubeControllerManager => 78,
+            Self::Kubectl => 18,
+        }
+    }
+
+    /// Where `KUBEBUILDER_ASSETS` has it, if that is set and has components of this kind.
+    fn asset(self) -> Option<PathBuf> {
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty())?;
+        let known = matches!(self, Self::Etcd | Self::KubeApiserver | Self::Kubectl);
+        known.then(|| Path::new(&assets).join(self.name()))
+    }
+}
+
+/// The binaries that [`ensure`] was asked for.
+#[derive(Debug, Clone)]
+pub struct Components {
+    directory: PathBuf,
+    paths: HashMap<Component, PathBuf>,
+}
+
+impl Components {
+    /// Where the component's binary is.
+    ///
+    /// For a component that was not asked for this is where the cache's directory for it would
+    /// be, without a binary: starting it says so.
+    pub fn path(&self, component: Component) -> &Path {
+        self.paths.get(&component).unwrap_or(&self.directory)
+    }
+}
+
+/// Builds what is missing among `components`, with progress on standard error, and says where
+/// the binaries are. Blocks; the first build of all takes about 6 minutes on two cores.
+///
+/// Processes that call this at the same time build each component once.
+pub fn ensure(components: &[Component]) -> Result<Components, Error> {
+    let directory = cache()?;
+    let mut paths = HashMap::new();
+    let mut wanted = Vec::new();
+    for &component in components {
+        if let Some(path) = component.asset() {
+            if !path.is_file() {
+                return Err(Error::Asset { path });
+            }
+            paths.insert(component, path);
+        } else if !wanted.contains(&component) {
+            wanted.push(component);
+        }
+    }
+    for (component, path) in build::ensure(&directory, &wanted)? {
+        paths.insert(component, path);
+    }
+    Ok(Components { directory, paths })
+}
+
+/// The directory for binaries, made if need be.
+fn cache() -> Result<PathBuf, Error> {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = variable("CLOSEHAUL_E2E_CACHE")
+        .or_else(|| variable("XDG_CACHE_HOME").map(|path| path.join("closehaul")))
+        .or_else(|| variable("HOME").map(|path| path.join(".cache/closehaul")))
+        .ok_or(Error::NoCache)?;
+    fs::create_dir_all(&path).map_err(Error::file(&path))?;
+    // A relative path would mean another directory to each package's tests.
+    path.canonicalize().map_err(Error::file(&path))
+}

@@ -1,0 +1,77 @@
+//! What a long step shows on standard error: one line that is rewritten on a terminal, a line
+//! every 15 seconds elsewhere.
+
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+/// How often the line is rewritten on a terminal.
+const TERMINAL: Duration = Duration::from_secs(1);
+/// How often a line is printed elsewhere, such as into a log of CI.
+const LOG: Duration = Duration::from_secs(15);
+
+/// A step that is shown while it lasts.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: String,
+    terminal: bool,
+    started: Instant,
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    /// Starts to show `what`; the first line comes with the first [`Self::tick`] after `quiet`.
+    pub(crate) fn after(quiet: Duration, what: String) -> Self {
+        let started = Instant::now() + quiet;
+        Self { what, terminal: std::io::stderr().is_terminal(), started, shown: None }
+    }
+
+    /// Starts to show `what` at once.
+    pub(crate) fn new(what: String) -> Self {
+        let mut progress = Self::after(Duration::ZERO, what);
+        progress.tick();
+        progress
+    }
+
+    /// Shows the seconds that have passed, if it is time to.
+    pub(crate) fn tick(&mut self) {
+        let now = Instant::now();
+        let every = if self.terminal { TERMINAL } else { LOG };
+        if now < self.started || self.shown.is_some_and(|shown| now - shown < every) {
+            return;
+        }
+        self.shown = Some(now);
+        self.show("");
+    }
+
+    /// Shows that the step is over, if it was shown at all.
+    pub(crate) fn done(mut self) {
+        if self.shown.take().is_some() {
+            self.show("done");
+            if self.terminal {
+                eprintln!();
+            }
+        }
+    }
+
+    fn show(&self, state: &str) {
+        let seconds = self.started.elapsed().as_secs();
+        let line = format!("e2e: {}  {seconds} s {state}", self.what);
+        if self.terminal {
+            // Back to the first column, and what a longer line left is erased.
+            eprint!("\r{}\x1b[K", line.trim_end());
+        } else {
+            eprintln!("{}", line.trim_end());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // A step that failed: what follows starts on a line of its own.
+        if self.shown.is_some() && self.terminal {
+            eprintln!();
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! Island: what is known of one namespace. Selectors never reach beyond it.
+//!
+//! ```text
+//! pod --labels--> group <--selector--> service <--label-- slice
+//! ```
+//!
+//! Pods with the same labels form a group, and which Services select a group is worked out
+//! once for the group: an event of a pod costs as much as there are Services to sync for it,
+//! whatever else the namespace holds.
+
+use std::collections::{HashMap, HashSet};
+
+use slab::Slab;
+
+use crate::plan::{labels::Labels, name::Name, pod::Pod, service::Service, slice::Slice};
+
+type PodId = usize;
+type GroupId = usize;
+/// A label with its value.
+type Pair = (Name, Name);
+
+/// One namespace.
+#[derive(Debug, Default)]
+pub struct Island {
+    services: HashMap<Name, Selected>,
+    pods: Slab<Record>,
+    pod_ids: HashMap<Name, PodId>,
+    pods_by_node: HashMap<Name, Vec<PodId>>,
+    groups: Slab<Group>,
+    group_ids: HashMap<Labels, GroupId>,
+    /// Groups by each of their labels.
+    groups_by_label: HashMap<Pair, Vec<GroupId>>,
+    /// Services by the first pair of their selector.
+    services_by_label: HashMap<Pair, Vec<Name>>,
+    /// Managed slices by the Service that they name.
+    slices: HashMap<Name, Vec<Held>>,
+    slice_services: HashMap<Name, Name>,
+}
+
+/// A Service and the groups that it selects.
+#[derive(Debug)]
+struct Selected {
+    service: Service,
+    groups: Vec<GroupId>,
+    is_stale: bool,
+}
+
+/// A pod and the group to which it belongs.
+#[derive(Debug)]
+struct Record {
+    pod: Pod,
+    group: GroupId,
+    is_stale: bool,
+}
+
+/// Pods with the same labels, and the Services that select them.
+#[derive(Debug)]
+struct Group {
+    labels: Labels,
+    pods: HashSet<PodId>,
+    services: Vec<Name>,
+}
+
+/// A managed slice.
+#[derive(Debug)]
+struct Held {
+    slice: Slice,
+    is_stale: bool,
+}
+
+// === reading ===
+
+impl Island {
+    /// Whether nothing is known of the namespace any more.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.pods.is_empty() && self.slices.is_empty()
+    }
+
+    /// The Services.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values().map(|selected| &selected.service)
+    }
+
+    /// One Service.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.get(name).map(|selected| &selected.service)
+    }
+
+    /// The pods that a Service selects.
+    pub fn pods_of(&self, service: &str) -> Vec<&Pod> {
+        let groups = self.services.get(service).map_or(&[][..], |selected| &selected.groups);
+        let ids = groups.iter().flat_map(|group| &self.groups[*group].pods);
+        ids.map(|id| &self.pods[*id].pod).collect()
+    }
+
+    /// The managed slices that name a Service.
+    pub fn slices_of(&self, service: &str) -> Vec<&Slice> {
+        let held = self.slices.get(service).map_or(&[][..], Vec::as_slice);
+        held.iter().map(|held| &held.slice).collect()
+    }
+
+    /// A pod.
+    pub fn pod(&self, name: &str) -> Option<&Pod> {
+        self.pod_ids.get(name).map(|id| &self.pods[*id].pod)
+    }
+
+    /// The Services that select a pod on `node`.
+    pub fn services_on(&self, node: &str) -> HashSet<Name> {
+        let ids = self.pods_by_node.get(node).into_iter().flatten();
+        let groups: HashSet<GroupId> = ids.map(|id| self.pods[*id].group).collect();
+        groups.into_iter().flat_map(|group| self.groups[group].services.iter().cloned()).collect()
+    }
+}
+
+// === Services ===
+
+/// What an event changed of a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceChange {
+    /// Nothing that slices depend on, or the event is older than what is known.
+    Nothing,
+    /// Only how its hints are decided.
+    Hints,
+    /// Something else.
+    Endpoints,
+}
+
+impl ServiceChange {
+    fn between(old: &Service, new: &Service) -> Self {
+        if new.version < old.version {
+            return Self::Nothing;
+        }
+        let aligned = |service: &Service| Service { version: 0, ..service.clone() };
+        let unhinted =
+            |service: Service| Service { traffic_distribution: None, auto: false, ..service };
+        let (old, new) = (aligned(old), aligned(new));
+        if old == new {
+            Self::Nothing
+        } else if unhinted(old) == unhinted(new) {
+            Self::Hints
+        } else {
+            Self::Endpoints
+        }
+    }
+}
+
+impl Island {
+    /// Takes a Service in; returns what changed.
+    pub fn put_service(&mut self, service: Service) -> ServiceChange {
+        let name = service.key.name.clone();
+        let mut change = ServiceChange::Endpoints;
+        if let Some(selected) = self.services.get_mut(&name) {
+            selected.is_stale = false;
+            change = ServiceChange::between(&selected.service, &service);
+            if change == ServiceChange::Nothing {
+                selected.service.version = service.version.max(selected.service.version);
+                return change;
+            }
+            if selected.service.selector == service.selector {
+                selected.service = service;
+                return change;
+            }
+            self.remove_service(&name);
+        }
+        let mut groups = Vec::new();
+        if let Some(selector) = &service.selector {
+            groups = self.matching_groups(selector);
+            for group in &groups {
+                self.groups[*group].services.push(name.clone());
+            }
+            for pair in selector.iter().take(1) {
+                self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
+            }
+        }
+        self.services.insert(name, Selected { service, groups, is_stale: false });
+        change
+    }
+
+    /// Forgets a Service.
+    pub fn remove_service(&mut self, name: &str) -> Option<Service> {
+        let Selected { service, groups, .. } = self.services.remove(name)?;
+        for group in groups {
+            self.groups[group].services.retain(|service| &**service != name);
+        }
+        for pair in service.selector.iter().flatten().take(1) {
+            remove_from(&mut self.services_by_label, pair, |service| &**service == name);
+        }
+        Some(service)
+    }
+
+    /// The groups that bear every pair of `selector`: looked for among those that bear its
+    /// rarest one.
+    fn matching_groups(&self, selector: &Labels) -> Vec<GroupId> {
+        let bearers = |pair: &Pair| self.groups_by_label.get(pair).map_or(&[][..], Vec::as_slice);
+        let rarest =
+            selector.iter().map(bearers).min_by_key(|groups| groups.len()).unwrap_or_default();
+        rarest
+            .iter()
+            .copied()
+            .filter(|group| self.groups[*group].labels.match_selector(selector))
+            .collect()
+    }
+}
+
+// === pods ===
+
+impl Island {
+    /// Takes a pod in; returns the Services to sync: none if nothing changed that they read.
+    pub fn put_pod(&mut self, mut pod: Pod) -> Vec<Name> {
+        let Some(id) = self.pod_ids.get(&pod.name).copied() else {
+            let group = self.join_group(&mut pod.labels);
+            let id = self.pods.vacant_key();
+            self.groups[group].pods.insert(id);
+            self.pod_ids.insert(pod.name.clone(), id);
+            pod.node.iter().for_each(|node| self.move_to_node(id, None, Some(node)));
+            self.pods.insert(Record { pod, group, is_stale: false });
+            return self.groups[group].services.clone();
+        };
+        let record = &mut self.pods[id];
+        record.is_stale = false;
+        if pod.version < record.pod.version {
+            return Vec::new();
+        }
+        if is_same_pod(&record.pod, &pod) {
+            record.pod.version = pod.version;
+            return Vec::new();
+        }
+        let old_group = record.group;
+        let mut touched = self.groups[old_group].services.clone();
+        if self.groups[old_group].labels == pod.labels {
+            pod.labels = self.groups[old_group].labels.clone();
+        } else {
+            let group = self.join_group(&mut pod.labels);
+            self.groups[group].pods.insert(id);
+            self.leave_group(old_group, id);
+            self.pods[id].group = group;
+            touched.extend(self.groups[group].services.iter().cloned());
+            touched.sort_unstable();
+            touched.dedup();
+        }
+        let record = &mut self.pods[id];
+        pod.name = record.pod.name.clone();
+        let before = std::mem::replace(&mut record.pod, pod);
+        let now = record.pod.node.clone();
+        self.move_to_node(id, before.node.as_ref(), now.as_ref());
+        touched
+    }
+
+    /// Forgets a pod, unless what is known is newer than its deletion; returns the Services
+    /// to sync.
+    pub fn remove_pod(&mut self, name: &str, version: u64) -> Vec<Name> {
+        let Some(id) = self.pod_ids.get(name).copied() else { return Vec::new() };
+        if version != 0 && version < self.pods[id].pod.version {
+            return Vec::new();
+        }
+        self.pod_ids.remove(name);
+        let Record { pod, group, .. } = self.pods.remove(id);
+        self.move_to_node(id, pod.node.as_ref(), None);
+        let touched = self.groups[group].services.clone();
+        self.leave_group(group, id);
+        touched
+    }
+
+    /// The group of these labels, which are replaced by its shared copy.
+    fn join_group(&mut self, labels: &mut Labels) -> GroupId {
+        if let Some((shared, group)) = self.group_ids.get_key_value(labels) {
+            *labels = shared.clone();
+            return *group;
+        }
+        let mut services = Vec::new();
+        let id = self.groups.vacant_key();
+        for pair in labels.iter() {
+            self.groups_by_label.entry(pair.clone()).or_default().push(id);
+            for name in self.services_by_label.get(pair).into_iter().flatten() {
+                let Some(selected) = self.services.get_mut(name) else { continue };
+                if selected
+                    .service
+                    .selector
+                    .as_ref()
+                    .is_some_and(|selector| labels.match_selector(selector))
+                {
+                    selected.groups.push(id);
+                    services.push(name.clone());
+                }
+            }
+        }
+        self.group_ids.insert(labels.clone(), id);
+        self.groups.insert(Group { labels: labels.clone(), pods: HashSet::new(), services })
+    }
+
+    /// Takes a pod out of its group, and the group away with its last pod.
+    fn leave_group(&mut self, group: GroupId, pod: PodId) {
+        self.groups[group].pods.remove(&pod);
+        if !self.groups[group].pods.is_empty() {
+            return;
+        }
+        let Group { labels, services, .. } = self.groups.remove(group);
+        self.group_ids.remove(&labels);
+        for pair in &labels {
+            remove_from(&mut self.groups_by_label, pair, |other| *other == group);
+        }
+        for name in services {
+            if let Some(selected) = self.services.get_mut(&name) {
+                selected.groups.retain(|other| *other != group);
+            }
+        }
+    }
+
+    fn move_to_node(&mut self, pod: PodId, from: Option<&Name>, to: Option<&Name>) {
+        if from == to {
+            return;
+        }
+        if let Some(node) = from
+            && let Some(pods) = self.pods_by_node.get_mut(node)
+        {
+            pods.retain(|other| *other != pod);
+            if pods.is_empty() {
+                self.pods_by_node.remove(node);
+            }
+        }
+        if let Some(node) = to {
+            self.pods_by_node.entry(node.clone()).or_default().push(pod);
+        }
+    }
+}
+
+// === slices ===
+
+/// What an event did to a managed slice.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SliceChange {
+    /// The Services that it concerns: the one that the slice names, and the one that it named.
+    pub services: Vec<Name>,
+}
+
+impl Island {
+    /// Takes a slice in, if closehaul manages it, and forgets it if it no longer does.
+    /// `None` if nothing was learned.
+    pub fn put_slice(&mut self, slice: Slice) -> Option<SliceChange> {
+        let name = slice.meta.name.clone()?;
+        let held = self.slice_services.get(&name).and_then(|service| {
+            self.slices
+                .get_mut(service)?
+                .iter_mut()
+                .find(|held| held.slice.meta.name.as_ref() == Some(&name))
+        });
+        if let Some(held) = held {
+            held.is_stale = false;
+            if slice.meta.version < held.slice.meta.version || slice == held.slice {
+                return None;
+            }
+            if slice.managed_service() == held.slice.managed_service() {
+                held.slice = slice;
+                return Some(SliceChange {
+                    services: self.slice_services.get(&name).cloned().into_iter().collect(),
+                });
+            }
+        }
+        let mut services: Vec<Name> =
+            self.remove_slice(&name, 0).into_iter().flat_map(|change| change.services).collect();
+        if let Some(service) = slice.managed_service().cloned() {
+            self.slice_services.insert(name, service.clone());
+            self.slices.entry(service.clone()).or_default().push(Held { slice, is_stale: false });
+            services.push(service);
+        }
+        (!services.is_empty()).then_some(SliceChange { services })
+    }
+
+    /// Forgets a slice, unless what is known is newer than its deletion.
+    pub fn remove_slice(&mut self, name: &str, version: u64) -> Option<SliceChange> {
+        let service = self.slice_services.get(name)?.clone();
+        let held = self.slices.get_mut(&service)?;
+        let at = held.iter().position(|held| held.slice.meta.name.as_deref() == Some(name))?;
+        if version != 0 && version < held[at].slice.meta.version {
+            return None;
+        }
+        held.swap_remove(at);
+        if held.is_empty() {
+            self.slices.remove(&service);
+        }
+        self.slice_services.remove(name);
+        Some(SliceChange { services: vec![service] })
+    }
+}
+
+// === lists ===
+
+impl Island {
+    /// A list of Services begins: those that it does not name will be gone.
+    pub fn doubt_services(&mut self) {
+        self.services.values_mut().for_each(|selected| selected.is_stale = true);
+    }
+
+    /// A list of pods begins.
+    pub fn doubt_pods(&mut self) {
+        self.pods.iter_mut().for_each(|(_, record)| record.is_stale = true);
+    }
+
+    /// A list of slices begins.
+    pub fn doubt_slices(&mut self) {
+        self.slices.values_mut().flatten().for_each(|held| held.is_stale = true);
+    }
+
+    /// The Services that a list did not name.
+    pub fn doubted_services(&self) -> Vec<Name> {
+        let stale = self.services.iter().filter(|(_, selected)| selected.is_stale);
+        stale.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The pods that a list did not name.
+    pub fn doubted_pods(&self) -> Vec<Name> {
+        let stale = self.pods.iter().filter(|(_, record)| record.is_stale);
+        stale.map(|(_, record)| record.pod.name.clone()).collect()
+    }
+
+    /// The slices that a list did not name.
+    pub fn doubted_slices(&self) -> Vec<Name> {
+        let stale = self.slices.values().flatten().filter(|held| held.is_stale);
+        stale.filter_map(|held| held.slice.meta.name.clone()).collect()
+    }
+}
+
+/// Whether nothing changed that slices depend on.
+fn is_same_pod(old: &Pod, new: &Pod) -> bool {
+    old.uid == new.uid
+        && old.labels == new.labels
+        && old.node == new.node
+        && old.addresses == new.addresses
+        && old.has_address == new.has_address
+        && old.ports == new.ports
+        && old.host == new.host
+        && old.ready == new.ready
+        && old.ready_since == new.ready_since
+        && old.terminating == new.terminating
+        && old.finished == new.finished
+}
+
+/// Takes the entry for which `is_gone` holds out of the list of `pair`, and the list away with
+/// its last entry.
+fn remove_from<T>(lists: &mut HashMap<Pair, Vec<T>>, pair: &Pair, is_gone: impl Fn(&T) -> bool) {
+    let Some(list) = lists.get_mut(pair) else { return };
+    if let Some(at) = list.iter().position(is_gone) {
+        list.swap_remove(at);
+    }
+    if list.is_empty() {
+        lists.remove(pair);
+    }
+}

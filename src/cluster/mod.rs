@@ -1,0 +1,283 @@
+//! What is known of the cluster now, and which Services a change touches. One task owns it.
+//! No I/O and no clock; nothing here decides what slices should look like: see [`crate::plan`].
+
+mod island;
+mod pool;
+
+use std::{cell::OnceCell, collections::HashMap};
+
+use jiff::Timestamp;
+
+pub use self::island::{ServiceChange, SliceChange};
+use self::{island::Island, pool::Pool};
+use crate::plan::{
+    self, Plan, World,
+    hints::auto::{self, CpuShares},
+    name::{Name, ServiceKey},
+    node::{Node, Nodes},
+    pod::Pod,
+    service::Service,
+    slice::Slice,
+};
+
+/// Services, pods, nodes and managed slices of the whole cluster.
+#[derive(Debug, Default)]
+pub struct Index {
+    islands: HashMap<Name, Island>,
+    nodes: Nodes,
+    /// Nodes that the list under way has not named yet.
+    doubted_nodes: Vec<Name>,
+    /// Worked out when it is asked for; emptied by a change of nodes.
+    shares: OnceCell<Option<CpuShares>>,
+    pool: Pool,
+}
+
+/// What an event of a node changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct NodeChange {
+    /// Services with pods on the node, if its zone changed, it came, or it went.
+    pub services: Vec<ServiceKey>,
+    /// Whether the zones' shares of CPU may be others now.
+    pub shares: bool,
+}
+
+/// Kinds that are listed and watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Watched {
+    /// Services.
+    Services,
+    /// Pods.
+    Pods,
+    /// Nodes.
+    Nodes,
+    /// `EndpointSlices`.
+    Slices,
+}
+
+// === reading ===
+
+impl Index {
+    /// All Services, in any order.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.islands.values().flat_map(Island::services)
+    }
+
+    /// One Service.
+    pub fn service(&self, key: &ServiceKey) -> Option<&Service> {
+        self.islands.get(&key.namespace)?.service(&key.name)
+    }
+
+    /// The pods that a Service selects, in any order.
+    pub fn pods_of(&self, key: &ServiceKey) -> Vec<&Pod> {
+        self.islands.get(&key.namespace).map_or_else(Vec::new, |island| island.pods_of(&key.name))
+    }
+
+    /// The managed slices that name a Service, in any order.
+    pub fn slices_of(&self, key: &ServiceKey) -> Vec<&Slice> {
+        self.islands.get(&key.namespace).map_or_else(Vec::new, |island| island.slices_of(&key.name))
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// The zones' shares of CPU.
+    pub fn shares(&self) -> Option<&CpuShares> {
+        self.shares.get_or_init(|| auto::cpu_shares(&self.nodes)).as_ref()
+    }
+
+    /// What is to be done for a Service; `None` if it is not known or not served.
+    pub fn plan(
+        &self,
+        key: &ServiceKey,
+        trigger_time: Option<Timestamp>,
+        max_endpoints: usize,
+    ) -> Option<Plan<'_>> {
+        let service = self.service(key).filter(|service| service.is_served())?;
+        Some(plan::plan(World {
+            service,
+            pods: &self.pods_of(key),
+            nodes: &self.nodes,
+            shares: self.shares(),
+            slices: &self.slices_of(key),
+            trigger_time,
+            max_endpoints,
+        }))
+    }
+}
+
+// === taking in ===
+
+impl Index {
+    /// Takes a Service in; returns what changed.
+    pub fn apply_service(&mut self, mut service: Service) -> ServiceChange {
+        self.pool.name(&mut service.key.namespace);
+        self.pool.labels(&mut service.labels);
+        self.island(&service.key.namespace.clone()).put_service(service)
+    }
+
+    /// Forgets a Service.
+    pub fn remove_service(&mut self, key: &ServiceKey) {
+        self.visit(&key.namespace, |island| island.remove_service(&key.name));
+    }
+
+    /// Takes a pod in; returns the Services to sync.
+    pub fn apply_pod(&mut self, namespace: &Name, mut pod: Pod) -> Vec<ServiceKey> {
+        self.pool.pod(&mut pod);
+        self.pool.labels(&mut pod.labels);
+        let services = self.island(namespace).put_pod(pod);
+        keys(namespace, services)
+    }
+
+    /// Forgets a pod, unless what is known is newer than `version`; returns the Services to sync.
+    pub fn remove_pod(&mut self, namespace: &Name, name: &str, version: u64) -> Vec<ServiceKey> {
+        let services = self.visit(namespace, |island| island.remove_pod(name, version));
+        keys(namespace, services.unwrap_or_default())
+    }
+
+    /// Takes a slice in; `None` if it is not ours or nothing was learned.
+    pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
+        let namespace = slice.meta.namespace.clone();
+        if slice.managed_service().is_some() {
+            let island = self.islands.get(&namespace);
+            let pod_name =
+                |name: &str| island.and_then(|island| island.pod(name)).map(|pod| pod.name.clone());
+            self.pool.slice(&mut slice, pod_name);
+        }
+        let change = self.island(&namespace).put_slice(slice);
+        self.visit(&namespace, |_| ());
+        change
+    }
+
+    /// Forgets a slice, unless what is known is newer than `version`.
+    pub fn remove_slice(
+        &mut self,
+        namespace: &Name,
+        name: &str,
+        version: u64,
+    ) -> Option<SliceChange> {
+        self.visit(namespace, |island| island.remove_slice(name, version)).flatten()
+    }
+
+    /// Takes a node in.
+    pub fn apply_node(&mut self, mut node: Node) -> NodeChange {
+        self.pool.name(&mut node.name);
+        node.zone.iter_mut().for_each(|zone| self.pool.name(zone));
+        self.doubted_nodes.retain(|doubted| *doubted != node.name);
+        let name = node.name.clone();
+        let mut has_moved = true;
+        if let Some(old) = self.nodes.get_mut(&name) {
+            if node.version < old.version {
+                return NodeChange::default();
+            }
+            old.version = node.version;
+            if *old == node {
+                return NodeChange::default();
+            }
+            has_moved = old.zone != node.zone;
+        }
+        self.nodes.insert(name.clone(), node);
+        self.node_change(&name, has_moved)
+    }
+
+    /// Forgets a node.
+    pub fn remove_node(&mut self, name: &str) -> NodeChange {
+        if self.nodes.remove(name).is_none() {
+            return NodeChange::default();
+        }
+        self.node_change(name, true)
+    }
+
+    fn node_change(&mut self, name: &str, has_moved: bool) -> NodeChange {
+        self.shares = OnceCell::new();
+        let mut services = Vec::new();
+        if has_moved {
+            for (namespace, island) in &self.islands {
+                services.extend(keys(namespace, island.services_on(name)));
+            }
+        }
+        NodeChange { services, shares: true }
+    }
+
+    /// The island of a namespace, which comes into being with its first object.
+    fn island(&mut self, namespace: &Name) -> &mut Island {
+        self.islands.entry(namespace.clone()).or_default()
+    }
+
+    /// Does something with an island, if there is one, and drops it when it is empty then.
+    fn visit<T>(&mut self, namespace: &Name, act: impl FnOnce(&mut Island) -> T) -> Option<T> {
+        let island = self.islands.get_mut(namespace)?;
+        let result = act(island);
+        if island.is_empty() {
+            self.islands.remove(namespace);
+        }
+        Some(result)
+    }
+}
+
+// === lists ===
+
+/// An object that a complete list did not name.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// A Service.
+    Service(ServiceKey),
+    /// A pod, by namespace and name.
+    Pod(Name, Name),
+    /// A node.
+    Node(Name),
+    /// A slice, by namespace and name.
+    Slice(Name, Name),
+}
+
+impl Index {
+    /// A list begins; what it does not name is gone when it ends.
+    pub fn begin_list(&mut self, kind: Watched) {
+        let islands = self.islands.values_mut();
+        match kind {
+            Watched::Services => islands.for_each(Island::doubt_services),
+            Watched::Pods => islands.for_each(Island::doubt_pods),
+            Watched::Slices => islands.for_each(Island::doubt_slices),
+            Watched::Nodes => self.doubted_nodes = self.nodes.keys().cloned().collect(),
+        }
+    }
+
+    /// A list is complete; returns what is known and was not named, still to be removed.
+    pub fn end_list(&mut self, kind: Watched) -> Vec<Gone> {
+        let mut gone = Vec::new();
+        for (namespace, island) in &self.islands {
+            match kind {
+                Watched::Services => gone.extend(
+                    keys(namespace, island.doubted_services()).into_iter().map(Gone::Service),
+                ),
+                Watched::Pods => gone.extend(
+                    island
+                        .doubted_pods()
+                        .into_iter()
+                        .map(|name| Gone::Pod(namespace.clone(), name)),
+                ),
+                Watched::Slices => {
+                    gone.extend(
+                        island
+                            .doubted_slices()
+                            .into_iter()
+                            .map(|name| Gone::Slice(namespace.clone(), name)),
+                    );
+                }
+                Watched::Nodes => break,
+            }
+        }
+        if kind == Watched::Nodes {
+            gone.extend(std::mem::take(&mut self.doubted_nodes).into_iter().map(Gone::Node));
+        }
+        gone
+    }
+}
+
+fn keys(namespace: &Name, names: impl IntoIterator<Item = Name>) -> Vec<ServiceKey> {
+    names.into_iter().map(|name| ServiceKey { namespace: namespace.clone(), name }).collect()
+}
+
+#[cfg(test)]
+mod tests;

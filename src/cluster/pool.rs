@@ -1,0 +1,124 @@
+//! Pool: one copy of every string and port set that many records share.
+
+use std::{collections::HashSet, hash::Hash, sync::Arc};
+
+use crate::plan::{
+    labels::Labels,
+    name::Name,
+    pod::{ContainerPorts, Pod},
+    slice::{Endpoint, Hints, Slice},
+};
+
+/// Shared values. What only the pool still holds is dropped from time to time.
+#[derive(Debug, Default)]
+pub struct Pool {
+    names: Shared<Name>,
+    labels: Shared<Labels>,
+    ports: Shared<ContainerPorts>,
+    hints: Shared<Arc<Hints>>,
+}
+
+impl Pool {
+    /// The shared copy of a name.
+    pub fn name(&mut self, name: &mut Name) {
+        self.names.share(name, Arc::strong_count);
+    }
+
+    /// The shared copy of labels, made of shared names.
+    pub fn labels(&mut self, labels: &mut Labels) {
+        if !self.labels.replace(labels) {
+            let pairs = labels.iter().cloned().map(|(mut key, mut value)| {
+                self.name(&mut key);
+                self.name(&mut value);
+                (key, value)
+            });
+            *labels = pairs.collect();
+            self.labels.share(labels, Labels::holders);
+        }
+    }
+
+    /// Shares what a pod has in common with others; its labels are shared by its island.
+    pub fn pod(&mut self, pod: &mut Pod) {
+        pod.node.iter_mut().for_each(|node| self.name(node));
+        self.ports.share(&mut pod.ports, Arc::strong_count);
+    }
+
+    /// Shares what a slice has in common with others. `pod_name` gives the name that the
+    /// record of a pod holds already.
+    pub fn slice(&mut self, slice: &mut Slice, pod_name: impl Fn(&str) -> Option<Name>) {
+        self.labels(&mut slice.meta.labels);
+        self.name(&mut slice.meta.namespace);
+        slice.meta.generate_name.iter_mut().for_each(|name| self.name(name));
+        let namespace = slice.meta.namespace.clone();
+        let share = |endpoint: &Endpoint| {
+            let mut endpoint = endpoint.clone();
+            endpoint.node.iter_mut().for_each(|node| self.name(node));
+            endpoint.zone.iter_mut().for_each(|zone| self.name(zone));
+            endpoint.hints.iter_mut().for_each(|hints| self.hints.share(hints, Arc::strong_count));
+            if let Some(target) = &mut endpoint.target {
+                if target.namespace == namespace {
+                    target.namespace = namespace.clone();
+                }
+                if let Some(name) = pod_name(&target.name) {
+                    target.name = name;
+                }
+            }
+            endpoint
+        };
+        slice.endpoints = slice.endpoints.iter().map(share).collect();
+    }
+}
+
+/// One copy of each value.
+#[derive(Debug)]
+struct Shared<T> {
+    values: HashSet<T>,
+    /// The size at which unused values are looked for.
+    limit: usize,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { values: HashSet::new(), limit: 1024 }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Shared<T> {
+    /// Puts the shared copy in place of `value`, if there is one.
+    fn replace(&self, value: &mut T) -> bool {
+        let Some(shared) = self.values.get(value) else { return false };
+        *value = shared.clone();
+        true
+    }
+
+    /// Puts the shared copy in place of `value`, or makes `value` that copy.
+    fn share(&mut self, value: &mut T, holders: impl Fn(&T) -> usize) {
+        if self.replace(value) {
+            return;
+        }
+        if self.values.len() >= self.limit {
+            self.values.retain(|value| holders(value) > 1);
+            self.limit = (self.values.len() * 2).max(1024);
+        }
+        self.values.insert(value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_become_one_and_unused_ones_go() {
+        let mut pool = Pool::default();
+        let (mut a, mut b): (Name, Name) = ("zone-a".into(), "zone-a".into());
+        pool.name(&mut a);
+        pool.name(&mut b);
+        assert!(Arc::ptr_eq(&a, &b));
+        for i in 0..5000 {
+            pool.name(&mut format!("n{i}").into());
+        }
+        assert!(pool.names.values.len() <= 1024);
+        assert!(pool.names.values.contains("zone-a"));
+    }
+}

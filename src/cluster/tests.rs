@@ -1,0 +1,217 @@
+//! The index against a naive one: every Service looks at every pod.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::{labels::Labels, service::ClusterIp, slice::AddressType};
+
+fn labels(pairs: &[(&str, u8)]) -> Labels {
+    pairs.iter().map(|(key, value)| ((*key).into(), value.to_string().into())).collect()
+}
+
+fn pod(name: u8, app: u8, tier: u8, node: u8, version: u64) -> Pod {
+    Pod {
+        name: format!("p{name}").into(),
+        uid: None,
+        version,
+        labels: labels(&[("app", app), ("tier", tier)]),
+        node: Some(format!("n{node}").into()),
+        addresses: Box::new([]),
+        has_address: true,
+        ports: [].into(),
+        host: None,
+        ready: true,
+        ready_since: None,
+        terminating: false,
+        finished: false,
+    }
+}
+
+fn service(name: u8, selector: Labels, version: u64) -> Service {
+    Service {
+        key: ServiceKey { namespace: "shop".into(), name: format!("s{name}").into() },
+        uid: None,
+        version,
+        created: None,
+        terminating: false,
+        labels: Labels::default(),
+        selector: Some(selector).filter(|selector| !selector.is_empty()),
+        ports: Vec::new(),
+        external_name: false,
+        cluster_ip: ClusterIp::Of(AddressType::IPv4),
+        families: Vec::new(),
+        publish_not_ready: false,
+        traffic_distribution: None,
+        auto: false,
+        internal_local: false,
+        external_local: false,
+    }
+}
+
+fn node(name: u8, zone: u8, version: u64) -> Node {
+    Node {
+        name: format!("n{name}").into(),
+        version,
+        zone: Some(format!("z{zone}").into()),
+        ready: true,
+        control_plane: false,
+        schedulable: true,
+        cpu: 1000,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Pod(u8, u8, u8, u8),
+    PodGone(u8),
+    Service(u8, Option<u8>, Option<u8>),
+    ServiceGone(u8),
+    PodList(Vec<(u8, u8)>),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..12_u8, 0..3_u8, 0..2_u8, 0..3_u8).prop_map(|(p, a, t, n)| Event::Pod(p, a, t, n)),
+        2 => (0..12_u8).prop_map(Event::PodGone),
+        3 => (0..6_u8, proptest::option::of(0..3_u8), proptest::option::of(0..2_u8)).prop_map(|(s, a, t)| Event::Service(s, a, t)),
+        1 => (0..6_u8).prop_map(Event::ServiceGone),
+        1 => proptest::collection::vec((0..12_u8, 0..3_u8), 0..6).prop_map(Event::PodList),
+    ]
+}
+
+/// What each Service selects, worked out the slow way.
+fn naive(pods: &HashMap<Name, Pod>, services: &HashMap<Name, Service>) -> Vec<(Name, Vec<Name>)> {
+    let mut all: Vec<_> = services
+        .values()
+        .map(|service| {
+            let selects = |pod: &&Pod| {
+                service.selector.as_ref().is_some_and(|s| pod.labels.match_selector(s))
+            };
+            let mut names: Vec<Name> =
+                pods.values().filter(selects).map(|pod| pod.name.clone()).collect();
+            names.sort();
+            (service.key.name.clone(), names)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+fn indexed(index: &Index) -> Vec<(Name, Vec<Name>)> {
+    let mut all: Vec<_> = index
+        .services()
+        .map(|service| {
+            let mut names: Vec<Name> =
+                index.pods_of(&service.key).iter().map(|pod| pod.name.clone()).collect();
+            names.sort();
+            (service.key.name.clone(), names)
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+proptest! {
+    #[test]
+    fn selects_as_the_naive_index_does(events in proptest::collection::vec(event(), 1..80)) {
+        let namespace: Name = "shop".into();
+        let mut index = Index::default();
+        let (mut pods, mut services) = (HashMap::new(), HashMap::new());
+        for (at, event) in events.into_iter().enumerate() {
+            let version = at as u64 + 1;
+            let before = naive(&pods, &services);
+            let mut touched = Vec::new();
+            match event {
+                Event::Pod(name, app, tier, node) => {
+                    let pod = pod(name, app, tier, node, version);
+                    pods.insert(pod.name.clone(), pod.clone());
+                    touched = index.apply_pod(&namespace, pod);
+                }
+                Event::PodGone(name) => {
+                    let name = format!("p{name}");
+                    pods.remove(&*name);
+                    touched = index.remove_pod(&namespace, &name, version);
+                }
+                Event::Service(name, app, tier) => {
+                    let pairs = app.map(|a| ("app", a)).into_iter().chain(tier.map(|t| ("tier", t)));
+                    let service = service(name, labels(&pairs.collect::<Vec<_>>()), version);
+                    touched.push(service.key.clone());
+                    services.insert(service.key.name.clone(), service.clone());
+                    index.apply_service(service);
+                }
+                Event::ServiceGone(name) => {
+                    let key = service(name, Labels::default(), 0).key;
+                    services.remove(&key.name);
+                    index.remove_service(&key);
+                }
+                Event::PodList(list) => {
+                    index.begin_list(Watched::Pods);
+                    pods.clear();
+                    for (name, app) in list {
+                        let pod = pod(name, app, 0, 0, version);
+                        pods.insert(pod.name.clone(), pod.clone());
+                        touched.extend(index.apply_pod(&namespace, pod));
+                    }
+                    for gone in index.end_list(Watched::Pods) {
+                        let Gone::Pod(namespace, name) = gone else { unreachable!() };
+                        touched.extend(index.remove_pod(&namespace, &name, 0));
+                    }
+                }
+            }
+            let after = naive(&pods, &services);
+            prop_assert_eq!(&indexed(&index), &after);
+            for (service, selected) in &after {
+                let had = before.iter().find(|(name, _)| name == service).map(|(_, selected)| selected);
+                let is_touched = touched.iter().any(|key| key.name == *service);
+                prop_assert!(had == Some(selected) || is_touched, "{} was not touched", service);
+            }
+            prop_assert_eq!(index.islands.is_empty(), pods.is_empty() && services.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_node_touches_the_services_with_pods_on_it() {
+    let mut index = Index::default();
+    index.apply_service(service(1, labels(&[("app", 1)]), 1));
+    index.apply_service(service(2, labels(&[("app", 2)]), 1));
+    index.apply_pod(&"shop".into(), pod(1, 1, 0, 1, 1));
+    index.apply_pod(&"shop".into(), pod(2, 2, 0, 2, 1));
+    let names = |change: NodeChange| {
+        change.services.iter().map(|key| key.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(index.apply_node(node(1, 1, 1))), ["s1"]);
+    assert_eq!(names(index.apply_node(node(1, 1, 2))), [""; 0], "no change of zone");
+    assert_eq!(names(index.apply_node(node(1, 2, 3))), ["s1"]);
+    assert_eq!(names(index.apply_node(node(1, 1, 2))), [""; 0], "older than what is known");
+    assert_eq!(names(index.remove_node("n1")), ["s1"]);
+}
+
+#[test]
+fn older_events_are_passed_over() {
+    let namespace: Name = "shop".into();
+    let mut index = Index::default();
+    index.apply_service(service(1, labels(&[("app", 1)]), 5));
+    assert_eq!(index.apply_service(service(1, labels(&[("app", 2)]), 4)), ServiceChange::Nothing);
+    assert_eq!(index.apply_pod(&namespace, pod(1, 1, 0, 1, 7)).len(), 1);
+    assert_eq!(index.apply_pod(&namespace, pod(1, 2, 0, 1, 6)).len(), 0);
+    assert_eq!(index.remove_pod(&namespace, "p1", 6).len(), 0);
+    assert_eq!(
+        index.apply_pod(&namespace, pod(1, 1, 0, 1, 8)).len(),
+        0,
+        "nothing but the version changed"
+    );
+    assert_eq!(index.remove_pod(&namespace, "p1", 9).len(), 1);
+}
+
+#[test]
+fn what_changed_of_a_service() {
+    let mut index = Index::default();
+    let base = service(1, labels(&[("app", 1)]), 1);
+    assert_eq!(index.apply_service(base.clone()), ServiceChange::Endpoints);
+    assert_eq!(index.apply_service(Service { version: 2, ..base.clone() }), ServiceChange::Nothing);
+    let hinted = Service { version: 3, traffic_distribution: Some("PreferClose".into()), ..base };
+    assert_eq!(index.apply_service(hinted.clone()), ServiceChange::Hints);
+    let headless = Service { version: 4, cluster_ip: ClusterIp::Headless, ..hinted };
+    assert_eq!(index.apply_service(headless), ServiceChange::Endpoints);
+}

@@ -1,0 +1,150 @@
+//! A list that is streamed, and the watch that goes on from it: `watcher` events, own source.
+//!
+//! kube-runtime's `watcher` has streaming lists too, with three traps in them. It ignores `DELETED`
+//! events before the end-of-list bookmark; but the API server sends them, as its watch cache queues
+//! live events behind the initial ones and the bookmark behind those (`cacheWatcher` in apiserver
+//! 1.37; client-go's `watchList` handles them), and an object deleted in that window, which may
+//! last half a minute at 150,000 pods, would stay for ever. It asks for version "0", any cached
+//! state, so that the view may step back after a reconnect. And it starts a stream that ends early
+//! anew without an error. When kube has mended these, `streaming_lists()` can replace this file.
+
+use std::{fmt::Debug, io, time::Duration};
+
+use futures::{Stream, StreamExt, stream::BoxStream};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{WatchEvent, WatchParams},
+};
+use kube_runtime::watcher::{self, Error, Event};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+/// The server ends each watch after this; kube's default.
+const WATCH_SECONDS: u32 = 290;
+/// A watch that says nothing for longer than it may last is dead.
+const IDLE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+/// On the bookmark that ends the initial events (KEP-3157).
+const END_OF_LIST: &str = "k8s.io/initial-events-end";
+
+type Events<K> = BoxStream<'static, kube::Result<WatchEvent<K>>>;
+
+enum State<K> {
+    Start,
+    Listing(Events<K>),
+    Resuming(String),
+    Watching(String, Events<K>),
+}
+
+/// A consistent list by stream, then its changes; never ends. After an error before
+/// [`Event::InitDone`] it starts anew, after a later one it goes on where it was: what else is to
+/// be done about an error (waiting, a fresh list) is the caller's.
+pub(super) fn streamed<K>(
+    api: Api<K>,
+    labels: Option<String>,
+    fields: Option<String>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let params = WatchParams {
+        label_selector: labels,
+        field_selector: fields,
+        timeout: Some(WATCH_SECONDS),
+        bookmarks: true,
+        send_initial_events: true,
+    };
+    futures::stream::unfold((api, params, State::Start), |(api, params, mut state)| async move {
+        loop {
+            let (event, next) = step(&api, &params, state).await;
+            state = next;
+            if let Some(event) = event {
+                return Some((event, (api, params, state)));
+            }
+        }
+    })
+}
+
+async fn step<K>(
+    api: &Api<K>,
+    list: &WatchParams,
+    state: State<K>,
+) -> (Option<watcher::Result<Event<K>>>, State<K>)
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    match state {
+        // No version: at least as new as now.
+        State::Start => match api.watch(list, "").await {
+            Ok(events) => (Some(Ok(Event::Init)), State::Listing(events.boxed())),
+            Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Start),
+        },
+        State::Listing(mut events) => match next(&mut events).await {
+            Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
+                (Some(Ok(Event::InitApply(object))), State::Listing(events))
+            }
+            Some(Ok(WatchEvent::Deleted(object))) => {
+                (Some(Ok(Event::Delete(object))), State::Listing(events))
+            }
+            Some(Ok(WatchEvent::Bookmark(mark))) => {
+                if mark.metadata.annotations.contains_key(END_OF_LIST) {
+                    let watching = State::Watching(mark.metadata.resource_version, events);
+                    (Some(Ok(Event::InitDone)), watching)
+                } else {
+                    (None, State::Listing(events))
+                }
+            }
+            Some(Ok(WatchEvent::Error(status))) => {
+                (Some(Err(Error::WatchError(status))), State::Start)
+            }
+            Some(Err(error)) => (Some(Err(Error::WatchFailed(error))), State::Start),
+            None => (Some(Err(Error::WatchFailed(ended_early()))), State::Start),
+        },
+        State::Resuming(version) => {
+            let resume = WatchParams { send_initial_events: false, ..list.clone() };
+            match api.watch(&resume, &version).await {
+                Ok(events) => (None, State::Watching(version, events.boxed())),
+                Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Resuming(version)),
+            }
+        }
+        State::Watching(version, mut events) => match next(&mut events).await {
+            Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
+                changed(object, Event::Apply, events)
+            }
+            Some(Ok(WatchEvent::Deleted(object))) => changed(object, Event::Delete, events),
+            Some(Ok(WatchEvent::Bookmark(mark))) => {
+                (None, State::Watching(mark.metadata.resource_version, events))
+            }
+            Some(Ok(WatchEvent::Error(status))) => {
+                (Some(Err(Error::WatchError(status))), State::Watching(version, events))
+            }
+            Some(Err(error)) => {
+                (Some(Err(Error::WatchFailed(error))), State::Watching(version, events))
+            }
+            None => (None, State::Resuming(version)),
+        },
+    }
+}
+
+/// The event of one object, whose version is where a later watch resumes.
+fn changed<K: Resource>(
+    object: K,
+    event: fn(K) -> Event<K>,
+    events: Events<K>,
+) -> (Option<watcher::Result<Event<K>>>, State<K>) {
+    match object.resource_version().filter(|version| !version.is_empty()) {
+        Some(version) => (Some(Ok(event(object))), State::Watching(version, events)),
+        None => (Some(Err(Error::NoResourceVersion)), State::Start),
+    }
+}
+
+/// The next event; a watch that has gone silent counts as ended.
+async fn next<K>(events: &mut Events<K>) -> Option<kube::Result<WatchEvent<K>>> {
+    timeout(IDLE, events.next()).await.ok().flatten()
+}
+
+fn ended_early() -> kube::Error {
+    kube::Error::ReadEvents(io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the stream ended before the whole list had come",
+    ))
+}

@@ -1,0 +1,240 @@
+//! Follows all objects of one kind, for ever, whatever the API server does.
+//!
+//! On top of kube-runtime's `watcher`, with its traps covered (`rust-kubernetes 4.1`, `9`):
+//! a list that is streamed falls back to pages, a 410 on watch start leads to a fresh list, errors
+//! are waited out, a malformed object does not hide the others. Watch starts are spaced out in the
+//! client ([`super::spacing`]). Deletes that fell into a gap are the consumer's to find, by what
+//! was not applied between [`Change::Restarted`] and [`Change::Listed`]; and as different API
+//! servers may be answered by in turn, an object older than the known one is the consumer's to
+//! pass over.
+
+use std::{fmt::Debug, time::Duration};
+
+use futures::{Stream, StreamExt, stream::BoxStream};
+use kube::{Api, Resource, core::Status};
+use kube_runtime::{
+    utils::Backoff,
+    watcher::{self, DefaultBackoff, Error, Event, watcher},
+};
+use serde::de::DeserializeOwned;
+use tokio::time::sleep;
+use tower::timeout::error::Elapsed;
+
+use super::streaming::streamed;
+use crate::api::guard::{Guarded, Malformed};
+
+/// Which objects to follow, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A label selector; `None`: all.
+    pub labels: Option<String>,
+    /// A field selector; `None`: all.
+    pub fields: Option<String>,
+    /// Objects per page where the server does not stream lists.
+    pub page_size: u32,
+}
+
+impl Default for Settings {
+    /// All objects, and client-go's page size, 500.
+    fn default() -> Self {
+        Self { labels: None, fields: None, page_size: 500 }
+    }
+}
+
+/// What happened to the objects of one kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change<K> {
+    /// A list begins. What was known stays true until [`Change::Listed`]. May come several times
+    /// before that, if lists fail.
+    Restarted,
+    /// The object is as given, as part of a list or by a change.
+    Applied(K),
+    /// The object is gone; its last state. May come during a list.
+    Deleted(K),
+    /// The list is complete: what was not applied (nor reported as malformed) since the last
+    /// [`Change::Restarted`] is gone.
+    Listed,
+    /// An object did not parse; the others go on.
+    Malformed {
+        /// Which object, and what did not parse.
+        object: Box<Malformed>,
+        /// Whether it was deleted: then it is gone like any other, malformed or not.
+        deleted: bool,
+    },
+    /// A request failed or a watch broke; nothing to do but to tell.
+    Failed {
+        /// For the log.
+        error: String,
+        /// The next try comes after this, by itself.
+        will_retry_in: Duration,
+    },
+}
+
+/// Follows all objects that `api` reaches; never ends.
+///
+/// Lists are streamed. The first time that fails for a reason that has to do with streaming, paged
+/// lists take its place for good: it may be switched off (1.33), unknown, or stuck behind a proxy
+/// that buffers. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by up to itself
+/// at random (client-go's curve); a change that arrives by watch, or two minutes without an error,
+/// start it afresh. A list that succeeds does not: a server whose lists work and whose watches do
+/// not must not be asked for lists ever faster.
+pub fn follow<K>(
+    api: Api<Guarded<K>>,
+    settings: Settings,
+) -> impl Stream<Item = Change<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    futures::stream::unfold(Follower::new(api, settings), async |mut follower| {
+        Some((follower.next().await, follower))
+    })
+}
+
+type Source<K> = BoxStream<'static, watcher::Result<Event<Guarded<K>>>>;
+
+struct Follower<K> {
+    api: Api<Guarded<K>>,
+    settings: Settings,
+    streaming: bool,
+    source: Source<K>,
+    /// The present source has delivered its list, so that an error need not cost a fresh one.
+    listed: bool,
+    backoff: DefaultBackoff,
+    wait: Duration,
+}
+
+impl<K> Follower<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    fn new(api: Api<Guarded<K>>, settings: Settings) -> Self {
+        let source = source(&api, &settings, true);
+        Self {
+            api,
+            settings,
+            streaming: true,
+            source,
+            listed: false,
+            backoff: DefaultBackoff::default(),
+            wait: Duration::ZERO,
+        }
+    }
+
+    async fn next(&mut self) -> Change<K> {
+        sleep(std::mem::take(&mut self.wait)).await;
+        loop {
+            match self.source.next().await {
+                Some(Ok(event)) => return self.change(event),
+                Some(Err(error)) => return self.failed(&error),
+                None => self.start_afresh(),
+            }
+        }
+    }
+
+    fn change(&mut self, event: Event<Guarded<K>>) -> Change<K> {
+        match event {
+            Event::Init => {
+                self.listed = false;
+                Change::Restarted
+            }
+            Event::InitDone => {
+                self.listed = true;
+                Change::Listed
+            }
+            Event::InitApply(object) => applied(object),
+            Event::Apply(object) => {
+                self.backoff.reset();
+                applied(object)
+            }
+            Event::Delete(object) => {
+                if self.listed {
+                    self.backoff.reset();
+                }
+                deleted(object)
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &Error) -> Change<K> {
+        if self.streaming && !self.listed && concerns_streaming(error) {
+            self.streaming = false;
+            self.start_afresh();
+            let error = format!("streaming the list failed, using pages from now on: {error}");
+            return Change::Failed { error, will_retry_in: Duration::ZERO };
+        }
+        if !self.listed || needs_list(error) {
+            self.start_afresh();
+        }
+        self.wait = self.backoff.next().unwrap_or_default();
+        Change::Failed { error: error.to_string(), will_retry_in: self.wait }
+    }
+
+    fn start_afresh(&mut self) {
+        self.listed = false;
+        self.source = source(&self.api, &self.settings, self.streaming);
+    }
+}
+
+fn source<K>(api: &Api<Guarded<K>>, settings: &Settings, streaming: bool) -> Source<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let Settings { labels, fields, page_size } = settings.clone();
+    if streaming {
+        streamed(api.clone(), labels, fields).boxed()
+    } else {
+        let config = watcher::Config {
+            label_selector: labels,
+            field_selector: fields,
+            page_size: Some(page_size),
+            ..watcher::Config::default()
+        };
+        watcher(api.clone(), config).boxed()
+    }
+}
+
+fn applied<K>(object: Guarded<K>) -> Change<K> {
+    match object {
+        Guarded::Good(object) => Change::Applied(object),
+        Guarded::Bad(object) => Change::Malformed { object, deleted: false },
+    }
+}
+
+fn deleted<K>(object: Guarded<K>) -> Change<K> {
+    match object {
+        Guarded::Good(object) => Change::Deleted(object),
+        Guarded::Bad(object) => Change::Malformed { object, deleted: true },
+    }
+}
+
+/// Whether an error before the end of a streamed list speaks against streaming. A server that
+/// could not be reached, or turned us away (no rights, too many requests), would do the same to
+/// any other list.
+fn concerns_streaming(error: &Error) -> bool {
+    match error {
+        Error::WatchStartFailed(kube::Error::Api(status)) => {
+            !matches!(status.code, 401 | 403 | 429)
+        }
+        Error::WatchStartFailed(kube::Error::Service(error)) => error.is::<Elapsed>(),
+        Error::WatchStartFailed(_) => false,
+        _ => true,
+    }
+}
+
+/// Whether going on with the watch from the last version is impossible, or would miss a change.
+fn needs_list(error: &Error) -> bool {
+    match error {
+        Error::WatchError(status)
+        | Error::WatchStartFailed(kube::Error::Api(status))
+        | Error::WatchFailed(kube::Error::Api(status)) => is_unknown_version(status),
+        // The line that did not parse was a change, and it is lost.
+        Error::WatchFailed(kube::Error::SerdeError(_)) | Error::NoResourceVersion => true,
+        _ => false,
+    }
+}
+
+/// The server has forgotten the version (410), or does not know it yet, having gone back in time.
+fn is_unknown_version(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 410 || causes.into_iter().any(|cause| cause.reason == "ResourceVersionTooLarge")
+}

@@ -1,0 +1,14 @@
+//! The planner against the written semantics of the built-in controller, table by table.
+//! README.md says which row of the semantics each test holds.
+
+mod auto;
+mod endpoints;
+mod metadata;
+mod objects;
+mod packing;
+mod placeholder;
+mod properties;
+mod service;
+mod traffic_distribution;
+mod trigger_time;
+mod world;

@@ -1,0 +1,222 @@
+//! Which slices there are and how many writes it takes (endpointslice-semantics 4.1 to 4.4,
+//! 10.3), with the numbers of upstream's `reconciler_test.go`.
+
+use closehaul::plan::{labels::Labels, pod::ContainerPort, service::TargetPort};
+
+use crate::world::{self, Cluster, labels, pod, pods, sizes};
+
+/// `TestReconcile1EndpointSlicePublishNotReadyAddresses`.
+#[test]
+fn unready_pods_are_published_as_ready() {
+    let mut cluster = Cluster::with((0..50).map(world::unready).collect());
+    cluster.service.publish_not_ready = true;
+    cluster.sync();
+    assert_eq!(sizes(cluster.live()), [50]);
+    assert!(cluster.endpoints().all(|(_, endpoint)| endpoint.conditions.ready == Some(true)));
+    cluster.assert_settled();
+}
+
+/// `TestReconcileManyPods` and `TestReconcileMaxEndpointsPerSlice`.
+#[test]
+fn many_pods_fill_slice_after_slice() {
+    for (max, expected) in [
+        (100, vec![100, 100, 50]),
+        (50, vec![50; 5]),
+        (80, vec![80, 80, 80, 10]),
+        (150, vec![150, 100]),
+        (250, vec![250]),
+        (500, vec![250]),
+    ] {
+        let mut cluster = Cluster::with(pods(0..250));
+        cluster.max_endpoints = max;
+        assert_eq!(cluster.sync().tally(), (expected.len(), 0, 0), "{max}");
+        assert_eq!(sizes(cluster.live()), expected, "{max}");
+        cluster.assert_settled();
+    }
+}
+
+/// `TestReconcileEndpointSlicesSomePreexisting`.
+#[test]
+fn some_slices_stand_already() {
+    let mut cluster = Cluster::standing(&[62, 61]);
+    cluster.pods = pods(0..250);
+    assert_eq!(cluster.sync().tally(), (1, 1, 0));
+    assert_eq!(sizes(cluster.live()), [100, 89, 61]);
+    cluster.assert_settled();
+}
+
+/// `...SomePreexistingWorseAllocation`.
+#[test]
+fn fewer_writes_are_worth_more_than_fewer_slices() {
+    let mut cluster = Cluster::standing(&[74, 74]);
+    cluster.pods = pods(0..300);
+    assert_eq!(cluster.sync().tally(), (2, 0, 0));
+    assert_eq!(sizes(cluster.live()), [100, 74, 74, 52]);
+    cluster.assert_settled();
+}
+
+/// `TestReconcileEndpointSlicesRecycling`.
+#[test]
+fn slices_are_recycled_when_ports_change() {
+    let mut cluster = Cluster::standing(&[30; 10]);
+    cluster.plan().assert_none();
+    cluster.service.ports[0].target = TargetPort::Number(81);
+    assert_eq!(cluster.sync().tally(), (0, 3, 7));
+    assert_eq!(sizes(cluster.live()), [100, 100, 100]);
+    cluster.assert_settled();
+}
+
+/// `TestReconcileEndpointSlicesUpdatePacking`.
+#[test]
+fn slices_written_anyway_are_filled_the_fullest_first() {
+    let mut cluster = Cluster::standing(&[80, 20]);
+    cluster.pods.extend(pods(100..115));
+    cluster.pods[0].ready = false;
+    cluster.pods[90].ready = false;
+    assert_eq!(cluster.sync().tally(), (0, 2, 0));
+    assert_eq!(sizes(cluster.live()), [95, 20]);
+    cluster.assert_settled();
+}
+
+/// 4.2 step 3: the one unchanged slice that takes all leftovers and ends up fullest.
+#[test]
+fn leftovers_go_to_the_unchanged_slice_that_ends_up_fullest() {
+    for (before, more, tally, after) in [
+        (&[40, 60, 95][..], 10, (0, 1, 0), &[95, 70, 40][..]),
+        (&[40, 60, 95], 5, (0, 1, 0), &[100, 60, 40]),
+        // None can take all: none is touched.
+        (&[40, 60, 95], 70, (1, 0, 0), &[95, 70, 60, 40]),
+        // A full slice's worth goes to a new one, the rest to the best one.
+        (&[40, 60, 95], 105, (1, 1, 0), &[100, 100, 60, 40]),
+        // It fills up exactly.
+        (&[1], 99, (0, 1, 0), &[100]),
+    ] {
+        let mut cluster = Cluster::standing(before);
+        cluster.pods.extend(pods(500..500 + more));
+        assert_eq!(cluster.sync().tally(), tally, "{before:?} + {more}");
+        assert_eq!(sizes(cluster.live()), after, "{before:?} + {more}");
+        cluster.assert_settled();
+    }
+}
+
+/// 4.2, consequences: nothing is compacted, and a lowered maximum splits nothing.
+#[test]
+fn nothing_is_compacted_or_split() {
+    let mut cluster = Cluster::standing(&[10, 10, 10]);
+    cluster.pods.retain(|pod| pod.name.ends_with('5'));
+    assert_eq!(cluster.sync().tally(), (0, 3, 0));
+    assert_eq!(sizes(cluster.live()), [1, 1, 1]);
+
+    let mut cluster = Cluster::standing(&[60]);
+    cluster.max_endpoints = 50;
+    cluster.plan().assert_none();
+    cluster.pods[0].ready = false;
+    cluster.pods.push(pod(99));
+    assert_eq!(cluster.sync().tally(), (1, 1, 0));
+    assert_eq!(sizes(cluster.live()), [60, 1]);
+    cluster.assert_settled();
+}
+
+/// 4.2 step 1: a slice of which nothing is left goes; an endpoint in two slices stays in one.
+#[test]
+fn emptied_and_doubled_slices() {
+    let mut cluster = Cluster::standing(&[10, 10]);
+    cluster.pods = pods(10..20);
+    assert_eq!(cluster.sync().tally(), (0, 0, 1));
+    assert_eq!(sizes(cluster.live()), [10]);
+
+    let mut cluster = Cluster::standing(&[10]);
+    cluster.add_slice_of(&pods(5..15));
+    cluster.pods = pods(0..15);
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    assert_eq!(sizes(cluster.live()).iter().sum::<usize>(), 15);
+    cluster.assert_settled();
+}
+
+/// 4.2, edge of the group without ports: its placeholder takes fewer than the maximum, but
+/// `TestReconcileEndpointSlicesNamedPorts`.
+#[test]
+fn pods_are_grouped_by_what_a_named_port_is() {
+    let mut cluster = Cluster::with(pods(0..300));
+    cluster.service.ports = vec![world::service_port("http", TargetPort::Named("web".into()))];
+    for (number, pod) in (0..).zip(&mut cluster.pods) {
+        pod.ports = [world::container_port("web", 8080 + number % 5)].into();
+    }
+    assert_eq!(cluster.sync().tally(), (5, 0, 0));
+    assert_eq!(sizes(cluster.live()), [60; 5]);
+    let mut numbers: Vec<_> =
+        cluster.live().flat_map(|slice| slice.ports.iter().map(|port| port.number)).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (8080..8085).map(Some).collect::<Vec<_>>());
+    cluster.assert_settled();
+}
+
+/// 4.4: a move between port groups passes by recycling; nothing is ever in no slice.
+#[test]
+fn a_group_that_is_no_longer_wanted_is_recycled() {
+    let mut cluster = Cluster::with(pods(0..4));
+    cluster.service.ports = vec![world::service_port("http", TargetPort::Named("web".into()))];
+    let number = |number: i32| -> std::sync::Arc<[ContainerPort]> {
+        [world::container_port("web", number)].into()
+    };
+    for pod in &mut cluster.pods {
+        pod.ports = number(1);
+    }
+    cluster.sync();
+    cluster.pods[0].ports = number(2);
+    assert_eq!(cluster.sync().tally(), (1, 1, 0));
+    for pod in &mut cluster.pods {
+        pod.ports = number(3);
+    }
+    assert_eq!(cluster.sync().tally(), (0, 1, 1));
+    assert_eq!(sizes(cluster.live()), [4]);
+    cluster.assert_settled();
+}
+
+/// 4.4 and section 13.3: the name, and what others put into the metadata, stay.
+#[test]
+fn recycling_keeps_what_others_wrote() {
+    let mut cluster = Cluster::standing(&[3]);
+    let note = labels(&[("example.com/note", "x")]);
+    let slice = cluster.only_slice();
+    slice.meta.annotations = note.clone();
+    slice.meta.finalizers = ["example.com/hold".into()].into();
+    let before = slice.meta.clone();
+    cluster.service.ports[0].target = TargetPort::Number(81);
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    let after = cluster.only_slice().meta.clone();
+    assert_eq!((&after.name, &after.uid), (&before.name, &before.uid));
+    assert_eq!((&after.annotations, &after.finalizers), (&note, &before.finalizers));
+}
+
+/// `SlicePendingDeletion` and `SliceLabelSelection` of 10.6, as far as the plan is concerned.
+#[test]
+fn slices_on_their_way_out_do_not_count() {
+    let mut cluster = Cluster::with(Vec::new());
+    cluster.sync();
+    let mut leaving = world::slice();
+    leaving.meta.terminating = true;
+    cluster.create(leaving);
+    cluster.plan().assert_none();
+
+    let mut cluster = Cluster::standing(&[1, 1]);
+    cluster.pods.clear();
+    assert_eq!(cluster.sync().tally(), (0, 1, 1));
+}
+
+/// Slices of the built-in controller are adopted without a write, whatever their order.
+#[test]
+fn slices_are_adopted_as_they_are() {
+    let mut cluster = Cluster::standing(&[30, 30]);
+    for slice in &mut cluster.slices {
+        let mut endpoints = slice.endpoints.to_vec();
+        endpoints.reverse();
+        slice.endpoints = endpoints.into();
+        slice.meta.annotations =
+            labels(&[("endpoints.kubernetes.io/last-change-trigger-time", "2023-11-14T22:13:20Z")]);
+    }
+    cluster.slices.reverse();
+    cluster.pods.rotate_left(17);
+    cluster.service.labels = Labels::default();
+    cluster.plan().assert_none();
+}

@@ -1,0 +1,318 @@
+//! Hints by `spec.trafficDistribution` (endpointslice-semantics 5.1, 5.2, 10.1, 10.7).
+
+use closehaul::plan::{
+    hints,
+    pack::{Draft, Packing},
+    pod::Pod,
+    slice::{Endpoint, Hints, Slice},
+};
+use std::sync::Arc;
+
+use crate::world::{self, Cluster, pod, pod_on};
+
+/// What is known of an endpoint: zone, node, readiness and the hints it has.
+type Seen<'a> = (&'a str, &'a str, Option<bool>, Option<Arc<Hints>>);
+
+fn endpoint(number: u16, (zone, node, ready, hints): &Seen<'_>) -> Endpoint {
+    let mut endpoint = world::endpoint(number, zone);
+    endpoint.node = (!node.is_empty()).then(|| (*node).into());
+    endpoint.conditions.ready = *ready;
+    endpoint.hints.clone_from(hints);
+    endpoint
+}
+
+fn slice_of(first: u16, endpoints: &[Seen<'_>]) -> Slice {
+    let endpoints = (first..).zip(endpoints).map(|(number, seen)| endpoint(number, seen));
+    Slice { endpoints: endpoints.collect(), ..world::slice() }
+}
+
+/// Hints of what is created, what is updated and what stays after the hints were assigned to
+/// one slice of each sort.
+struct Outcome {
+    created: Vec<Option<Arc<Hints>>>,
+    updated: Vec<Vec<Option<Arc<Hints>>>>,
+    unchanged: usize,
+}
+
+fn assign(
+    preference: Option<&str>,
+    created: &[Seen<'_>],
+    updated: &[Seen<'_>],
+    unchanged: &[&[Seen<'_>]],
+) -> Outcome {
+    let mut service = world::service();
+    service.traffic_distribution = preference.map(Into::into);
+    let updated = slice_of(100, updated);
+    let unchanged: Vec<Slice> =
+        (2..).zip(unchanged).map(|(at, slice)| slice_of(at * 100, slice)).collect();
+    let before = unchanged.clone();
+    let created = slice_of(0, created).endpoints.to_vec();
+    let mut packing = Packing {
+        creates: vec![world::fresh_draft(created)],
+        updates: vec![world::draft_of(&updated)],
+        deletes: Vec::new(),
+        unchanged: unchanged.iter().collect(),
+    };
+    let counts = hints::assign(hints::mechanism(&service), &mut packing, None);
+    assert_eq!(counts, None, "only the legacy annotation counts");
+    // Whatever stays is one of the slices given, and what moves keeps all but the hints.
+    for kept in &packing.unchanged {
+        assert!(before.contains(kept));
+    }
+    let hints_of = |draft: &Draft<'_>| draft.endpoints.iter().map(|e| e.hints.clone()).collect();
+    Outcome {
+        created: hints_of(&packing.creates[0]),
+        updated: packing.updates.iter().map(hints_of).collect(),
+        unchanged: packing.unchanged.len(),
+    }
+}
+
+const READY: Option<bool> = Some(true);
+
+/// Rows 1 and 2.
+#[test]
+fn same_zone_sets_the_own_zone_in_every_list() {
+    for preference in ["PreferClose", "PreferSameZone"] {
+        let (a, b, c) =
+            (world::hints(&["a"], &[]), world::hints(&["b"], &[]), world::hints(&["c"], &[]));
+        let outcome = assign(
+            Some(preference),
+            &[("a", "a1", READY, None), ("b", "b1", READY, None)],
+            &[("a", "a1", READY, None), ("b", "b1", READY, None)],
+            &[
+                &[("b", "b1", READY, b.clone()), ("c", "c1", READY, c.clone())],
+                &[("a", "a1", READY, None), ("b", "b1", READY, b.clone())],
+            ],
+        );
+        let both = vec![a, b];
+        assert_eq!(outcome.created, both, "{preference}");
+        assert_eq!(outcome.updated, [both.clone(), both], "{preference}");
+        assert_eq!(outcome.unchanged, 1, "{preference}");
+    }
+}
+
+/// Row 3.
+#[test]
+fn same_node_sets_zone_and_node() {
+    let a = world::hints(&["a"], &["a1"]);
+    let b = world::hints(&["b"], &["b1"]);
+    let outcome = assign(
+        Some("PreferSameNode"),
+        &[("a", "a1", READY, None)],
+        &[("b", "b1", READY, None)],
+        &[&[("a", "a1", READY, a.clone())], &[("b", "b1", READY, world::hints(&["b"], &[]))]],
+    );
+    assert_eq!(outcome.created, [a]);
+    assert_eq!(outcome.updated, [vec![b.clone()], vec![b]]);
+    assert_eq!(outcome.unchanged, 1);
+}
+
+/// Row 4, and every case of "becomes an update" in 5.2.
+#[test]
+fn wrong_hints_are_corrected() {
+    let zone_a = world::hints(&["a"], &[]);
+    let node_a = world::hints(&["a"], &["a1"]);
+    let rows = [
+        ("another zone", "PreferClose", "a", world::hints(&["b"], &[]), zone_a.clone()),
+        ("several zones", "PreferClose", "a", world::hints(&["a", "b"], &[]), zone_a.clone()),
+        ("none yet", "PreferClose", "a", None, zone_a.clone()),
+        ("empty hints", "PreferClose", "a", world::hints(&[], &[]), zone_a.clone()),
+        ("node not wanted", "PreferClose", "a", node_a.clone(), zone_a),
+        ("zone that is gone", "PreferClose", "", world::hints(&["a"], &[]), None),
+        ("another node", "PreferSameNode", "a", world::hints(&["a"], &["b1"]), node_a.clone()),
+        (
+            "several nodes",
+            "PreferSameNode",
+            "a",
+            world::hints(&["a"], &["a1", "b1"]),
+            node_a.clone(),
+        ),
+        ("no node", "PreferSameNode", "a", world::hints(&["a"], &[]), node_a),
+        (
+            "zone gone",
+            "PreferSameNode",
+            "",
+            world::hints(&["a"], &["a1"]),
+            world::hints(&[], &["a1"]),
+        ),
+    ];
+    for (what, preference, zone, old, new) in rows {
+        let wrong = (zone, "a1", READY, old.clone());
+        let outcome = assign(Some(preference), &[], &[], &[&[wrong]]);
+        assert_eq!(outcome.updated, [vec![], vec![new.clone()]], "unchanged slice: {what}");
+        let wrong = (zone, "a1", READY, old);
+        let outcome = assign(Some(preference), &[], &[wrong], &[]);
+        assert_eq!(outcome.updated, [vec![new]], "updated slice: {what}");
+    }
+}
+
+/// Rows 5 and 6.
+#[test]
+fn without_zone_there_is_no_zone_hint() {
+    for (preference, wanted) in [
+        ("PreferClose", None),
+        ("PreferSameZone", None),
+        ("PreferSameNode", world::hints(&[], &["a1"])),
+    ] {
+        let zoneless = ("", "a1", READY, None);
+        let right = ("", "a1", READY, wanted.clone());
+        let outcome = assign(Some(preference), &[zoneless.clone()], &[zoneless], &[&[right]]);
+        assert_eq!(outcome.created, std::slice::from_ref(&wanted), "{preference}");
+        assert_eq!(outcome.updated, [vec![wanted]], "{preference}");
+        assert_eq!(outcome.unchanged, 1, "{preference}");
+    }
+    let nowhere = ("", "", READY, None);
+    assert_eq!(assign(Some("PreferSameNode"), &[nowhere], &[], &[]).created, [None]);
+}
+
+/// Row 7; an absent ready condition counts as not ready.
+#[test]
+fn an_unready_endpoint_causes_no_write_and_keeps_what_it_has() {
+    for ready in [Some(false), None] {
+        for old in [None, world::hints(&["b"], &["b1"]), world::hints(&[], &[])] {
+            let outcome = assign(
+                Some("PreferSameNode"),
+                &[("a", "a1", ready, None)],
+                &[("a", "a1", ready, old.clone()), ("a", "a1", READY, None)],
+                &[&[("a", "a1", ready, old.clone())]],
+            );
+            assert_eq!(outcome.created, [None]);
+            assert_eq!(outcome.updated, [vec![old, world::hints(&["a"], &["a1"])]]);
+            assert_eq!(outcome.unchanged, 1);
+        }
+    }
+}
+
+/// Rows 8 and 9; with them the corrections: `hints: {}` goes too.
+#[test]
+fn an_unknown_or_unset_preference_removes_hints() {
+    for preference in [None, Some("PreferFar"), Some("preferclose"), Some("")] {
+        for old in [world::hints(&["a"], &[]), world::hints(&[], &["a1"]), world::hints(&[], &[])] {
+            for ready in [READY, Some(false)] {
+                let hinted = ("a", "a1", ready, old.clone());
+                let plain = ("a", "a1", READY, None);
+                let outcome = assign(
+                    preference,
+                    &[hinted.clone()],
+                    &[hinted.clone()],
+                    &[&[plain.clone(), hinted.clone()], &[plain]],
+                );
+                assert_eq!(outcome.created, [None]);
+                assert_eq!(outcome.updated, [vec![None], vec![None, None]], "{preference:?}");
+                assert_eq!(outcome.unchanged, 1);
+            }
+        }
+    }
+}
+
+/// Correction: `hints: {}` on an endpoint without zone stays while a preference is in force.
+#[test]
+fn empty_hints_stay_on_an_endpoint_without_zone() {
+    let empty = ("", "a1", READY, world::hints(&[], &[]));
+    let outcome = assign(Some("PreferClose"), &[], &[], &[&[empty]]);
+    assert_eq!((outcome.unchanged, outcome.updated.len()), (1, 1));
+}
+
+/// 5.2: with publishNotReadyAddresses every endpoint is ready, so every one gets hints.
+#[test]
+fn published_unready_pods_are_hinted() {
+    let mut cluster =
+        Cluster::with(vec![world::unready(1), Pod { terminating: true, ..pod_on(2, "b1") }]);
+    cluster.service.traffic_distribution = Some("PreferSameZone".into());
+    cluster.sync();
+    assert!(cluster.zone_hints().values().all(Vec::is_empty));
+    cluster.service.publish_not_ready = true;
+    cluster.sync();
+    let hints: Vec<_> = cluster.zone_hints().into_values().collect();
+    assert_eq!(hints, [["a"], ["b"]]);
+    cluster.assert_settled();
+}
+
+/// Correction: an old object that is written for its labels keeps the hints of its unready
+/// endpoints; a rebuilt one does not.
+#[test]
+fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
+    let mut cluster = Cluster::with(vec![world::unready(1), pod(2)]);
+    cluster.service.traffic_distribution = Some("PreferClose".into());
+    cluster.sync();
+    let by_hand = world::hints(&["b"], &[]);
+    world::edit_endpoints(cluster.only_slice(), |endpoint| {
+        if endpoint.conditions.ready == Some(false) {
+            endpoint.hints.clone_from(&by_hand);
+        }
+    });
+    cluster.assert_settled();
+
+    cluster.service.labels = world::labels(&[("team", "blue")]);
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    assert_eq!(cluster.zone_hints()["pod-001"], ["b"]);
+
+    // Rebuilt, because the other endpoint moved.
+    cluster.pods[1].node = Some("c1".into());
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    assert!(cluster.zone_hints()["pod-001"].is_empty());
+    cluster.assert_settled();
+}
+
+/// `TestReconcile_TrafficDistribution`, as far as gates exist.
+#[test]
+fn the_annotation_beats_the_field() {
+    let rows: [(Option<&str>, bool, &[&str], &[&str]); 4] = [
+        (Some("PreferClose"), false, &["a", "b", "c"], &[]),
+        // Auto is in force and gives up for want of shares: no hints at all.
+        (Some("PreferClose"), true, &[], &[]),
+        (None, false, &[], &[]),
+        (Some("PreferSameNode"), false, &["a", "b", "c"], &["a1", "b1", "c1"]),
+    ];
+    for (preference, auto, zones, nodes) in rows {
+        let mut cluster = Cluster::with(vec![pod_on(1, "a1"), pod_on(2, "b1"), pod_on(3, "c1")]);
+        cluster.service.traffic_distribution = preference.map(Into::into);
+        cluster.service.auto = auto;
+        assert_eq!(cluster.sync().tally(), (1, 0, 0));
+        let hints: Vec<Arc<Hints>> =
+            cluster.endpoints().filter_map(|(_, endpoint)| endpoint.hints.clone()).collect();
+        let of = |pick: fn(&Hints) -> &Vec<_>| -> Vec<String> {
+            hints.iter().flat_map(|hints| pick(hints)).map(ToString::to_string).collect()
+        };
+        assert_eq!(of(|hints| &hints.zones), zones, "{preference:?} {auto}");
+        assert_eq!(of(|hints| &hints.nodes), nodes, "{preference:?} {auto}");
+        cluster.assert_settled();
+    }
+}
+
+/// `Test_TransitionsForTrafficDistribution` of 10.7 as a history.
+#[test]
+fn transitions() {
+    let mut cluster = Cluster::with(vec![pod(1)]);
+    cluster.sync();
+    let zone = world::hints(&["a"], &[]);
+    let node = world::hints(&["a"], &["a1"]);
+    let steps = [
+        ("unset", None, false, None),
+        ("PreferClose", Some("PreferClose"), false, zone.clone()),
+        ("Auto, one endpoint: removed", Some("PreferClose"), true, None),
+        ("annotation gone", Some("PreferClose"), false, zone.clone()),
+        ("unset again", None, false, None),
+        ("PreferSameZone", Some("PreferSameZone"), false, zone),
+        ("PreferSameNode", Some("PreferSameNode"), false, node),
+        ("unset once more", None, false, None),
+    ];
+    let mut last = None;
+    for (step, preference, auto, wanted) in steps {
+        cluster.service.traffic_distribution = preference.map(Into::into);
+        cluster.service.auto = auto;
+        cluster.shares = hints::auto::cpu_shares(&cluster.nodes);
+        let writes = cluster.sync();
+        let expected = usize::from(wanted != last);
+        assert_eq!(writes.tally(), (0, expected, 0), "{step}");
+        assert!(writes.hints_only || expected == 0, "{step}");
+        assert_eq!(cluster.only_slice().endpoints[0].hints, wanted, "{step}");
+        cluster.assert_settled();
+        last = wanted;
+    }
+    cluster.nodes = world::nodes(&[("a1", "")]);
+    cluster.service.traffic_distribution = Some("PreferSameNode".into());
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    assert_eq!(cluster.only_slice().endpoints[0].hints, world::hints(&[], &["a1"]));
+    cluster.assert_settled();
+}
