@@ -1,6 +1,8 @@
 //! closehaul: an EndpointSlice controller that keeps Kubernetes Service traffic near.
 
 pub mod api;
+pub mod cli;
 pub mod cluster;
+pub mod consumers;
 pub mod control;
 pub mod plan;

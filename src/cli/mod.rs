@@ -1,0 +1,4 @@
+//! The commands.
+
+pub mod input;
+pub mod objects;
