@@ -102,6 +102,13 @@ impl Command {
         Self { name, program, prefix: Vec::new(), args: Vec::new(), env: Vec::new() }
     }
 
+    /// Gives it another name: two processes of one name would share a log.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Adds one argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {

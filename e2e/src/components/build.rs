@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::{Component, Error};
-use crate::{process::tail, progress::Progress};
+use crate::{
+    process::tail,
+    progress::{Progress, say},
+};
 
 /// The components whose versions one go.mod selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,12 +189,12 @@ fn build(targets: &[Target]) -> Result<(), Error> {
     let missing = targets.iter().filter(|target| !target.path.is_file()).collect::<Vec<_>>();
     let mut left = missing.iter().map(|target| target.component.seconds()).sum::<u32>();
     if !missing.is_empty() {
-        eprintln!(
+        say(&format!(
             "e2e: building {} of upstream's components from source, once: about {} min with \
              nothing cached",
             missing.len(),
             left.div_ceil(60),
-        );
+        ));
     }
     for (index, target) in missing.iter().enumerate() {
         let (number, of) = (index + 1, missing.len());
