@@ -7,6 +7,7 @@
 mod console;
 mod endpoints;
 mod error;
+mod model;
 mod options;
 mod report;
 mod site;

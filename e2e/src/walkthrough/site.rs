@@ -3,6 +3,7 @@
 use super::{
     Controller, Error, Options,
     console::{Console, line},
+    model::Model,
     steps::{Action, CLIENT_NODE},
     traffic::Traffic,
 };
@@ -31,15 +32,27 @@ use std::{
 use tokio::process::Command;
 
 /// The name of the Service.
-const SERVICE: &str = "echo-svc";
+pub(super) const SERVICE: &str = "echo-svc";
+
+/// All that may have to be built, named at once so that the progress says how much it is.
+const COMPONENTS: [Component; 7] = [
+    Component::Etcd,
+    Component::Etcdctl,
+    Component::KubeApiserver,
+    Component::KubeControllerManager,
+    Component::KubeScheduler,
+    Component::KubeProxy,
+    Component::Kubectl,
+];
 
 /// Everything that runs.
 pub(super) struct Site {
     options: Options,
     server: PathBuf,
     pub(super) console: Console,
+    has_network: bool,
     components: components::Components,
-    pub(super) api: Client,
+    api: Client,
     proxies: BTreeMap<String, KubeProxy>,
     controllers: Vec<Process>,
     kubelet: Kubelet,
@@ -54,16 +67,8 @@ impl Site {
         console: Console,
     ) -> Result<Self, Error> {
         let network = network(console)?;
-        let components = tokio::task::spawn_blocking(|| {
-            components::ensure(&[
-                Component::Etcd,
-                Component::KubeApiserver,
-                Component::KubeControllerManager,
-                Component::KubeScheduler,
-                Component::KubeProxy,
-                Component::Kubectl,
-            ])
-        });
+        let has_network = network.is_some();
+        let components = tokio::task::spawn_blocking(|| components::ensure(&COMPONENTS));
         let components = components.await.map_err(cluster::Error::Cancelled)??;
         console.note("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler");
         let bind = network.as_ref().map_or(Ipv4Addr::LOCALHOST, Network::host);
@@ -82,6 +87,7 @@ impl Site {
             options,
             server: server.to_owned(),
             console,
+            has_network,
             components,
             api: cluster.client(Actor::Admin)?,
             proxies: BTreeMap::new(),
@@ -104,8 +110,12 @@ impl Site {
             }
         };
         site.controllers = vec![manager, scheduler, slices];
-        console
-            .note(format_args!("adding three nodes, each with a kube-proxy ({})", options.proxy));
+        let proxies = if has_network {
+            format!(", each with a kube-proxy ({})", options.proxy)
+        } else {
+            String::new()
+        };
+        console.note(format_args!("adding three nodes{proxies}"));
         for node in [
             NodeSpec::control_plane("mnode"),
             NodeSpec::worker(CLIENT_NODE, "zone-a"),
@@ -149,7 +159,7 @@ impl Site {
         match action {
             Action::Run(command) => self.run(command).await,
             Action::Join { node, zone } => {
-                self.console.note(format_args!("{node} joins, in {zone}, with its kube-proxy"));
+                self.console.note(format_args!("{node} joins, in {zone}"));
                 self.join(NodeSpec::worker(node, zone)).await?;
                 match self.proxies.get(*node) {
                     Some(proxy) => Ok(proxy.ready().await?),
@@ -225,6 +235,9 @@ impl Site {
 
     /// How the client's requests travel, once the client and the Service are there.
     pub(super) async fn traffic(&self) -> Result<Traffic, Error> {
+        if !self.has_network {
+            return Ok(Traffic::Model(Model::new(self.api.clone())));
+        }
         let namespace = self.kubelet.pod_namespace("default", "client").await?;
         let namespace = namespace.ok_or(Error::Incomplete("the pod client does not run"))?;
         Ok(Traffic::real(&self.server, &namespace, &self.address().await?))

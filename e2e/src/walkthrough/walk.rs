@@ -7,7 +7,7 @@ use super::{
     report::{count, failures, judge},
     site::Site,
     steps::Step,
-    traffic::{self, Traffic},
+    traffic::Traffic,
 };
 use crate::kubelet::requests::Answer;
 use std::{collections::BTreeMap, time::Duration};
@@ -46,7 +46,7 @@ pub(super) async fn step(
     let started = Instant::now();
     let console = site.console;
     console.heading(format_args!("{number}. {}: {}", step.name, step.about));
-    let flow = traffic.as_ref().map(Traffic::flow).transpose()?.flatten();
+    let going_on = traffic.as_ref().map(Traffic::beside).transpose()?;
     for action in step.actions {
         site.act(action).await?;
     }
@@ -55,8 +55,8 @@ pub(super) async fn step(
         None => traffic.insert(first_answer(site).await?),
     };
     let Settled { endpoints, probes: mut beside, problem } = settle(site, traffic, step).await?;
-    if let Some(flow) = flow {
-        beside.extend(flow.finish().await.map_err(traffic::run)?);
+    if let Some(going_on) = going_on {
+        beside.extend(going_on.finish().await?);
     }
     let answers = traffic.send(step.requests).await?;
     let counts = count(&answers);
