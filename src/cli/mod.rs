@@ -2,4 +2,6 @@
 
 pub mod connection;
 mod duration;
+pub mod input;
+pub mod objects;
 pub mod run;

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod changes;
+pub mod decision;
 pub mod endpoint;
 pub mod hints;
 pub mod labels;
@@ -18,6 +19,7 @@ pub mod placeholder;
 pub mod pod;
 pub mod port;
 pub mod service;
+pub mod share;
 pub mod slice;
 pub mod trigger;
 
