@@ -4,12 +4,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    hints::{
-        Mechanism,
-        auto::cpu_shares,
-        mechanism,
-        traffic_distribution::Preference,
-    },
+    hints::{Mechanism, auto::cpu_shares, mechanism, traffic_distribution::Preference},
     metadata::HEADLESS,
     node::Nodes,
     service::{ClusterIp, Service},
@@ -199,9 +194,9 @@ impl Standing<'_> {
 
     /// Whether a node lacks its zone label that sends, or that has a ready endpoint.
     fn has_unlabelled(self, ready: &[&Endpoint]) -> bool {
-        let mut with_endpoint = ready.iter().filter_map(|endpoint| {
-            endpoint.node.as_ref().and_then(|name| self.nodes.get(name))
-        });
+        let mut with_endpoint = ready
+            .iter()
+            .filter_map(|endpoint| endpoint.node.as_ref().and_then(|name| self.nodes.get(name)));
         let mut sending = self.nodes.values().filter(|node| share::is_sending(node));
         with_endpoint.any(|node| node.zone.is_none()) || sending.any(|node| node.zone.is_none())
     }

@@ -45,11 +45,8 @@ pub fn clients(nodes: &Nodes) -> Clients {
 /// The share of the Service port that fares worst, out of `slices` of one address type; `None`
 /// if no endpoint is ready or no node has a zone.
 pub fn worst(slices: &[&Slice], clients: &Clients) -> Option<Share> {
-    let ports: BTreeSet<Option<&Name>> = slices
-        .iter()
-        .flat_map(|slice| slice.ports.iter())
-        .map(|port| port.name.as_ref())
-        .collect();
+    let ports: BTreeSet<Option<&Name>> =
+        slices.iter().flat_map(|slice| slice.ports.iter()).map(|port| port.name.as_ref()).collect();
     let of_port = |port| {
         let has_port = |slice: &&&Slice| slice.ports.iter().any(|own| own.name.as_ref() == port);
         share(&ready(slices.iter().filter(has_port).copied()), clients)

@@ -19,7 +19,13 @@ pub use self::place::{InputError, Place};
 use super::objects::Objects;
 use crate::{
     api::{Object, field::FieldError, namespace::Namespace},
-    plan::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice},
+    plan::{
+        name::Name,
+        node::Node,
+        pod::Pod,
+        service::{ClusterIp, Service},
+        slice::Slice,
+    },
 };
 
 /// The objects of the given files, and how many of each kind were passed over.
@@ -49,13 +55,34 @@ pub fn read(files: &[PathBuf], namespace: &str) -> Result<Input, InputError> {
 }
 
 impl Input {
+    /// What a reader should know who expected more: one line for each thing.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let count: usize = self.ignored.values().sum();
+        if count > 0 {
+            let objects = if count == 1 { "object" } else { "objects" };
+            let kinds = self.ignored.iter().map(|(kind, count)| format!("{count} {kind}"));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            notes.push(format!("passed over {count} {objects} of other kinds: {kinds}"));
+        }
+        let is_bare = |service: &&Service| {
+            service.is_served()
+                && service.cluster_ip == ClusterIp::Empty
+                && service.families.is_empty()
+        };
+        if let Some(service) = self.objects.services.iter().find(is_bare) {
+            let count = self.objects.services.iter().filter(is_bare).count();
+            let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            notes.push(format!(
+                "{}{others} without clusterIP: planned as headless and for both address types; use what `kubectl get` prints",
+                service.key
+            ));
+        }
+        notes
+    }
+
     /// Takes a document, or each item of one that is a list.
-    fn unfold(
-        &mut self,
-        document: Value,
-        place: Place,
-        namespace: &str,
-    ) -> Result<(), InputError> {
+    fn unfold(&mut self, document: Value, place: Place, namespace: &str) -> Result<(), InputError> {
         let Some((kind, items)) = document::as_list(&document) else {
             return self.take(document, &place, namespace);
         };

@@ -144,7 +144,10 @@ mod tests {
     fn documents_of_either_kind() {
         let two = vec![json!({"a": 1}), json!({"b": "2"})];
         assert_eq!(of("a: 1\n---\nb: '2'\n", false), Ok(two.clone()));
-        assert_eq!(of("---\n# nothing\n---\na: 1\n---\n---\nb: \"2\"\n...\n", false), Ok(two.clone()));
+        assert_eq!(
+            of("---\n# nothing\n---\na: 1\n---\n---\nb: \"2\"\n...\n", false),
+            Ok(two.clone())
+        );
         assert_eq!(of("{\"a\": 1}\n{\"b\": \"2\"}", false), Ok(two.clone()));
         assert_eq!(of("{\"a\": 1}{\"b\": \"2\"}", true), Ok(two.clone()));
         assert_eq!(of("{a: 1}\n--- {b: '2'}", false), Ok(two));

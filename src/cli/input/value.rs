@@ -10,11 +10,7 @@ use crate::api::field::FieldError;
 /// by saying nothing.
 const LISTS: &[(&str, &str, &[&str])] = &[
     ("Service", "spec.type", &["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
-    (
-        "Service",
-        "spec.trafficDistribution",
-        &["PreferSameZone", "PreferSameNode", "PreferClose"],
-    ),
+    ("Service", "spec.trafficDistribution", &["PreferSameZone", "PreferSameNode", "PreferClose"]),
     ("Service", "spec.internalTrafficPolicy", &["Cluster", "Local"]),
     ("Service", "spec.externalTrafficPolicy", &["Cluster", "Local"]),
     ("Service", "spec.ports[].protocol", PROTOCOLS),
@@ -37,7 +33,10 @@ pub(super) fn check(kind: &str, document: &Value) -> Result<(), FieldError> {
         each(document, path, String::new(), &mut |path, value| match value.as_str() {
             Some(text) if !text.is_empty() && !known.contains(&text) => {
                 let known = known.join(", ");
-                Err(FieldError::new(path, format!("unknown value `{text}`; expected one of {known}")))
+                Err(FieldError::new(
+                    path,
+                    format!("unknown value `{text}`; expected one of {known}"),
+                ))
             }
             _ => Ok(()),
         })?;
@@ -76,7 +75,9 @@ fn pod_ip(pod: &Value) -> Result<(), FieldError> {
     let status = &pod["status"];
     match (status["podIP"].as_str(), status["podIPs"][0]["ip"].as_str()) {
         (Some(one), Some(first)) if !one.is_empty() && one != first => {
-            let problem = format!("`{one}` is not the first of status.podIPs, `{first}`; correct one of them");
+            let problem = format!(
+                "`{one}` is not the first of status.podIPs, `{first}`; correct one of them"
+            );
             Err(FieldError::new("status.podIP", problem))
         }
         _ => Ok(()),
