@@ -48,7 +48,7 @@ pub fn read(files: &[PathBuf], namespace: &str) -> Result<Input, InputError> {
     for text in source::texts(files)? {
         for (at, document) in source::documents(&text)?.into_iter().enumerate() {
             let place = Place::document(&text.name, at + 1);
-            input.unfold(document, place, namespace)?;
+            input.unfold(document, &place, namespace)?;
         }
     }
     Ok(input)
@@ -82,22 +82,26 @@ impl Input {
     }
 
     /// Takes a document, or each item of one that is a list.
-    fn unfold(&mut self, document: Value, place: Place, namespace: &str) -> Result<(), InputError> {
-        let Some((kind, items)) = document::as_list(&document) else {
-            return self.take(document, &place, namespace);
+    fn unfold(
+        &mut self,
+        mut document: Value,
+        place: &Place,
+        namespace: &str,
+    ) -> Result<(), InputError> {
+        let Some(kind) = document::list_of(&document).map(str::to_owned) else {
+            return self.take(document, place, namespace);
         };
-        let kind = kind.map(|kind| (kind.to_owned(), document["apiVersion"].clone()));
-        let Value::Array(items) = items.clone() else {
-            return Err(place.error("items", "is not a list: write `items: []`"));
+        let Value::Array(items) = document["items"].take() else {
+            return Err(place.error("items", "is not a list; write `items: []` for an empty one"));
         };
         for (at, mut item) in items.into_iter().enumerate() {
-            let place = place.item(at);
-            if let Some((kind, api_version)) = &kind {
-                document::set_missing(&mut item, "kind", || kind.clone().into());
-                document::set_missing(&mut item, "apiVersion", || api_version.clone());
+            // The items of a `List` say themselves what they are.
+            if !kind.is_empty() {
+                document::set_missing(&mut item, "kind", || kind.as_str().into());
+                document::set_missing(&mut item, "apiVersion", || document["apiVersion"].clone());
             }
-            // A List may hold Lists, as `kubectl get -f` makes them.
-            self.unfold(item, place, namespace)?;
+            // A List may hold Lists, as `kubectl get` makes them of several files.
+            self.unfold(item, &place.item(at), namespace)?;
         }
         Ok(())
     }
@@ -148,7 +152,9 @@ impl Input {
         let key = (K::KIND, object.namespace.clone(), object.name.clone());
         match self.seen.insert(key, place.clone()) {
             None => Ok(object),
-            Some(first) => Err(InputError::Twice { place, first }),
+            Some(first) => {
+                Err(InputError::Twice { place: Box::new(place), first: Box::new(first) })
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) enum Step<'a> {
 /// The way from an object's root, last step first.
 #[derive(Clone, Copy, Debug)]
 struct Path<'p> {
-    before: Option<&'p Path<'p>>,
+    before: Option<&'p Self>,
     step: Step<'p>,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn written(path: &[Step<'_>]) -> String {
         match step {
             Step::Field(name) if text.is_empty() => text.push_str(name),
             Step::Field(name) => text.extend([".", name]),
-            Step::Entry(at) => text.push_str(&format!("[{at}]")),
+            Step::Entry(at) => text.extend(["[", &at.to_string(), "]"]),
         }
     }
     text

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{PlanError, report::Report};
-use crate::{api::render::SliceDocument, plan::slice::Slice};
+use crate::{
+    api::render::SliceDocument,
+    plan::{Family, slice::Slice},
+};
 
 /// A `v1` `List`.
 #[derive(Serialize)]
@@ -33,7 +36,7 @@ pub(super) fn json(reports: &[Report<'_>]) -> Result<String, PlanError> {
 fn list<'a>(reports: &'a [Report<'_>]) -> List<'a> {
     let items = reports.iter().flat_map(|report| {
         let families = report.plan.iter().flat_map(|plan| &plan.families);
-        let mut slices: Vec<&Slice> = families.flat_map(|family| family.after()).collect();
+        let mut slices: Vec<&Slice> = families.flat_map(Family::after).collect();
         slices.sort_by_key(|slice| {
             let name = &slice.meta.name;
             (slice.address_type, name.is_none(), name, &slice.ports)

@@ -6,12 +6,12 @@ use crate::{
     cli::objects::Objects,
     cluster::Index,
     plan::{
-        Plan,
+        Family, Plan,
         decision::{Decision, Standing, decide},
         metadata::SERVICE_NAME,
         name::{Name, ServiceKey},
         service::{ClusterIp, Service},
-        share::{self, Clients, Share},
+        share::{self, Share, Topology},
         slice::{AddressType, Slice},
     },
 };
@@ -21,7 +21,7 @@ pub(super) struct Snapshot {
     index: Index,
     /// Slices of other managers, by the Service that they name.
     foreign: HashMap<ServiceKey, Vec<Slice>>,
-    clients: Clients,
+    topology: Topology,
 }
 
 /// All that can be said of one Service.
@@ -65,8 +65,8 @@ impl Snapshot {
                 }
             }
         }
-        let clients = share::clients(index.nodes());
-        Self { index, foreign, clients }
+        let topology = Topology::of(index.nodes());
+        Self { index, foreign, topology }
     }
 
     /// One report for each Service, by namespace and name.
@@ -80,7 +80,7 @@ impl Snapshot {
         // There is no history here, so a write gets no trigger time.
         let plan = self.index.plan(&service.key, None, max_endpoints);
         let family = plan.as_ref().and_then(|plan| plan.families.first());
-        let slices: Vec<&Slice> = family.into_iter().flat_map(|family| family.after()).collect();
+        let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
         let decision = decide(Standing {
             service,
@@ -88,13 +88,14 @@ impl Snapshot {
             foreign: &foreign,
             has_nodeless: plan.as_ref().is_some_and(|plan| !plan.nodeless.is_empty()),
             nodes: self.index.nodes(),
-            clients: &self.clients,
+            topology: &self.topology,
         });
         let ready = share::ready(slices.iter().copied()).len();
         let is_hinted = service.cluster_ip != ClusterIp::Headless && !service.internal_local;
         let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();
-        let share = family.filter(|_| is_hinted).and_then(|_| share::worst(&all, &self.clients));
-        Report { service, decision, ready, share, plan }
+        let share =
+            family.filter(|_| is_hinted).and_then(|_| share::worst(&all, &self.topology.clients));
+        Report { service, plan, decision, ready, share }
     }
 
     /// The slices of this address type that others have for a Service.

@@ -75,7 +75,8 @@ fn colour(state: State) -> Style {
 
 fn cells(report: &Report<'_>) -> Cells {
     let decision = &report.decision;
-    let reasons: Vec<_> = decision.reasons.iter().map(ToString::to_string).collect();
+    // The weightiest reason; there is no room for more.
+    let reason = decision.reasons.first().map(ToString::to_string);
     let share = |show: fn(&Share) -> String| report.share.as_ref().map(show);
     let or_nothing = |cell: Option<String>| cell.unwrap_or_else(|| NOTHING.to_owned());
     [
@@ -84,7 +85,7 @@ fn cells(report: &Report<'_>) -> Cells {
         prefer(report).to_owned(),
         NOTHING.to_owned(),
         decision.state.to_string(),
-        reasons.join(","),
+        or_nothing(reason),
         or_nothing(report.plan.as_ref().map(|_| report.ready.to_string())),
         or_nothing(share(|share| format!("{:.0}%", share.in_zone * 100.0))),
         or_nothing(share(|share| format!("+{:.0}%", share.overload * 100.0))),
