@@ -1,19 +1,14 @@
 //! Decision: what becomes of a Service's wish for locality, and why; the same words everywhere
 //! (planner 7).
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use super::{
-    hints::{
-        Mechanism,
-        auto::cpu_shares,
-        mechanism,
-        traffic_distribution::Preference,
-    },
+    hints::{Mechanism, auto::cpu_shares, mechanism, traffic_distribution::Preference},
     metadata::HEADLESS,
     node::Nodes,
     service::{ClusterIp, Service},
-    share::{self, Clients},
+    share::{self, Topology},
     slice::{Endpoint, Slice},
 };
 
@@ -85,8 +80,8 @@ pub struct Standing<'a> {
     pub has_nodeless: bool,
     /// All nodes.
     pub nodes: &'a Nodes,
-    /// Where clients run.
-    pub clients: &'a Clients,
+    /// Which zones there are, and where clients run.
+    pub topology: &'a Topology,
 }
 
 /// Says what becomes of a Service's wish for locality.
@@ -101,13 +96,10 @@ pub fn decide(standing: Standing<'_>) -> Decision {
         return Decision { state: idle, reasons: vec![Reason::NoSelector] };
     }
     let mut decision = match mechanism {
-        Mechanism::Off => Decision { state: State::None, reasons: vec![Reason::NoPreference] },
+        Mechanism::Off => standing.without_preference(),
         Mechanism::Auto => standing.auto(),
         Mechanism::TrafficDistribution(preference) => standing.preferred(preference),
     };
-    if standing.has_nodeless {
-        decision.reasons.push(Reason::NodeMissing);
-    }
     if decision.reasons.is_empty() {
         decision.reasons.push(Reason::Applied);
     }
@@ -115,6 +107,12 @@ pub fn decide(standing: Standing<'_>) -> Decision {
 }
 
 impl Standing<'_> {
+    /// Where nothing asks for locality.
+    fn without_preference(self) -> Decision {
+        let notes = [(Reason::NodeMissing, self.has_nodeless), (Reason::NoPreference, true)];
+        Decision { state: State::None, reasons: those_that_hold(&notes).collect() }
+    }
+
     /// Under `spec.trafficDistribution`.
     fn preferred(self, preference: Preference) -> Decision {
         let ready = share::ready(self.slices.iter().copied());
@@ -126,14 +124,12 @@ impl Standing<'_> {
             reasons.push(Reason::EndpointWithoutZone);
         }
         let state = if reasons.is_empty() { State::Applied } else { State::Ineffective };
-        if self.service.is_headless() && state == State::Ineffective {
-            return Decision { state, reasons };
-        }
         let is_empty = |zone| !ready.iter().any(|endpoint| endpoint.zone.as_ref() == Some(zone));
         let notes = [
+            (Reason::NodeMissing, self.has_nodeless),
             (Reason::EndpointWithoutZone, has_zoneless && state == State::Applied),
-            (Reason::SingleZone, preference == Preference::Zone && self.count_zones() == 1),
-            (Reason::ZoneEmpty, self.clients.keys().any(is_empty)),
+            (Reason::SingleZone, preference == Preference::Zone && self.topology.zones.len() == 1),
+            (Reason::ZoneEmpty, self.topology.clients.keys().any(is_empty)),
             (Reason::NodeWithoutZoneLabel, self.has_unlabelled(&ready)),
             (Reason::TrafficPolicyLocal, self.service.external_local),
         ];
@@ -148,6 +144,7 @@ impl Standing<'_> {
         let mut reasons = self.hindrances(Preference::Zone);
         let is_applied = is_hinted && reasons.is_empty();
         reasons.push(Reason::LegacyAnnotationWins);
+        reasons.extend(self.has_nodeless.then_some(Reason::NodeMissing));
         if !is_hinted {
             let has_zoneless = ready.iter().any(|endpoint| endpoint.zone.is_none());
             let shares = cpu_shares(self.nodes);
@@ -155,7 +152,7 @@ impl Standing<'_> {
             let notes = [
                 (Reason::EndpointWithoutZone, has_zoneless),
                 (Reason::NodeWithoutZoneLabel, self.has_unlabelled(&ready)),
-                (Reason::SingleZone, self.count_zones() == 1),
+                (Reason::SingleZone, self.topology.zones.len() == 1),
                 (Reason::TooFewInZone, is_too_few),
                 (Reason::OverloadExceeded, shares.is_some() && !is_too_few && !has_zoneless),
             ];
@@ -191,19 +188,12 @@ impl Standing<'_> {
         })
     }
 
-    /// How many zones the nodes bear.
-    fn count_zones(self) -> usize {
-        let zones = self.nodes.values().filter_map(|node| node.zone.as_ref());
-        zones.collect::<BTreeSet<_>>().len()
-    }
-
     /// Whether a node lacks its zone label that sends, or that has a ready endpoint.
     fn has_unlabelled(self, ready: &[&Endpoint]) -> bool {
-        let mut with_endpoint = ready.iter().filter_map(|endpoint| {
-            endpoint.node.as_ref().and_then(|name| self.nodes.get(name))
-        });
-        let mut sending = self.nodes.values().filter(|node| share::is_sending(node));
-        with_endpoint.any(|node| node.zone.is_none()) || sending.any(|node| node.zone.is_none())
+        let mut with_endpoint = ready
+            .iter()
+            .filter_map(|endpoint| endpoint.node.as_ref().and_then(|name| self.nodes.get(name)));
+        self.topology.has_zoneless_sender || with_endpoint.any(|node| node.zone.is_none())
     }
 }
 

@@ -9,8 +9,19 @@ use super::{
     slice::{Endpoint, Slice},
 };
 
-/// Where clients are assumed to run: the zones, each with its nodes.
+/// Zones with the names of nodes in them.
 pub type Clients = BTreeMap<Name, BTreeSet<Name>>;
+
+/// Which zones there are, and where clients are assumed to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// All zones that a node bears.
+    pub zones: BTreeSet<Name>,
+    /// The zones that send, with their sending nodes. If none does, all zones with all nodes.
+    pub clients: Clients,
+    /// Whether there is a sending node without a zone.
+    pub has_zoneless_sender: bool,
+}
 
 /// What becomes of a Service's traffic.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,33 +34,37 @@ pub struct Share {
 
 /// Whether clients are assumed to run on a node: it is ready, takes ordinary pods, and is not
 /// part of the control plane.
-pub fn is_sending(node: &Node) -> bool {
+fn is_sending(node: &Node) -> bool {
     node.ready && node.schedulable && !node.control_plane
 }
 
-/// The zones that send, with their sending nodes. If there is none, every zone with any node.
-pub fn clients(nodes: &Nodes) -> Clients {
-    let by_zone = |counts: fn(&Node) -> bool| {
-        let mut clients = Clients::new();
-        for node in nodes.values().filter(|node| counts(node)) {
-            if let Some(zone) = &node.zone {
-                clients.entry(zone.clone()).or_default().insert(node.name.clone());
+impl Topology {
+    /// The topology of these nodes.
+    pub fn of(nodes: &Nodes) -> Self {
+        let mut all = Clients::new();
+        let mut sending = Clients::new();
+        let mut has_zoneless_sender = false;
+        for node in nodes.values() {
+            let Some(zone) = &node.zone else {
+                has_zoneless_sender |= is_sending(node);
+                continue;
+            };
+            all.entry(zone.clone()).or_default().insert(node.name.clone());
+            if is_sending(node) {
+                sending.entry(zone.clone()).or_default().insert(node.name.clone());
             }
         }
-        clients
-    };
-    let sending = by_zone(is_sending);
-    if sending.is_empty() { by_zone(|_| true) } else { sending }
+        let zones = all.keys().cloned().collect();
+        let clients = if sending.is_empty() { all } else { sending };
+        Self { zones, clients, has_zoneless_sender }
+    }
 }
 
 /// The share of the Service port that fares worst, out of `slices` of one address type; `None`
 /// if no endpoint is ready or no node has a zone.
 pub fn worst(slices: &[&Slice], clients: &Clients) -> Option<Share> {
-    let ports: BTreeSet<Option<&Name>> = slices
-        .iter()
-        .flat_map(|slice| slice.ports.iter())
-        .map(|port| port.name.as_ref())
-        .collect();
+    let ports: BTreeSet<Option<&Name>> =
+        slices.iter().flat_map(|slice| slice.ports.iter()).map(|port| port.name.as_ref()).collect();
     let of_port = |port| {
         let has_port = |slice: &&&Slice| slice.ports.iter().any(|own| own.name.as_ref() == port);
         share(&ready(slices.iter().filter(has_port).copied()), clients)
@@ -111,19 +126,19 @@ fn share(ready: &[&Endpoint], clients: &Clients) -> Option<Share> {
 /// then no reader follows any (endpointslice-semantics 6.2).
 fn named<'a>(
     ready: &[&'a Endpoint],
-    names: fn(&'a Endpoint) -> &'a [Name],
+    of: fn(&'a Endpoint) -> &'a [Name],
 ) -> HashMap<&'a Name, Vec<usize>> {
-    let mut named: HashMap<_, Vec<usize>> = HashMap::new();
+    let mut groups: HashMap<_, Vec<usize>> = HashMap::new();
     for (at, endpoint) in ready.iter().enumerate() {
-        let names = names(endpoint);
+        let names = of(endpoint);
         if names.is_empty() {
             return HashMap::new();
         }
         for name in names {
-            named.entry(name).or_default().push(at);
+            groups.entry(name).or_default().push(at);
         }
     }
-    named
+    groups
 }
 
 /// The zones and the nodes that an endpoint names.
@@ -172,7 +187,7 @@ mod tests {
     }
 
     fn clients_of(nodes: &[(&str, &str)]) -> Clients {
-        clients(&nodes.iter().map(|(name, zone)| node(name, zone)).collect())
+        Topology::of(&nodes.iter().map(|(name, zone)| node(name, zone)).collect()).clients
     }
 
     fn three_zones() -> Clients {
@@ -245,8 +260,11 @@ mod tests {
             changed("n3", |node| node.schedulable = false),
         ];
         let nodes: Nodes = idle.into_iter().collect();
-        assert_eq!(clients(&nodes).values().map(BTreeSet::len).sum::<usize>(), 3, "nobody else");
+        let topology = Topology::of(&nodes);
+        assert_eq!(topology.clients.values().map(BTreeSet::len).sum::<usize>(), 3, "nobody else");
         let nodes: Nodes = nodes.into_iter().chain([node("n4", "y")]).collect();
-        assert_eq!(clients(&nodes).keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
+        let topology = Topology::of(&nodes);
+        assert_eq!(topology.clients.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
+        assert_eq!(topology.zones.len(), 2);
     }
 }

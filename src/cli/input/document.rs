@@ -29,12 +29,10 @@ pub(super) enum Known {
     Other(String),
 }
 
-/// The kind of the items and the items, if this is a list; the kind is absent for `List`,
-/// whose items say it themselves.
-pub(super) fn as_list(document: &Value) -> Option<(Option<&str>, &Value)> {
+/// The kind of the items, if this is a list: `Pod` for a `PodList`, nothing for a `List`.
+pub(super) fn list_of(document: &Value) -> Option<&str> {
     let kind = document["kind"].as_str()?.strip_suffix("List")?;
-    let items = document.get("items")?;
-    Some((Some(kind).filter(|kind| !kind.is_empty()), items))
+    document.get("items").map(|_| kind)
 }
 
 /// Sets a field that is not there.

@@ -19,7 +19,13 @@ pub use self::place::{InputError, Place};
 use super::objects::Objects;
 use crate::{
     api::{Object, field::FieldError, namespace::Namespace},
-    plan::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice},
+    plan::{
+        name::Name,
+        node::Node,
+        pod::Pod,
+        service::{ClusterIp, Service},
+        slice::Slice,
+    },
 };
 
 /// The objects of the given files, and how many of each kind were passed over.
@@ -42,35 +48,60 @@ pub fn read(files: &[PathBuf], namespace: &str) -> Result<Input, InputError> {
     for text in source::texts(files)? {
         for (at, document) in source::documents(&text)?.into_iter().enumerate() {
             let place = Place::document(&text.name, at + 1);
-            input.unfold(document, place, namespace)?;
+            input.unfold(document, &place, namespace)?;
         }
     }
     Ok(input)
 }
 
 impl Input {
+    /// What a reader should know who expected more: one line for each thing.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let count: usize = self.ignored.values().sum();
+        if count > 0 {
+            let objects = if count == 1 { "object" } else { "objects" };
+            let kinds = self.ignored.iter().map(|(kind, count)| format!("{count} {kind}"));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            notes.push(format!("passed over {count} {objects} of other kinds: {kinds}"));
+        }
+        let is_bare = |service: &&Service| {
+            service.is_served()
+                && service.cluster_ip == ClusterIp::Empty
+                && service.families.is_empty()
+        };
+        if let Some(service) = self.objects.services.iter().find(is_bare) {
+            let count = self.objects.services.iter().filter(is_bare).count();
+            let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            notes.push(format!(
+                "{}{others} without clusterIP: planned as headless and for both address types; use what `kubectl get` prints",
+                service.key
+            ));
+        }
+        notes
+    }
+
     /// Takes a document, or each item of one that is a list.
     fn unfold(
         &mut self,
-        document: Value,
-        place: Place,
+        mut document: Value,
+        place: &Place,
         namespace: &str,
     ) -> Result<(), InputError> {
-        let Some((kind, items)) = document::as_list(&document) else {
-            return self.take(document, &place, namespace);
+        let Some(kind) = document::list_of(&document).map(str::to_owned) else {
+            return self.take(document, place, namespace);
         };
-        let kind = kind.map(|kind| (kind.to_owned(), document["apiVersion"].clone()));
-        let Value::Array(items) = items.clone() else {
-            return Err(place.error("items", "is not a list: write `items: []`"));
+        let Value::Array(items) = document["items"].take() else {
+            return Err(place.error("items", "is not a list; write `items: []` for an empty one"));
         };
         for (at, mut item) in items.into_iter().enumerate() {
-            let place = place.item(at);
-            if let Some((kind, api_version)) = &kind {
-                document::set_missing(&mut item, "kind", || kind.clone().into());
-                document::set_missing(&mut item, "apiVersion", || api_version.clone());
+            // The items of a `List` say themselves what they are.
+            if !kind.is_empty() {
+                document::set_missing(&mut item, "kind", || kind.as_str().into());
+                document::set_missing(&mut item, "apiVersion", || document["apiVersion"].clone());
             }
-            // A List may hold Lists, as `kubectl get -f` makes them.
-            self.unfold(item, place, namespace)?;
+            // A List may hold Lists, as `kubectl get` makes them of several files.
+            self.unfold(item, &place.item(at), namespace)?;
         }
         Ok(())
     }
@@ -121,7 +152,9 @@ impl Input {
         let key = (K::KIND, object.namespace.clone(), object.name.clone());
         match self.seen.insert(key, place.clone()) {
             None => Ok(object),
-            Some(first) => Err(InputError::Twice { place, first }),
+            Some(first) => {
+                Err(InputError::Twice { place: Box::new(place), first: Box::new(first) })
+            }
         }
     }
 }

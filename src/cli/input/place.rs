@@ -1,6 +1,6 @@
 //! Place: where in the input something stands, and the errors that say so.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::api::field::FieldError;
 /// Where an object stands: file, document, and the item of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    file: String,
+    file: Arc<str>,
     document: usize,
     items: Vec<usize>,
     object: Option<String>,
@@ -39,7 +39,7 @@ pub enum InputError {
     #[error("{file}, document {document}: {problem}; correct the syntax there")]
     Syntax {
         /// The file.
-        file: String,
+        file: Arc<str>,
         /// The document in it, from 1.
         document: usize,
         /// What is wrong, with line and column.
@@ -49,7 +49,7 @@ pub enum InputError {
     #[error("{place}: {}{problem}", lead(path))]
     Field {
         /// Where the object stands.
-        place: Place,
+        place: Box<Place>,
         /// The field in it, empty for the object itself.
         path: String,
         /// What is wrong, and what to do.
@@ -59,9 +59,9 @@ pub enum InputError {
     #[error("{place}: the same object stands in {}; leave one of them out", first.position())]
     Twice {
         /// Where it stands the second time.
-        place: Place,
+        place: Box<Place>,
         /// Where it stands the first time.
-        first: Place,
+        first: Box<Place>,
     },
 }
 
@@ -72,8 +72,8 @@ fn lead(path: &str) -> String {
 
 impl Place {
     /// A document of a file, from 1.
-    pub(super) fn document(file: &str, document: usize) -> Self {
-        Self { file: file.to_owned(), document, items: Vec::new(), object: None }
+    pub(super) fn document(file: &Arc<str>, document: usize) -> Self {
+        Self { file: file.clone(), document, items: Vec::new(), object: None }
     }
 
     /// An item of the list that stands here, from 0.
@@ -95,7 +95,11 @@ impl Place {
 
     /// What is wrong with a field here.
     pub(super) fn error(&self, path: &str, problem: impl Into<String>) -> InputError {
-        InputError::Field { place: self.clone(), path: path.to_owned(), problem: problem.into() }
+        InputError::Field {
+            place: Box::new(self.clone()),
+            path: path.to_owned(),
+            problem: problem.into(),
+        }
     }
 
     /// The same, from an error that names the field.
@@ -105,7 +109,8 @@ impl Place {
 
     /// File, document and item, without the name of the object.
     fn position(&self) -> String {
-        let items: String = self.items.iter().map(|at| format!(", items[{at}]")).collect();
+        let items = self.items.iter().map(ToString::to_string);
+        let items = items.map(|at| [", items[", &at, "]"].concat()).collect::<String>();
         format!("{}, document {}{items}", self.file, self.document)
     }
 }

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde_json::Value;
@@ -15,7 +16,7 @@ use super::InputError;
 #[derive(Debug)]
 pub(super) struct Text {
     /// The file as messages call it.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     content: String,
     is_json: bool,
 }
@@ -31,7 +32,7 @@ pub(super) fn texts(files: &[PathBuf]) -> Result<Vec<Text>, InputError> {
             let mut content = String::new();
             let read = io::stdin().read_to_string(&mut content);
             read.map_err(|source| unreadable(Path::new("standard input"), source))?;
-            texts.push(Text { name: "standard input".to_owned(), content, is_json: false });
+            texts.push(Text { name: "standard input".into(), content, is_json: false });
         } else if file.is_dir() {
             for entry in entries(file).map_err(|source| unreadable(file, source))? {
                 texts.push(text(&entry)?);
@@ -69,7 +70,7 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
 fn text(file: &Path) -> Result<Text, InputError> {
     let content = fs::read_to_string(file).map_err(|source| unreadable(file, source))?;
     let is_json = file.extension().is_some_and(|end| end.eq_ignore_ascii_case("json"));
-    Ok(Text { name: file.display().to_string(), content, is_json })
+    Ok(Text { name: file.display().to_string().into(), content, is_json })
 }
 
 fn unreadable(file: &Path, source: io::Error) -> InputError {
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     fn of(content: &str, is_json: bool) -> Result<Vec<Value>, String> {
-        let text = Text { name: "a".to_owned(), content: content.to_owned(), is_json };
+        let text = Text { name: "a".into(), content: content.to_owned(), is_json };
         documents(&text).map_err(|error| error.to_string())
     }
 
@@ -144,7 +145,10 @@ mod tests {
     fn documents_of_either_kind() {
         let two = vec![json!({"a": 1}), json!({"b": "2"})];
         assert_eq!(of("a: 1\n---\nb: '2'\n", false), Ok(two.clone()));
-        assert_eq!(of("---\n# nothing\n---\na: 1\n---\n---\nb: \"2\"\n...\n", false), Ok(two.clone()));
+        assert_eq!(
+            of("---\n# nothing\n---\na: 1\n---\n---\nb: \"2\"\n...\n", false),
+            Ok(two.clone())
+        );
         assert_eq!(of("{\"a\": 1}\n{\"b\": \"2\"}", false), Ok(two.clone()));
         assert_eq!(of("{\"a\": 1}{\"b\": \"2\"}", true), Ok(two.clone()));
         assert_eq!(of("{a: 1}\n--- {b: '2'}", false), Ok(two));

@@ -71,8 +71,7 @@ pub(super) fn is_in_api<K: Spelled>(unknown: &Unknown<'_>) -> bool {
         };
     }
     let is_known = std::cell::Cell::new(true);
-    let decoded =
-        strict::decode::<K::Full>(&document, &|_: &Unknown<'_>| is_known.set(false));
+    let decoded = strict::decode::<K::Full>(&document, &|_: &Unknown<'_>| is_known.set(false));
     decoded.is_ok() && is_known.get()
 }
 

@@ -27,7 +27,7 @@ pub(super) enum Step<'a> {
 /// The way from an object's root, last step first.
 #[derive(Clone, Copy, Debug)]
 struct Path<'p> {
-    before: Option<&'p Path<'p>>,
+    before: Option<&'p Self>,
     step: Step<'p>,
 }
 
@@ -68,10 +68,8 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(
     unknown: &dyn Fn(&Unknown<'_>),
 ) -> Result<T, FieldError> {
     let reader = Reader { value: document, path: None, unknown };
-    let failure = |Failure { path, problem }| FieldError {
-        path: path.unwrap_or_default(),
-        problem,
-    };
+    let failure =
+        |Failure { path, problem }| FieldError { path: path.unwrap_or_default(), problem };
     T::deserialize(reader).map_err(failure)
 }
 
@@ -82,7 +80,7 @@ pub(super) fn written(path: &[Step<'_>]) -> String {
         match step {
             Step::Field(name) if text.is_empty() => text.push_str(name),
             Step::Field(name) => text.extend([".", name]),
-            Step::Entry(at) => text.push_str(&format!("[{at}]")),
+            Step::Entry(at) => text.extend(["[", &at.to_string(), "]"]),
         }
     }
     text
@@ -133,8 +131,12 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
                 (_, Some(number), _) => visitor.visit_i64(number),
                 (_, _, number) => visitor.visit_f64(number.unwrap_or(f64::NAN)),
             },
-            Value::Array(list) => visitor.visit_seq(Entries { list: list.iter().enumerate(), of: self }),
-            Value::Object(map) => visitor.visit_map(Fields { map: map.iter(), value: None, of: self }),
+            Value::Array(list) => {
+                visitor.visit_seq(Entries { list: list.iter().enumerate(), of: self })
+            }
+            Value::Object(map) => {
+                visitor.visit_map(Fields { map: map.iter(), value: None, of: self })
+            }
         }
     }
 
@@ -270,7 +272,8 @@ impl de::Error for Failure {
             other => other.to_string(),
         };
         let is_plain = found.starts_with("the number") || found.starts_with("the boolean");
-        let remedy = if expected.contains("string") && is_plain { "; put it in quotes" } else { "" };
+        let remedy =
+            if expected.contains("string") && is_plain { "; put it in quotes" } else { "" };
         Self::custom(format!("is {found}, expected {expected}{remedy}"))
     }
 

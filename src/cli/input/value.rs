@@ -10,11 +10,7 @@ use crate::api::field::FieldError;
 /// by saying nothing.
 const LISTS: &[(&str, &str, &[&str])] = &[
     ("Service", "spec.type", &["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
-    (
-        "Service",
-        "spec.trafficDistribution",
-        &["PreferSameZone", "PreferSameNode", "PreferClose"],
-    ),
+    ("Service", "spec.trafficDistribution", &["PreferSameZone", "PreferSameNode", "PreferClose"]),
     ("Service", "spec.internalTrafficPolicy", &["Cluster", "Local"]),
     ("Service", "spec.externalTrafficPolicy", &["Cluster", "Local"]),
     ("Service", "spec.ports[].protocol", PROTOCOLS),
@@ -34,10 +30,13 @@ const CONDITIONS: &[&str] = &["True", "False", "Unknown"];
 /// Checks the values of a document whose types are right.
 pub(super) fn check(kind: &str, document: &Value) -> Result<(), FieldError> {
     for (_, path, known) in LISTS.iter().filter(|(of, _, _)| *of == kind) {
-        each(document, path, String::new(), &mut |path, value| match value.as_str() {
+        each(document, path, "", &mut |path, value| match value.as_str() {
             Some(text) if !text.is_empty() && !known.contains(&text) => {
                 let known = known.join(", ");
-                Err(FieldError::new(path, format!("unknown value `{text}`; expected one of {known}")))
+                Err(FieldError::new(
+                    path,
+                    format!("unknown value `{text}`; expected one of {known}"),
+                ))
             }
             _ => Ok(()),
         })?;
@@ -60,7 +59,7 @@ fn addresses(slice: &Value) -> Result<(), FieldError> {
             return Err(FieldError::new("addressType", problem));
         }
     };
-    each(slice, "endpoints[].addresses[]", String::new(), &mut |path, value| {
+    each(slice, "endpoints[].addresses[]", "", &mut |path, value| {
         let text = value.as_str().unwrap_or_default();
         let address = text.parse::<IpAddr>().ok();
         if address.is_some_and(|address| address.is_ipv4() == wants_v4) {
@@ -76,7 +75,9 @@ fn pod_ip(pod: &Value) -> Result<(), FieldError> {
     let status = &pod["status"];
     match (status["podIP"].as_str(), status["podIPs"][0]["ip"].as_str()) {
         (Some(one), Some(first)) if !one.is_empty() && one != first => {
-            let problem = format!("`{one}` is not the first of status.podIPs, `{first}`; correct one of them");
+            let problem = format!(
+                "`{one}` is not the first of status.podIPs, `{first}`; correct one of them"
+            );
             Err(FieldError::new("status.podIP", problem))
         }
         _ => Ok(()),
@@ -87,7 +88,7 @@ fn pod_ip(pod: &Value) -> Result<(), FieldError> {
 fn each(
     value: &Value,
     path: &str,
-    written: String,
+    written: &str,
     visit: &mut dyn FnMut(&str, &Value) -> Result<(), FieldError>,
 ) -> Result<(), FieldError> {
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));
@@ -95,7 +96,7 @@ fn each(
     let Some(value) = value.get(name) else { return Ok(()) };
     let written = if written.is_empty() { name.to_owned() } else { format!("{written}.{name}") };
     let mut go_on = |value: &Value, written: String| {
-        if rest.is_empty() { visit(&written, value) } else { each(value, rest, written, visit) }
+        if rest.is_empty() { visit(&written, value) } else { each(value, rest, &written, visit) }
     };
     if !is_list {
         return go_on(value, written);
