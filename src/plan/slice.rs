@@ -205,7 +205,7 @@ pub struct Identity<'a> {
 }
 
 impl Slice {
-    /// Whether it belongs to the Service with this name and UID (endpointslice-semantics 4.1).
+    /// Whether it belongs to the Service of this UID (endpointslice-semantics 4.1).
     /// A Service without UID, which only files can hold, owns what bears its label.
     pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {
         let Some(uid) = uid else { return true };
