@@ -1,6 +1,7 @@
 //! The running controller.
 
 pub mod client;
+pub mod lease;
 mod pace;
 pub mod queue;
 pub mod spacing;
