@@ -160,7 +160,8 @@ async fn an_unreachable_server_ends_leadership_before_another_can_take_it() {
         let lost = Instant::now();
         assert!(start.elapsed() >= 6 * SECOND && start.elapsed() <= 10 * SECOND, "{effect:?}");
         assert!(!second.leads());
-        let error = first.task.await.unwrap().unwrap_err();
+        let ended = timeout(SECOND / 10, first.task).await.unwrap();
+        let error = ended.unwrap().unwrap_err();
         assert!(matches!(error, LeaseError::NotRenewed { .. }), "{error}");
         api.clear_faults();
         second.acquired().await;
@@ -215,12 +216,12 @@ async fn a_foreign_write_is_looked_at_and_a_take_over_obeyed() {
     let first = Candidate::start(&api, "first");
     first.acquired().await;
     api.edit(LEASES, "ns", NAME, |lease| lease["metadata"]["annotations"] = json!({ "a": "b" }));
-    sleep(30 * SECOND).await;
+    sleep(31 * SECOND).await;
     assert!(first.leads(), "a conflict with the lease still ours");
     assert_eq!(api.get(LEASES, "ns", NAME).unwrap()["metadata"]["annotations"]["a"], "b");
 
     api.edit(LEASES, "ns", NAME, |lease| lease["spec"]["holderIdentity"] = json!("rival"));
-    timeout(3 * SECOND, first.leadership.lost()).await.unwrap();
+    timeout(2 * SECOND, first.leadership.lost()).await.unwrap();
     let error = first.task.await.unwrap().unwrap_err();
     assert!(matches!(&error, LeaseError::Taken { holder, .. } if holder == "rival"), "{error}");
     assert_eq!(lease(&api)["holderIdentity"], "rival", "nothing is written over it");
