@@ -8,7 +8,7 @@ use super::{
     traffic::Traffic,
 };
 use crate::{
-    closehaul,
+    closehaul::{self, Profile},
     cluster::{self, Actor, Cluster, ControllerManager},
     components::{self, Component},
     kubelet::{self, Kubelet, NodeSpec},
@@ -50,7 +50,7 @@ pub(super) struct Site {
     options: Options,
     server: PathBuf,
     pub(super) console: Console,
-    has_network: bool,
+    pub(super) has_network: bool,
     components: components::Components,
     api: Client,
     proxies: BTreeMap<String, KubeProxy>,
@@ -70,6 +70,10 @@ impl Site {
         let has_network = network.is_some();
         let components = tokio::task::spawn_blocking(|| components::ensure(&COMPONENTS));
         let components = components.await.map_err(cluster::Error::Cancelled)??;
+        let closehaul = match options.controller {
+            Controller::Closehaul => Some(closehaul::build(Profile::Dev).await?),
+            Controller::BuiltIn => None,
+        };
         console.note("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler");
         let bind = network.as_ref().map_or(Ipv4Addr::LOCALHOST, Network::host);
         let settings = cluster::Options { bind: IpAddr::V4(bind), ..Default::default() };
@@ -99,15 +103,14 @@ impl Site {
             site.cluster.start_controller_manager(ControllerManager::EverythingButSlices),
             site.cluster.start_scheduler(),
         )?;
-        let slices = match options.controller {
-            Controller::Closehaul => {
-                console.note("building and starting closehaul in replace mode");
-                closehaul::start(&site.cluster, &["--mode=replace"]).await?
-            }
-            Controller::BuiltIn => {
-                console.note("starting the built-in EndpointSlice controller");
-                site.cluster.start_controller_manager(ControllerManager::OnlySlices).await?
-            }
+        let slices = if let Some(binary) = closehaul {
+            console.note("starting closehaul in replace mode");
+            let kubeconfig = site.cluster.kubeconfig(Actor::Closehaul);
+            let command = closehaul::command(&binary, &kubeconfig, &["--mode=replace"]);
+            command.start(site.cluster.directory())?
+        } else {
+            console.note("starting the built-in EndpointSlice controller");
+            site.cluster.start_controller_manager(ControllerManager::OnlySlices).await?
         };
         site.controllers = vec![manager, scheduler, slices];
         let proxies = if has_network {
