@@ -50,7 +50,8 @@ pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
         rows = walk(&mut site) => rows,
         () = &mut interrupted => Err(Error::Interrupted),
     };
-    let report = rows.map(|rows| Report { rows, elapsed: started.elapsed() });
+    let modelled = !site.has_network;
+    let report = rows.map(|rows| Report { rows, modelled, elapsed: started.elapsed() });
     if let Ok(report) = &report {
         report.print(console);
         if options.keep {

@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct Report {
     /// One row for each step.
     pub rows: Vec<Row>,
+    /// Whether the model of kube-proxy picked the answers, as nothing can be sent without root.
+    pub modelled: bool,
     /// From the start to the last step.
     pub elapsed: Duration,
 }
@@ -44,9 +46,12 @@ impl Report {
         console.heading("Summary");
         let rows: Vec<_> = self.rows.iter().map(Row::summary).collect();
         table(["STEP", "ANSWERED BY", "BESIDE", "FAILED", "SECONDS", ""], &rows);
-        let (failed, seconds) =
-            (self.rows.iter().map(|row| row.failed).sum::<u64>(), self.elapsed.as_secs());
+        let failed: u64 = self.rows.iter().map(|row| row.failed).sum();
+        let seconds = self.elapsed.as_secs();
         line(format_args!("\n  {failed} requests failed; {seconds} s in all"));
+        if self.modelled {
+            line("  Not root: no request was sent, the model of kube-proxy picked the answers.");
+        }
     }
 }
 
@@ -99,4 +104,31 @@ pub(super) fn judge(
         .filter(|endpoint| !counts.contains_key(&endpoint.answer))
         .map(|endpoint| format!("no answer came from {}", endpoint.answer));
     unexpected.chain(missing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::endpoints::ready, *};
+    use crate::walkthrough::steps::STEPS;
+    use k8s_openapi::api::discovery::v1::EndpointSlice;
+    use serde_json::json;
+
+    #[test]
+    fn every_expected_pod_must_answer_and_no_other() {
+        let endpoint = |node: &str| json!({"nodeName": node, "addresses": ["10.244.1.1"], "targetRef": {"name": "p"}});
+        let endpoints = ["mnode-m02", "mnode-m03"].map(endpoint);
+        let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
+        let slices: [EndpointSlice; 1] = [serde_json::from_value(slice).unwrap()];
+        let (endpoints, _) = ready(&slices);
+        let problems = |answers: &[&str], step: usize| {
+            let answers: Vec<_> = answers.iter().map(|answer| Ok((*answer).to_owned())).collect();
+            judge(&count(&answers), &endpoints, &STEPS[step])
+        };
+        let [near, far] = ["p@mnode-m02", "p@mnode-m03"];
+        assert_eq!(problems(&[near, far], 0), [""; 0]);
+        assert_eq!(problems(&[near, near], 0), ["no answer came from p@mnode-m03"]);
+        assert_eq!(problems(&[near, near], 1), [""; 0]);
+        assert_eq!(problems(&[near, far], 1), ["1 answers came from p@mnode-m03"]);
+        assert_eq!(problems(&[near, "old@mnode-m02"], 1), ["1 answers came from old@mnode-m02"]);
+    }
 }

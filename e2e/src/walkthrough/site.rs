@@ -8,7 +8,7 @@ use super::{
     traffic::Traffic,
 };
 use crate::{
-    closehaul,
+    closehaul::{self, Profile},
     cluster::{self, Actor, Cluster, ControllerManager},
     components::{self, Component},
     kubelet::{self, Kubelet, NodeSpec},
@@ -50,7 +50,7 @@ pub(super) struct Site {
     options: Options,
     server: PathBuf,
     pub(super) console: Console,
-    has_network: bool,
+    pub(super) has_network: bool,
     components: components::Components,
     api: Client,
     proxies: BTreeMap<String, KubeProxy>,
@@ -70,22 +70,30 @@ impl Site {
         let has_network = network.is_some();
         let components = tokio::task::spawn_blocking(|| components::ensure(&COMPONENTS));
         let components = components.await.map_err(cluster::Error::Cancelled)??;
+        let closehaul = match options.controller {
+            Controller::Closehaul => Some(closehaul::build(Profile::Dev).await?),
+            Controller::BuiltIn => None,
+        };
         console.note("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler");
         let bind = network.as_ref().map_or(Ipv4Addr::LOCALHOST, Network::host);
         let settings = cluster::Options { bind: IpAddr::V4(bind), ..Default::default() };
         let cluster = Cluster::start(settings).await?;
+        // A copy: whoever rebuilds this package meanwhile replaces the original.
+        let copy = cluster.directory().join("pod-server");
+        let failed = |source| Error::Run { what: "a copy of the pods' server", source };
+        tokio::fs::copy(server, &copy).await.map_err(failed)?;
         let kubelet = Kubelet::start(
             cluster.client(Actor::Kubelet)?,
             kubelet::Options {
                 network,
-                server: server.to_owned(),
+                server: copy.clone(),
                 logs: cluster.directory().to_owned(),
                 termination: kubelet::Termination::default(),
             },
         );
         let mut site = Self {
             options,
-            server: server.to_owned(),
+            server: copy,
             console,
             has_network,
             components,
@@ -99,15 +107,14 @@ impl Site {
             site.cluster.start_controller_manager(ControllerManager::EverythingButSlices),
             site.cluster.start_scheduler(),
         )?;
-        let slices = match options.controller {
-            Controller::Closehaul => {
-                console.note("building and starting closehaul in replace mode");
-                closehaul::start(&site.cluster, &["--mode=replace"]).await?
-            }
-            Controller::BuiltIn => {
-                console.note("starting the built-in EndpointSlice controller");
-                site.cluster.start_controller_manager(ControllerManager::OnlySlices).await?
-            }
+        let slices = if let Some(binary) = closehaul {
+            console.note("starting closehaul in replace mode");
+            let kubeconfig = site.cluster.kubeconfig(Actor::Closehaul);
+            let command = closehaul::command(&binary, &kubeconfig, &["--mode=replace"]);
+            command.start(site.cluster.directory())?
+        } else {
+            console.note("starting the built-in EndpointSlice controller");
+            site.cluster.start_controller_manager(ControllerManager::OnlySlices).await?
         };
         site.controllers = vec![manager, scheduler, slices];
         let proxies = if has_network {
@@ -263,7 +270,8 @@ impl Site {
         if let Some(client) = client {
             let address = self.address().await?;
             line("  # a request from the pod client:");
-            line(format_args!("  ip netns exec {client} curl http://{address}/"));
+            let server = self.server.display();
+            line(format_args!("  ip netns exec {client} {server} get http://{address}/"));
         }
         Ok(())
     }
