@@ -146,19 +146,23 @@ impl Controller {
 
     fn gone(&mut self, gone: Gone, now: Instant) {
         match gone {
-            Gone::Service(key) => self.service_gone(&key),
+            Gone::Service(key) => self.service_gone(&key, now),
             Gone::Pod(namespace, name) => self.pod_gone(&namespace, &name, 0, now),
             Gone::Node(name) => self.node_gone(&name, now),
             Gone::Slice(namespace, name) => self.slice_gone(&namespace, &name, 0, now),
         }
     }
 
-    fn service_gone(&mut self, key: &ServiceKey) {
+    fn service_gone(&mut self, key: &ServiceKey, now: Instant) {
         // Its slices are the garbage collector's (endpointslice-semantics 1.3).
         self.index.remove_service(key);
         self.queue.forget(key);
-        self.progress.remove(key);
         self.unseen.remove(key);
+        let progress = self.progress.remove(key);
+        if progress.is_some_and(|progress| progress.ended.is_some()) {
+            // Its writes will not be waited for, and a Service of the same name may come again.
+            self.queue.done(key, now);
+        }
     }
 
     fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
@@ -231,10 +235,10 @@ impl Followed for Service {
         }
     }
 
-    fn deleted(controller: &mut Controller, object: &Object<Self>, _: Instant) {
+    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
         let known = controller.index.service(&object.value.key);
         if known.is_none_or(|known| known.version <= object.value.version) {
-            controller.service_gone(&object.value.key);
+            controller.service_gone(&object.value.key, now);
         }
     }
 
