@@ -79,6 +79,8 @@ pub struct Controller {
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Progress>,
     listed: HashSet<Watched>,
+    /// Deleted nodes, still in the index, and when they are given up.
+    leaving: HashMap<Name, Instant>,
     /// The highest version among the slices that the watch has shown.
     slices_seen: u64,
     /// Services whose writes have ended and are not all seen yet.
@@ -96,6 +98,7 @@ impl Controller {
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::new(),
             listed: HashSet::new(),
+            leaving: HashMap::new(),
             slices_seen: 0,
             unseen: HashSet::new(),
         }
@@ -170,13 +173,25 @@ impl Controller {
         self.enqueue(services, now + self.settings.batch_period);
     }
 
-    fn node_gone(&mut self, name: &str, now: Instant) {
-        let change = self.index.remove_node(name);
-        self.node_changed(change, now + NODE_DELAY, now);
+    /// The node stays known for a while: were it forgotten at once, whatever else leads to a sync
+    /// in that time would take its pods out.
+    fn node_gone(&mut self, name: &Name, now: Instant) {
+        if self.index.nodes().contains_key(name) {
+            self.leaving.entry(name.clone()).or_insert(now + NODE_DELAY);
+        }
     }
 
-    fn node_changed(&mut self, change: NodeChange, due: Instant, now: Instant) {
-        self.enqueue(change.services, due);
+    fn give_up_nodes(&mut self, now: Instant) {
+        let overdue: Vec<Name> =
+            self.leaving.extract_if(|_, due| *due <= now).map(|(name, _)| name).collect();
+        for name in overdue {
+            let change = self.index.remove_node(&name);
+            self.node_changed(change, now);
+        }
+    }
+
+    fn node_changed(&mut self, change: NodeChange, now: Instant) {
+        self.enqueue(change.services, now);
         if change.shares {
             let shares = self.index.shares();
             let unbalanced =
@@ -264,8 +279,9 @@ impl Followed for Pod {
 
 impl Followed for Node {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
+        controller.leaving.remove(&object.name);
         let change = controller.index.apply_node(object.value);
-        controller.node_changed(change, now, now);
+        controller.node_changed(change, now);
     }
 
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
@@ -419,8 +435,10 @@ impl Controller {
         }
     }
 
-    /// Looks at writes that are not seen yet: to be called about once a second.
-    pub fn settle_all(&mut self, now: Instant) {
+    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes: to be
+    /// called about once a second.
+    pub fn tick(&mut self, now: Instant) {
+        self.give_up_nodes(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }

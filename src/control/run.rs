@@ -65,7 +65,7 @@ pub async fn run(
                 take_in(&mut controller, event, &mut arriving);
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            _ = second.tick() => controller.settle_all(Instant::now()),
+            _ = second.tick() => controller.tick(Instant::now()),
         }
         while may_write(&controller, &writer, &writers, concurrency) {
             let Some(job) = controller.next_job(Instant::now()) else { break };
