@@ -79,6 +79,8 @@ pub struct Controller {
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Progress>,
     listed: HashSet<Watched>,
+    /// Deleted nodes, still in the index, and when they are given up.
+    leaving: HashMap<Name, Instant>,
     /// The highest version among the slices that the watch has shown.
     slices_seen: u64,
     /// Services whose writes have ended and are not all seen yet.
@@ -96,6 +98,7 @@ impl Controller {
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::new(),
             listed: HashSet::new(),
+            leaving: HashMap::new(),
             slices_seen: 0,
             unseen: HashSet::new(),
         }
@@ -146,19 +149,23 @@ impl Controller {
 
     fn gone(&mut self, gone: Gone, now: Instant) {
         match gone {
-            Gone::Service(key) => self.service_gone(&key),
+            Gone::Service(key) => self.service_gone(&key, now),
             Gone::Pod(namespace, name) => self.pod_gone(&namespace, &name, 0, now),
             Gone::Node(name) => self.node_gone(&name, now),
             Gone::Slice(namespace, name) => self.slice_gone(&namespace, &name, 0, now),
         }
     }
 
-    fn service_gone(&mut self, key: &ServiceKey) {
+    fn service_gone(&mut self, key: &ServiceKey, now: Instant) {
         // Its slices are the garbage collector's (endpointslice-semantics 1.3).
         self.index.remove_service(key);
         self.queue.forget(key);
-        self.progress.remove(key);
         self.unseen.remove(key);
+        let progress = self.progress.remove(key);
+        if progress.is_some_and(|progress| progress.ended.is_some()) {
+            // Its writes will not be waited for, and a Service of the same name may come again.
+            self.queue.done(key, now);
+        }
     }
 
     fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
@@ -166,13 +173,25 @@ impl Controller {
         self.enqueue(services, now + self.settings.batch_period);
     }
 
-    fn node_gone(&mut self, name: &str, now: Instant) {
-        let change = self.index.remove_node(name);
-        self.node_changed(change, now + NODE_DELAY, now);
+    /// The node stays known for a while: were it forgotten at once, whatever else leads to a sync
+    /// in that time would take its pods out.
+    fn node_gone(&mut self, name: &Name, now: Instant) {
+        if self.index.nodes().contains_key(name) {
+            self.leaving.entry(name.clone()).or_insert(now + NODE_DELAY);
+        }
     }
 
-    fn node_changed(&mut self, change: NodeChange, due: Instant, now: Instant) {
-        self.enqueue(change.services, due);
+    fn give_up_nodes(&mut self, now: Instant) {
+        let overdue: Vec<Name> =
+            self.leaving.extract_if(|_, due| *due <= now).map(|(name, _)| name).collect();
+        for name in overdue {
+            let change = self.index.remove_node(&name);
+            self.node_changed(change, now);
+        }
+    }
+
+    fn node_changed(&mut self, change: NodeChange, now: Instant) {
+        self.enqueue(change.services, now);
         if change.shares {
             let shares = self.index.shares();
             let unbalanced =
@@ -231,10 +250,10 @@ impl Followed for Service {
         }
     }
 
-    fn deleted(controller: &mut Controller, object: &Object<Self>, _: Instant) {
+    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
         let known = controller.index.service(&object.value.key);
         if known.is_none_or(|known| known.version <= object.value.version) {
-            controller.service_gone(&object.value.key);
+            controller.service_gone(&object.value.key, now);
         }
     }
 
@@ -260,8 +279,9 @@ impl Followed for Pod {
 
 impl Followed for Node {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
+        controller.leaving.remove(&object.name);
         let change = controller.index.apply_node(object.value);
-        controller.node_changed(change, now, now);
+        controller.node_changed(change, now);
     }
 
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
@@ -415,8 +435,10 @@ impl Controller {
         }
     }
 
-    /// Looks at writes that are not seen yet: to be called about once a second.
-    pub fn settle_all(&mut self, now: Instant) {
+    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes: to be
+    /// called about once a second.
+    pub fn tick(&mut self, now: Instant) {
+        self.give_up_nodes(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }

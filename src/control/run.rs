@@ -65,7 +65,7 @@ pub async fn run(
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             () = writer.leadership.acquired(), if !writer.leadership.holds(Instant::now()) => {}
-            _ = second.tick() => controller.settle_all(Instant::now()),
+            _ = second.tick() => controller.tick(Instant::now()),
         }
         while may_write(&controller, &writer, &writers, concurrency) {
             let Some(job) = controller.next_job(Instant::now()) else { break };

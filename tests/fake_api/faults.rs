@@ -50,10 +50,14 @@ pub enum Effect {
     DoAndHang,
     /// Done this much later.
     Delay(Duration),
+    /// Done, and answered this much later.
+    DoAndDelay(Duration),
     /// Answered with this status code; nothing was done.
     Answer(u16),
     /// 429 with this many seconds of `Retry-After`; nothing was done.
     TooMany(u32),
+    /// Refused because the namespace is going away; nothing was done.
+    NamespaceTerminating,
     /// Done, and answered with this status code.
     DoAndAnswer(u16),
     /// A watch: starts, and then nothing more is heard, not even its end.

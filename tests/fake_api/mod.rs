@@ -18,6 +18,7 @@ mod store;
 mod watching;
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -57,6 +58,8 @@ struct State {
     /// Lines put into open watches of a collection.
     injected: Vec<(String, String)>,
     gone_as_status: bool,
+    /// Collections whose watches are behind.
+    held: BTreeSet<String>,
 }
 
 impl FakeApi {
@@ -69,6 +72,7 @@ impl FakeApi {
             epoch: 0,
             injected: Vec::new(),
             gone_as_status: false,
+            held: BTreeSet::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), pulse: watch::Sender::new(()) }
     }
@@ -108,6 +112,12 @@ impl FakeApi {
         self.change(|state| state.store.write(collection, name, None));
     }
 
+    /// Deletes an object as a client would: with finalizers it stays, and is marked.
+    pub fn delete(&self, collection: &str, ns: &str, name: &str) {
+        let name = (ns.to_owned(), name.to_owned());
+        self.change(|state| state.store.delete(collection, &name, &Value::Null)).unwrap();
+    }
+
     pub fn get(&self, collection: &str, ns: &str, name: &str) -> Option<Value> {
         let name = (ns.to_owned(), name.to_owned());
         self.with(|state| state.store.get(collection, &name).ok())
@@ -139,6 +149,15 @@ impl FakeApi {
     /// Ends all watches, as the server does from time to time.
     pub fn end_watches(&self) {
         self.change(|state| state.epoch += 1);
+    }
+
+    /// Lets the watches of a collection fall behind until [`Self::release`].
+    pub fn hold(&self, collection: &str) {
+        self.with(|state| state.held.insert(collection.to_owned()));
+    }
+
+    pub fn release(&self, collection: &str) {
+        self.change(|state| state.held.remove(collection));
     }
 
     /// Puts a line into all open watches of a collection.
@@ -218,6 +237,9 @@ impl FakeApi {
             Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
             Some(Effect::Hang) => std::future::pending().await,
             Some(Effect::Delay(wait)) => sleep(*wait).await,
+            Some(Effect::NamespaceTerminating) => {
+                return Ok(Refusal::namespace_terminating().respond().await);
+            }
             Some(Effect::Answer(code)) => return Ok(Refusal::made(*code).respond().await),
             Some(Effect::TooMany(seconds)) => {
                 return Ok(Refusal::too_many(*seconds).respond().await);
@@ -230,6 +252,10 @@ impl FakeApi {
         };
         match effect {
             Some(Effect::DoAndHang) => std::future::pending().await,
+            Some(Effect::DoAndDelay(wait)) => {
+                sleep(wait).await;
+                Ok(response)
+            }
             Some(Effect::DoAndAnswer(code)) => Ok(Refusal::made(code).respond().await),
             _ => Ok(response),
         }

@@ -22,11 +22,12 @@ pub struct Refusal {
     reason: &'static str,
     message: String,
     retry_after: Option<u32>,
+    cause: Option<&'static str>,
 }
 
 impl Refusal {
     fn new(code: u16, reason: &'static str, message: &str) -> Self {
-        Self { code, reason, message: message.to_owned(), retry_after: None }
+        Self { code, reason, message: message.to_owned(), retry_after: None, cause: None }
     }
 
     pub fn not_found(name: &str) -> Self {
@@ -54,11 +55,17 @@ impl Refusal {
         Self { retry_after: Some(seconds), ..refusal }
     }
 
+    pub fn namespace_terminating() -> Self {
+        let refusal = Self::new(403, "Forbidden", "namespace is being terminated");
+        Self { cause: Some("NamespaceTerminating"), ..refusal }
+    }
+
     /// A status code that a fault asks for.
     pub fn made(code: u16) -> Self {
         let reason = match code {
             401 => "Unauthorized",
             403 => "Forbidden",
+            409 => "Conflict",
             410 => "Expired",
             422 => "Invalid",
             429 => "TooManyRequests",
@@ -69,10 +76,11 @@ impl Refusal {
     }
 
     pub fn status(&self) -> Value {
+        let causes: Vec<_> = self.cause.iter().map(|cause| json!({ "reason": cause })).collect();
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "code": self.code, "reason": self.reason, "message": self.message,
-            "details": { "retryAfterSeconds": self.retry_after.unwrap_or(0) },
+            "details": { "retryAfterSeconds": self.retry_after.unwrap_or(0), "causes": causes },
         })
     }
 

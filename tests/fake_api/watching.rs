@@ -104,11 +104,14 @@ impl Watch {
         loop {
             pulse.mark_unchanged();
             let (news, raw, version, ended) = api.with(|state| {
+                let raw = state.injected[injected..].to_vec();
+                let ended = state.epoch != epoch;
+                if state.held.contains(&self.collection) {
+                    return (Vec::new(), raw, self.seen, ended);
+                }
                 let log = &state.store.collection(&self.collection).log;
                 let known = log.partition_point(|entry| entry.version <= self.seen);
-                let news = log[known..].to_vec();
-                let raw = state.injected[injected..].to_vec();
-                (news, raw, state.store.version, state.epoch != epoch)
+                (log[known..].to_vec(), raw, state.store.version, ended)
             });
             if ended {
                 return Ok(());

@@ -1,0 +1,104 @@
+//! Gaps in what is seen: disconnects and objects that do not parse.
+
+use serde_json::json;
+
+use crate::rig::*;
+
+/// Makes a change while there is no connection, and lets the history of that time be lost.
+async fn during_a_disconnect(rig: &Rig, change: impl FnOnce()) {
+    rig.api.disconnect();
+    change();
+    rig.pass(20 * SECOND).await;
+    rig.api.compact();
+    rig.api.connect();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_deleted_during_a_disconnect_leaves() {
+    let rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
+    during_a_disconnect(&rig, || remove(&rig.api, PODS, "web-2")).await;
+    rig.until_endpoints("web", &["web-1"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_deleted_during_a_disconnect_is_forgotten() {
+    let mut rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
+    during_a_disconnect(&rig, || remove(&rig.api, SERVICES, "web")).await;
+    rig.pass(2 * MINUTE).await;
+    set_ready(&rig.api, "web-1", false);
+    rig.pass(MINUTE).await;
+    assert_eq!(rig.look().len(), 0, "its slices are the garbage collector's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_recreated_during_a_disconnect_is_another_one() {
+    let rig = Rig::settled(cluster(&["web-1"])).await;
+    let old = rig.slice("web");
+    during_a_disconnect(&rig, || {
+        remove(&rig.api, SERVICES, "web");
+        rig.api.put(SERVICES, service("web"));
+    })
+    .await;
+    rig.until(
+        "a slice of the new Service alone",
+        |rig| matches!(&rig.slices("web")[..], [slice] if name(slice) != name(&old)),
+    )
+    .await;
+    assert_eq!(rig.endpoints("web"), ["web-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_deleted_during_a_disconnect_takes_its_pods_along() {
+    let rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
+    during_a_disconnect(&rig, || remove(&rig.api, NODES, "/a1")).await;
+    rig.until_endpoints("web", &["web-2"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slice_deleted_during_a_disconnect_is_made_again() {
+    let rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
+    during_a_disconnect(&rig, || remove(&rig.api, SLICES, name(&rig.slice("web")))).await;
+    rig.until_endpoints("web", &["web-1", "web-2"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_pod_does_not_hide_the_others() {
+    let api = cluster(&["web-1", "web-3"]);
+    api.put(PODS, bad_pod("web-2"));
+    let rig = Rig::start(api);
+    rig.until_endpoints("web", &["web-1", "web-3"]).await;
+    set_ready(&rig.api, "web-3", false);
+    rig.until_endpoints("web", &["web-1", "web-3!"]).await;
+    rig.api.put(PODS, pod("web-2"));
+    rig.until_endpoints("web", &["web-1", "web-2", "web-3!"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_pod_that_becomes_malformed_stays_until_it_is_deleted() {
+    let mut rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
+    rig.api.put(PODS, bad_pod("web-2"));
+    rig.pass(MINUTE).await;
+    // The same over a fresh list.
+    during_a_disconnect(&rig, || ()).await;
+    rig.api.expire_watches(PODS);
+    rig.pass(2 * MINUTE).await;
+    assert_eq!(rig.look().len(), 0);
+    set_ready(&rig.api, "web-1", false);
+    rig.until_endpoints("web", &["web-1!", "web-2"]).await;
+    remove(&rig.api, PODS, "web-2");
+    rig.until_endpoints("web", &["web-1!"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_malformed_slice_or_service_does_not_hide_the_others() {
+    let api = cluster(&["web-1", "db-1"]);
+    let mut bad = service("bad");
+    bad["spec"]["ports"] = json!("no list");
+    api.put(SERVICES, bad);
+    let mut bad = json!({ "metadata": { "namespace": "shop", "name": "bad" } });
+    bad["endpoints"] = json!("no list");
+    api.put(SLICES, bad);
+    let rig = Rig::start(api);
+    rig.until_endpoints("web", &["web-1"]).await;
+    rig.until_endpoints("db", &["db-1"]).await;
+}

@@ -1,0 +1,19 @@
+//! The whole controller against an API server inside the tests, in simulated time: what is
+//! written, when, and how often, whatever the server, its watches and other writers do.
+
+// Helpers outside the test functions give up by panic too: there is nothing to recover to.
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+#[path = "../fake_api/mod.rs"]
+mod fake_api;
+
+mod failures;
+mod foreign;
+mod gaps;
+mod nodes;
+mod pace;
+mod recreated;
+mod rig;
+mod shutdown;
+mod start;
+mod writes;

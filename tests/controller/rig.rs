@@ -1,0 +1,266 @@
+//! The rig: the running controller on a fake API server, and objects to put there.
+//!
+//! Objects are named `namespace/name`, or by name alone in namespace `shop`. Pod `web-1` belongs
+//! to Service `web`, and node `a1` stands in zone `a`.
+
+use std::time::Duration;
+
+use closehaul::control::{
+    controller::{Controller, Settings},
+    lease::Leadership,
+    run::run,
+    write::{Limit, Writer},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use crate::fake_api::{FakeApi, Seen};
+
+pub const SERVICES: &str = "v1/services";
+pub const PODS: &str = "v1/pods";
+pub const NODES: &str = "v1/nodes";
+pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
+
+/// Slices of so many endpoints at most.
+pub fn settings_of(max_endpoints: usize) -> Settings {
+    Settings { max_endpoints, ..Options::default().settings }
+}
+
+pub const MS: Duration = Duration::from_millis(1);
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// How the controller is run.
+#[derive(Clone, Copy)]
+pub struct Options {
+    pub settings: Settings,
+    pub concurrency: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let settings =
+            Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 100.0 };
+        Self { settings, concurrency: 5 }
+    }
+}
+
+/// The controller at work.
+pub struct Rig {
+    pub api: FakeApi,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+    /// Writes before this were looked at.
+    mark: usize,
+}
+
+impl Rig {
+    pub fn start(api: FakeApi) -> Self {
+        Self::start_with(api, Options::default())
+    }
+
+    pub fn start_with(api: FakeApi, options: Options) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let writer = Writer {
+            client: api.client(),
+            leadership: Leadership::always(),
+            timeout: 10 * SECOND,
+            limit: Limit::default(),
+        };
+        let reader = api.client();
+        let controller = Controller::new(options.settings);
+        let running = tokio::spawn(async move {
+            let stopped = async { stopped.await.unwrap_or_default() };
+            run(controller, &reader, writer, options.concurrency, stopped).await;
+        });
+        Self { api, stop, running, mark: 0 }
+    }
+
+    /// A controller that has written what there was to write; counting starts afresh.
+    pub async fn settled(api: FakeApi) -> Self {
+        Self::settled_with(api, Options::default()).await
+    }
+
+    pub async fn settled_with(api: FakeApi, options: Options) -> Self {
+        let mut rig = Self::start_with(api, options);
+        rig.pass(5 * SECOND).await;
+        rig.look();
+        rig
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, time: Duration) {
+        sleep(time).await;
+    }
+
+    /// Waits until it is so, for ten minutes at most; returns how long that took.
+    pub async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) -> Duration {
+        let start = Instant::now();
+        while !so(self) {
+            assert!(start.elapsed() < 10 * MINUTE, "not in ten minutes: {what}");
+            sleep(5 * MS).await;
+        }
+        start.elapsed()
+    }
+
+    /// Waits until the endpoints of a Service are these.
+    pub async fn until_endpoints(&self, service: &str, endpoints: &[&str]) -> Duration {
+        let what = format!("{service} has {endpoints:?}");
+        self.until(&what, |rig| rig.endpoints(service) == endpoints).await
+    }
+
+    /// All writes so far, in order of arrival.
+    pub fn writes(&self) -> Vec<Seen> {
+        let mut requests = self.api.requests();
+        requests.retain(|seen| seen.method != "GET");
+        requests
+    }
+
+    /// The writes since the last look.
+    pub fn look(&mut self) -> Vec<Seen> {
+        let new = self.writes().split_off(self.mark);
+        self.mark += new.len();
+        new
+    }
+
+    /// The methods of the writes since the last look.
+    pub fn methods(&mut self) -> Vec<String> {
+        self.look().into_iter().map(|seen| seen.method).collect()
+    }
+
+    /// The live slices of a Service.
+    pub fn slices(&self, service: &str) -> Vec<Value> {
+        let (namespace, name) = parts(service);
+        let mut slices = self.api.list(SLICES);
+        slices.retain(|slice| {
+            let meta = &slice["metadata"];
+            meta["namespace"] == namespace
+                && meta["labels"]["kubernetes.io/service-name"] == name
+                && meta["deletionTimestamp"].is_null()
+        });
+        slices
+    }
+
+    /// The one live slice of a Service.
+    pub fn slice(&self, service: &str) -> Value {
+        let mut slices = self.slices(service);
+        assert_eq!(slices.len(), 1, "{slices:#?}");
+        slices.remove(0)
+    }
+
+    /// The pods behind a Service's slices, sorted; `web-1!` is not ready.
+    pub fn endpoints(&self, service: &str) -> Vec<String> {
+        let slices = self.slices(service);
+        let endpoints = slices.iter().flat_map(|slice| slice["endpoints"].as_array().unwrap());
+        let text = |endpoint: &Value| {
+            let pod = endpoint["targetRef"]["name"].as_str().unwrap();
+            let is_ready = endpoint["conditions"]["ready"] == true;
+            format!("{pod}{}", if is_ready { "" } else { "!" })
+        };
+        let mut endpoints: Vec<_> = endpoints.map(text).collect();
+        endpoints.sort();
+        endpoints
+    }
+
+    /// Asks the controller to stop.
+    pub fn stop(self) -> JoinHandle<()> {
+        self.stop.send(()).unwrap();
+        self.running
+    }
+}
+
+/// A server with nodes a1, b1 and c1, these pods, one after the other on them, and their
+/// Services.
+pub fn cluster(pods: &[&str]) -> FakeApi {
+    let api = FakeApi::new();
+    for name in ["a1", "b1", "c1"] {
+        api.put(NODES, node(name));
+    }
+    for name in pods {
+        let (namespace, _) = parts(name);
+        let service = service(name.rsplit_once('-').unwrap().0);
+        if api.get(SERVICES, namespace, self::name(&service)).is_none() {
+            api.put(SERVICES, service);
+        }
+        api.put(PODS, pod(name));
+    }
+    api
+}
+
+/// Namespace and name.
+pub fn parts(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or(("shop", name))
+}
+
+pub fn node(name: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name, "labels": { "topology.kubernetes.io/zone": name.get(..1).unwrap() },
+        },
+        "status": { "allocatable": { "cpu": "4" }, "conditions": [condition(true)] },
+    })
+}
+
+pub fn service(name: &str) -> Value {
+    let (namespace, name) = parts(name);
+    json!({
+        "metadata": { "namespace": namespace, "name": name },
+        "spec": {
+            "selector": { "app": name }, "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"],
+            "ports": [{ "port": 80, "protocol": "TCP", "targetPort": 8080 }],
+        },
+    })
+}
+
+/// A ready pod.
+pub fn pod(name: &str) -> Value {
+    let (namespace, name) = parts(name);
+    let (app, number) = name.rsplit_once('-').unwrap();
+    let number: usize = number.parse().unwrap();
+    let ip = format!("10.0.{}.{}", number / 256, number % 256);
+    let node = ["c1", "a1", "b1"][number % 3];
+    json!({
+        "metadata": { "namespace": namespace, "name": name, "labels": { "app": app } },
+        "spec": { "nodeName": node, "containers": [] },
+        "status": {
+            "phase": "Running", "podIP": ip, "podIPs": [{ "ip": ip }],
+            "conditions": [condition(true)],
+        },
+    })
+}
+
+pub fn bad_pod(name: &str) -> Value {
+    let mut pod = pod(name);
+    pod["status"]["podIPs"] = json!([{ "ip": "ten" }]);
+    pod
+}
+
+fn condition(is_true: bool) -> Value {
+    json!({ "type": "Ready", "status": if is_true { "True" } else { "False" } })
+}
+
+pub fn set_ready(api: &FakeApi, name: &str, is_ready: bool) {
+    let (namespace, name) = parts(name);
+    api.edit(PODS, namespace, name, |pod| {
+        pod["status"]["conditions"][0] = condition(is_ready);
+    });
+}
+
+pub fn edit(api: &FakeApi, collection: &str, name: &str, edit: impl FnOnce(&mut Value)) {
+    let (namespace, name) = parts(name);
+    api.edit(collection, namespace, name, edit);
+}
+
+pub fn remove(api: &FakeApi, collection: &str, name: &str) {
+    let (namespace, name) = parts(name);
+    api.remove(collection, namespace, name);
+}
+
+/// The name in an object's metadata.
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap()
+}
