@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn errors_name_document_line_and_column() {
         let error = of("a: 1\n---\nb: [1\n", false).unwrap_err();
-        assert!(error.starts_with("a, document 2: ") && error.contains("line 4"), "{error}");
+        assert!(error.starts_with("a, document 2: ") && error.contains("line 3"), "{error}");
         let error = of("{\"a\": 1}\n{\"b\": ]", true).unwrap_err();
         assert!(error.contains("document 2") && error.contains("line 2 column 7"), "{error}");
         let error = of("a: 1\na: 2\n", false).unwrap_err();
