@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use serde_saphyr::options::NonFiniteFloatPolicy;
+use serde_saphyr::{UserMessageFormatter, options::NonFiniteFloatPolicy};
 
 use super::InputError;
 
@@ -118,8 +118,8 @@ fn yaml(text: &Text) -> Result<Vec<Value>, InputError> {
     let mut documents = Vec::new();
     let mut content = text.content.as_bytes();
     for document in serde_saphyr::read_with_options::<_, Value>(&mut content, options) {
-        let document =
-            document.map_err(|error| syntax(text, documents.len() + 1, &error.to_string()))?;
+        let said = |error: serde_saphyr::Error| error.render_with_formatter(&UserMessageFormatter);
+        let document = document.map_err(|error| syntax(text, documents.len() + 1, &said(error)))?;
         documents.push(document);
     }
     Ok(documents)
