@@ -104,6 +104,7 @@ fn what_servers_print_is_read() {
     let done = plan(&["-f", &fixture("real.yaml")]);
     insta::assert_snapshot!(format!("{}{}", done.out, done.err));
     assert_eq!(done.code, Some(0));
+    assert!(done.out.lines().all(|line| line.chars().count() <= 100), "wider than a terminal");
 }
 
 #[test]
