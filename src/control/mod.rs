@@ -1,8 +1,15 @@
-//! The running controller.
+//! The running controller: `watch -> index -> queue -> plan -> write`, and back only through
+//! the API server. What decides is elsewhere ([`crate::plan`]); here things happen in time.
 
 pub mod client;
+pub mod controller;
+pub mod expectations;
+pub mod lease;
 mod pace;
+pub mod progress;
 pub mod queue;
+pub mod run;
 pub mod spacing;
 mod streaming;
 pub mod watch;
+pub mod write;

@@ -1,0 +1,40 @@
+//! Duration: times as Go writes them, such as `15s` or `1m30s`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// Reads a duration.
+///
+/// # Errors
+/// Not a duration, or a negative one.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed: Result<SignedDuration, _> = text.parse();
+    let duration = parsed.ok().and_then(|duration| Duration::try_from(duration).ok());
+    duration.ok_or_else(|| format!("`{text}` is not a duration; write it like 500ms, 15s or 1m30s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_go_writes_them() {
+        for (text, millis) in [
+            ("15s", 15_000),
+            ("1m30s", 90_000),
+            ("500ms", 500),
+            ("1.5s", 1500),
+            ("0", 0),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "15", "-1s", "soon"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Write: sends the changes of one Service, one after the other, each on the version that it
+//! was planned on, and none without leadership.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::{Method, Request};
+use kube::{Client, core::Status};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::debug;
+
+use super::{expectations::Sight, lease::Leadership, pace::Pace};
+use crate::{
+    api::{Kind, render::SliceDocument},
+    plan::{
+        changes::Changes,
+        name::{Name, ServiceKey},
+        slice::Slice,
+    },
+};
+
+/// Sends writes to the API server.
+#[derive(Clone)]
+pub struct Writer {
+    /// The client; it must not retry by itself.
+    pub client: Client,
+    /// Who may write.
+    pub leadership: Leadership,
+    /// How long one request may take; shorter than what is left of the lease at its deadline.
+    pub timeout: Duration,
+    /// How many writes are sent.
+    pub limit: Limit,
+}
+
+/// How many writes are sent in all, by all writers together; no limit by default.
+#[derive(Clone, Debug, Default)]
+pub struct Limit(Option<Arc<Mutex<Pace>>>);
+
+impl Limit {
+    /// At most `qps` a second and `burst` at once; 0 a second means no limit.
+    pub fn new(qps: f64, burst: u32) -> Self {
+        let interval = Duration::try_from_secs_f64(qps.recip()).ok();
+        Self(interval.map(|interval| Arc::new(Mutex::new(Pace::new(interval, burst.into())))))
+    }
+
+    /// Waits for its turn.
+    async fn wait(&self) {
+        let Some(pace) = &self.0 else { return };
+        let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).book(Instant::now());
+        sleep_until(turn).await;
+    }
+}
+
+/// What came of the writes for one Service.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The Service.
+    pub service: ServiceKey,
+    /// What was written, as the watch will show it.
+    pub written: Vec<Sight>,
+    /// The first failure of each address type.
+    pub failures: Vec<WriteError>,
+}
+
+/// A write that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Somebody else wrote in the meantime; the watch will show it.
+    #[error("{what}: it was changed by somebody else in the meantime")]
+    Conflict {
+        /// The write.
+        what: String,
+    },
+    /// The API server asks to wait.
+    #[error("{what}: the API server is busy and asks to wait {wait:?}")]
+    Busy {
+        /// The write.
+        what: String,
+        /// For how long.
+        wait: Duration,
+    },
+    /// Another copy leads.
+    #[error("{what}: not sent, as another copy may lead now")]
+    NotLeading {
+        /// The write.
+        what: String,
+    },
+    /// No answer; the write may have been applied or not.
+    #[error("{what}: no answer within {after:?}")]
+    TimedOut {
+        /// The write.
+        what: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// The API server refused.
+    #[error("{what}: refused: {}", status.message)]
+    Refused {
+        /// The write.
+        what: String,
+        /// The answer.
+        status: Box<Status>,
+    },
+    /// The request or its answer was lost.
+    #[error("{what}")]
+    Lost {
+        /// The write.
+        what: String,
+        /// Why.
+        source: kube::Error,
+    },
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    metadata: AnswerMeta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnswerMeta {
+    resource_version: String,
+}
+
+impl Writer {
+    /// Writes the changes of one Service. A failure ends the writes of its address type; the
+    /// others go on (endpointslice-semantics 2).
+    pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
+        let mut outcome = Outcome { service, written: Vec::new(), failures: Vec::new() };
+        for changes in families {
+            if let Err(error) = self.write_family(changes, &mut outcome.written).await {
+                outcome.failures.push(error);
+            }
+        }
+        outcome
+    }
+
+    async fn write_family(
+        &self,
+        changes: Changes,
+        written: &mut Vec<Sight>,
+    ) -> Result<(), WriteError> {
+        for slice in &changes.creates {
+            match self.send(Method::POST, slice).await {
+                // Nothing more can be written in a namespace that is going away.
+                Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {
+                    return Ok(());
+                }
+                result => written.extend(result?),
+            }
+        }
+        for slice in &changes.updates {
+            written.extend(self.send(Method::PUT, slice).await?);
+        }
+        for slice in &changes.deletes {
+            written.extend(self.delete(slice).await?);
+        }
+        Ok(())
+    }
+
+    async fn send(&self, method: Method, slice: &Slice) -> Result<Option<Sight>, WriteError> {
+        let what = what(&method, slice);
+        let body = serde_json::to_vec(&SliceDocument::from(slice)).map_err(kube::Error::SerdeError);
+        let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
+        let answer: Answer = self.request(what, method, slice, body).await?;
+        Ok(answer.metadata.resource_version.parse().ok().map(Sight::Version))
+    }
+
+    async fn delete(&self, slice: &Slice) -> Result<Option<Sight>, WriteError> {
+        let preconditions = json!({
+            "uid": slice.meta.uid.as_ref().map(ToString::to_string),
+            "resourceVersion": slice.meta.version.to_string(),
+        });
+        let body =
+            json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
+        let what = what(&Method::DELETE, slice);
+        match self
+            .request::<serde::de::IgnoredAny>(what, Method::DELETE, slice, body.to_string().into())
+            .await
+        {
+            Ok(_) => Ok(slice.meta.name.clone().map(Sight::Gone)),
+            // Gone is gone (kubernetes#141304); the watch may have shown it long ago.
+            Err(WriteError::Refused { status, .. }) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        what: String,
+        method: Method,
+        slice: &Slice,
+        body: Vec<u8>,
+    ) -> Result<T, WriteError> {
+        self.limit.wait().await;
+        let sent = Instant::now();
+        if !self.leadership.holds(sent) {
+            return Err(WriteError::NotLeading { what });
+        }
+        let request = Request::builder().method(&method).uri(path(&method, slice));
+        let request = request.header(http::header::CONTENT_TYPE, "application/json").body(body);
+        let request = request.map_err(kube::Error::HttpError);
+        let request = request.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
+        let answer = timeout(self.timeout, self.client.request(request)).await;
+        debug!(write = what, elapsed = ?sent.elapsed(), "write");
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(status))) => Err(refusal(what, status)),
+            Ok(Err(source)) => Err(WriteError::Lost { what, source }),
+            Err(_) => Err(WriteError::TimedOut { what, after: self.timeout }),
+        }
+    }
+}
+
+fn path(method: &Method, slice: &Slice) -> String {
+    let (group, version, plural) = (Slice::GROUP, Slice::VERSION, Slice::PLURAL);
+    let name = slice.meta.name.as_ref().map_or_else(String::new, |name| format!("/{name}"));
+    let manager = if method == Method::DELETE { "" } else { "?fieldManager=closehaul" };
+    format!("/apis/{group}/{version}/namespaces/{}/{plural}{name}{manager}", slice.meta.namespace)
+}
+
+fn what(method: &Method, slice: &Slice) -> String {
+    let verb = match *method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        _ => "delete",
+    };
+    let name: Option<&Name> = slice.meta.name.as_ref().or(slice.meta.generate_name.as_ref());
+    format!("{verb} slice {}/{}", slice.meta.namespace, name.map_or("", AsRef::as_ref))
+}
+
+fn refusal(what: String, status: Box<Status>) -> WriteError {
+    let wait =
+        status.details.as_ref().map(|details| details.retry_after_seconds).filter(|wait| *wait > 0);
+    match (status.code, wait) {
+        (409, _) => WriteError::Conflict { what },
+        (429, wait) | (503, wait @ Some(_)) => {
+            WriteError::Busy { what, wait: Duration::from_secs(wait.unwrap_or(1).into()) }
+        }
+        _ => WriteError::Refused { what, status },
+    }
+}
+
+/// Whether a refusal says that the namespace is going away (endpointslice-semantics 2).
+fn is_namespace_terminating(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+}
