@@ -3,6 +3,7 @@
 mod changes;
 mod list;
 mod report;
+mod summary;
 mod table;
 
 use std::{
@@ -95,12 +96,16 @@ Exit codes: 0 done, 1 it ran and something is wrong, 2 wrong usage or input that
 enum Output {
     /// One row per Service
     Table,
+    /// The same with one line per zone: how far its clients go, and why
+    Wide,
     /// A List of the slices as they would stand
     Yaml,
     /// The same as JSON
     Json,
     /// One JSON object per write, in the order in which they would be sent
     Changes,
+    /// One JSON object with all numbers, shares from 0 to 1
+    Summary,
 }
 
 /// Why there is no plan.
@@ -143,10 +148,12 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
     let snapshot = Snapshot::of(objects);
     let reports = snapshot.reports(usize::from(args.max_endpoints_per_slice));
     let text = match args.output {
-        Output::Table => table::render(&reports, io::stdout().is_terminal()),
+        Output::Table => table::render(&reports, false, is_coloured()),
+        Output::Wide => table::render(&reports, true, is_coloured()),
         Output::Yaml => list::yaml(&reports)?,
         Output::Json => list::json(&reports)?,
         Output::Changes => changes::render(&reports)?,
+        Output::Summary => summary::render(&reports)?,
     };
     print(&text)?;
     if let Some(note) = nothing_to_do(&reports) {
@@ -168,6 +175,12 @@ fn nothing_to_do(reports: &[Report<'_>]) -> Option<String> {
     let verb = if services + slices == 1 { "is" } else { "are" };
     let (services, slices) = (of(services, "Service"), of(slices, "slice"));
     Some(format!("nothing to do: {services}, {slices} {verb} as they should be"))
+}
+
+/// Whether standard output takes colour: a terminal, unless `NO_COLOR` says otherwise.
+fn is_coloured() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !is_unwanted
 }
 
 /// Prints in one go. A reader that has seen enough is no failure.

@@ -181,3 +181,212 @@ fn is_ready(endpoint: &Endpoint) -> bool {
 fn is_terminating(endpoint: &Endpoint) -> bool {
     endpoint.conditions.terminating == Some(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plan::{
+        labels::Labels,
+        metadata,
+        name::ServiceKey,
+        port::Port,
+        slice::{Conditions, Hints},
+    };
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+    }
+
+    fn service() -> Service {
+        Service {
+            key: ServiceKey { namespace: "shop".into(), name: "cart".into() },
+            uid: None,
+            version: 0,
+            created: None,
+            terminating: false,
+            labels: Labels::default(),
+            selector: None,
+            ports: Vec::new(),
+            external_name: false,
+            cluster_ip: ClusterIp::Of(AddressType::IPv4),
+            families: Vec::new(),
+            publish_not_ready: false,
+            traffic_distribution: None,
+            auto: false,
+            internal_local: false,
+            external_local: false,
+        }
+    }
+
+    /// An endpoint at 10.0.0.`number`, out of words: `on:NODE`, `zone:NAME` and `node:NAME` for
+    /// hints, `unready`, `terminating` (not ready, but serving), `gone` (neither), `unsaid` (no
+    /// condition given).
+    fn endpoint(number: u8, words: &str) -> Endpoint {
+        let named = |prefix: &str| -> Vec<Name> {
+            words.split(' ').filter_map(|word| word.strip_prefix(prefix)).map(Name::from).collect()
+        };
+        let has = |word: &str| words.split(' ').any(|other| other == word);
+        let is_ending = has("terminating") || has("gone");
+        let conditions = Conditions {
+            ready: Some(!has("unready") && !is_ending),
+            serving: Some(!has("unready") && !has("gone")),
+            terminating: Some(is_ending),
+        };
+        let hints = Hints { zones: named("zone:"), nodes: named("node:") };
+        Endpoint {
+            addresses: Addresses::One([10, 0, 0, number].into()),
+            conditions: if has("unsaid") { Conditions::default() } else { conditions },
+            target: None,
+            node: named("on:").pop(),
+            zone: None,
+            hostname: None,
+            hints: (hints != Hints::default()).then(|| Arc::new(hints)),
+        }
+    }
+
+    fn slice(name: &str, endpoints: Vec<Endpoint>) -> Slice {
+        let service = service();
+        let port = Port {
+            name: Some("http".into()),
+            number: Some(80),
+            protocol: Some("TCP".into()),
+            app_protocol: None,
+        };
+        let mut meta = metadata::fresh(&service);
+        meta.name = Some(name.into());
+        Slice {
+            meta,
+            address_type: AddressType::IPv4,
+            ports: [port].into_iter().collect(),
+            endpoints: endpoints.into(),
+        }
+    }
+
+    fn of(endpoints: &[&str]) -> Slice {
+        let numbered = (1_u8..).zip(endpoints);
+        slice("cart-1", numbered.map(|(number, words)| endpoint(number, words)).collect())
+    }
+
+    /// Mode and last numbers of the addresses.
+    fn reached(service: &Service, slices: &[Slice], client: Client<'_>) -> (Mode, Vec<String>) {
+        let reach = reach(service, slices, AddressType::IPv4, "http", client);
+        let number = |target: &Target<'_>| target.address.replace("10.0.0.", "");
+        (reach.mode, reach.endpoints.iter().map(number).collect())
+    }
+
+    const HERE: Client<'_> = Client { node: "n1", zone: Some("a") };
+
+    /// The rows of kube-proxy's own `TestCategorizeEndpoints` that are about hints, readiness
+    /// and the internal traffic policy (endpointslice-semantics 10.9).
+    #[test]
+    fn rows() {
+        use Mode::{Cluster, Node, None as Nothing, Zone};
+        let rows: &[(&str, &[&str], Mode, &str)] = &[
+            ("zone", &["zone:a", "zone:b", "zone:c", "zone:a"], Zone, "1 4"),
+            ("a zone that nobody is for", &["zone:b", "zone:c"], Cluster, "1 2"),
+            ("unready in the zone is skipped", &["zone:a unready", "zone:a", "zone:b"], Zone, "2"),
+            ("only unready in the zone", &["zone:a unready", "zone:b", "zone:c"], Cluster, "2 3"),
+            ("one without hint", &["zone:a", "zone:b", ""], Cluster, "1 2 3"),
+            ("an unready one without hint", &["zone:a", "zone:b", "unready"], Zone, "1"),
+            ("several zones", &["zone:a zone:b", "zone:b", "zone:c zone:a"], Zone, "1 3"),
+            ("node", &["node:n1 zone:a", "node:n2 zone:a"], Node, "1"),
+            ("several nodes", &["node:n2 node:n1", "node:n2", "node:n1"], Node, "1 3"),
+            ("one without node", &["node:n1 zone:a", "zone:a", "node:n3 zone:b"], Zone, "1 2"),
+            ("nobody for the node", &["node:n2 zone:a", "node:n3 zone:b"], Zone, "1"),
+            ("nobody for node or zone", &["node:n2 zone:b", "node:n3 zone:c"], Cluster, "1 2"),
+            ("nodes without zones", &["node:n2", "node:n3"], Cluster, "1 2"),
+            ("unready on the node", &["node:n1 zone:a unready", "node:n2 zone:a"], Zone, "2"),
+            ("only terminating", &["zone:a terminating", "zone:b terminating"], Cluster, "1 2"),
+            ("ready before terminating", &["zone:a terminating", "zone:b"], Cluster, "2"),
+            ("serving no more", &["gone", "terminating"], Cluster, "2"),
+            ("not ready, not terminating", &["unready"], Nothing, ""),
+            ("no condition given is ready", &["unsaid zone:a", "zone:b"], Zone, "1"),
+            ("nobody", &[], Nothing, ""),
+        ];
+        for (name, endpoints, mode, expected) in rows {
+            let (found, numbers) = reached(&service(), &[of(endpoints)], HERE);
+            assert_eq!((found, numbers.join(" ")), (*mode, (*expected).to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn clients_without_a_zone() {
+        let slices = [of(&["zone:a node:n1", "zone:b node:n2"])];
+        for zone in [None, Some("")] {
+            let far = Client { node: "n9", zone };
+            assert_eq!(reached(&service(), &slices, far).0, Mode::Cluster);
+            let near = Client { node: "n2", zone };
+            assert_eq!(reached(&service(), &slices, near), (Mode::Node, vec!["2".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn the_internal_policy_local_ignores_hints() {
+        let local = Service { internal_local: true, ..service() };
+        let slices = [of(&["on:n1 zone:b", "on:n2 zone:a", "on:n1 zone:b"])];
+        let (mode, numbers) = reached(&local, &slices, HERE);
+        assert_eq!((mode, numbers.join(" ").as_str()), (Mode::Node, "1 3"));
+        let elsewhere = Client { node: "n9", zone: Some("a") };
+        assert_eq!(reached(&local, &slices, elsewhere), (Mode::None, Vec::new()));
+        let ending = [of(&["on:n1 terminating", "on:n2"])];
+        assert_eq!(reached(&local, &ending, HERE), (Mode::Node, vec!["1".to_owned()]));
+    }
+
+    #[test]
+    fn slices_are_united() {
+        let slices = [
+            slice("cart-2", vec![endpoint(2, "zone:a"), endpoint(3, "zone:a terminating")]),
+            slice("cart-1", vec![endpoint(1, "zone:a"), endpoint(2, "zone:a")]),
+            slice("cart-3", vec![endpoint(3, "zone:a"), endpoint(1, "terminating")]),
+        ];
+        let (mode, numbers) = reached(&service(), &slices, HERE);
+        assert_eq!((mode, numbers.join(" ").as_str()), (Mode::Zone, "1 2 3"));
+    }
+
+    #[test]
+    fn only_the_first_address_counts() {
+        let mut many = endpoint(1, "");
+        many.addresses = Addresses::Many(["10.0.0.7".into(), "10.0.0.8".into()].into());
+        let mut none = endpoint(2, "");
+        none.addresses = Addresses::Many([].into());
+        let found = reached(&service(), &[slice("cart-1", vec![many, none])], HERE);
+        assert_eq!(found, (Mode::Cluster, vec!["7".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_not_looked_at() {
+        let seen = of(&["zone:a"]);
+        assert_eq!(reached(&service(), std::slice::from_ref(&seen), HERE).0, Mode::Zone);
+        let changed = |change: fn(&mut Slice)| {
+            let mut slice = seen.clone();
+            change(&mut slice);
+            reached(&service(), &[slice], HERE).0
+        };
+        let without_port = |number: Option<i32>| {
+            let mut slice = seen.clone();
+            slice.ports = slice.ports.iter().map(|p| Port { number, ..p.clone() }).collect();
+            reached(&service(), &[slice], HERE).0
+        };
+        let by_slice = [
+            changed(|slice| slice.meta.labels = slice.meta.labels.with(HEADLESS, Some(""))),
+            changed(|slice| slice.meta.labels = slice.meta.labels.with(SERVICE_NAME, Some("b"))),
+            changed(|slice| slice.meta.namespace = "other".into()),
+            changed(|slice| slice.address_type = AddressType::IPv6),
+            without_port(None),
+            without_port(Some(0)),
+        ];
+        assert_eq!(by_slice, [Mode::None; 6]);
+        let services = [
+            Service { cluster_ip: ClusterIp::Headless, ..service() },
+            Service { external_name: true, ..service() },
+            Service { labels: labels(&[(OTHER_PROXY, "mesh")]), ..service() },
+        ];
+        for service in services {
+            assert_eq!(reached(&service, std::slice::from_ref(&seen), HERE).0, Mode::None);
+        }
+        let other_port = reach(&service(), [&seen], AddressType::IPv4, "https", HERE);
+        assert_eq!(other_port.mode, Mode::None);
+    }
+}

@@ -1,6 +1,9 @@
 //! Decision: what becomes of a Service's wish for locality, and why; the same words everywhere
 //! (planner 7).
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use super::{
@@ -8,7 +11,7 @@ use super::{
     metadata::HEADLESS,
     node::Nodes,
     service::{ClusterIp, Service},
-    share::{self, Topology},
+    share::{self, Rung, Topology, ZoneShare},
     slice::{Endpoint, Slice},
 };
 
@@ -38,6 +41,8 @@ pub enum Reason {
     ZoneEmpty,
     /// The legacy annotation: some zone's endpoints would have too much to carry.
     OverloadExceeded,
+    /// Endpoints of a richer zone serve a poorer one.
+    Lent,
     /// A ready endpoint has no zone, so that readers pass over the zones of all.
     EndpointWithoutZone,
     /// A pod's node is not known.
@@ -194,6 +199,21 @@ impl Standing<'_> {
             .iter()
             .filter_map(|endpoint| endpoint.node.as_ref().and_then(|name| self.nodes.get(name)));
         self.topology.has_zoneless_sender || with_endpoint.any(|node| node.zone.is_none())
+    }
+}
+
+impl Decision {
+    /// The reason for what becomes of one zone.
+    pub fn reason_in(&self, zone: &ZoneShare) -> Reason {
+        let general = self.reasons.first().copied().unwrap_or(Reason::Applied);
+        match zone.rung {
+            _ if self.state == State::None => Reason::NoPreference,
+            _ if self.state == State::Ineffective => general,
+            Rung::Strict => Reason::Applied,
+            Rung::Lent => Reason::Lent,
+            Rung::Cluster if zone.endpoints == 0 => Reason::ZoneEmpty,
+            Rung::Cluster => general,
+        }
     }
 }
 

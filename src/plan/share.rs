@@ -1,11 +1,15 @@
 //! Share: how much of a Service's traffic stays in its zone, and how unevenly its endpoints are
 //! loaded, if every zone sends the same amount (planner 1, 3 and 5).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
+};
 
 use super::{
     name::Name,
     node::{Node, Nodes},
+    service::Service,
     slice::{Endpoint, Slice},
 };
 
@@ -24,12 +28,53 @@ pub struct Topology {
 }
 
 /// What becomes of a Service's traffic.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Share {
     /// The part that stays in its zone, 0 to 1.
     pub in_zone: f64,
     /// How far the busiest endpoint is above the even share: 0.5 is half as much again.
     pub overload: f64,
+    /// The zones that send, by name.
+    pub zones: Vec<ZoneShare>,
+}
+
+/// What becomes of the traffic that one zone sends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneShare {
+    /// The zone.
+    pub zone: Name,
+    /// Its part of all traffic, 0 to 1.
+    pub demand: f64,
+    /// Its own ready endpoints.
+    pub endpoints: usize,
+    /// The endpoints that its clients reach, wherever they are.
+    pub reachable: usize,
+    /// How far its clients have to go.
+    pub rung: Rung,
+    /// The part of its own traffic that stays, 0 to 1.
+    pub in_zone: f64,
+}
+
+/// How far a zone's clients have to go: the steps from near to far (planner 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rung {
+    /// Only to endpoints of their own zone.
+    Strict,
+    /// To some of other zones too, which serve them.
+    Lent,
+    /// To all.
+    Cluster,
+}
+
+/// The word for it, the same everywhere.
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Strict => "strict",
+            Self::Lent => "lent",
+            Self::Cluster => "cluster",
+        })
+    }
 }
 
 /// Whether clients are assumed to run on a node: it is ready, takes ordinary pods, and is not
@@ -60,18 +105,19 @@ impl Topology {
     }
 }
 
-/// The share of the Service port that fares worst, out of `slices` of one address type; `None`
-/// if no endpoint is ready or no node has a zone.
-pub fn worst(slices: &[&Slice], clients: &Clients) -> Option<Share> {
-    let ports: BTreeSet<Option<&Name>> =
-        slices.iter().flat_map(|slice| slice.ports.iter()).map(|port| port.name.as_ref()).collect();
-    let of_port = |port| {
-        let has_port = |slice: &&&Slice| slice.ports.iter().any(|own| own.name.as_ref() == port);
+/// The share of the port of `service` that fares worst, with the zones of the port whose
+/// traffic travels most; `slices` are of one address type. `None` if no endpoint is ready or no
+/// node has a zone.
+pub fn worst(service: &Service, slices: &[&Slice], clients: &Clients) -> Option<Share> {
+    let of_port = |port: &Name| {
+        let has_port =
+            |slice: &&&Slice| slice.ports.iter().any(|own| own.name.as_ref() == Some(port));
         share(&ready(slices.iter().filter(has_port).copied()), clients)
     };
-    ports.into_iter().filter_map(of_port).reduce(|one, other| Share {
-        in_zone: one.in_zone.min(other.in_zone),
-        overload: one.overload.max(other.overload),
+    service.ports.iter().filter_map(|port| of_port(&port.name)).reduce(|one, other| {
+        let overload = one.overload.max(other.overload);
+        let farthest = if other.in_zone < one.in_zone { other } else { one };
+        Share { overload, ..farthest }
     })
 }
 
@@ -94,32 +140,49 @@ fn share(ready: &[&Endpoint], clients: &Clients) -> Option<Share> {
     let own_node = named(ready, |endpoint| hints(endpoint).1);
     let own_zone = named(ready, |endpoint| hints(endpoint).0);
     let all: Vec<usize> = (0..ready.len()).collect();
+    let demand = 1.0 / count(clients.len());
     let mut loads = vec![0.0; ready.len()];
-    let mut in_zone = 0.0;
-    let mut send = |zone: &Name, to: &[usize], amount: f64| {
-        let each = amount / count(to.len());
-        for at in to {
-            loads[*at] += each;
-            if ready[*at].zone.as_ref() == Some(zone) {
-                in_zone += each;
-            }
-        }
-    };
+    let mut zones = Vec::new();
     for (zone, nodes) in clients {
-        let per_node = 1.0 / count(clients.len()) / count(nodes.len());
-        let mut rest = 0_usize;
-        for node in nodes {
-            match own_node.get(node) {
-                Some(to) => send(zone, to, per_node),
-                None => rest += 1,
+        let per_node = demand / count(nodes.len());
+        let with_own = nodes.iter().filter_map(|node| own_node.get(node));
+        let mut routes: Vec<(&[usize], f64)> =
+            with_own.map(|to| (to.as_slice(), per_node)).collect();
+        let others = nodes.len() - routes.len();
+        if others > 0 {
+            routes.push((own_zone.get(zone).unwrap_or(&all), per_node * count(others)));
+        }
+        let mut staying = 0.0;
+        let mut reached = BTreeSet::new();
+        for (to, amount) in routes {
+            let each = amount / count(to.len());
+            for at in to {
+                loads[*at] += each;
+                staying += if ready[*at].zone.as_ref() == Some(zone) { each } else { 0.0 };
+                reached.insert(*at);
             }
         }
-        if rest > 0 {
-            send(zone, own_zone.get(zone).unwrap_or(&all), per_node * count(rest));
-        }
+        let is_own = |at: &usize| ready[*at].zone.as_ref() == Some(zone);
+        let rung = match reached.len() {
+            _ if reached.iter().all(is_own) => Rung::Strict,
+            reached if reached == ready.len() => Rung::Cluster,
+            _ => Rung::Lent,
+        };
+        zones.push(ZoneShare {
+            zone: zone.clone(),
+            demand,
+            endpoints: all.iter().filter(|at| is_own(at)).count(),
+            reachable: reached.len(),
+            rung,
+            in_zone: staying / demand,
+        });
     }
     let busiest = loads.into_iter().fold(0.0, f64::max);
-    Some(Share { in_zone, overload: (busiest * count(ready.len()) - 1.0).max(0.0) })
+    Some(Share {
+        in_zone: zones.iter().map(|zone| zone.in_zone * zone.demand).sum(),
+        overload: (busiest * count(ready.len()) - 1.0).max(0.0),
+        zones,
+    })
 }
 
 /// The endpoints that each name stands on; nothing if one of them bears no name at all, for
@@ -195,10 +258,16 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_share(endpoints: &[Endpoint], clients: &Clients, in_zone: f64, overload: f64) {
+    fn assert_share(
+        endpoints: &[Endpoint],
+        clients: &Clients,
+        in_zone: f64,
+        overload: f64,
+    ) -> Vec<(Rung, usize)> {
         let found = share(&endpoints.iter().collect::<Vec<_>>(), clients).unwrap();
         assert!((found.in_zone - in_zone).abs() < 1e-9, "{found:?}");
         assert!((found.overload - overload).abs() < 1e-9, "{found:?}");
+        found.zones.iter().map(|zone| (zone.rung, zone.reachable)).collect()
     }
 
     /// The column "upstream `PreferSameZone`" of the planner's table.
@@ -226,13 +295,30 @@ mod tests {
     #[test]
     fn a_zone_that_nobody_names_goes_to_all() {
         let endpoints = [endpoint(1, "a", &["a"], &[]), endpoint(2, "b", &["b"], &[])];
-        assert_share(&endpoints, &three_zones(), 2.0 / 3.0, 0.0);
+        let zones = assert_share(&endpoints, &three_zones(), 2.0 / 3.0, 0.0);
+        assert_eq!(zones, [(Rung::Strict, 1), (Rung::Strict, 1), (Rung::Cluster, 2)]);
     }
 
     #[test]
     fn one_endpoint_without_a_name_turns_all_off() {
         let endpoints = [endpoint(1, "a", &["a"], &[]), endpoint(2, "b", &[], &[])];
-        assert_share(&endpoints, &three_zones(), 1.0 / 3.0, 0.0);
+        let zones = assert_share(&endpoints, &three_zones(), 1.0 / 3.0, 0.0);
+        assert_eq!(zones, [(Rung::Cluster, 2); 3]);
+    }
+
+    /// [3,2,1] as the legacy annotation hints it: a lends one to c.
+    #[test]
+    fn lending_evens_the_load() {
+        let endpoints = [
+            endpoint(1, "a", &["a"], &[]),
+            endpoint(2, "a", &["a"], &[]),
+            endpoint(3, "a", &["c"], &[]),
+            endpoint(4, "b", &["b"], &[]),
+            endpoint(5, "b", &["b"], &[]),
+            endpoint(6, "c", &["c"], &[]),
+        ];
+        let zones = assert_share(&endpoints, &three_zones(), 5.0 / 6.0, 0.0);
+        assert_eq!(zones, [(Rung::Strict, 2), (Rung::Strict, 2), (Rung::Lent, 2)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use serde_saphyr::options::NonFiniteFloatPolicy;
+use serde_saphyr::{UserMessageFormatter, options::NonFiniteFloatPolicy};
 
 use super::InputError;
 
@@ -118,8 +118,8 @@ fn yaml(text: &Text) -> Result<Vec<Value>, InputError> {
     let mut documents = Vec::new();
     let mut content = text.content.as_bytes();
     for document in serde_saphyr::read_with_options::<_, Value>(&mut content, options) {
-        let document =
-            document.map_err(|error| syntax(text, documents.len() + 1, &error.to_string()))?;
+        let said = |error: serde_saphyr::Error| error.render_with_formatter(&UserMessageFormatter);
+        let document = document.map_err(|error| syntax(text, documents.len() + 1, &said(error)))?;
         documents.push(document);
     }
     Ok(documents)
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn errors_name_document_line_and_column() {
         let error = of("a: 1\n---\nb: [1\n", false).unwrap_err();
-        assert!(error.starts_with("a, document 2: ") && error.contains("line 4"), "{error}");
+        assert!(error.starts_with("a, document 2: ") && error.contains("line 3"), "{error}");
         let error = of("{\"a\": 1}\n{\"b\": ]", true).unwrap_err();
         assert!(error.contains("document 2") && error.contains("line 2 column 7"), "{error}");
         let error = of("a: 1\na: 2\n", false).unwrap_err();

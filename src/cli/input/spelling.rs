@@ -78,3 +78,110 @@ pub(super) fn is_in_api<K: Spelled>(unknown: &Unknown<'_>) -> bool {
 fn nested(name: &str, value: Value) -> Value {
     Value::Object(Map::from_iter([(name.to_owned(), value)]))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, collections::BTreeMap};
+
+    use super::*;
+
+    /// The fields of Kubernetes 1.37 in every place that is read: by kind, then by path.
+    const FIELDS: &str = include_str!("../../../tests/plan_cli/fields-1.37.json");
+
+    type Places = BTreeMap<String, Vec<String>>;
+
+    fn places(kind: &str) -> Places {
+        serde_json::from_str::<BTreeMap<String, Places>>(FIELDS).unwrap().remove(kind).unwrap()
+    }
+
+    /// A document that holds only `field`, at the end of `path`.
+    fn only(path: &str, field: &str) -> Value {
+        let document = nested(field, Value::Null);
+        path.split('.').filter(|step| !step.is_empty()).rev().fold(document, |inner, step| {
+            match step.strip_suffix("[]") {
+                Some(name) => nested(name, Value::Array(vec![inner])),
+                None => nested(step, inner),
+            }
+        })
+    }
+
+    /// The fields that are read where `document` holds one that is not, and what is made of it.
+    fn judged<K: Spelled>(document: &Value) -> Option<(Vec<&'static str>, Option<FieldError>)> {
+        let judged = RefCell::new(None);
+        let note = |unknown: &Unknown<'_>| {
+            let slip = meant(unknown)
+                .filter(|_| !is_in_api::<K>(unknown))
+                .map(|meant| misspelt(unknown, meant));
+            *judged.borrow_mut() = Some((unknown.known.to_vec(), slip));
+        };
+        // Whether the rest of such a document makes sense does not matter.
+        drop(strict::decode::<K::Document>(document, &note));
+        judged.into_inner()
+    }
+
+    fn no_field_of_the_api_is_a_slip<K: Spelled>() {
+        for (path, fields) in places(K::KIND) {
+            for field in fields {
+                let slip = judged::<K>(&only(&path, &field)).and_then(|(_, slip)| slip);
+                assert_eq!(slip, None, "{} {path} {field}", K::KIND);
+            }
+        }
+    }
+
+    /// One letter too many is found out for every field that is read, in every place.
+    fn every_slip_is_found<K: Spelled>() -> usize {
+        let mut found = 0;
+        for path in places(K::KIND).keys() {
+            let (read, _) = judged::<K>(&only(path, "no-such-field")).unwrap();
+            for field in read {
+                let (_, slip) = judged::<K>(&only(path, &format!("{field}x"))).unwrap();
+                let problem = slip.unwrap().problem;
+                assert!(
+                    problem.ends_with(&format!("{field}x`: did you mean `{field}`?")),
+                    "{problem}"
+                );
+                found += 1;
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn fields_of_newer_servers_pass() {
+        no_field_of_the_api_is_a_slip::<Service>();
+        no_field_of_the_api_is_a_slip::<Pod>();
+        no_field_of_the_api_is_a_slip::<Node>();
+        no_field_of_the_api_is_a_slip::<Slice>();
+        no_field_of_the_api_is_a_slip::<Namespace>();
+    }
+
+    #[test]
+    fn slips_are_found_in_every_field_that_is_read() {
+        let found = every_slip_is_found::<Service>()
+            + every_slip_is_found::<Pod>()
+            + every_slip_is_found::<Node>()
+            + every_slip_is_found::<Slice>()
+            + every_slip_is_found::<Namespace>();
+        assert!(found > 100, "{found}");
+    }
+
+    #[test]
+    fn what_counts_as_a_slip() {
+        let slip = |json: &str| {
+            let document = serde_json::from_str(json).unwrap();
+            judged::<Service>(&document).and_then(|(_, slip)| slip).map(|slip| slip.problem)
+        };
+        let found = slip(r#"{"spec": {"trafficDistributon": "PreferSameZone"}}"#).unwrap();
+        assert_eq!(
+            found,
+            "unknown field `spec.trafficDistributon`: did you mean `trafficDistribution`?"
+        );
+        assert!(slip(r#"{"sepc": {}}"#).is_some());
+        assert!(slip(r#"{"spec": {"clusterIp": ""}}"#).is_some());
+        assert!(slip(r#"{"spec": {"ports": [{"prot": 80}]}}"#).is_some());
+        // Three letters off; there already; a field of the API that is not read.
+        assert_eq!(slip(r#"{"spec": {"trafficDistri": ""}}"#), None);
+        assert_eq!(slip(r#"{"spec": {"selector": {}, "selectors": {}}}"#), None);
+        assert_eq!(slip(r#"{"spec": {"clusterIPs": []}}"#), None);
+    }
+}

@@ -259,7 +259,10 @@ impl de::Error for Failure {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let expected = expected.to_string();
+        let expected = match expected.to_string().as_str() {
+            "i32" | "u64" => "a whole number".to_owned(),
+            other => other.to_owned(),
+        };
         let found = match found {
             Unexpected::Unit => "nothing (null)".to_owned(),
             Unexpected::Map => "an object".to_owned(),
@@ -272,9 +275,9 @@ impl de::Error for Failure {
             other => other.to_string(),
         };
         let is_plain = found.starts_with("the number") || found.starts_with("the boolean");
-        let remedy =
-            if expected.contains("string") && is_plain { "; put it in quotes" } else { "" };
-        Self::custom(format!("is {found}, expected {expected}{remedy}"))
+        let is_unquoted = expected.contains("string") && is_plain;
+        let remedy = if is_unquoted { "put it in quotes" } else { "correct it" };
+        Self::custom(format!("is {found}, expected {expected}; {remedy}"))
     }
 
     fn missing_field(field: &'static str) -> Self {

@@ -8,6 +8,7 @@ use crate::{
     plan::{
         Family, Plan,
         decision::{Decision, Standing, decide},
+        hints::{Mechanism, mechanism, traffic_distribution::Preference},
         metadata::SERVICE_NAME,
         name::{Name, ServiceKey},
         service::{ClusterIp, Service},
@@ -36,6 +37,30 @@ pub(super) struct Report<'a> {
     pub(super) ready: usize,
     /// What becomes of its traffic, if it goes through a proxy that follows hints.
     pub(super) share: Option<Share>,
+}
+
+impl Report<'_> {
+    /// What the Service prefers, if anything.
+    pub(super) fn prefer(&self) -> Option<&'static str> {
+        match mechanism(self.service) {
+            Mechanism::Auto => Some("Auto"),
+            Mechanism::TrafficDistribution(Preference::Node) => Some("Node"),
+            Mechanism::TrafficDistribution(Preference::Zone) => Some("Zone"),
+            Mechanism::Off => None,
+        }
+    }
+
+    /// How many slices would be created, updated and deleted.
+    pub(super) fn writes(&self) -> [usize; 3] {
+        let families = self.plan.iter().flat_map(|plan| &plan.families);
+        families.fold([0; 3], |[creates, updates, deletes], Family { changes, .. }| {
+            [
+                creates + changes.creates.len(),
+                updates + changes.updates.len(),
+                deletes + changes.deletes.len(),
+            ]
+        })
+    }
 }
 
 impl Snapshot {
@@ -93,8 +118,9 @@ impl Snapshot {
         let ready = share::ready(slices.iter().copied()).len();
         let is_hinted = service.cluster_ip != ClusterIp::Headless && !service.internal_local;
         let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();
-        let share =
-            family.filter(|_| is_hinted).and_then(|_| share::worst(&all, &self.topology.clients));
+        let share = family
+            .filter(|_| is_hinted)
+            .and_then(|_| share::worst(service, &all, &self.topology.clients));
         Report { service, plan, decision, ready, share }
     }
 

@@ -4,10 +4,8 @@ use clap::builder::styling::{AnsiColor, Style};
 
 use super::report::Report;
 use crate::plan::{
-    Plan,
     decision::State,
-    hints::{Mechanism, mechanism, traffic_distribution::Preference},
-    share::Share,
+    share::{Share, ZoneShare},
 };
 
 /// The columns, and whether their cells stand at the right as numbers do.
@@ -32,22 +30,22 @@ const NOTHING: &str = "-";
 
 type Cells = [String; COLUMNS.len()];
 
-/// The table, in colour or not.
-pub(super) fn render(reports: &[Report<'_>], in_colour: bool) -> String {
+/// The table, in colour or not; `wide` adds a line for each zone.
+pub(super) fn render(reports: &[Report<'_>], wide: bool, in_colour: bool) -> String {
     let head = COLUMNS.map(|(name, _)| name.to_owned());
-    let rows: Vec<Cells> = reports.iter().map(cells).collect();
+    let mut rows = vec![(head, Style::new())];
+    for report in reports {
+        rows.push((cells(report), colour(report.decision.state)));
+        let zones = report.share.iter().flat_map(|share| &share.zones).filter(|_| wide);
+        rows.extend(zones.map(|zone| (zone_cells(report, zone), Style::new())));
+    }
     let mut widths = [0; COLUMNS.len()];
-    for row in rows.iter().chain([&head]) {
+    for (row, _) in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
-    let mut text = line(&head, &widths, None);
-    for (row, report) in rows.iter().zip(reports) {
-        let colour = in_colour.then(|| colour(report.decision.state));
-        text += &line(row, &widths, colour);
-    }
-    text
+    rows.iter().map(|(row, style)| line(row, &widths, in_colour.then_some(*style))).collect()
 }
 
 /// One line; the state in this colour.
@@ -82,36 +80,36 @@ fn cells(report: &Report<'_>) -> Cells {
     [
         report.service.key.namespace.to_string(),
         report.service.key.name.to_string(),
-        prefer(report).to_owned(),
+        or_nothing(report.prefer().map(str::to_owned)),
         NOTHING.to_owned(),
         decision.state.to_string(),
         or_nothing(reason),
         or_nothing(report.plan.as_ref().map(|_| report.ready.to_string())),
-        or_nothing(share(|share| format!("{:.0}%", share.in_zone * 100.0))),
-        or_nothing(share(|share| format!("+{:.0}%", share.overload * 100.0))),
-        or_nothing(report.plan.as_ref().and_then(changes)),
+        or_nothing(share(|share| percent(share.in_zone))),
+        or_nothing(share(|share| format!("+{}", percent(share.overload)))),
+        or_nothing(changes(report)),
     ]
 }
 
-/// What the Service prefers.
-fn prefer(report: &Report<'_>) -> &'static str {
-    match mechanism(report.service) {
-        Mechanism::Auto => "Auto",
-        Mechanism::TrafficDistribution(Preference::Node) => "Node",
-        Mechanism::TrafficDistribution(Preference::Zone) => "Zone",
-        Mechanism::Off => NOTHING,
-    }
+/// The line of one zone, in the columns of its Service.
+fn zone_cells(report: &Report<'_>, zone: &ZoneShare) -> Cells {
+    let mut cells = Cells::default();
+    cells[1] = format!("  {}", zone.zone);
+    cells[STATE] = zone.rung.to_string();
+    cells[5] = report.decision.reason_in(zone).to_string();
+    cells[6] = zone.endpoints.to_string();
+    cells[7] = percent(zone.in_zone);
+    cells
 }
 
 /// How many slices would be created, updated and deleted: `+1 ~2 -1`.
-fn changes(plan: &Plan<'_>) -> Option<String> {
-    let all = || plan.families.iter().map(|family| &family.changes);
-    let counts = [
-        ("+", all().map(|changes| changes.creates.len()).sum::<usize>()),
-        ("~", all().map(|changes| changes.updates.len()).sum()),
-        ("-", all().map(|changes| changes.deletes.len()).sum()),
-    ];
-    let written = counts.iter().filter(|(_, count)| *count > 0);
+fn changes(report: &Report<'_>) -> Option<String> {
+    let counts = ["+", "~", "-"].into_iter().zip(report.writes());
+    let written = counts.filter(|(_, count)| *count > 0);
     let parts: Vec<_> = written.map(|(sign, count)| format!("{sign}{count}")).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
 }
