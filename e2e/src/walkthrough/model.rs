@@ -1,6 +1,9 @@
 //! Without root there is no network: the model of kube-proxy's rule picks who answers.
 
-use super::{Error, site::SERVICE, steps::CLIENT_NODE};
+use super::{
+    Error,
+    steps::{CLIENT_NODE, SERVICE},
+};
 use crate::kubelet::requests::Answer;
 use closehaul::{
     api::Object,
