@@ -8,11 +8,7 @@ use crate::kubelet::requests::Answer;
 use closehaul::{
     api::Object,
     consumers::kube_proxy::{self, Client},
-    plan::{
-        node::Node,
-        service::Service,
-        slice::{AddressType, Slice},
-    },
+    plan::{address::AddressType, node::Node, service::Service, slice::Slice},
 };
 use kube::{Api, api::ListParams};
 
