@@ -5,6 +5,7 @@
 //! - [`process`]: a child process with a log file that never outlives its run
 //! - [`cluster`]: a control plane on this machine, with one identity per actor
 //! - [`closehaul`]: builds and starts the `closehaul` command
+//! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
@@ -12,3 +13,4 @@ pub mod cluster;
 pub mod components;
 pub mod process;
 mod progress;
+pub mod world;
