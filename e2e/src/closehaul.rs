@@ -100,16 +100,15 @@ fn executable(messages: &str) -> Option<PathBuf> {
 pub async fn start(cluster: &Cluster, args: &[&str]) -> Result<Process, Error> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let binary = BINARY.get_or_try_init(|| build(Profile::Dev)).await?;
-    Ok(command(binary, cluster, args).start(cluster.directory())?)
+    let kubeconfig = cluster.kubeconfig(Actor::Closehaul);
+    Ok(command(binary, &kubeconfig, args).start(cluster.directory())?)
 }
 
-/// `closehaul run` as [`start`] starts it, of another binary or to be changed before its start:
-/// with a prefix, an environment, another kubeconfig behind the first (the last one counts).
-pub fn command(binary: &Path, cluster: &Cluster, args: &[&str]) -> Command {
-    Command::new("closehaul", binary)
-        .args(["run", "--kubeconfig"])
-        .arg(cluster.kubeconfig(Actor::Closehaul))
-        .args(args)
+/// `closehaul run` as [`start`] starts it, for another binary or kubeconfig (such as that of a
+/// proxy, [`Cluster::kubeconfig_at`]), or to be given a prefix, an environment or, as one of
+/// several replicas, a name before its start.
+pub fn command(binary: &Path, kubeconfig: &Path, args: &[&str]) -> Command {
+    Command::new("closehaul", binary).args(["run", "--kubeconfig"]).arg(kubeconfig).args(args)
 }
 
 #[cfg(test)]

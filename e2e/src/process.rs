@@ -4,10 +4,12 @@
 //! [`Process`] kills it; what a killed run leaves behind is ended by [`end_recorded`] when the
 //! next run finds that directory. (The kernel's parent-death signal would need `unsafe`.)
 
+mod record;
+
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
@@ -17,13 +19,11 @@ use std::{
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process_group};
-use serde::{Deserialize, Serialize};
+
+pub use self::record::end_recorded;
 
 /// How often a process that shall end is looked at.
 const POLL: Duration = Duration::from_millis(20);
-
-/// The file in a run's directory that lists the run's processes, one JSON object a line.
-const RECORD: &str = "processes";
 
 /// Lines of the log that an error shows.
 const TAIL: usize = 20;
@@ -102,6 +102,13 @@ impl Command {
         Self { name, program, prefix: Vec::new(), args: Vec::new(), env: Vec::new() }
     }
 
+    /// Gives it another name: two processes of one name would share a log.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Adds one argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -153,19 +160,8 @@ impl Command {
         })?;
 
         let process = Process { name: self.name.clone(), log, child: Mutex::new(child) };
-        let record = directory.join(RECORD);
-        self.record(&process, &record).map_err(|source| file(&record, source))?;
+        record::write(directory, process.pid(), &self.program)?;
         Ok(process)
-    }
-
-    fn record(&self, process: &Process, path: &Path) -> io::Result<()> {
-        let line = Record {
-            pid: process.pid(),
-            started: started(process.pid()).unwrap_or_default(),
-            program: self.program.canonicalize()?,
-        };
-        // One write, so that the lines of two children never mix.
-        append(path)?.write_all(format!("{}\n", serde_json::to_string(&line)?).as_bytes())
     }
 }
 
@@ -305,56 +301,6 @@ impl Drop for Process {
     }
 }
 
-/// A line of the record: enough to know a process again after its id was given to another.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    pid: u32,
-    /// Clock ticks after boot, field 22 of `/proc/PID/stat`.
-    started: u64,
-    program: PathBuf,
-}
-
-impl Record {
-    fn runs(&self) -> bool {
-        let program = fs::read_link(format!("/proc/{}/exe", self.pid));
-        // The file may have been rebuilt or removed meanwhile.
-        let same = program.is_ok_and(|path| {
-            let path = path.to_string_lossy();
-            Path::new(path.strip_suffix(" (deleted)").unwrap_or(&path)) == self.program
-        });
-        same && started(self.pid) == Some(self.started)
-    }
-}
-
-/// Kills those processes recorded in `directory` that still run, each only if id, start time and
-/// program are the recorded ones, and says how many they were.
-///
-/// A directory without a record has none.
-pub fn end_recorded(directory: &Path) -> Result<usize, Error> {
-    let path = directory.join(RECORD);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(source) => return Err(Error::File { path, source }),
-    };
-    // A run killed in the middle of a write leaves half a line, of a process that just started.
-    let records = text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok());
-    let running = records.filter(Record::runs).collect::<Vec<_>>();
-    for record in &running {
-        let sent = group(record.pid).map_or(Ok(()), |it| kill_process_group(it, Signal::KILL));
-        sent.map_err(|source| Error::Signal {
-            name: record.program.display().to_string(),
-            source: source.into(),
-        })?;
-    }
-    // A killed process holds its files and ports until the kernel has taken it down.
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while running.iter().any(Record::runs) && Instant::now() < deadline {
-        std::thread::sleep(POLL);
-    }
-    Ok(running.len())
-}
-
 /// The last `lines` lines of `text`.
 pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all = text.lines().collect::<Vec<_>>();
@@ -365,19 +311,12 @@ fn group(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
-/// When the process started, in clock ticks after boot; `None` if there is none of that id.
-fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the command's name in brackets and may hold spaces and brackets.
-    stat[stat.rfind(')')? + 1..].split_whitespace().nth(19)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// A new directory below the system's temporary one, for one test.
-    fn directory(name: &str) -> PathBuf {
+    pub(super) fn directory(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("e2e-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         path
@@ -413,26 +352,7 @@ mod tests {
         let heard = async || deaf.log_tail().contains("deaf").then_some(()).ok_or("not yet");
         deaf.ready(Duration::from_secs(10), heard).await.unwrap();
         assert!(deaf.stop(Duration::from_millis(200)).await.unwrap().is_none());
-        assert_eq!(started(pid), None);
-        fs::remove_dir_all(directory).unwrap();
-    }
-
-    #[test]
-    fn only_what_is_still_the_recorded_process_is_ended() {
-        let directory = directory("record");
-        let process = Command::new("sleeper", "/bin/sleep").arg("60").start(&directory).unwrap();
-        let path = directory.join(RECORD);
-        let recorded = fs::read_to_string(&path).unwrap();
-
-        let mut other = serde_json::from_str::<Record>(&recorded).unwrap();
-        other.started += 1;
-        fs::write(&path, serde_json::to_string(&other).unwrap()).unwrap();
-        assert_eq!(end_recorded(&directory).unwrap(), 0);
-        assert!(process.is_running());
-
-        fs::write(&path, recorded).unwrap();
-        assert_eq!(end_recorded(&directory).unwrap(), 1);
-        assert!(!process.is_running());
+        assert!(!Path::new(&format!("/proc/{pid}")).exists());
         fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -1,8 +1,11 @@
 //! What a long step shows on standard error: one line that is rewritten on a terminal, a line
 //! every 15 seconds elsewhere.
+//!
+//! It is written to the stream itself and not by `eprintln!`, which the test runner holds back
+//! until a test has failed: a first run would look dead for minutes.
 
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
@@ -17,14 +20,15 @@ pub(crate) struct Progress {
     what: String,
     terminal: bool,
     started: Instant,
+    quiet: Duration,
     shown: Option<Instant>,
 }
 
 impl Progress {
     /// Starts to show `what`; the first line comes with the first [`Self::tick`] after `quiet`.
     pub(crate) fn after(quiet: Duration, what: String) -> Self {
-        let started = Instant::now() + quiet;
-        Self { what, terminal: std::io::stderr().is_terminal(), started, shown: None }
+        let terminal = io::stderr().is_terminal();
+        Self { what, terminal, started: Instant::now(), quiet, shown: None }
     }
 
     /// Starts to show `what` at once.
@@ -38,7 +42,7 @@ impl Progress {
     pub(crate) fn tick(&mut self) {
         let now = Instant::now();
         let every = if self.terminal { TERMINAL } else { LOG };
-        if now < self.started || self.shown.is_some_and(|shown| now - shown < every) {
+        if now - self.started < self.quiet || self.shown.is_some_and(|shown| now - shown < every) {
             return;
         }
         self.shown = Some(now);
@@ -50,7 +54,7 @@ impl Progress {
         if self.shown.take().is_some() {
             self.show("done");
             if self.terminal {
-                eprintln!();
+                write("\n");
             }
         }
     }
@@ -60,9 +64,9 @@ impl Progress {
         let line = format!("e2e: {}  {seconds} s {state}", self.what);
         if self.terminal {
             // Back to the first column, and what a longer line left is erased.
-            eprint!("\r{}\x1b[K", line.trim_end());
+            write(&format!("\r{}\x1b[K", line.trim_end()));
         } else {
-            eprintln!("{}", line.trim_end());
+            say(line.trim_end());
         }
     }
 }
@@ -71,7 +75,17 @@ impl Drop for Progress {
     fn drop(&mut self) {
         // A step that failed: what follows starts on a line of its own.
         if self.shown.is_some() && self.terminal {
-            eprintln!();
+            write("\n");
         }
     }
+}
+
+/// Shows one line.
+pub(crate) fn say(line: &str) {
+    write(&format!("{line}\n"));
+}
+
+fn write(text: &str) {
+    // Whoever has closed the stream does not want to see it.
+    let _ = io::stderr().write_all(text.as_bytes());
 }

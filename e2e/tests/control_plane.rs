@@ -30,6 +30,11 @@ use serde_json::{Value, json};
 /// The first run builds the components.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// Starts a cluster; a failure reads as it is meant to be read.
+async fn start(options: Options) -> Cluster {
+    Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
 async fn create<K>(api: &Api<K>, object: Value) -> K
 where
     K: Resource + Clone + Serialize + DeserializeOwned + std::fmt::Debug,
@@ -83,7 +88,7 @@ async fn the_built_in_controller_writes_slices() {
 }
 
 async fn slices() {
-    let cluster = Cluster::start(Options { audit: true, ..Options::default() }).await.unwrap();
+    let cluster = start(Options { audit: true, ..Options::default() }).await;
     let directory = cluster.directory().to_owned();
     // The files are here, etcd's data in another directory of the same name.
     let run = directory.file_name().unwrap().to_str().unwrap();
@@ -220,7 +225,7 @@ async fn the_rest_of_a_cluster_runs_without_the_built_in_controller() {
 async fn rest() {
     let cidrs = ["10.96.0.0/16", "fd00:96::/112"].map(str::to_owned).to_vec();
     let options = Options { service_cidrs: cidrs, ..Options::default() };
-    let cluster = Cluster::start(options).await.unwrap();
+    let cluster = start(options).await;
     let manager = ControllerManager::EverythingButSlices;
     let manager = cluster.start_controller_manager(manager).await.unwrap();
     let scheduler = cluster.start_scheduler().await.unwrap();
@@ -286,7 +291,7 @@ async fn objects_outlive_killed_servers() {
 }
 
 async fn restarts() {
-    let mut cluster = Cluster::start(Options::default()).await.unwrap();
+    let mut cluster = start(Options::default()).await;
     let namespaces = Api::<Namespace>::all(cluster.client(Actor::Admin).unwrap());
     let made = create(&namespaces, json!({"metadata": {"name": "shop"}})).await;
 
@@ -321,7 +326,7 @@ async fn after_a_kill() {
     run.kill().unwrap();
     run.wait().unwrap();
 
-    let cluster = Cluster::start(Options::default()).await.unwrap();
+    let cluster = start(Options::default()).await;
     assert_eq!(running_with(name), Vec::<String>::new());
     assert!(!directory.exists() && !Path::new("/dev/shm").join(name).exists());
     cluster.stop().await.unwrap();
@@ -333,7 +338,7 @@ const DIRECTORY: &str = "the directory is ";
 #[tokio::test]
 #[ignore = "the other half of the_next_run_clears_what_a_killed_one_left"]
 async fn a_run_to_be_killed() {
-    let cluster = Cluster::start(Options::default()).await.unwrap();
+    let cluster = start(Options::default()).await;
     println!("{DIRECTORY}{}", cluster.directory().display());
     tokio::time::sleep(Duration::from_secs(60)).await;
 }

@@ -12,7 +12,8 @@ use std::collections::{HashMap, HashSet};
 
 use slab::Slab;
 
-use crate::plan::{labels::Labels, name::Name, pod::Pod, service::Service, slice::Slice};
+use super::slices::Slices;
+use crate::plan::{labels::Labels, name::Name, pod::Pod, service::Service};
 
 type PodId = usize;
 type GroupId = usize;
@@ -32,9 +33,8 @@ pub struct Island {
     groups_by_label: HashMap<Pair, Vec<GroupId>>,
     /// Services by the first pair of their selector.
     services_by_label: HashMap<Pair, Vec<Name>>,
-    /// Managed slices by the Service that they name.
-    slices: HashMap<Name, Vec<Held>>,
-    slice_services: HashMap<Name, Name>,
+    /// The managed slices.
+    pub slices: Slices,
 }
 
 /// A Service and the groups that it selects.
@@ -61,13 +61,6 @@ struct Group {
     services: Vec<Name>,
 }
 
-/// A managed slice.
-#[derive(Debug)]
-struct Held {
-    slice: Slice,
-    is_stale: bool,
-}
-
 // === reading ===
 
 impl Island {
@@ -91,12 +84,6 @@ impl Island {
         let groups = self.services.get(service).map_or(&[][..], |selected| &selected.groups);
         let ids = groups.iter().flat_map(|group| &self.groups[*group].pods);
         ids.map(|id| &self.pods[*id].pod).collect()
-    }
-
-    /// The managed slices that name a Service.
-    pub fn slices_of(&self, service: &str) -> Vec<&Slice> {
-        let held = self.slices.get(service).map_or(&[][..], Vec::as_slice);
-        held.iter().map(|held| &held.slice).collect()
     }
 
     /// A pod.
@@ -324,65 +311,6 @@ impl Island {
     }
 }
 
-// === slices ===
-
-/// What an event did to a managed slice.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SliceChange {
-    /// The Services that it concerns: the one that the slice names, and the one that it named.
-    pub services: Vec<Name>,
-}
-
-impl Island {
-    /// Takes a slice in, if closehaul manages it, and forgets it if it no longer does.
-    /// `None` if nothing was learned.
-    pub fn put_slice(&mut self, slice: Slice) -> Option<SliceChange> {
-        let name = slice.meta.name.clone()?;
-        let held = self.slice_services.get(&name).and_then(|service| {
-            self.slices
-                .get_mut(service)?
-                .iter_mut()
-                .find(|held| held.slice.meta.name.as_ref() == Some(&name))
-        });
-        if let Some(held) = held {
-            held.is_stale = false;
-            if slice.meta.version < held.slice.meta.version || slice == held.slice {
-                return None;
-            }
-            if slice.managed_service() == held.slice.managed_service() {
-                held.slice = slice;
-                return Some(SliceChange {
-                    services: self.slice_services.get(&name).cloned().into_iter().collect(),
-                });
-            }
-        }
-        let mut services: Vec<Name> =
-            self.remove_slice(&name, 0).into_iter().flat_map(|change| change.services).collect();
-        if let Some(service) = slice.managed_service().cloned() {
-            self.slice_services.insert(name, service.clone());
-            self.slices.entry(service.clone()).or_default().push(Held { slice, is_stale: false });
-            services.push(service);
-        }
-        (!services.is_empty()).then_some(SliceChange { services })
-    }
-
-    /// Forgets a slice, unless what is known is newer than its deletion.
-    pub fn remove_slice(&mut self, name: &str, version: u64) -> Option<SliceChange> {
-        let service = self.slice_services.get(name)?.clone();
-        let held = self.slices.get_mut(&service)?;
-        let at = held.iter().position(|held| held.slice.meta.name.as_deref() == Some(name))?;
-        if version != 0 && version < held[at].slice.meta.version {
-            return None;
-        }
-        held.swap_remove(at);
-        if held.is_empty() {
-            self.slices.remove(&service);
-        }
-        self.slice_services.remove(name);
-        Some(SliceChange { services: vec![service] })
-    }
-}
-
 // === lists ===
 
 impl Island {
@@ -394,11 +322,6 @@ impl Island {
     /// A list of pods begins.
     pub fn doubt_pods(&mut self) {
         self.pods.iter_mut().for_each(|(_, record)| record.is_stale = true);
-    }
-
-    /// A list of slices begins.
-    pub fn doubt_slices(&mut self) {
-        self.slices.values_mut().flatten().for_each(|held| held.is_stale = true);
     }
 
     /// A list named this Service, which could not be read.
@@ -415,16 +338,6 @@ impl Island {
         }
     }
 
-    /// A list named this slice, which could not be read.
-    pub fn confirm_slice(&mut self, name: &str) {
-        let held = self.slice_services.get(name).and_then(|service| self.slices.get_mut(service));
-        for held in
-            held.into_iter().flatten().filter(|held| held.slice.meta.name.as_deref() == Some(name))
-        {
-            held.is_stale = false;
-        }
-    }
-
     /// The Services that a list did not name.
     pub fn doubted_services(&self) -> Vec<Name> {
         let stale = self.services.iter().filter(|(_, selected)| selected.is_stale);
@@ -435,12 +348,6 @@ impl Island {
     pub fn doubted_pods(&self) -> Vec<Name> {
         let stale = self.pods.iter().filter(|(_, record)| record.is_stale);
         stale.map(|(_, record)| record.pod.name.clone()).collect()
-    }
-
-    /// The slices that a list did not name.
-    pub fn doubted_slices(&self) -> Vec<Name> {
-        let stale = self.slices.values().flatten().filter(|held| held.is_stale);
-        stale.filter_map(|held| held.slice.meta.name.clone()).collect()
     }
 }
 

@@ -3,13 +3,14 @@
 
 mod island;
 mod pool;
+mod slices;
 
 use std::{cell::OnceCell, collections::HashMap};
 
 use jiff::Timestamp;
 
-pub use self::island::{ServiceChange, SliceChange};
 use self::{island::Island, pool::Pool};
+pub use self::{island::ServiceChange, slices::SliceChange};
 use crate::plan::{
     self, Plan, World,
     hints::auto::{self, CpuShares},
@@ -74,7 +75,7 @@ impl Index {
 
     /// The managed slices that name a Service, in any order.
     pub fn slices_of(&self, key: &ServiceKey) -> Vec<&Slice> {
-        self.islands.get(&key.namespace).map_or_else(Vec::new, |island| island.slices_of(&key.name))
+        self.islands.get(&key.namespace).map_or_else(Vec::new, |island| island.slices.of(&key.name))
     }
 
     /// All nodes.
@@ -145,7 +146,7 @@ impl Index {
                 |name: &str| island.and_then(|island| island.pod(name)).map(|pod| pod.name.clone());
             self.pool.slice(&mut slice, pod_name);
         }
-        let change = self.island(&namespace).put_slice(slice);
+        let change = self.island(&namespace).slices.put(slice);
         self.visit(&namespace, |_| ());
         change
     }
@@ -157,7 +158,7 @@ impl Index {
         name: &str,
         version: u64,
     ) -> Option<SliceChange> {
-        self.visit(namespace, |island| island.remove_slice(name, version)).flatten()
+        self.visit(namespace, |island| island.slices.remove(name, version)).flatten()
     }
 
     /// Takes a node in.
@@ -238,7 +239,7 @@ impl Index {
         match kind {
             Watched::Services => islands.for_each(Island::doubt_services),
             Watched::Pods => islands.for_each(Island::doubt_pods),
-            Watched::Slices => islands.for_each(Island::doubt_slices),
+            Watched::Slices => islands.for_each(|island| island.slices.doubt()),
             Watched::Nodes => self.doubted_nodes = self.nodes.keys().cloned().collect(),
         }
     }
@@ -247,13 +248,13 @@ impl Index {
     pub fn confirm(&mut self, named: &Gone) {
         match named {
             Gone::Service(key) => {
-                drop(self.visit(&key.namespace, |island| island.confirm_service(&key.name)))
+                self.visit(&key.namespace, |island| island.confirm_service(&key.name));
             }
             Gone::Pod(namespace, name) => {
-                drop(self.visit(namespace, |island| island.confirm_pod(name)))
+                self.visit(namespace, |island| island.confirm_pod(name));
             }
             Gone::Slice(namespace, name) => {
-                drop(self.visit(namespace, |island| island.confirm_slice(name)))
+                self.visit(namespace, |island| island.slices.confirm(name));
             }
             Gone::Node(name) => self.doubted_nodes.retain(|doubted| doubted != name),
         }
@@ -261,33 +262,28 @@ impl Index {
 
     /// A list is complete; returns what is known and was not named, still to be removed.
     pub fn end_list(&mut self, kind: Watched) -> Vec<Gone> {
-        let mut gone = Vec::new();
-        for (namespace, island) in &self.islands {
-            match kind {
-                Watched::Services => gone.extend(
-                    keys(namespace, island.doubted_services()).into_iter().map(Gone::Service),
-                ),
-                Watched::Pods => gone.extend(
-                    island
-                        .doubted_pods()
-                        .into_iter()
-                        .map(|name| Gone::Pod(namespace.clone(), name)),
-                ),
-                Watched::Slices => {
-                    gone.extend(
-                        island
-                            .doubted_slices()
-                            .into_iter()
-                            .map(|name| Gone::Slice(namespace.clone(), name)),
-                    );
-                }
-                Watched::Nodes => break,
-            }
-        }
         if kind == Watched::Nodes {
-            gone.extend(std::mem::take(&mut self.doubted_nodes).into_iter().map(Gone::Node));
+            return std::mem::take(&mut self.doubted_nodes).into_iter().map(Gone::Node).collect();
         }
-        gone
+        let gone = |(namespace, island): (&Name, &Island)| -> Vec<Gone> {
+            let named = |gone: fn(Name, Name) -> Gone, names: Vec<Name>| {
+                names.into_iter().map(|name| gone(namespace.clone(), name)).collect()
+            };
+            match kind {
+                Watched::Services => named(Gone::service, island.doubted_services()),
+                Watched::Pods => named(Gone::Pod, island.doubted_pods()),
+                Watched::Slices => named(Gone::Slice, island.slices.doubted()),
+                Watched::Nodes => Vec::new(),
+            }
+        };
+        self.islands.iter().flat_map(gone).collect()
+    }
+}
+
+impl Gone {
+    /// A Service, by namespace and name.
+    pub fn service(namespace: Name, name: Name) -> Self {
+        Self::Service(ServiceKey { namespace, name })
     }
 }
 

@@ -239,7 +239,7 @@ impl Followed for Service {
     }
 
     fn gone(namespace: Name, name: Name) -> Gone {
-        Gone::Service(ServiceKey { namespace, name })
+        Gone::service(namespace, name)
     }
 }
 
@@ -382,10 +382,10 @@ impl Controller {
             };
             match failure {
                 WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
-                    info!(service = %key, "{failure}")
+                    info!(service = %key, "{failure}");
                 }
                 _ => {
-                    warn!(service = %key, error = &failure as &dyn std::error::Error, "a write failed, trying again")
+                    warn!(service = %key, error = &failure as &dyn std::error::Error, "a write failed, trying again");
                 }
             }
         }

@@ -218,7 +218,7 @@ impl Writer {
 
 fn path(method: &Method, slice: &Slice) -> String {
     let (group, version, plural) = (Slice::GROUP, Slice::VERSION, Slice::PLURAL);
-    let name = slice.meta.name.iter().map(|name| format!("/{name}")).collect::<String>();
+    let name = slice.meta.name.as_ref().map_or_else(String::new, |name| format!("/{name}"));
     let manager = if method == Method::DELETE { "" } else { "?fieldManager=closehaul" };
     format!("/apis/{group}/{version}/namespaces/{}/{plural}{name}{manager}", slice.meta.namespace)
 }

@@ -69,13 +69,16 @@ fn slices_are_recycled_when_ports_change() {
 /// `TestReconcileEndpointSlicesUpdatePacking`.
 #[test]
 fn slices_written_anyway_are_filled_the_fullest_first() {
-    let mut cluster = Cluster::standing(&[80, 20]);
-    cluster.pods.extend(pods(100..115));
-    cluster.pods[0].ready = false;
-    cluster.pods[90].ready = false;
-    assert_eq!(cluster.sync().tally(), (0, 2, 0));
-    assert_eq!(sizes(cluster.live()), [95, 20]);
-    cluster.assert_settled();
+    for (before, dirty) in [([80, 20], [0, 90]), ([20, 80], [0, 30])] {
+        let mut cluster = Cluster::standing(&before);
+        cluster.pods.extend(pods(100..115));
+        for at in dirty {
+            cluster.pods[at].ready = false;
+        }
+        assert_eq!(cluster.sync().tally(), (0, 2, 0));
+        assert_eq!(sizes(cluster.live()), [95, 20]);
+        cluster.assert_settled();
+    }
 }
 
 /// 4.2 step 3: the one unchanged slice that takes all leftovers and ends up fullest.
@@ -219,4 +222,36 @@ fn slices_are_adopted_as_they_are() {
     cluster.pods.rotate_left(17);
     cluster.service.labels = Labels::default();
     cluster.plan().assert_none();
+}
+
+/// What changes beside the preference, and whether that leaves a change of hints alone.
+type ChangeRow = (&'static str, bool, fn(&mut Cluster));
+
+/// A plan says whether nothing but hints changes: such writes may wait.
+#[test]
+fn what_changes_nothing_but_hints() {
+    let prefer = |cluster: &mut Cluster| {
+        cluster.service.traffic_distribution = Some("PreferSameZone".into());
+    };
+    let rows: [ChangeRow; 7] = [
+        ("hints", true, |_| ()),
+        ("labels", false, |cluster| cluster.service.labels = labels(&[("team", "blue")])),
+        ("ports", false, |cluster| cluster.service.ports.clear()),
+        ("an address", false, |cluster| cluster.pods[1].addresses = pod(9).addresses),
+        ("readiness", false, |cluster| cluster.pods[1].ready = false),
+        ("one more", false, |cluster| cluster.pods.push(pod(9))),
+        ("one less", false, |cluster| cluster.pods.truncate(1)),
+    ];
+    for (what, expected, change) in rows {
+        let mut cluster = Cluster::standing(&[2]);
+        prefer(&mut cluster);
+        change(&mut cluster);
+        let writes = cluster.sync();
+        assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 0), expected), "{what}");
+    }
+    let mut cluster = Cluster::standing(&[1, 1]);
+    prefer(&mut cluster);
+    cluster.pods.truncate(1);
+    let writes = cluster.sync();
+    assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 1), false), "a delete");
 }

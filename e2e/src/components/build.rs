@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::{Component, Error};
-use crate::{process::tail, progress::Progress};
+use crate::{
+    process::tail,
+    progress::{Progress, say},
+};
 
 /// The components whose versions one go.mod selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,12 +189,12 @@ fn build(targets: &[Target]) -> Result<(), Error> {
     let missing = targets.iter().filter(|target| !target.path.is_file()).collect::<Vec<_>>();
     let mut left = missing.iter().map(|target| target.component.seconds()).sum::<u32>();
     if !missing.is_empty() {
-        eprintln!(
+        say(&format!(
             "e2e: building {} of upstream's components from source, once: about {} min with \
              nothing cached",
             missing.len(),
             left.div_ceil(60),
-        );
+        ));
     }
     for (index, target) in missing.iter().enumerate() {
         let (number, of) = (index + 1, missing.len());
@@ -207,9 +210,9 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
     if let Some(parent) = target.path.parent() {
         fs::create_dir_all(parent).map_err(Error::file(parent))?;
     }
-    // Under its name only when it is whole: a killed build leaves no half binary behind. The lock
-    // is held, so the temporary name is ours alone.
-    let unfinished = target.path.with_extension("unfinished");
+    // Under its name only when it is whole: a killed build leaves no half binary behind. Its `go`
+    // may live on after it and write without the lock, so the name is not the next build's.
+    let unfinished = target.path.with_extension(format!("unfinished-{}", std::process::id()));
     let failed = |tail: String| Error::Build {
         component: target.component.name().to_owned(),
         version: target.version.clone(),

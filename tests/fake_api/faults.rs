@@ -1,0 +1,96 @@
+//! What can be made to go wrong, and for which requests.
+
+use std::time::Duration;
+
+use super::Seen;
+
+/// Which requests a fault strikes; made by [`on`].
+#[derive(Clone)]
+pub struct On {
+    method: &'static str,
+    path: &'static str,
+    query: &'static str,
+    times: u32,
+}
+
+/// Requests of `method` (empty: any) whose path contains `path`, every time.
+pub fn on(method: &'static str, path: &'static str) -> On {
+    On { method, path, query: "", times: u32::MAX }
+}
+
+/// Starts of watches of paths that contain `path`.
+pub fn on_watch(path: &'static str) -> On {
+    on("GET", path).query("watch=true")
+}
+
+/// Starts of streamed lists of paths that contain `path`.
+pub fn on_streaming(path: &'static str) -> On {
+    on("GET", path).query("sendInitialEvents=true")
+}
+
+impl On {
+    /// Only where the query contains this.
+    pub fn query(self, query: &'static str) -> Self {
+        Self { query, ..self }
+    }
+
+    /// Only this often.
+    pub fn times(self, times: u32) -> Self {
+        Self { times, ..self }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// The connection breaks; nothing was done.
+    Refuse,
+    /// Never answered; nothing was done.
+    Hang,
+    /// Done, and never answered.
+    DoAndHang,
+    /// Done this much later.
+    Delay(Duration),
+    /// Answered with this status code; nothing was done.
+    Answer(u16),
+    /// 429 with this many seconds of `Retry-After`; nothing was done.
+    TooMany(u32),
+    /// Done, and answered with this status code.
+    DoAndAnswer(u16),
+    /// A watch: starts, and then nothing more is heard, not even its end.
+    Silence,
+    /// A watch: ends at once without an event, as if complete.
+    CloseAtOnce,
+    /// A streamed list: ends after the objects without its end mark.
+    CloseBeforeMark,
+    /// A streamed list: the end mark comes this much later than the objects; changes in between
+    /// come before it.
+    MarkAfter(Duration),
+    /// A list, streamed or not: as of this version.
+    Stale(u64),
+}
+
+#[derive(Default)]
+pub struct Faults(Vec<(On, Effect)>);
+
+impl Faults {
+    pub fn add(&mut self, on: On, effect: Effect) {
+        self.0.push((on, effect));
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The effect of the first fault that strikes.
+    pub fn strike(&mut self, seen: &Seen) -> Option<Effect> {
+        let strikes = |on: &On| {
+            on.times > 0
+                && (on.method.is_empty() || on.method == seen.method)
+                && seen.path.contains(on.path)
+                && seen.query.contains(on.query)
+        };
+        let (on, effect) = self.0.iter_mut().find(|(on, _)| strikes(on))?;
+        on.times -= u32::from(on.times < u32::MAX);
+        Some(effect.clone())
+    }
+}

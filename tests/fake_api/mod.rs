@@ -1,0 +1,314 @@
+//! An API server inside the test: no sockets, and at home in tokio's paused time.
+//!
+//! It keeps a versioned log of every kind of object, serves lists in pages and by stream, watches,
+//! bookmarks and 410, checks versions and preconditions, and records every request. Tests seed and
+//! edit objects directly and make requests go wrong by [`faults`]. Collections are named
+//! `GROUP/VERSION/PLURAL` (`v1/pods`, `discovery.k8s.io/v1/endpointslices`).
+
+// Each test crate uses its own part of it.
+#![allow(dead_code)]
+// The tests' own scaffold: there is nothing to recover to.
+#![allow(clippy::unwrap_used)]
+
+pub mod faults;
+mod request;
+mod respond;
+mod selector;
+mod store;
+mod watching;
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use closehaul::control::client::layers;
+use http::{Method, Request, Response};
+use http_body_util::channel::Channel;
+use kube::{Client, client::ClientBuilder};
+use serde_json::Value;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use faults::{Effect, Faults, On};
+use request::Call;
+pub use request::Seen;
+use respond::{Body, Refusal, page, respond};
+use store::{Store, text};
+use watching::Watch;
+
+/// The server; clones are the same one.
+#[derive(Clone)]
+pub struct FakeApi {
+    state: Arc<Mutex<State>>,
+    /// Wakes the watches.
+    pulse: watch::Sender<()>,
+}
+
+struct State {
+    store: Store,
+    faults: Faults,
+    requests: Vec<Seen>,
+    reachable: bool,
+    /// Watches of an earlier one end.
+    epoch: u64,
+    /// Lines put into open watches of a collection.
+    injected: Vec<(String, String)>,
+    gone_as_status: bool,
+}
+
+impl FakeApi {
+    pub fn new() -> Self {
+        let state = State {
+            store: Store::new(),
+            faults: Faults::default(),
+            requests: Vec::new(),
+            reachable: true,
+            epoch: 0,
+            injected: Vec::new(),
+            gone_as_status: false,
+        };
+        Self { state: Arc::new(Mutex::new(state)), pulse: watch::Sender::new(()) }
+    }
+
+    /// A client with the layers that the controller's own has.
+    pub fn client(&self) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request| api.clone().handle(request));
+        ClientBuilder::new(service, "default").with_layer(&layers()).build()
+    }
+
+    /// Creates an object, or replaces it whatever its version. Not checked in any way: malformed
+    /// ones are welcome, if they have a name. Returns it as stored.
+    pub fn put(&self, collection: &str, object: Value) -> Value {
+        let name = (text(&object, "namespace").to_owned(), text(&object, "name").to_owned());
+        self.change(|state| match state.store.get(collection, &name) {
+            Err(_) => state.store.create(collection, &name.0, object).unwrap(),
+            Ok(old) => {
+                let mut object = object;
+                object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+                object["metadata"]["uid"] = old["metadata"]["uid"].clone();
+                state.store.replace(collection, &name, object, false).unwrap()
+            }
+        })
+    }
+
+    /// Changes an object that is there; its new version follows the rules of PUT.
+    pub fn edit(&self, collection: &str, ns: &str, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut object = self.get(collection, ns, name).unwrap();
+        edit(&mut object);
+        self.put(collection, object);
+    }
+
+    /// Removes an object at once, whatever its finalizers.
+    pub fn remove(&self, collection: &str, ns: &str, name: &str) {
+        let name = (ns.to_owned(), name.to_owned());
+        self.change(|state| state.store.write(collection, name, None));
+    }
+
+    pub fn get(&self, collection: &str, ns: &str, name: &str) -> Option<Value> {
+        let name = (ns.to_owned(), name.to_owned());
+        self.with(|state| state.store.get(collection, &name).ok())
+    }
+
+    pub fn list(&self, collection: &str) -> Vec<Value> {
+        self.with(|state| state.store.collection(collection).objects.values().cloned().collect())
+    }
+
+    /// The version of the last change of anything.
+    pub fn version(&self) -> u64 {
+        self.with(|state| state.store.version)
+    }
+
+    /// Forgets the past: watches and pages from before now are answered with 410.
+    pub fn compact(&self) {
+        self.with(|state| {
+            let version = state.store.version;
+            state.store.collections.values_mut().for_each(|all| all.oldest = version);
+        });
+    }
+
+    /// Whether a watch from a forgotten version fails as a status, and not by a first event that
+    /// says so, which is what the watch cache does.
+    pub fn gone_as_status(&self, status: bool) {
+        self.with(|state| state.gone_as_status = status);
+    }
+
+    /// Ends all watches, as the server does from time to time.
+    pub fn end_watches(&self) {
+        self.change(|state| state.epoch += 1);
+    }
+
+    /// Puts a line into all open watches of a collection.
+    pub fn inject(&self, collection: &str, line: &str) {
+        self.change(|state| state.injected.push((collection.to_owned(), line.to_owned())));
+    }
+
+    /// Tells all open watches of a collection that their version is gone.
+    pub fn expire_watches(&self, collection: &str) {
+        self.inject(collection, &Refusal::gone().event());
+    }
+
+    /// Ends all watches and refuses all connections until [`Self::connect`].
+    pub fn disconnect(&self) {
+        self.change(|state| {
+            state.reachable = false;
+            state.epoch += 1;
+        });
+    }
+
+    pub fn connect(&self) {
+        self.with(|state| state.reachable = true);
+    }
+
+    /// Makes requests go wrong; of several faults that strike, the first made counts.
+    pub fn fault(&self, on: On, effect: Effect) {
+        self.with(|state| state.faults.add(on, effect));
+    }
+
+    pub fn clear_faults(&self) {
+        self.with(|state| state.faults.clear());
+    }
+
+    /// All requests so far, in the order of arrival.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.with(|state| state.requests.clone())
+    }
+
+    /// How many requests so far are such.
+    pub fn count(&self, such: impl Fn(&Seen) -> bool) -> usize {
+        self.with(|state| state.requests.iter().filter(|seen| such(seen)).count())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state: MutexGuard<'_, State> = self.state.lock().unwrap();
+        act(&mut state)
+    }
+
+    fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let outcome = self.with(act);
+        self.pulse.send_replace(());
+        outcome
+    }
+
+    fn pulse(&self) -> watch::Receiver<()> {
+        self.pulse.subscribe()
+    }
+
+    async fn handle(self, request: Request<kube::client::Body>) -> io::Result<Response<Body>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect_bytes().await.unwrap();
+        let seen = Seen {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+            at: Instant::now(),
+        };
+        let (reachable, effect) = self.with(|state| {
+            state.requests.push(seen.clone());
+            (state.reachable, state.faults.strike(&seen))
+        });
+        if !reachable {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        match &effect {
+            Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Effect::Hang) => std::future::pending().await,
+            Some(Effect::Delay(wait)) => sleep(*wait).await,
+            Some(Effect::Answer(code)) => return Ok(Refusal::made(*code).respond().await),
+            Some(Effect::TooMany(seconds)) => {
+                return Ok(Refusal::too_many(*seconds).respond().await);
+            }
+            _ => {}
+        }
+        let response = match self.serve(&head.method, &seen, effect.as_ref()).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.respond().await,
+        };
+        match effect {
+            Some(Effect::DoAndHang) => std::future::pending().await,
+            Some(Effect::DoAndAnswer(code)) => Ok(Refusal::made(code).respond().await),
+            _ => Ok(response),
+        }
+    }
+
+    async fn serve(
+        &self,
+        method: &Method,
+        seen: &Seen,
+        effect: Option<&Effect>,
+    ) -> Result<Response<Body>, Refusal> {
+        let call =
+            Call::read(&seen.path, &seen.query).ok_or_else(|| Refusal::not_found(&seen.path))?;
+        let (path, name) = (&call.collection, call.object());
+        if *method == Method::GET && call.name.is_none() {
+            return if seen.is_watch() {
+                self.watch(&call, effect).await
+            } else {
+                let list = self.with(|state| {
+                    let version = shown(state, effect);
+                    page(state.store.collection(path), &call, version)
+                })?;
+                Ok(respond(200, &list).await)
+            };
+        }
+        let body = seen.body.clone();
+        let (code, object) = if *method == Method::GET {
+            (200, self.with(|state| state.store.get(path, &name))?)
+        } else {
+            self.change(|state| match *method {
+                Method::POST => Ok((201, state.store.create(path, &name.0, body)?)),
+                Method::PUT => Ok((200, state.store.replace(path, &name, body, call.is_status)?)),
+                Method::PATCH => Ok((200, state.store.merge(path, &name, &body, call.is_status)?)),
+                Method::DELETE => {
+                    Ok((200, state.store.delete(path, &name, &body["preconditions"])?))
+                }
+                _ => Err(Refusal::made(405)),
+            })?
+        };
+        Ok(respond(code, &object).await)
+    }
+
+    async fn watch(&self, call: &Call, effect: Option<&Effect>) -> Result<Response<Body>, Refusal> {
+        let version = self.with(|state| shown(state, effect));
+        let mut watch = match Watch::new(self, call, version) {
+            Err(refusal) if refusal.code == 410 && !self.with(|state| state.gone_as_status) => {
+                return Ok(respond(200, &refusal.event()).await);
+            }
+            watch => watch?,
+        };
+        let body = match effect {
+            Some(Effect::CloseAtOnce) => Channel::new(1).1,
+            Some(Effect::Silence) => {
+                let (sender, body) = Channel::new(1);
+                // Held for as long as the test runs.
+                tokio::spawn(async move {
+                    let _open = sender;
+                    std::future::pending::<()>().await;
+                });
+                body
+            }
+            Some(Effect::MarkAfter(wait)) => {
+                watch.mark_after = Some(*wait);
+                watch.start(self.clone())
+            }
+            Some(Effect::CloseBeforeMark) => {
+                watch.close_before_mark = true;
+                watch.start(self.clone())
+            }
+            _ => watch.start(self.clone()),
+        };
+        Ok(Response::new(body))
+    }
+}
+
+/// The version that a list shows: the newest, unless a fault makes it an old one.
+fn shown(state: &State, effect: Option<&Effect>) -> u64 {
+    match effect {
+        Some(Effect::Stale(version)) => *version,
+        _ => state.store.version,
+    }
+}

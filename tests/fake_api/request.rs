@@ -1,0 +1,115 @@
+//! What a request asks for.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{selector::Selector, store::Name};
+
+/// A request as it came in.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    /// Null if there was none.
+    pub body: Value,
+    pub at: Instant,
+}
+
+impl Seen {
+    /// Whether a watch starts with this, streamed lists included.
+    pub fn is_watch(&self) -> bool {
+        self.query.contains("watch=true")
+    }
+
+    /// Whether this is a list in pages, of whatever page.
+    pub fn is_paged_list(&self) -> bool {
+        self.query.contains("limit=") && !self.is_watch()
+    }
+
+    /// The value of a query parameter, empty if absent.
+    pub fn parameter(&self, name: &str) -> String {
+        parameters(&self.query).remove(name).unwrap_or_default()
+    }
+}
+
+/// Path and query taken apart.
+pub struct Call {
+    /// `GROUP/VERSION/PLURAL`, without a group for the core kinds: `v1/pods`.
+    pub collection: String,
+    pub namespace: Option<String>,
+    /// Of one object.
+    pub name: Option<String>,
+    pub is_status: bool,
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Call {
+    /// `None` if the path is none of the API's.
+    pub fn read(path: &str, query: &str) -> Option<Self> {
+        let parts: Vec<_> = path.trim_matches('/').split('/').collect();
+        let (version, rest) = match &parts[..] {
+            ["api", version, rest @ ..] => ((*version).to_owned(), rest),
+            ["apis", group, version, rest @ ..] => (format!("{group}/{version}"), rest),
+            _ => return None,
+        };
+        let (namespace, rest) = match rest {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
+            _ => (None, rest),
+        };
+        let (plural, name, part) = match rest {
+            [plural] => (plural, None, None),
+            [plural, name] => (plural, Some(*name), None),
+            [plural, name, part] => (plural, Some(*name), Some(*part)),
+            _ => return None,
+        };
+        Some(Self {
+            collection: format!("{version}/{plural}"),
+            namespace: namespace.map(str::to_owned),
+            name: name.map(str::to_owned),
+            is_status: part == Some("status"),
+            parameters: parameters(query),
+        })
+    }
+
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.get(name).map_or("", String::as_str)
+    }
+
+    /// The one object the call is about, with an empty name if it is about a collection.
+    pub fn object(&self) -> Name {
+        (self.namespace.clone().unwrap_or_default(), self.name.clone().unwrap_or_default())
+    }
+
+    pub fn selector(&self) -> Selector {
+        Selector {
+            namespace: self.namespace.clone(),
+            labels: self.parameter("labelSelector").to_owned(),
+            fields: self.parameter("fieldSelector").to_owned(),
+        }
+    }
+}
+
+fn parameters(query: &str) -> BTreeMap<String, String> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}
+
+/// Undoes form encoding.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')];
+                u8::from_str_radix(str::from_utf8(&digits).unwrap(), 16).unwrap()
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).unwrap()
+}

@@ -1,0 +1,122 @@
+//! Answers: objects, pages, and refusals as `Status`.
+
+use std::{convert::Infallible, fmt::Display};
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::channel::Channel;
+use serde_json::{Value, json};
+
+use super::{
+    request::Call,
+    store::{Collection, Objects},
+};
+
+/// A body that may go on being written.
+pub type Body = Channel<Bytes, Infallible>;
+
+/// Why a request is not served.
+#[derive(Debug)]
+pub struct Refusal {
+    pub code: u16,
+    reason: &'static str,
+    message: String,
+    retry_after: Option<u32>,
+}
+
+impl Refusal {
+    fn new(code: u16, reason: &'static str, message: &str) -> Self {
+        Self { code, reason, message: message.to_owned(), retry_after: None }
+    }
+
+    pub fn not_found(name: &str) -> Self {
+        Self::new(404, "NotFound", &format!("{name} not found"))
+    }
+
+    pub fn exists(name: &str) -> Self {
+        Self::new(409, "AlreadyExists", &format!("{name} already exists"))
+    }
+
+    pub fn conflict(message: &str) -> Self {
+        Self::new(409, "Conflict", message)
+    }
+
+    pub fn invalid(message: &str) -> Self {
+        Self::new(422, "Invalid", message)
+    }
+
+    pub fn gone() -> Self {
+        Self::new(410, "Expired", "too old resource version")
+    }
+
+    pub fn too_many(seconds: u32) -> Self {
+        let refusal = Self::new(429, "TooManyRequests", "come back later");
+        Self { retry_after: Some(seconds), ..refusal }
+    }
+
+    /// A status code that a fault asks for.
+    pub fn made(code: u16) -> Self {
+        let reason = match code {
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            410 => "Expired",
+            422 => "Invalid",
+            429 => "TooManyRequests",
+            504 => "Timeout",
+            _ => "InternalError",
+        };
+        Self::new(code, reason, "made to fail")
+    }
+
+    pub fn status(&self) -> Value {
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "code": self.code, "reason": self.reason, "message": self.message,
+            "details": { "retryAfterSeconds": self.retry_after.unwrap_or(0) },
+        })
+    }
+
+    /// What a watch says that was started, and then failed.
+    pub fn event(&self) -> String {
+        format!(r#"{{"type":"ERROR","object":{}}}"#, self.status())
+    }
+
+    pub async fn respond(&self) -> Response<Body> {
+        let mut response = respond(self.code, &self.status()).await;
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert("retry-after", seconds.into());
+        }
+        response
+    }
+}
+
+/// A complete answer.
+pub async fn respond(code: u16, answer: &impl Display) -> Response<Body> {
+    let (mut sender, body) = Channel::new(1);
+    sender.send_data(answer.to_string().into()).await.unwrap();
+    Response::builder().status(code).body(body).unwrap()
+}
+
+/// A page of a list as of `version`, or of what the token to continue says.
+pub fn page(collection: &Collection, call: &Call, mut version: u64) -> Result<Value, Refusal> {
+    let (mut from, token) = (0_usize, call.parameter("continue"));
+    if let Some((as_of, start)) = token.split_once('.') {
+        version = as_of.parse().unwrap();
+        from = start.parse().unwrap();
+        if version < collection.oldest {
+            return Err(Refusal::gone());
+        }
+    }
+    let selector = call.selector();
+    let objects: Objects = collection.at(version);
+    let matching: Vec<_> = objects.into_values().filter(|one| selector.matches(one)).collect();
+    let limit = call.parameter("limit").parse().unwrap_or(usize::MAX);
+    let end = from.saturating_add(limit).min(matching.len());
+    let mut metadata = json!({ "resourceVersion": version.to_string() });
+    if end < matching.len() {
+        metadata["continue"] = json!(format!("{version}.{end}"));
+        metadata["remainingItemCount"] = json!(matching.len() - end);
+    }
+    let items = &matching[from.min(end)..end];
+    Ok(json!({ "kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items }))
+}

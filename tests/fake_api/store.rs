@@ -1,0 +1,242 @@
+//! What an API server stores: objects of each kind with the whole log of their changes, under one
+//! version counter, and the rules of writing.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::respond::Refusal;
+
+/// Namespace (empty for cluster-wide kinds) and name.
+pub type Name = (String, String);
+pub type Objects = BTreeMap<Name, Value>;
+
+/// One change of one object.
+#[derive(Clone)]
+pub struct Entry {
+    pub version: u64,
+    pub name: Name,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    /// The last state with the version of the deletion, or the new state.
+    pub object: Value,
+}
+
+#[derive(Default)]
+pub struct Collection {
+    pub objects: Objects,
+    pub log: Vec<Entry>,
+    /// Watches and pages from before this are answered with 410.
+    pub oldest: u64,
+}
+
+impl Collection {
+    /// The objects as they were at `version`.
+    pub fn at(&self, version: u64) -> Objects {
+        let mut objects = self.objects.clone();
+        for entry in self.log.iter().rev().take_while(|entry| entry.version > version) {
+            match &entry.before {
+                Some(before) => objects.insert(entry.name.clone(), before.clone()),
+                None => objects.remove(&entry.name),
+            };
+        }
+        objects
+    }
+}
+
+pub struct Store {
+    pub collections: BTreeMap<String, Collection>,
+    pub version: u64,
+    made: u64,
+    start: Instant,
+}
+
+impl Store {
+    pub fn new() -> Self {
+        Self { collections: BTreeMap::new(), version: 100, made: 0, start: Instant::now() }
+    }
+
+    pub fn collection(&mut self, path: &str) -> &mut Collection {
+        self.collections.entry(path.to_owned()).or_default()
+    }
+
+    pub fn get(&self, path: &str, name: &Name) -> Result<Value, Refusal> {
+        let object = self.collections.get(path).and_then(|all| all.objects.get(name));
+        object.cloned().ok_or_else(|| Refusal::not_found(&name.1))
+    }
+
+    /// POST.
+    pub fn create(&mut self, path: &str, ns: &str, mut object: Value) -> Result<Value, Refusal> {
+        self.made += 1;
+        let made = self.made;
+        let prefix = text(&object, "generateName").to_owned();
+        if text(&object, "name").is_empty() {
+            if prefix.is_empty() {
+                return Err(Refusal::invalid("name or generateName is required"));
+            }
+            object["metadata"]["name"] = json!(format!("{prefix}{made:05}"));
+        }
+        let name = (ns.to_owned(), text(&object, "name").to_owned());
+        if self.collection(path).objects.contains_key(&name) {
+            return Err(Refusal::exists(&name.1));
+        }
+        if !ns.is_empty() {
+            object["metadata"]["namespace"] = json!(ns);
+        }
+        object["metadata"]["uid"] = json!(format!("00000000-0000-4000-8000-{made:012}"));
+        object["metadata"]["creationTimestamp"] = json!(self.clock());
+        object["metadata"]["generation"] = json!(1);
+        Ok(self.write(path, name, Some(object)))
+    }
+
+    /// PUT. `status`: of the subresource, which changes nothing else.
+    pub fn replace(
+        &mut self,
+        path: &str,
+        name: &Name,
+        mut object: Value,
+        status: bool,
+    ) -> Result<Value, Refusal> {
+        let old = self.get(path, name)?;
+        check(&old, text(&object, "uid"), text(&object, "resourceVersion"))?;
+        if status {
+            let mut whole = old.clone();
+            whole["status"] = object["status"].take();
+            object = whole;
+        }
+        for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp"] {
+            copy(&old, &mut object, field);
+        }
+        copy(&old, &mut object, "generation");
+        if !status && wants_generation(path, &old, &object) {
+            let generation = old["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
+            object["metadata"]["generation"] = json!(generation);
+        }
+        object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+        if object == old {
+            return Ok(old);
+        }
+        let ended = !text(&object, "deletionTimestamp").is_empty() && finalizers(&object) == 0;
+        if ended {
+            return Ok(self.write(path, name.clone(), None));
+        }
+        Ok(self.write(path, name.clone(), Some(object)))
+    }
+
+    /// PATCH with a JSON merge patch.
+    pub fn merge(
+        &mut self,
+        path: &str,
+        name: &Name,
+        changes: &Value,
+        status: bool,
+    ) -> Result<Value, Refusal> {
+        let mut object = self.get(path, name)?;
+        merge(&mut object, changes);
+        self.replace(path, name, object, status)
+    }
+
+    /// DELETE, with `preconditions` as in `DeleteOptions`.
+    pub fn delete(
+        &mut self,
+        path: &str,
+        name: &Name,
+        preconditions: &Value,
+    ) -> Result<Value, Refusal> {
+        let mut old = self.get(path, name)?;
+        let wanted = |field: &str| preconditions[field].as_str().unwrap_or_default();
+        check(&old, wanted("uid"), wanted("resourceVersion"))?;
+        if finalizers(&old) == 0 {
+            return Ok(self.write(path, name.clone(), None));
+        }
+        if text(&old, "deletionTimestamp").is_empty() {
+            old["metadata"]["deletionTimestamp"] = json!(self.clock());
+            old = self.write(path, name.clone(), Some(old));
+        }
+        Ok(old)
+    }
+
+    /// Stores a new state under a new version; `None` removes.
+    pub fn write(&mut self, path: &str, name: Name, after: Option<Value>) -> Value {
+        self.version += 1;
+        let version = self.version;
+        let stamp = |mut object: Value| {
+            object["metadata"]["resourceVersion"] = json!(version.to_string());
+            object
+        };
+        let after = after.map(stamp);
+        let collection = self.collection(path);
+        let before = match &after {
+            Some(object) => collection.objects.insert(name.clone(), object.clone()),
+            None => collection.objects.remove(&name),
+        };
+        let object = after.clone().or_else(|| before.clone().map(stamp)).unwrap_or_default();
+        collection.log.push(Entry { version, name, before, after, object: object.clone() });
+        object
+    }
+
+    /// Wall-clock time that goes with tokio's, from an arbitrary start.
+    fn clock(&self) -> String {
+        let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let elapsed =
+            jiff::SignedDuration::from_secs(self.start.elapsed().as_secs().try_into().unwrap());
+        (start + elapsed).to_string()
+    }
+}
+
+/// A text field of the metadata, empty if absent.
+pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or_default()
+}
+
+fn finalizers(object: &Value) -> usize {
+    object["metadata"]["finalizers"].as_array().map_or(0, Vec::len)
+}
+
+fn copy(from: &Value, to: &mut Value, field: &str) {
+    let Some(metadata) = to["metadata"].as_object_mut() else { return };
+    match from["metadata"].get(field) {
+        Some(value) => metadata.insert(field.to_owned(), value.clone()),
+        None => metadata.remove(field),
+    };
+}
+
+fn check(old: &Value, uid: &str, version: &str) -> Result<(), Refusal> {
+    if !uid.is_empty() && uid != text(old, "uid") {
+        return Err(Refusal::conflict(&format!("uid is {}, not {uid}", text(old, "uid"))));
+    }
+    if !version.is_empty() && version != text(old, "resourceVersion") {
+        return Err(Refusal::conflict("the object has been modified"));
+    }
+    Ok(())
+}
+
+/// Whether anything but metadata and status differs; for slices labels count as well
+/// (endpointslice-semantics 1.5).
+fn wants_generation(path: &str, old: &Value, new: &Value) -> bool {
+    let rest = |object: &Value| -> Map<String, Value> {
+        let fields = object.as_object().cloned().unwrap_or_default();
+        fields.into_iter().filter(|(field, _)| field != "metadata" && field != "status").collect()
+    };
+    let labels = |object: &Value| object["metadata"]["labels"].clone();
+    rest(old) != rest(new) || path.ends_with("/endpointslices") && labels(old) != labels(new)
+}
+
+/// RFC 7396.
+fn merge(object: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (field, value) in fields {
+        if value.is_null() {
+            object.as_object_mut().map(|object| object.remove(field));
+        } else {
+            merge(&mut object[field], value);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Watches: a task per watch that writes lines for as long as the client reads them.
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::channel::{Channel, Sender};
+use serde_json::{Value, json};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    FakeApi,
+    request::Call,
+    respond::{Body, Refusal},
+    selector::Selector,
+    store::Entry,
+};
+
+/// Between two bookmarks of a watch, as upstream.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+/// One watch.
+pub struct Watch {
+    pub collection: String,
+    selector: Selector,
+    bookmarks: bool,
+    /// Objects to begin with.
+    initial: Vec<Value>,
+    /// After the initial objects and this time comes the end mark.
+    pub mark_after: Option<Duration>,
+    /// Ends after the initial objects.
+    pub close_before_mark: bool,
+    /// The last version the client knows.
+    seen: u64,
+    ends: Instant,
+}
+
+impl Watch {
+    /// What `call` asks for; `version` is the newest that lists show.
+    pub fn new(api: &FakeApi, call: &Call, version: u64) -> Result<Self, Refusal> {
+        let streamed = call.parameter("sendInitialEvents") == "true";
+        if streamed && call.parameter("resourceVersionMatch") != "NotOlderThan" {
+            return Err(Refusal::invalid("sendInitialEvents needs resourceVersionMatch"));
+        }
+        let from = call.parameter("resourceVersion").parse().unwrap_or(0);
+        let fresh = streamed || from == 0;
+        let selector = call.selector();
+        let initial = api.with(|state| {
+            let collection = state.store.collection(&call.collection);
+            if !fresh {
+                return if from < collection.oldest {
+                    Err(Refusal::gone())
+                } else {
+                    Ok(Vec::new())
+                };
+            }
+            let objects = collection.at(version).into_values();
+            Ok(objects.filter(|object| selector.matches(object)).collect())
+        })?;
+        let seconds = call.parameter("timeoutSeconds").parse().unwrap_or(1800);
+        Ok(Self {
+            collection: call.collection.clone(),
+            selector,
+            bookmarks: call.parameter("allowWatchBookmarks") == "true",
+            initial,
+            mark_after: streamed.then_some(Duration::ZERO),
+            close_before_mark: false,
+            seen: if fresh { version } else { from },
+            ends: Instant::now() + Duration::from_secs(seconds),
+        })
+    }
+
+    /// Starts the task; the body is what it writes.
+    pub fn start(self, api: FakeApi) -> Body {
+        let (sender, body) = Channel::new(64);
+        let pulse = api.pulse();
+        let (epoch, injected) = api.with(|state| (state.epoch, state.injected.len()));
+        // An error means that the client has gone away.
+        tokio::spawn(async move {
+            let lines = Lines(sender);
+            self.run(api, lines, pulse, epoch, injected).await.unwrap_or_default();
+        });
+        body
+    }
+
+    async fn run(
+        mut self,
+        api: FakeApi,
+        mut lines: Lines,
+        mut pulse: watch::Receiver<()>,
+        epoch: u64,
+        mut injected: usize,
+    ) -> Result<(), Gone> {
+        for object in std::mem::take(&mut self.initial) {
+            lines.event("ADDED", &object).await?;
+        }
+        if self.close_before_mark {
+            return Ok(());
+        }
+        let mut mark_at = self.mark_after.map(|wait| Instant::now() + wait);
+        let mut bookmark_at = Instant::now() + BOOKMARK_EVERY;
+        loop {
+            pulse.mark_unchanged();
+            let (news, raw, version, ended) = api.with(|state| {
+                let log = &state.store.collection(&self.collection).log;
+                let known = log.partition_point(|entry| entry.version <= self.seen);
+                let news = log[known..].to_vec();
+                let raw = state.injected[injected..].to_vec();
+                (news, raw, state.store.version, state.epoch != epoch)
+            });
+            if ended {
+                return Ok(());
+            }
+            for entry in news {
+                self.seen = entry.version;
+                if let Some(kind) = self.kind(&entry) {
+                    lines.event(kind, &entry.object).await?;
+                }
+            }
+            injected += raw.len();
+            for (_, line) in raw.into_iter().filter(|(path, _)| *path == self.collection) {
+                lines.line(line).await?;
+            }
+            let now = Instant::now();
+            if mark_at.is_some_and(|at| at <= now) {
+                mark_at = None;
+                lines.bookmark(self.seen, true).await?;
+            }
+            if bookmark_at <= now && mark_at.is_none() {
+                bookmark_at = now + BOOKMARK_EVERY;
+                if self.bookmarks {
+                    self.seen = self.seen.max(version);
+                    lines.bookmark(self.seen, false).await?;
+                }
+            }
+            if self.ends <= now {
+                return Ok(());
+            }
+            let next = mark_at.unwrap_or(bookmark_at).min(self.ends);
+            tokio::select! {
+                _ = pulse.changed() => {}
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// What a change is to this watch: an object that stops matching is deleted to it.
+    fn kind(&self, entry: &Entry) -> Option<&'static str> {
+        let matches = |object: &Option<Value>| {
+            object.as_ref().is_some_and(|object| self.selector.matches(object))
+        };
+        match (matches(&entry.before), matches(&entry.after)) {
+            (false, true) => Some("ADDED"),
+            (true, true) => Some("MODIFIED"),
+            (true, false) => Some("DELETED"),
+            (false, false) => None,
+        }
+    }
+}
+
+/// The client has gone away.
+#[derive(Debug)]
+struct Gone;
+
+struct Lines(Sender<Bytes, Infallible>);
+
+impl Lines {
+    async fn line(&mut self, mut line: String) -> Result<(), Gone> {
+        line.push('\n');
+        self.0.send_data(line.into()).await.map_err(|_| Gone)
+    }
+
+    async fn event(&mut self, kind: &str, object: &Value) -> Result<(), Gone> {
+        // By hand: `type` comes first from a real server, and matters to decoders.
+        self.line(format!(r#"{{"type":"{kind}","object":{object}}}"#)).await
+    }
+
+    async fn bookmark(&mut self, version: u64, ends_list: bool) -> Result<(), Gone> {
+        let annotations =
+            if ends_list { json!({ "k8s.io/initial-events-end": "true" }) } else { json!({}) };
+        let metadata =
+            json!({ "resourceVersion": version.to_string(), "annotations": annotations });
+        let object = json!({ "kind": "Bookmark", "apiVersion": "v1", "metadata": metadata });
+        self.event("BOOKMARK", &object).await
+    }
+}

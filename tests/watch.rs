@@ -1,0 +1,389 @@
+//! Following objects through everything an API server may do, in simulated time.
+
+// `until` gives up by panic, outside the test functions themselves.
+#![allow(clippy::panic)]
+
+mod fake_api;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    time::Duration,
+};
+
+use closehaul::control::watch::{Change, Settings, follow};
+use fake_api::{
+    FakeApi, Seen,
+    faults::{Effect, on, on_streaming, on_watch},
+};
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+const PODS: &str = "v1/pods";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A consumer as the index is one: it knows the objects by what it was told alone.
+struct View {
+    changes: Pin<Box<dyn Stream<Item = Change<Pod>>>>,
+    /// Names and nodes.
+    pods: BTreeMap<String, String>,
+    /// Applied or malformed since the list began.
+    stamped: BTreeSet<String>,
+    lists: usize,
+    restarts: usize,
+    malformed: Vec<(String, bool)>,
+    failures: Vec<(String, Duration)>,
+}
+
+impl View {
+    fn new(api: &FakeApi) -> Self {
+        let pods = Api::all(api.client());
+        Self {
+            changes: Box::pin(follow(pods, Settings { page_size: 2, ..Settings::default() })),
+            pods: BTreeMap::new(),
+            stamped: BTreeSet::new(),
+            lists: 0,
+            restarts: 0,
+            malformed: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, change: Change<Pod>) {
+        match change {
+            Change::Restarted => {
+                self.restarts += 1;
+                self.stamped.clear();
+            }
+            Change::Applied(pod) => {
+                self.stamped.insert(pod.name_any());
+                let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+                self.pods.insert(pod.name_any(), node.unwrap_or_default());
+            }
+            Change::Deleted(pod) => {
+                self.pods.remove(&pod.name_any());
+            }
+            Change::Listed => {
+                self.lists += 1;
+                self.pods.retain(|name, _| self.stamped.contains(name));
+            }
+            Change::Malformed { object, deleted } => {
+                let name = object.metadata.name.unwrap_or_default();
+                self.stamped.insert(name.clone());
+                if deleted {
+                    self.pods.remove(&name);
+                }
+                self.malformed.push((name, deleted));
+            }
+            Change::Failed { error, will_retry_in } => self.failures.push((error, will_retry_in)),
+        }
+    }
+
+    /// Takes changes until it is so, for an hour at most.
+    async fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + 3600 * SECOND;
+        while !so(self) {
+            let change = timeout_at(end, self.changes.next()).await;
+            self.take(change.ok().flatten().unwrap_or_else(|| panic!("{what}: not in an hour")));
+        }
+    }
+
+    /// Takes changes for this long.
+    async fn pass(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Ok(Some(change)) = timeout_at(end, self.changes.next()).await {
+            self.take(change);
+        }
+    }
+
+    async fn until_listed(&mut self, lists: usize) {
+        self.until("listed", |view| view.lists == lists).await;
+    }
+
+    async fn until_pods(&mut self, names: &[&str]) {
+        self.until("pods", |view| view.names() == names).await;
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.pods.keys().map(String::as_str).collect()
+    }
+}
+
+fn pod(name: &str) -> Value {
+    json!({ "metadata": { "namespace": "ns", "name": name }, "spec": { "containers": [] } })
+}
+
+fn bad_pod(name: &str) -> Value {
+    json!({ "metadata": { "namespace": "ns", "name": name }, "spec": { "containers": "no list" } })
+}
+
+/// A server with these pods and a view of it that has its first list.
+async fn listed(names: &[&str], streaming: bool) -> (FakeApi, View) {
+    let api = FakeApi::new();
+    for name in names {
+        api.put(PODS, pod(name));
+    }
+    if !streaming {
+        api.fault(on_streaming("/pods"), Effect::Answer(422));
+    }
+    let mut view = View::new(&api);
+    view.until_listed(1).await;
+    // The watch after a paged list starts when the next change is asked for.
+    view.pass(SECOND).await;
+    assert_eq!(view.names(), names);
+    (api, view)
+}
+
+fn is_streaming(seen: &Seen) -> bool {
+    seen.query.contains("sendInitialEvents=true")
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_arrive_by_watch_and_over_a_resumed_watch() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a", "b", "c"], streaming).await;
+        api.edit(PODS, "ns", "a", |pod| pod["spec"]["nodeName"] = json!("node"));
+        api.remove(PODS, "ns", "b");
+        view.until("a moved", |view| view.pods["a"] == "node").await;
+        view.until_pods(&["a", "c"]).await;
+        api.disconnect();
+        api.remove(PODS, "ns", "c");
+        api.put(PODS, pod("d"));
+        view.pass(20 * SECOND).await;
+        assert_eq!(view.names(), ["a", "c"], "what was known stays while there is no connection");
+        api.connect();
+        view.until_pods(&["a", "d"]).await;
+        assert_eq!(view.restarts, 1, "the watch resumed, streaming: {streaming}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_in_a_gap_is_found_by_the_fresh_list() {
+    for streaming in [true, false] {
+        for gone_as_status in [true, false] {
+            let (api, mut view) = listed(&["a", "b", "c"], streaming).await;
+            api.gone_as_status(gone_as_status);
+            api.disconnect();
+            api.remove(PODS, "ns", "b");
+            api.compact();
+            api.connect();
+            view.until_pods(&["a", "c"]).await;
+            assert_eq!(view.lists, 2, "streaming {streaming}, status {gone_as_status}");
+            api.put(PODS, pod("d"));
+            view.until_pods(&["a", "c", "d"]).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_410_in_the_middle_of_a_watch_leads_to_a_fresh_list() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a", "b"], streaming).await;
+        api.expire_watches(PODS);
+        api.remove(PODS, "ns", "a");
+        view.until_listed(2).await;
+        assert_eq!(view.names(), ["b"], "streaming {streaming}");
+        assert_eq!(view.failures.last().unwrap().1.as_millis() / 800, 1, "0.8 s to 1.6 s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_before_the_end_of_a_streamed_list_is_seen() {
+    let api = FakeApi::new();
+    api.put(PODS, pod("a"));
+    api.put(PODS, pod("b"));
+    api.fault(on_streaming("/pods"), Effect::MarkAfter(10 * SECOND));
+    let mut view = View::new(&api);
+    view.until_pods(&["a", "b"]).await;
+    assert_eq!(view.lists, 0);
+    api.remove(PODS, "ns", "a");
+    view.until_listed(1).await;
+    assert_eq!(view.names(), ["b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streaming_that_is_refused_falls_back_once_and_for_good() {
+    for effect in [
+        Effect::Answer(422),
+        Effect::Answer(500),
+        Effect::CloseAtOnce,
+        Effect::CloseBeforeMark,
+        Effect::Silence,
+        Effect::Hang,
+    ] {
+        let api = FakeApi::new();
+        for name in ["a", "b", "c"] {
+            api.put(PODS, pod(name));
+        }
+        api.fault(on_streaming("/pods"), effect.clone());
+        let mut view = View::new(&api);
+        view.until_listed(1).await;
+        assert_eq!(view.names(), ["a", "b", "c"]);
+        assert_eq!(view.failures.len(), 1, "{effect:?}: {:?}", view.failures);
+        assert_eq!(view.failures[0].1, Duration::ZERO);
+        view.pass(SECOND).await;
+        api.expire_watches(PODS);
+        view.until_listed(2).await;
+        assert_eq!(api.count(is_streaming), 1, "{effect:?}");
+        assert_eq!(api.count(Seen::is_paged_list), 4, "two lists of two pages of two pods");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_within_a_streamed_list_falls_back() {
+    let api = FakeApi::new();
+    api.put(PODS, pod("a"));
+    api.fault(on_streaming("/pods"), Effect::MarkAfter(10 * SECOND));
+    let mut view = View::new(&api);
+    view.until_pods(&["a"]).await;
+    let status = json!({ "kind": "Status", "status": "Failure", "code": 504, "message": "etcd" });
+    api.inject(PODS, &format!(r#"{{"type":"ERROR","object":{status}}}"#));
+    view.until_listed(1).await;
+    assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_not_there_yet_does_not_speak_against_streaming() {
+    for effect in [Effect::Refuse, Effect::Answer(401), Effect::Answer(403), Effect::TooMany(1)] {
+        let api = FakeApi::new();
+        api.put(PODS, pod("a"));
+        api.fault(on("GET", "/pods").times(3), effect.clone());
+        let mut view = View::new(&api);
+        view.until_listed(1).await;
+        assert_eq!(view.failures.len(), 3, "{effect:?}");
+        assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (4, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_closed_at_once_are_started_once_a_second() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a"], streaming).await;
+        let before = api.requests().len();
+        api.fault(on_watch("/pods").times(100), Effect::CloseAtOnce);
+        api.end_watches();
+        api.put(PODS, pod("b"));
+        let start = Instant::now();
+        view.pass(60 * SECOND).await;
+        let within_a_minute = api.requests().len() - before;
+        assert!((55..=63).contains(&within_a_minute), "{within_a_minute} requests");
+        view.until_pods(&["a", "b"]).await;
+        assert!(start.elapsed() > 95 * SECOND);
+        assert_eq!((view.restarts, api.requests().len() - before), (1, 101));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_malformed_object_does_not_hide_the_others() {
+    for streaming in [true, false] {
+        let api = FakeApi::new();
+        api.put(PODS, pod("a"));
+        api.put(PODS, bad_pod("b"));
+        api.put(PODS, pod("c"));
+        if !streaming {
+            api.fault(on_streaming("/pods"), Effect::Answer(422));
+        }
+        let mut view = View::new(&api);
+        view.until_listed(1).await;
+        assert_eq!(view.names(), ["a", "c"]);
+        assert_eq!(view.malformed, [("b".to_owned(), false)]);
+
+        api.put(PODS, bad_pod("a"));
+        api.put(PODS, pod("b"));
+        view.until_pods(&["a", "b", "c"]).await;
+        assert_eq!(view.malformed.last().unwrap(), &("a".to_owned(), false));
+        api.remove(PODS, "ns", "a");
+        view.until_pods(&["b", "c"]).await;
+        assert_eq!(view.malformed.last().unwrap(), &("a".to_owned(), true));
+        assert_eq!((view.restarts, view.lists), (1, 1), "nothing of this costs a list");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_no_event_costs_a_fresh_list() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a"], streaming).await;
+        api.inject(PODS, r#"{"type":"ADDED","object":]"#);
+        view.until_listed(2).await;
+        assert_eq!(view.names(), ["a"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_waited_out_ever_longer_and_forgotten_after_a_change() {
+    let (api, mut view) = listed(&["a"], true).await;
+    api.fault(on("GET", "/pods"), Effect::Answer(500));
+    let before = api.requests().len();
+    api.end_watches();
+    view.pass(600 * SECOND).await;
+    let waits: Vec<_> = view.failures.iter().map(|(_, wait)| wait.as_millis()).collect();
+    for (wait, least) in waits.iter().zip([800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]) {
+        assert!((least..=2 * least).contains(wait), "{waits:?}");
+    }
+    let tries = api.requests().len() - before;
+    assert!((10..=25).contains(&tries), "{tries} tries in ten minutes");
+    assert_eq!(view.restarts, 1, "nothing is listed anew for that");
+
+    api.clear_faults();
+    api.put(PODS, pod("b"));
+    view.until_pods(&["a", "b"]).await;
+    view.failures.clear();
+    api.fault(on("GET", "/pods").times(1), Effect::Answer(500));
+    api.end_watches();
+    view.until("failed", |view| !view.failures.is_empty()).await;
+    assert!(view.failures[0].1 <= 1600 * Duration::from_millis(1), "{:?}", view.failures);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_work_do_not_hide_watches_that_never_do() {
+    let (api, mut view) = listed(&["a"], false).await;
+    api.fault(on_watch("/pods"), Effect::Answer(410));
+    api.end_watches();
+    view.pass(600 * SECOND).await;
+    assert!((10..=25).contains(&view.lists), "{} lists in ten minutes", view.lists);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bookmarks_move_the_version_that_a_watch_resumes_from() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a"], streaming).await;
+        api.put("v1/nodes", json!({ "metadata": { "name": "node" } }));
+        let version = api.version();
+        view.pass(70 * SECOND).await;
+        api.compact();
+        api.end_watches();
+        view.pass(10 * SECOND).await;
+        let last = api.requests().pop().unwrap();
+        assert_eq!(last.parameter("resourceVersion"), version.to_string());
+        assert_eq!(view.lists, 1, "the old version would have been gone");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_goes_silent_is_given_up() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a"], streaming).await;
+        api.fault(on_watch("/pods").times(1), Effect::Silence);
+        api.end_watches();
+        api.put(PODS, pod("b"));
+        view.until_pods(&["a", "b"]).await;
+        assert_eq!(view.restarts, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_never_answered_is_given_up() {
+    for request in ["limit=", "resourceVersion=1"] {
+        let (api, mut view) = listed(&["a"], false).await;
+        api.fault(on("GET", "/pods").query(request).times(1), Effect::Hang);
+        api.put(PODS, pod("b"));
+        api.expire_watches(PODS);
+        view.until_listed(2).await;
+        api.put(PODS, pod("c"));
+        view.until_pods(&["a", "b", "c"]).await;
+        assert!(view.failures.iter().any(|(error, _)| error.contains("timed out")));
+    }
+}
