@@ -9,14 +9,18 @@
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
+//! - [`figures`]: what closehaul costs beside the built-in controller
+//! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
 pub mod cluster;
 pub mod components;
+pub mod figures;
 pub mod kubelet;
 pub mod net;
 pub mod process;
 mod progress;
 pub mod proxy;
 pub mod walkthrough;
+pub mod world;

@@ -18,6 +18,8 @@ pub enum Actor {
     Admin,
     /// closehaul, as its service account and with the rights of `e2e/rbac/closehaul.yaml`.
     Closehaul,
+    /// A second copy of closehaul with the same rights, which the audit log tells from the first.
+    ClosehaulB,
     /// The kubelet stand-in, with the rights of `e2e/rbac/kubelet.yaml`.
     Kubelet,
     /// kube-proxy, with upstream's own role.
@@ -31,9 +33,10 @@ pub enum Actor {
 
 impl Actor {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Admin,
         Self::Closehaul,
+        Self::ClosehaulB,
         Self::Kubelet,
         Self::KubeProxy,
         Self::ControllerManager,
@@ -45,6 +48,7 @@ impl Actor {
         match self {
             Self::Admin => "closehaul-e2e:admin",
             Self::Closehaul => "system:serviceaccount:kube-system:closehaul",
+            Self::ClosehaulB => "system:serviceaccount:kube-system:closehaul-b",
             Self::Kubelet => "closehaul-e2e:kubelet",
             Self::KubeProxy => "system:kube-proxy",
             Self::ControllerManager => "system:kube-controller-manager",
@@ -55,7 +59,9 @@ impl Actor {
     fn groups(self) -> &'static str {
         match self {
             Self::Admin | Self::ControllerManager => "system:masters",
-            Self::Closehaul => "system:serviceaccounts,system:serviceaccounts:kube-system",
+            Self::Closehaul | Self::ClosehaulB => {
+                "system:serviceaccounts,system:serviceaccounts:kube-system"
+            }
             Self::Kubelet => "closehaul-e2e:kubelets",
             Self::KubeProxy | Self::Scheduler => "",
         }
@@ -65,6 +71,7 @@ impl Actor {
         match self {
             Self::Admin => "admin",
             Self::Closehaul => "closehaul",
+            Self::ClosehaulB => "closehaul-b",
             Self::Kubelet => "kubelet",
             Self::KubeProxy => "kube-proxy",
             Self::ControllerManager => "controller-manager",
