@@ -15,5 +15,7 @@ mod pace;
 mod recreated;
 mod rig;
 mod shutdown;
+mod stable;
 mod start;
+mod world;
 mod writes;

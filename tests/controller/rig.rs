@@ -166,6 +166,13 @@ impl Rig {
         endpoints
     }
 
+    /// Ends the controller where it stands and starts another.
+    pub async fn crash(self, options: Options) -> Self {
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
+        Self::start_with(self.api, options)
+    }
+
     /// Asks the controller to stop.
     pub fn stop(self) -> JoinHandle<()> {
         self.stop.send(()).unwrap();
