@@ -3,5 +3,6 @@
 pub mod api;
 pub mod cli;
 pub mod cluster;
+pub mod consumers;
 pub mod control;
 pub mod plan;

@@ -1,9 +1,12 @@
-//! The `closehaul` command.
+//! The `closehaul` command: parse arguments, run one command.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use closehaul::cli::run::{self, Run};
+use closehaul::cli::{
+    plan::{self, Plan},
+    run::{self, Run},
+};
 
 /// Keeps Kubernetes Service traffic near: an EndpointSlice controller
 #[derive(Parser)]
@@ -16,17 +19,24 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(Run),
+    Plan(Plan),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run(args) => match run::run(args).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("closehaul: {error}");
-                ExitCode::from(if error.is_usage() { 2 } else { 1 })
-            }
-        },
+        Command::Run(args) => ended(run::run(args).await, run::RunError::is_usage),
+        Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
+    }
+}
+
+/// The exit code: 0 done, 1 something is wrong, 2 wrong usage or unreadable input.
+fn ended<E: std::fmt::Display>(result: Result<(), E>, is_usage: fn(&E) -> bool) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("closehaul: {error}");
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+        }
     }
 }

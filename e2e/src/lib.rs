@@ -5,10 +5,18 @@
 //! - [`process`]: a child process with a log file that never outlives its run
 //! - [`cluster`]: a control plane on this machine, with one identity per actor
 //! - [`closehaul`]: builds and starts the `closehaul` command
+//! - [`net`]: network namespaces for nodes and pods
+//! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
+//! - [`proxy`]: kube-proxy, one per node
+//! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
 pub mod cluster;
 pub mod components;
+pub mod kubelet;
+pub mod net;
 pub mod process;
 mod progress;
+pub mod proxy;
+pub mod walkthrough;

@@ -5,6 +5,7 @@
 pub mod field;
 pub mod guard;
 pub mod meta;
+pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod quantity;

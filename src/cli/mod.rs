@@ -1,5 +1,9 @@
-//! What a user types. One file for each command.
+//! What a user types. One file for each command, and what they share.
 
 pub mod connection;
 mod duration;
+pub mod input;
+pub mod live;
+pub mod objects;
+pub mod plan;
 pub mod run;

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use kube::{Api, Client, Config};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::oneshot,
 };
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -131,9 +131,6 @@ pub enum RunError {
     /// Times of the lease that do not fit together.
     #[error(transparent)]
     Timing(#[from] TimingError),
-    /// Nothing to tell this copy from others by.
-    #[error("cannot make up an identity for the lease: {0}")]
-    Identity(#[source] std::io::Error),
     /// The lease.
     #[error(transparent)]
     Lease(#[from] LeaseError),
@@ -156,12 +153,11 @@ impl RunError {
 pub async fn run(args: Run) -> Result<(), RunError> {
     start_log(args.log_format, args.v);
     let Mode::Replace = args.mode;
-    let timing = Timing {
-        lease_duration: args.leader_elect_lease_duration,
-        renew_deadline: args.leader_elect_renew_deadline,
-        retry_period: args.leader_elect_retry_period,
-    };
-    timing.check()?;
+    let timing = Timing::new(
+        args.leader_elect_lease_duration,
+        args.leader_elect_renew_deadline,
+        args.leader_elect_retry_period,
+    )?;
     let config = args.connection.config().await?;
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
@@ -178,11 +174,41 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
     let reader = connect(&config)?;
+    let terminated = terminated()?;
     if !args.leader_elect {
-        run::run(controller, &reader, writer, concurrency, terminated()?).await;
+        run::run(controller, &reader, writer, concurrency, terminated).await;
         return Ok(());
     }
-    Ok(())
+
+    let namespace = args.leader_elect_resource_namespace;
+    let namespace = namespace.or_else(own_namespace).unwrap_or_else(|| "kube-system".into());
+    let leases = Api::namespaced(connect(&config)?, &namespace);
+    let (sender, leadership) = lease::leadership();
+    // A write that was sent at the last moment must have ended before another copy can lead.
+    let margin = timing.lease_duration().saturating_sub(timing.renew_deadline());
+    writer.leadership = leadership;
+    writer.timeout = WRITE_LIMIT.min(margin.mul_f64(0.8));
+    let (drained, released) = oneshot::channel::<()>();
+    let released = async { drop(released.await) };
+    let identity = Identity::new();
+    let election =
+        lease::run(leases, &args.leader_elect_resource_name, &identity, &timing, sender, released);
+    let work = async {
+        run::run(controller, &reader, writer, concurrency, terminated).await;
+        drop(drained);
+    };
+    // If the lease is lost, the work is dropped where it stands.
+    tokio::pin!(election);
+    tokio::select! {
+        lost = &mut election => return Ok(lost?),
+        () = work => {}
+    }
+    Ok(election.await?)
+}
+
+/// The namespace of the pod that this runs in.
+fn own_namespace() -> Option<String> {
+    std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()
 }
 
 /// A client of its own: the lease must not queue behind writes, nor writes behind watches.

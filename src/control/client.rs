@@ -44,3 +44,45 @@ pub fn layers() -> Stack<Stack<TimeoutLayer, BufferLayer<Request<Body>>>, Spacin
     let limited = Stack::new(TimeoutLayer::new(ANSWER), BufferLayer::new(BUFFER));
     Stack::new(limited, Spacing::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::{Api, api::PostParams};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn says_who_it_is_and_does_not_repeat_a_create() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let maps: Api<ConfigMap> = Api::namespaced(client(Config::new(url)).unwrap(), "ns");
+        let map = ConfigMap::default();
+        let params = PostParams::default();
+        let answer = maps.create(&params, &map);
+        let server = async {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let read = connection.read(&mut head).await.unwrap();
+            let busy = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+            connection.write_all(busy.as_bytes()).await.unwrap();
+            head.truncate(read);
+            (String::from_utf8(head).unwrap(), connection)
+        };
+        let (answer, (head, mut connection)) = tokio::join!(answer, server);
+        let agent = concat!("user-agent: closehaul/", env!("CARGO_PKG_VERSION"));
+        assert!(head.to_lowercase().contains(agent), "{head}");
+        assert_eq!(head.to_lowercase().matches("user-agent").count(), 1, "{head}");
+        let kube::Error::Api(status) = answer.unwrap_err() else { panic!("not answered by 503") };
+        assert_eq!(status.code, 503);
+        let again = timeout(Duration::from_millis(200), connection.read_u8()).await;
+        assert!(again.is_err() || again.is_ok_and(|byte| byte.is_err()), "a second request came");
+    }
+}

@@ -18,7 +18,6 @@ use tracing::{error, info};
 
 use super::{
     controller::{Controller, Event},
-    lease::Leadership,
     watch::{Change, follow},
     write::{Outcome, Writer},
 };
@@ -65,6 +64,7 @@ pub async fn run(
                 take_in(&mut controller, event, &mut arriving);
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            () = writer.leadership.acquired(), if !writer.leadership.holds(Instant::now()) => {}
             _ = second.tick() => controller.tick(Instant::now()),
         }
         while may_write(&controller, &writer, &writers, concurrency) {

@@ -69,17 +69,18 @@ impl Changes {
 }
 
 /// Lets slices that are no longer needed take the place of ones that are to be made, under
-/// their old name and with everything that others put into their metadata.
+/// their old name and with everything that others put into their metadata. All of them are of
+/// one address type, which cannot be changed.
 fn recycle(packing: &mut Packing<'_>, service: &Service) {
     let mut recycled = Vec::new();
     packing.deletes.retain(|slice| {
         if !slice.is_owned_by(service.uid.as_ref()) {
             return true;
         }
-        let create = packing.creates.pop_if(|create| create.address_type == slice.address_type);
-        let is_needed = create.is_none();
+        let create = packing.creates.pop();
+        let is_deleted = create.is_none();
         recycled.extend(create.map(|create| create.in_place_of(slice)));
-        is_needed
+        is_deleted
     });
     packing.updates.extend(recycled);
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     labels::Labels,
+    name::Name,
     service::Service,
     slice::{Owner, SliceMeta},
 };
@@ -36,7 +37,7 @@ pub fn are_labels_stale(slice: &Labels, service: &Labels) -> bool {
 }
 
 /// The labels that a Service hands on to its slices.
-fn copied(labels: &Labels) -> impl Iterator<Item = &(super::name::Name, super::name::Name)> {
+fn copied(labels: &Labels) -> impl Iterator<Item = &(Name, Name)> {
     labels.iter().filter(|(key, _)| ![SERVICE_NAME, MANAGED_BY, HEADLESS].contains(&&**key))
 }
 
@@ -65,7 +66,7 @@ pub fn fresh(service: &Service) -> SliceMeta {
 }
 
 /// `<service>-`, from which the API server makes a name.
-fn generate_name(service: &str) -> super::name::Name {
+fn generate_name(service: &str) -> Name {
     let prefix = format!("{service}-");
     // A prefix has to be part of a DNS subdomain; a longer one goes without its hyphen.
     if prefix.len() <= 253 { prefix.into() } else { service.into() }

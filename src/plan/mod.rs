@@ -7,6 +7,7 @@
 //! ```
 
 pub mod changes;
+pub mod decision;
 pub mod endpoint;
 pub mod hints;
 pub mod labels;
@@ -18,10 +19,11 @@ pub mod placeholder;
 pub mod pod;
 pub mod port;
 pub mod service;
+pub mod share;
 pub mod slice;
 pub mod trigger;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
@@ -53,7 +55,7 @@ pub struct World<'w, 'a> {
     pub slices: &'w [&'a Slice],
     /// What a write answers to; see [`trigger::trigger_time`].
     pub trigger_time: Option<Timestamp>,
-    /// `--max-endpoints-per-slice`.
+    /// `--max-endpoints-per-slice`, at least 1.
     pub max_endpoints: usize,
 }
 
@@ -105,20 +107,19 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     let mut existing: Vec<&Slice> =
         world.slices.iter().copied().filter(|slice| !slice.meta.terminating).collect();
     existing.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
+    let mut by_type: BTreeMap<AddressType, Vec<&Slice>> = BTreeMap::new();
+    for slice in existing {
+        by_type.entry(slice.address_type).or_default().push(slice);
+    }
     for address_type in world.service.address_types() {
-        let of_type;
-        (of_type, existing) =
-            existing.into_iter().partition(|slice| slice.address_type == address_type);
+        let existing = by_type.remove(&address_type).unwrap_or_default();
         let desired = endpoint::desired(world.service, world.pods, world.nodes, address_type);
-        plan.families.push(family(world, address_type, of_type, &desired));
+        plan.families.push(family(world, address_type, existing, &desired));
+        // The same for each type: a pod waits for its node, whatever its addresses.
         plan.nodeless = desired.nodeless;
     }
     // Slices of an address type that the Service no longer has, or that nobody writes any more.
-    while let Some(address_type) = existing.first().map(|slice| slice.address_type) {
-        let obsolete;
-        (obsolete, existing) =
-            existing.into_iter().partition(|slice| slice.address_type == address_type);
-        let obsolete: Vec<&Slice> = obsolete;
+    for (address_type, obsolete) in by_type {
         let deletes = obsolete.into_iter().cloned().collect();
         let changes = Changes { deletes, ..Changes::default() };
         plan.families.push(Family { address_type, changes, unchanged: Vec::new(), counts: None });

@@ -213,7 +213,7 @@ impl Slice {
         manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
     }
 
-    /// Whether it belongs to the Service with this name and UID (endpointslice-semantics 4.1).
+    /// Whether it belongs to the Service of this UID (endpointslice-semantics 4.1).
     /// A Service without UID, which only files can hold, owns what bears its label.
     pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {
         let Some(uid) = uid else { return true };

@@ -33,7 +33,7 @@ fn the_endpoint_of_a_pod() {
     let v4 = |last| IpAddr::from([10, 0, 0, last]);
     let terminating = |pod: Pod| Pod { terminating: true, ..pod };
     let two = Pod { addresses: [v4(1), ipv6(1)].into(), ..pod(1) };
-    let named = Pod { host: host("www", "web"), ..pod(1) };
+    let named = Pod { host: Some(Box::new(host("www", "web"))), ..pod(1) };
     let plain = world::endpoint(1, "a");
     let with = |conditions| Endpoint { conditions, ..plain.clone() };
     let rows = [
@@ -194,15 +194,21 @@ fn which_pods_are_listed() {
 #[test]
 fn which_pods_have_a_hostname() {
     for (what, host, expected) in [
-        ("subdomain of the Service's name", host("www", "web"), Some("www")),
-        ("another subdomain", host("www", "other"), None),
+        ("subdomain of the Service's name", Some(host("www", "web")), Some("www")),
+        ("another subdomain", Some(host("www", "other")), None),
         ("none", None, None),
     ] {
-        let endpoints =
-            endpoints_of(&world::service(), &[Pod { host, ..pod(1) }], AddressType::IPv4);
+        let endpoints = endpoints_of(
+            &world::service(),
+            &[Pod { host: host.map(Box::new), ..pod(1) }],
+            AddressType::IPv4,
+        );
         assert_eq!(endpoints[0].hostname.as_deref(), expected, "{what}");
     }
 }
+
+/// Ports of a Service, those that a pod declares, and those of the slice.
+type PortRow = (&'static str, Vec<ServicePort>, Vec<ContainerPort>, Vec<Port>);
 
 /// `TestGetEndpointPorts` and `TestFindPort`, as far as the planner sees it: the named ports
 /// of containers, then those of sidecars, are already read.
@@ -217,8 +223,7 @@ fn the_ports_of_a_pod() {
     let udp_port =
         |name: &str, number| Port { protocol: Some("UDP".into()), ..world::port(name, number) };
     let web = container_port("web", 8080);
-    type Row = (&'static str, Vec<ServicePort>, Vec<ContainerPort>, Vec<Port>);
-    let rows: [Row; 13] = [
+    let rows: [PortRow; 13] = [
         ("no ports", vec![], vec![web.clone()], vec![]),
         ("a number", vec![http(number(81))], vec![], vec![world::port("http", 81)]),
         ("an unnamed port", vec![service_port("", number(81))], vec![], vec![world::port("", 81)]),

@@ -1,8 +1,12 @@
 //! The planner against the written semantics of the built-in controller, table by table.
 //! README.md says which row of the semantics each test holds.
 
+#![cfg(test)]
+
 mod auto;
+mod cpu_shares;
 mod endpoints;
+mod history;
 mod metadata;
 mod objects;
 mod packing;

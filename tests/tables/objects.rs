@@ -92,8 +92,8 @@ pub fn ipv6(number: u16) -> IpAddr {
 }
 
 /// A pod's DNS name.
-pub fn host(hostname: &str, subdomain: &str) -> Option<Box<HostName>> {
-    Some(Box::new(HostName { hostname: hostname.into(), subdomain: subdomain.into() }))
+pub fn host(hostname: &str, subdomain: &str) -> HostName {
+    HostName { hostname: hostname.into(), subdomain: subdomain.into() }
 }
 
 /// A named TCP port of a container.
@@ -209,6 +209,7 @@ pub fn draft_of(slice: &Slice) -> Draft<'_> {
 }
 
 /// Hints for zones and nodes.
+#[expect(clippy::unnecessary_wraps, reason = "the type of an endpoint's field")]
 pub fn hints(zones: &[&str], nodes: &[&str]) -> Option<Arc<Hints>> {
     let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
     Some(Arc::new(Hints { zones: names(zones), nodes: names(nodes) }))

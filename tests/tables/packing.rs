@@ -223,3 +223,35 @@ fn slices_are_adopted_as_they_are() {
     cluster.service.labels = Labels::default();
     cluster.plan().assert_none();
 }
+
+/// What changes beside the preference, and whether that leaves a change of hints alone.
+type ChangeRow = (&'static str, bool, fn(&mut Cluster));
+
+/// A plan says whether nothing but hints changes: such writes may wait.
+#[test]
+fn what_changes_nothing_but_hints() {
+    let prefer = |cluster: &mut Cluster| {
+        cluster.service.traffic_distribution = Some("PreferSameZone".into());
+    };
+    let rows: [ChangeRow; 7] = [
+        ("hints", true, |_| ()),
+        ("labels", false, |cluster| cluster.service.labels = labels(&[("team", "blue")])),
+        ("ports", false, |cluster| cluster.service.ports.clear()),
+        ("an address", false, |cluster| cluster.pods[1].addresses = pod(9).addresses),
+        ("readiness", false, |cluster| cluster.pods[1].ready = false),
+        ("one more", false, |cluster| cluster.pods.push(pod(9))),
+        ("one less", false, |cluster| cluster.pods.truncate(1)),
+    ];
+    for (what, expected, change) in rows {
+        let mut cluster = Cluster::standing(&[2]);
+        prefer(&mut cluster);
+        change(&mut cluster);
+        let writes = cluster.sync();
+        assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 0), expected), "{what}");
+    }
+    let mut cluster = Cluster::standing(&[1, 1]);
+    prefer(&mut cluster);
+    cluster.pods.truncate(1);
+    let writes = cluster.sync();
+    assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 1), false), "a delete");
+}

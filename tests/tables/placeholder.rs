@@ -30,12 +30,15 @@ fn one_slice_without_pods() {
     cluster.assert_settled();
 }
 
+/// How a placeholder is edited, and what is written then.
+type Row = (&'static str, (usize, usize, usize), fn(&mut Slice));
+
 /// `TestPlaceHolderSliceCompare`; "both missing" and "one missing" are the two tests above.
 #[test]
 fn what_counts_as_a_placeholder() {
     let kept = (0, 0, 0);
     let rewritten = (0, 1, 0);
-    let rows: [(&str, (usize, usize, usize), fn(&mut Slice)); 9] = [
+    let rows: [Row; 10] = [
         ("the same", kept, |_| ()),
         ("another name", kept, |slice| slice.meta.name = Some("other".into())),
         ("another version", kept, |slice| slice.meta.version = 999),
@@ -50,11 +53,14 @@ fn what_counts_as_a_placeholder() {
         ("foreign label", rewritten, |slice| {
             slice.meta.labels = slice.meta.labels.with("foreign", Some("x"));
         }),
+        ("missing label", rewritten, |slice| {
+            slice.meta.labels = slice.meta.labels.with("team", None);
+        }),
         ("ports", rewritten, |slice| slice.ports = world::slice().ports),
     ];
     for (what, expected, edit) in rows {
         let mut cluster = Cluster::with(Vec::new());
-        cluster.service.labels = labels(&[("empty", "")]);
+        cluster.service.labels = labels(&[("empty", ""), ("team", "blue")]);
         cluster.sync();
         edit(cluster.only_slice());
         assert_eq!(cluster.sync().tally(), expected, "{what}");

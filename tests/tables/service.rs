@@ -76,10 +76,13 @@ fn whole_slice(address_type: AddressType, added: &[(&str, &str)]) -> Slice {
     slice
 }
 
+/// A change of the Service, and how many slices are updated.
+type ChangeRow = (&'static str, usize, fn(&mut Service));
+
 /// `...EndpointSlicesUpdating`, `...ServicesLabelsUpdating`, `...ServicesReservedLabels`.
 #[test]
 fn changes_of_the_service_are_written_in_place() {
-    let rows: [(&str, usize, fn(&mut Service)); 3] = [
+    let rows: [ChangeRow; 3] = [
         ("target port", 3, |service| service.ports[0].target = TargetPort::Number(81)),
         ("labels", 3, |service| service.labels = labels(&[("team", "blue")])),
         ("reserved labels", 0, |service| {
@@ -148,9 +151,12 @@ fn slices_of_another_uid_are_never_reused() {
 
     let mut deployment = world::owner("uid-web");
     deployment.kind = "Deployment".into();
+    let mut of_another_version = world::owner("uid-web");
+    of_another_version.api_version = "v2".into();
     for (what, owners) in [
         ("another UID", vec![world::owner("uid-before")]),
         ("another kind", vec![deployment]),
+        ("another apiVersion", vec![of_another_version]),
         ("no owner", vec![]),
     ] {
         let mut cluster = Cluster::standing(&[3]);

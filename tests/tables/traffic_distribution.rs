@@ -156,7 +156,10 @@ fn without_zone_there_is_no_zone_hint() {
     ] {
         let zoneless = ("", "a1", READY, None);
         let right = ("", "a1", READY, wanted.clone());
-        let outcome = assign(Some(preference), &[zoneless.clone()], &[zoneless], &[&[right]]);
+        let outcome = {
+            let zoneless = std::slice::from_ref(&zoneless);
+            assign(Some(preference), zoneless, zoneless, &[&[right]])
+        };
         assert_eq!(outcome.created, std::slice::from_ref(&wanted), "{preference}");
         assert_eq!(outcome.updated, [vec![wanted]], "{preference}");
         assert_eq!(outcome.unchanged, 1, "{preference}");
@@ -193,8 +196,8 @@ fn an_unknown_or_unset_preference_removes_hints() {
                 let plain = ("a", "a1", READY, None);
                 let outcome = assign(
                     preference,
-                    &[hinted.clone()],
-                    &[hinted.clone()],
+                    std::slice::from_ref(&hinted),
+                    std::slice::from_ref(&hinted),
                     &[&[plain.clone(), hinted.clone()], &[plain]],
                 );
                 assert_eq!(outcome.created, [None]);
@@ -257,8 +260,8 @@ fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
 /// `TestReconcile_TrafficDistribution`, as far as gates exist.
 #[test]
 fn the_annotation_beats_the_field() {
-    let rows: [(Option<&str>, bool, &[&str], &[&str]); 4] = [
-        (Some("PreferClose"), false, &["a", "b", "c"], &[]),
+    let rows = [
+        (Some("PreferClose"), false, &["a", "b", "c"][..], &[][..]),
         // Auto is in force and gives up for want of shares: no hints at all.
         (Some("PreferClose"), true, &[], &[]),
         (None, false, &[], &[]),

@@ -92,6 +92,7 @@ fn a_service_deleted_and_added_again() {
     assert_eq!(memory.sync(&created(50), &[since(1, 11)]), Some(at(50)));
     assert_eq!(memory.sync(&created(50), &[since(1, 11)]), None);
     assert_eq!(memory.sync(&created(70), &[since(1, 60)]), Some(at(60)), "the minimum of both");
+    assert_eq!(memory.sync(&created(65), &[since(1, 60)]), None, "an earlier time is nothing new");
 }
 
 #[test]

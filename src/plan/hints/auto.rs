@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::plan::{
     name::Name,
     node::Nodes,
-    pack::{Draft, Packing},
-    slice::{Hints, Slice},
+    pack::Packing,
+    slice::{Endpoint, Hints, Slice},
 };
 
 /// How much more than its share a zone's endpoints may have to carry: 20 %.
@@ -49,18 +49,10 @@ pub fn is_overloaded(counts: &ZoneCounts, shares: Option<&CpuShares>) -> bool {
 /// be done: no shares, more zones than endpoints, an endpoint without zone, or a zone that
 /// would be overloaded. In that case nothing is touched, and all hints are to be removed.
 pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<ZoneCounts> {
-    let has_zoneless =
-        |slice: &Slice| slice.endpoints.iter().any(|e| e.is_ready() && e.zone.is_none());
-    let drafts_zoneless = |drafts: &[Draft<'_>]| {
-        drafts.iter().flat_map(|draft| &draft.endpoints).any(|e| e.is_ready() && e.zone.is_none())
-    };
-    if drafts_zoneless(&packing.creates)
-        || drafts_zoneless(&packing.updates)
-        || packing.unchanged.iter().any(|slice| has_zoneless(slice))
-    {
+    if ready(packing).any(|endpoint| endpoint.zone.is_none()) {
         return None;
     }
-    let allocations = allocate(shares?, count_ready(packing))?;
+    let allocations = allocate(shares?, ready(packing).count())?;
     let mut counts = ZoneCounts::new();
     super::rewrite(packing, |slice| !accept(slice, &mut counts, &allocations));
     for endpoint in super::written(packing).flat_map(|draft| &mut draft.endpoints) {
@@ -103,16 +95,11 @@ fn minimum(share: f64, ready: usize) -> usize {
 }
 
 /// The ready endpoints of all slices, written or not.
-fn count_ready(packing: &mut Packing<'_>) -> usize {
-    let unchanged: usize = packing
-        .unchanged
-        .iter()
-        .map(|slice| slice.endpoints.iter().filter(|e| e.is_ready()).count())
-        .sum();
-    unchanged
-        + super::written(packing)
-            .map(|draft| draft.endpoints.iter().filter(|e| e.is_ready()).count())
-            .sum::<usize>()
+fn ready<'p>(packing: &'p Packing<'_>) -> impl Iterator<Item = &'p Endpoint> {
+    let drafts = packing.creates.iter().chain(&packing.updates);
+    let unchanged = packing.unchanged.iter().flat_map(|slice| slice.endpoints.iter());
+    let endpoints = drafts.flat_map(|draft| &draft.endpoints).chain(unchanged);
+    endpoints.filter(|endpoint| endpoint.is_ready())
 }
 
 /// Whether an unchanged slice may keep its hints; if so, adds them to `counts`.

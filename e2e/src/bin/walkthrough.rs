@@ -1,0 +1,52 @@
+//! The published walkthrough of trafficDistribution on real components.
+
+use clap::Parser;
+use e2e::{
+    kubelet::Command,
+    walkthrough::{self, Error, Options, Report},
+};
+use std::{env, process::ExitCode};
+
+/// Replays the published Kubernetes 1.34 walkthrough of trafficDistribution on real components:
+/// etcd, kube-apiserver, kube-controller-manager, kube-scheduler, closehaul, and one kube-proxy
+/// per node in its own network namespace. Only the kubelet is a stand-in.
+///
+/// As root, requests are real; Debian's iproute2, nftables and iptables are installed if they are
+/// missing. Without root the same cluster runs on loopback, and a model of kube-proxy's rule picks
+/// the answers. The first run builds the components from Go modules, which takes some minutes.
+///
+/// Everything is removed at the end. Exit code: 0 every step showed what it must, 1 it did not or
+/// something failed, 2 wrong usage or packages that must be installed first.
+#[derive(Parser)]
+#[command(name = "cargo walkthrough", max_term_width = 100, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    in_pod: Option<Command>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(command) = arguments.in_pod {
+        return command.run().await;
+    }
+    match walk(arguments.options).await {
+        Ok(report) if report.ok() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("walkthrough: {error}");
+            match error {
+                Error::Packages { .. } => ExitCode::from(2),
+                Error::Interrupted => ExitCode::from(130),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+async fn walk(options: Options) -> Result<Report, Error> {
+    let own = |source| Error::Run { what: "this program in the pods", source };
+    walkthrough::run(options, &env::current_exe().map_err(own)?).await
+}

@@ -1,0 +1,123 @@
+//! Requests sent from inside of a network namespace.
+
+use super::http::ERROR;
+use crate::{
+    net::Namespace,
+    process::{self, Process},
+};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStdout, Command},
+    task::JoinHandle,
+    time::{self, Instant},
+};
+
+/// The first line of the answer, or why there was none.
+pub type Answer = Result<String, String>;
+
+/// Sends requests from one namespace, each on a new connection, by the binary with [`super::Command`].
+#[derive(Debug, Clone)]
+pub struct Sender {
+    server: PathBuf,
+    namespace: String,
+}
+
+/// Requests that go on beside other work. Dropping it ends them.
+#[derive(Debug)]
+pub struct Flow {
+    child: Child,
+    answers: JoinHandle<Vec<Answer>>,
+}
+
+impl Sender {
+    /// `server` is the binary with [`super::Command`].
+    pub fn new(server: &Path, namespace: &str) -> Self {
+        Self { server: server.to_owned(), namespace: namespace.to_owned() }
+    }
+
+    /// Sends `count` requests, one after the other.
+    pub async fn send(&self, url: &str, count: u64) -> io::Result<Vec<Answer>> {
+        let mut flow = self.start(url, count, Duration::ZERO)?;
+        flow.child.wait().await?;
+        Ok(flow.answers.await?)
+    }
+
+    /// Waits until `process` gives a good answer at `url`, at most `limit`.
+    // Not by `Process::ready`: a future with its attempt in it cannot be spawned.
+    pub async fn wait(
+        &self,
+        process: &Process,
+        url: &str,
+        limit: Duration,
+    ) -> Result<(), process::Error> {
+        let started = Instant::now();
+        let mut last = String::new();
+        while started.elapsed() < limit {
+            process.must_run()?;
+            match self.send(url, 1).await {
+                Ok(answers) => match answers.into_iter().next() {
+                    Some(Ok(_)) => return Ok(()),
+                    Some(Err(error)) => last = error,
+                    None => "no answer".clone_into(&mut last),
+                },
+                Err(error) => last = error.to_string(),
+            }
+            time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(process::Error::NotReady {
+            name: process.name().to_owned(),
+            seconds: limit.as_secs(),
+            last,
+            log: process.log_path().to_owned(),
+            tail: process.log_tail(),
+        })
+    }
+
+    /// Sends a request every so often until [`Flow::finish`].
+    pub fn flow(&self, url: &str, every: Duration) -> io::Result<Flow> {
+        self.start(url, 0, every)
+    }
+
+    fn start(&self, url: &str, count: u64, every: Duration) -> io::Result<Flow> {
+        let [ip, arguments @ ..] = Namespace::enter(&self.namespace);
+        let mut child = Command::new(ip)
+            .args(arguments)
+            .arg(&self.server)
+            .args(["get", url, "--count", &count.to_string()])
+            .args(["--every", &every.as_millis().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // A signal to the terminal's processes must not fail a request.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
+        Ok(Flow { child, answers: tokio::spawn(read(stdout)) })
+    }
+}
+
+impl Flow {
+    /// Stops sending and returns all answers so far.
+    pub async fn finish(mut self) -> io::Result<Vec<Answer>> {
+        self.child.kill().await?;
+        Ok(self.answers.await?)
+    }
+}
+
+async fn read(stdout: ChildStdout) -> Vec<Answer> {
+    let mut lines = BufReader::new(stdout).lines();
+    let mut answers = Vec::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        answers.push(match line.strip_prefix(ERROR) {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(line),
+        });
+    }
+    answers
+}

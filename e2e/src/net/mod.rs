@@ -1,0 +1,72 @@
+//! Network namespaces in which kube-proxies and pods meet, made and removed by the run itself.
+//!
+//! ```text
+//! host ---- chl-N-lan ------ chl-N-node-A ---- chl-N-pod-NAMESPACE-NAME
+//!           (a bridge)  \
+//!                        --- chl-N-node-B ---- …
+//! ```
+//!
+//! The bridge has a namespace of its own, so the host gets one link and one address and keeps its
+//! own forwarding, firewall and sysctls untouched. Nodes reach each other's pods by routes, pods
+//! reach their node by a routed link (reference/control-plane.md section 3).
+//!
+//! Nothing in here knows Kubernetes.
+
+mod claim;
+mod ip;
+mod namespace;
+mod network;
+mod packages;
+
+use std::{io, path::PathBuf};
+
+pub use namespace::Namespace;
+pub use network::{Network, Node, Pod};
+pub use packages::{Missing, is_root, missing};
+
+/// What can go wrong between us and the kernel's network.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `ip` could not be started at all.
+    #[error("cannot run `{command}`: {source}")]
+    Start {
+        /// The command as one would type it.
+        command: String,
+        /// Why it did not start.
+        source: io::Error,
+    },
+    /// `ip` ran and refused.
+    #[error("`{command}` failed: {stderr}")]
+    Refused {
+        /// The command as one would type it; of a batch the line that failed.
+        command: String,
+        /// What it wrote to its standard error.
+        stderr: String,
+    },
+    /// The lock file that marks a network as taken.
+    #[error("cannot lock {path}: {source}; networks are only made by root")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// Why it could not be opened or locked.
+        source: io::Error,
+    },
+    /// Every network is in use by another live run or by the host.
+    #[error("all networks 192.168.77.0/24 to 192.168.99.0/24 are in use; stop another run first")]
+    NoneFree,
+    /// More than 250 nodes, or two of one name.
+    #[error("cannot add node {0} to the network: the name is taken or there are 250 nodes already")]
+    Node(String),
+    /// A pod was to be added to or removed from a node that is not in the network.
+    #[error("node {0} is not in the network")]
+    UnknownNode(String),
+    /// More than 250 pods at a time on one node.
+    #[error("cannot add pod {0} to the network: 250 pods are on its node already")]
+    Pod(String),
+    /// The Debian packages could not be installed.
+    #[error("`{command}` failed; run it yourself to see why")]
+    Install {
+        /// The command as one would type it.
+        command: String,
+    },
+}

@@ -1,0 +1,98 @@
+//! What the walkthrough prints. Nothing is wider than 100 columns; colour only on a terminal.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal as _},
+};
+
+/// Standard output.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Console {
+    colour: bool,
+}
+
+/// One of the terminal's renderings.
+#[derive(Debug, Clone, Copy)]
+enum Paint {
+    Bold = 1,
+    Dim = 2,
+    Red = 31,
+    Green = 32,
+}
+
+/// Prints a line as it is.
+pub(super) fn line(text: impl Display) {
+    println!("{text}");
+}
+
+impl Console {
+    pub(super) fn new() -> Self {
+        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { colour }
+    }
+
+    /// The beginning of a step.
+    pub(super) fn heading(self, text: impl Display) {
+        line(format_args!("\n{}", self.paint(Paint::Bold, text)));
+    }
+
+    /// A command, before it runs.
+    pub(super) fn command(self, command: &str) {
+        line(self.paint(Paint::Bold, format_args!("$ {command}")));
+    }
+
+    /// What the walkthrough itself does or waits for.
+    pub(super) fn note(self, text: impl Display) {
+        line(self.paint(Paint::Dim, format_args!("  {text}")));
+    }
+
+    /// `ok`, or `FAILED` and why.
+    pub(super) fn verdict(self, text: &str, problems: &[String]) {
+        if problems.is_empty() {
+            line(format_args!("  {}  {text}", self.paint(Paint::Green, "ok")));
+        }
+        for problem in problems {
+            line(format_args!("  {} {problem}", self.paint(Paint::Red, "FAILED:")));
+        }
+    }
+
+    fn paint(self, paint: Paint, text: impl Display) -> String {
+        if self.colour { format!("\x1b[{}m{text}\x1b[0m", paint as u8) } else { text.to_string() }
+    }
+}
+
+/// Prints rows below a header, columns aligned: text to the left, numbers to the right.
+pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) {
+    for text in aligned(header, rows) {
+        line(format_args!("  {text}"));
+    }
+}
+
+fn aligned<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Vec<String> {
+    let number = |cell: &str| cell.bytes().all(|byte| byte.is_ascii_digit());
+    let columns: [(usize, bool); N] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].as_str());
+        let width = cells.clone().chain([header[column]]).map(str::len).max().unwrap_or(0);
+        (width, rows.iter().all(|row| number(&row[column])))
+    });
+    let line = |cells: [&str; N]| {
+        let cells = cells.iter().zip(columns).map(|(cell, (width, right))| {
+            if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
+    [line(header)].into_iter().chain(rows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_aligned_to_the_left_and_numbers_to_the_right() {
+        let rows = [["a@n".into(), "7".into()], ["echo@node".into(), "40".into()]];
+        let lines = aligned(["ANSWERED BY", "COUNT"], &rows);
+        assert_eq!(lines, ["ANSWERED BY  COUNT", "a@n              7", "echo@node       40"]);
+    }
+}

@@ -1,0 +1,74 @@
+//! The published Kubernetes 1.34 walkthrough of `trafficDistribution`, on real components.
+//!
+//! Six [`steps`], each done as a user does it: kubectl commands, then requests from a pod, counted
+//! by who answers. As root the requests go through real kube-proxies in network namespaces;
+//! without root the same cluster runs on loopback and a model of kube-proxy picks the answers.
+
+mod console;
+mod endpoints;
+mod error;
+mod model;
+mod options;
+mod report;
+mod site;
+mod steps;
+mod traffic;
+mod walk;
+
+use console::Console;
+use site::Site;
+use std::{path::Path, time::Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use error::Error;
+pub use options::{Controller, Options};
+pub use report::{Report, Row};
+
+/// Runs the walkthrough, prints what happens and says how it went. `server` is the binary with
+/// [`crate::kubelet::Command`]. Everything that was started and made is gone afterwards, also
+/// after an error or Ctrl-C.
+///
+/// With [`Options::keep`] it waits for Ctrl-C before it cleans up.
+pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
+    let console = Console::new();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
+    let interrupted = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::pin!(interrupted);
+
+    let started = Instant::now();
+    let mut site = tokio::select! {
+        site = Site::start(options, server, console) => site?,
+        () = &mut interrupted => return Err(Error::Interrupted),
+    };
+    let rows = tokio::select! {
+        rows = walk(&mut site) => rows,
+        () = &mut interrupted => Err(Error::Interrupted),
+    };
+    let modelled = !site.has_network;
+    let report = rows.map(|rows| Report { rows, modelled, elapsed: started.elapsed() });
+    if let Ok(report) = &report {
+        report.print(console);
+        if options.keep {
+            site.invite().await?;
+            interrupted.await;
+        }
+    }
+    console.note("stopping everything and removing what was made");
+    let stopped = site.stop().await;
+    let report = report?;
+    stopped.map(|()| report)
+}
+
+async fn walk(site: &mut Site) -> Result<Vec<Row>, Error> {
+    let (mut rows, mut traffic) = (Vec::new(), None);
+    for (number, step) in (1..).zip(&steps::STEPS) {
+        rows.push(walk::step(site, &mut traffic, number, step).await?);
+    }
+    Ok(rows)
+}

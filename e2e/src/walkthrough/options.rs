@@ -1,0 +1,27 @@
+//! What the walkthrough can be asked for.
+
+use crate::proxy;
+
+/// What the walkthrough can be asked for.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Options {
+    /// How the kube-proxies program the kernel
+    #[arg(long, value_enum, default_value_t)]
+    pub proxy: proxy::Mode,
+    /// Who writes the EndpointSlices; both must give the same
+    #[arg(long, value_enum, default_value_t)]
+    pub controller: Controller,
+    /// Leave the cluster up after the last step, to play with, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Who writes the slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Controller {
+    /// closehaul, built from this checkout, in replace mode.
+    #[default]
+    Closehaul,
+    /// The EndpointSlice controller of kube-controller-manager.
+    BuiltIn,
+}

@@ -1,0 +1,134 @@
+//! How the steps went.
+
+use super::{
+    console::{Console, line, table},
+    endpoints::Ready,
+    steps::Step,
+};
+use crate::kubelet::requests::Answer;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How the walkthrough went.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// One row for each step.
+    pub rows: Vec<Row>,
+    /// Whether the model of kube-proxy picked the answers, as nothing can be sent without root.
+    pub modelled: bool,
+    /// From the start to the last step.
+    pub elapsed: Duration,
+}
+
+/// How a step went.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The step's name.
+    pub step: &'static str,
+    /// The counted requests, by the answering `pod@node`.
+    pub answers: BTreeMap<String, u64>,
+    /// Requests sent while things changed; who answers them is not judged.
+    pub beside: u64,
+    /// Requests without a good answer, the counted ones and those beside.
+    pub failed: u64,
+    /// What was not as expected; empty if the step is ok.
+    pub problems: Vec<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// Whether every step showed what it must.
+    pub fn ok(&self) -> bool {
+        self.rows.iter().all(|row| row.problems.is_empty())
+    }
+
+    pub(super) fn print(&self, console: Console) {
+        console.heading("Summary");
+        let rows: Vec<_> = self.rows.iter().map(Row::summary).collect();
+        table(["STEP", "ANSWERED BY", "BESIDE", "FAILED", "SECONDS", ""], &rows);
+        let failed: u64 = self.rows.iter().map(|row| row.failed).sum();
+        let seconds = self.elapsed.as_secs();
+        line(format_args!("\n  {failed} requests failed; {seconds} s in all"));
+        if self.modelled {
+            line("  Not root: no request was sent, the model of kube-proxy picked the answers.");
+        }
+    }
+}
+
+impl Row {
+    fn summary(&self) -> [String; 6] {
+        let mut nodes = BTreeMap::<&str, u64>::new();
+        for (answer, count) in &self.answers {
+            *nodes.entry(answer.rsplit('@').next().unwrap_or_default()).or_default() += count;
+        }
+        let nodes: Vec<_> = nodes.iter().map(|(node, count)| format!("{count} {node}")).collect();
+        [
+            self.step.to_owned(),
+            nodes.join(", "),
+            self.beside.to_string(),
+            self.failed.to_string(),
+            self.elapsed.as_secs().to_string(),
+            if self.problems.is_empty() { "ok".into() } else { "FAILED".into() },
+        ]
+    }
+}
+
+/// The good answers, by who gave them.
+pub(super) fn count(answers: &[Answer]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for answer in answers.iter().flatten() {
+        *counts.entry(answer.clone()).or_default() += 1;
+    }
+    counts
+}
+
+/// The requests that failed, each with why.
+pub(super) fn failures(answers: &[Answer]) -> impl Iterator<Item = &String> {
+    answers.iter().filter_map(|answer| answer.as_ref().err())
+}
+
+/// What is wrong with who answered; requests that failed are judged elsewhere.
+pub(super) fn judge(
+    counts: &BTreeMap<String, u64>,
+    endpoints: &[Ready],
+    step: &Step,
+) -> Vec<String> {
+    let expected: Vec<_> =
+        endpoints.iter().filter(|e| step.expected.answers.contains(&e.node.as_str())).collect();
+    let unexpected = counts
+        .iter()
+        .filter(|(answer, _)| expected.iter().all(|endpoint| endpoint.answer != **answer))
+        .map(|(answer, count)| format!("{count} answers came from {answer}"));
+    let missing = expected
+        .iter()
+        .filter(|endpoint| !counts.contains_key(&endpoint.answer))
+        .map(|endpoint| format!("no answer came from {}", endpoint.answer));
+    unexpected.chain(missing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::endpoints::ready, *};
+    use crate::walkthrough::steps::STEPS;
+    use k8s_openapi::api::discovery::v1::EndpointSlice;
+    use serde_json::json;
+
+    #[test]
+    fn every_expected_pod_must_answer_and_no_other() {
+        let endpoint = |node: &str| json!({"nodeName": node, "addresses": ["10.244.1.1"], "targetRef": {"name": "p"}});
+        let endpoints = ["mnode-m02", "mnode-m03"].map(endpoint);
+        let slice = json!({"addressType": "IPv4", "metadata": {}, "endpoints": endpoints});
+        let slices: [EndpointSlice; 1] = [serde_json::from_value(slice).unwrap()];
+        let (endpoints, _) = ready(&slices);
+        let problems = |answers: &[&str], step: usize| {
+            let answers: Vec<_> = answers.iter().map(|answer| Ok((*answer).to_owned())).collect();
+            judge(&count(&answers), &endpoints, &STEPS[step])
+        };
+        let [near, far] = ["p@mnode-m02", "p@mnode-m03"];
+        assert_eq!(problems(&[near, far], 0), [""; 0]);
+        assert_eq!(problems(&[near, near], 0), ["no answer came from p@mnode-m03"]);
+        assert_eq!(problems(&[near, near], 1), [""; 0]);
+        assert_eq!(problems(&[near, far], 1), ["1 answers came from p@mnode-m03"]);
+        assert_eq!(problems(&[near, "old@mnode-m02"], 1), ["1 answers came from old@mnode-m02"]);
+    }
+}

@@ -1,0 +1,28 @@
+//! Namespace, decoded. Nothing of it is needed yet but that it is well-formed.
+
+use serde::Deserialize;
+
+use super::{Kind, Object, field::FieldError, meta::Meta};
+
+/// A Namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Namespace;
+
+/// A Namespace with the fields that are read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Document {
+    metadata: Meta,
+}
+
+impl Kind for Namespace {
+    const KIND: &'static str = "Namespace";
+    const GROUP: &'static str = "";
+    const VERSION: &'static str = "v1";
+    const PLURAL: &'static str = "namespaces";
+    type Document = Document;
+
+    fn read(document: Document) -> Result<Object<Self>, FieldError> {
+        Ok(Object::new(&document.metadata, Self))
+    }
+}

@@ -1,0 +1,129 @@
+//! Document: what kind of object it is, and the object itself with what the API server would
+//! have filled in.
+
+use std::cell::RefCell;
+
+use serde_json::{Value, json};
+
+use super::{
+    spelling::{self, Spelled},
+    strict, value,
+};
+use crate::{
+    api::{Kind, Object, field::FieldError, namespace::Namespace},
+    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+};
+
+/// The group of closehaul's own kinds.
+const OWN: &str = "closehaul.io";
+
+/// The kinds of objects, as far as they make a difference.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Service,
+    Pod,
+    Node,
+    Slice,
+    Namespace,
+    /// One that is passed over.
+    Other(String),
+}
+
+/// The kind of the items, if this is a list: `Pod` for a `PodList`, nothing for a `List`.
+pub(super) fn list_of(document: &Value) -> Option<&str> {
+    let kind = document["kind"].as_str()?.strip_suffix("List")?;
+    document.get("items").map(|_| kind)
+}
+
+/// Sets a field that is not there.
+pub(super) fn set_missing(document: &mut Value, field: &str, value: impl FnOnce() -> Value) {
+    if let Value::Object(map) = document
+        && map.get(field).is_none_or(|value| value.is_null() || value == "")
+    {
+        map.insert(field.to_owned(), value());
+    }
+}
+
+/// The kind of a document.
+pub(super) fn kind(document: &Value) -> Result<Known, FieldError> {
+    let Value::Object(_) = document else {
+        return Err(FieldError::new("", "is not an object; expected apiVersion, kind, metadata"));
+    };
+    let text = |field: &str| match document.get(field) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+        None => Err(FieldError::new(field, format!("is missing; say which {field} this is of"))),
+        Some(_) => Err(FieldError::new(field, "is not a text")),
+    };
+    let (kind, api_version) = (text("kind")?, text("apiVersion")?);
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if group == OWN {
+        let problem = format!(
+            "{kind} is a policy, and this version of closehaul does not know policies yet; leave it out"
+        );
+        return Err(FieldError::new("kind", problem));
+    }
+    let known = match (group, kind) {
+        (Service::GROUP, Service::KIND) => Known::Service,
+        (Pod::GROUP, Pod::KIND) => Known::Pod,
+        (Node::GROUP, Node::KIND) => Known::Node,
+        (Namespace::GROUP, Namespace::KIND) => Known::Namespace,
+        (Slice::GROUP, Slice::KIND) => Known::Slice,
+        _ => return Ok(Known::Other(kind.to_owned())),
+    };
+    if version == "v1" {
+        return Ok(known);
+    }
+    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    let problem = format!("`{api_version}` is not read; ask the cluster for {kind} of {version}");
+    Err(FieldError::new("apiVersion", problem))
+}
+
+/// Reads an object. Where it says no namespace, it gets the given one; no namespace is given
+/// for kinds that have none.
+pub(super) fn object<K: Spelled>(
+    document: &mut Value,
+    namespace: Option<&str>,
+) -> Result<Object<K>, FieldError> {
+    if let Some(namespace) = namespace {
+        let metadata = document.get_mut("metadata").into_iter();
+        metadata.for_each(|meta| set_missing(meta, "namespace", || namespace.into()));
+    }
+    let slip: RefCell<Option<FieldError>> = RefCell::default();
+    let decoded = strict::decode::<K::Document>(document, &|unknown| {
+        if let Some(meant) = spelling::meant(unknown)
+            && slip.borrow().is_none()
+            && !spelling::is_in_api::<K>(unknown)
+        {
+            *slip.borrow_mut() = Some(spelling::misspelt(unknown, meant));
+        }
+    });
+    // A slip is often the cause of what else is wrong: a missing field, say.
+    if let Some(slip) = slip.into_inner() {
+        return Err(slip);
+    }
+    let mut decoded = decoded?;
+    value::check(K::KIND, document)?;
+    if fill_in(K::KIND, document) {
+        decoded = strict::decode::<K::Document>(document, &|_| ())?;
+    }
+    let object = K::read(decoded).map_err(|FieldError { path, problem }| {
+        FieldError::new(path, format!("{problem}; correct it"))
+    })?;
+    if object.name.is_empty() {
+        return Err(FieldError::new("metadata.name", "is missing; give the object a name"));
+    }
+    Ok(object)
+}
+
+/// Fills in what the API server would have: `status.podIPs` from `status.podIP`. Says whether
+/// something was filled in.
+fn fill_in(kind: &str, document: &mut Value) -> bool {
+    let Some(status) = document.get_mut("status").filter(|_| kind == Pod::KIND) else {
+        return false;
+    };
+    let has_many = status["podIPs"].as_array().is_some_and(|list| !list.is_empty());
+    let one = status["podIP"].as_str().filter(|one| !one.is_empty() && !has_many);
+    let Some(filled) = one.map(|one| json!([{"ip": one}])) else { return false };
+    status["podIPs"] = filled;
+    true
+}

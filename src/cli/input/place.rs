@@ -1,0 +1,126 @@
+//! Place: where in the input something stands, and the errors that say so.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use serde_json::Value;
+
+use crate::api::field::FieldError;
+
+/// Where an object stands: file, document, and the item of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    file: Arc<str>,
+    document: usize,
+    items: Vec<usize>,
+    object: Option<String>,
+}
+
+/// What is wrong with the input.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A file or directory that cannot be read.
+    #[error("cannot read {}: {source}; check the path given with -f", file.display())]
+    Unreadable {
+        /// Which one.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A directory in which there is nothing to read.
+    #[error("{}: no file here ends in .yaml, .yml or .json; name a file or another directory with -f", directory.display())]
+    Empty {
+        /// Which one.
+        directory: PathBuf,
+    },
+    /// Standard input asked for more than once.
+    #[error("`-f -` is given twice: standard input can be read only once")]
+    StdinTwice,
+    /// Text that is neither YAML nor JSON.
+    #[error("{file}, document {document}: {problem}; correct the syntax there")]
+    Syntax {
+        /// The file.
+        file: Arc<str>,
+        /// The document in it, from 1.
+        document: usize,
+        /// What is wrong, with line and column.
+        problem: String,
+    },
+    /// A field whose value cannot be understood.
+    #[error("{place}: {}{problem}", lead(path))]
+    Field {
+        /// Where the object stands.
+        place: Box<Place>,
+        /// The field in it, empty for the object itself.
+        path: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// An object that was there before.
+    #[error("{place}: the same object stands in {}; leave one of them out", first.position())]
+    Twice {
+        /// Where it stands the second time.
+        place: Box<Place>,
+        /// Where it stands the first time.
+        first: Box<Place>,
+    },
+}
+
+/// The start of a message about a field.
+fn lead(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
+}
+
+impl Place {
+    /// A document of a file, from 1.
+    pub(super) fn document(file: &Arc<str>, document: usize) -> Self {
+        Self { file: file.clone(), document, items: Vec::new(), object: None }
+    }
+
+    /// An item of the list that stands here, from 0.
+    pub(super) fn item(&self, at: usize) -> Self {
+        let mut place = self.clone();
+        place.items.push(at);
+        place
+    }
+
+    /// The same, with the name of the object that stands here.
+    pub(super) fn object(&self, kind: &str, document: &Value) -> Self {
+        let text = |key: &str| document["metadata"][key].as_str().filter(|text| !text.is_empty());
+        let object = text("name").map(|name| match text("namespace") {
+            Some(namespace) => format!("{kind} {namespace}/{name}"),
+            None => format!("{kind} {name}"),
+        });
+        Self { object, ..self.clone() }
+    }
+
+    /// What is wrong with a field here.
+    pub(super) fn error(&self, path: &str, problem: impl Into<String>) -> InputError {
+        InputError::Field {
+            place: Box::new(self.clone()),
+            path: path.to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The same, from an error that names the field.
+    pub(super) fn because(&self, FieldError { path, problem }: FieldError) -> InputError {
+        self.error(&path, problem)
+    }
+
+    /// File, document and item, without the name of the object.
+    fn position(&self) -> String {
+        let items = self.items.iter().map(ToString::to_string);
+        let items = items.map(|at| [", items[", &at, "]"].concat()).collect::<String>();
+        format!("{}, document {}{items}", self.file, self.document)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.position())?;
+        match &self.object {
+            Some(object) => write!(f, " ({object})"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Spelling: finds fields that are meant to be read but written wrongly. Which fields are read
+//! is taken from the decoded types themselves, and which others exist from the API's types, so
+//! that neither list can fall behind.
+
+use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::strict::{self, Step, Unknown};
+use crate::{
+    api::{Kind, field::FieldError, namespace::Namespace},
+    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+};
+
+/// A kind whose fields are all known.
+pub(super) trait Spelled: Kind {
+    /// The API's own type, which has every field.
+    type Full: DeserializeOwned;
+}
+
+impl Spelled for Service {
+    type Full = core::Service;
+}
+
+impl Spelled for Pod {
+    type Full = core::Pod;
+}
+
+impl Spelled for Node {
+    type Full = core::Node;
+}
+
+impl Spelled for Namespace {
+    type Full = core::Namespace;
+}
+
+impl Spelled for Slice {
+    type Full = discovery::EndpointSlice;
+}
+
+/// How many letters may be wrong in a name for it to be taken for a slip.
+const DISTANCE: usize = 2;
+
+/// The field that was meant, if `unknown` is one letter or two away from a field that is read
+/// and that is absent there. Of a name of three letters or less, one may be wrong.
+pub(super) fn meant(unknown: &Unknown<'_>) -> Option<&'static str> {
+    let is_absent = |name: &&&'static str| !unknown.siblings.contains_key(**name);
+    let distance = |name: &'static str| (strsim::levenshtein(unknown.name, name), name);
+    let candidates = unknown.known.iter().filter(is_absent).map(|name| distance(name));
+    candidates
+        .filter(|(distance, name)| *distance <= DISTANCE.min(name.len() / 2))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// What is said of a field that is no field, and of the one that was meant.
+pub(super) fn misspelt(unknown: &Unknown<'_>, meant: &str) -> FieldError {
+    let path: Vec<_> = unknown.steps().into_iter().chain([Step::Field(unknown.name)]).collect();
+    let path = strict::written(&path);
+    FieldError::new("", format!("unknown field `{path}`: did you mean `{meant}`?"))
+}
+
+/// Whether the API has a field of this name in this place. Asked of the API's type itself, with
+/// a document that holds nothing but the way there.
+pub(super) fn is_in_api<K: Spelled>(unknown: &Unknown<'_>) -> bool {
+    let mut document = nested(unknown.name, Value::Null);
+    for step in unknown.steps().into_iter().rev() {
+        document = match step {
+            Step::Field(name) => nested(name, document),
+            Step::Entry(_) => Value::Array(vec![document]),
+        };
+    }
+    let is_known = std::cell::Cell::new(true);
+    let decoded = strict::decode::<K::Full>(&document, &|_: &Unknown<'_>| is_known.set(false));
+    decoded.is_ok() && is_known.get()
+}
+
+fn nested(name: &str, value: Value) -> Value {
+    Value::Object(Map::from_iter([(name.to_owned(), value)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, collections::BTreeMap};
+
+    use super::*;
+
+    /// The fields of Kubernetes 1.37 in every place that is read: by kind, then by path.
+    const FIELDS: &str = include_str!("../../../tests/plan_cli/fields-1.37.json");
+
+    type Places = BTreeMap<String, Vec<String>>;
+
+    fn places(kind: &str) -> Places {
+        serde_json::from_str::<BTreeMap<String, Places>>(FIELDS).unwrap().remove(kind).unwrap()
+    }
+
+    /// A document that holds only `field`, at the end of `path`.
+    fn only(path: &str, field: &str) -> Value {
+        let document = nested(field, Value::Null);
+        path.split('.').filter(|step| !step.is_empty()).rev().fold(document, |inner, step| {
+            match step.strip_suffix("[]") {
+                Some(name) => nested(name, Value::Array(vec![inner])),
+                None => nested(step, inner),
+            }
+        })
+    }
+
+    /// The fields that are read where `document` holds one that is not, and what is made of it.
+    fn judged<K: Spelled>(document: &Value) -> Option<(Vec<&'static str>, Option<FieldError>)> {
+        let judged = RefCell::new(None);
+        let note = |unknown: &Unknown<'_>| {
+            let slip = meant(unknown)
+                .filter(|_| !is_in_api::<K>(unknown))
+                .map(|meant| misspelt(unknown, meant));
+            *judged.borrow_mut() = Some((unknown.known.to_vec(), slip));
+        };
+        // Whether the rest of such a document makes sense does not matter.
+        drop(strict::decode::<K::Document>(document, &note));
+        judged.into_inner()
+    }
+
+    fn no_field_of_the_api_is_a_slip<K: Spelled>() {
+        for (path, fields) in places(K::KIND) {
+            for field in fields {
+                let slip = judged::<K>(&only(&path, &field)).and_then(|(_, slip)| slip);
+                assert_eq!(slip, None, "{} {path} {field}", K::KIND);
+            }
+        }
+    }
+
+    /// One letter too many is found out for every field that is read, in every place.
+    fn every_slip_is_found<K: Spelled>() -> usize {
+        let mut found = 0;
+        for path in places(K::KIND).keys() {
+            let (read, _) = judged::<K>(&only(path, "no-such-field")).unwrap();
+            for field in read {
+                let (_, slip) = judged::<K>(&only(path, &format!("{field}x"))).unwrap();
+                let problem = slip.unwrap().problem;
+                assert!(
+                    problem.ends_with(&format!("{field}x`: did you mean `{field}`?")),
+                    "{problem}"
+                );
+                found += 1;
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn fields_of_newer_servers_pass() {
+        no_field_of_the_api_is_a_slip::<Service>();
+        no_field_of_the_api_is_a_slip::<Pod>();
+        no_field_of_the_api_is_a_slip::<Node>();
+        no_field_of_the_api_is_a_slip::<Slice>();
+        no_field_of_the_api_is_a_slip::<Namespace>();
+    }
+
+    #[test]
+    fn slips_are_found_in_every_field_that_is_read() {
+        let found = every_slip_is_found::<Service>()
+            + every_slip_is_found::<Pod>()
+            + every_slip_is_found::<Node>()
+            + every_slip_is_found::<Slice>()
+            + every_slip_is_found::<Namespace>();
+        assert!(found > 100, "{found}");
+    }
+
+    #[test]
+    fn what_counts_as_a_slip() {
+        let slip = |json: &str| {
+            let document = serde_json::from_str(json).unwrap();
+            judged::<Service>(&document).and_then(|(_, slip)| slip).map(|slip| slip.problem)
+        };
+        let found = slip(r#"{"spec": {"trafficDistributon": "PreferSameZone"}}"#).unwrap();
+        assert_eq!(
+            found,
+            "unknown field `spec.trafficDistributon`: did you mean `trafficDistribution`?"
+        );
+        assert!(slip(r#"{"sepc": {}}"#).is_some());
+        assert!(slip(r#"{"spec": {"clusterIp": ""}}"#).is_some());
+        assert!(slip(r#"{"spec": {"ports": [{"prot": 80}]}}"#).is_some());
+        // Three letters off; there already; a field of the API that is not read.
+        assert_eq!(slip(r#"{"spec": {"trafficDistri": ""}}"#), None);
+        assert_eq!(slip(r#"{"spec": {"selector": {}, "selectors": {}}}"#), None);
+        assert_eq!(slip(r#"{"spec": {"clusterIPs": []}}"#), None);
+    }
+}

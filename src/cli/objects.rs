@@ -1,0 +1,16 @@
+//! Objects: what a plan is made of, from files or from a cluster.
+
+use crate::plan::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice};
+
+/// The objects of a cluster, or as much of it as is known.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// Services.
+    pub services: Vec<Service>,
+    /// Pods, each with its namespace.
+    pub pods: Vec<(Name, Pod)>,
+    /// Nodes.
+    pub nodes: Vec<Node>,
+    /// Slices, whoever manages them.
+    pub slices: Vec<Slice>,
+}

@@ -1,0 +1,193 @@
+//! `closehaul plan`: what the slices would be.
+
+mod changes;
+mod list;
+mod report;
+mod summary;
+mod table;
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use self::report::{Report, Snapshot};
+use super::{
+    connection::Connection,
+    input::{self, InputError},
+    live::{self, LiveError},
+};
+
+/// Show what the EndpointSlices would be, and write nothing
+///
+/// For every Service: whether it is kept local, why or why not, how much of its traffic stays in
+/// its zone, and which writes would make it so. From files no cluster is needed; without -f the
+/// current cluster is read. The same input gives the same output, byte for byte.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Plan {
+    /// Read objects from a file, a directory (its .yaml, .yml and .json) or - (standard input)
+    ///
+    /// As often as there are files. Services, Pods, Nodes and EndpointSlices count, as
+    /// `kubectl get … -o yaml` prints them: documents or Lists, YAML or JSON. Other kinds are
+    /// passed over.
+    #[arg(short, long, value_name = "FILE|DIR|-")]
+    filename: Vec<PathBuf>,
+
+    /// With -f: the namespace of objects that name none [default: default]. From a cluster: the
+    /// only namespace to look at [default: all]
+    #[arg(short, long, value_name = "NAMESPACE", env = "CLOSEHAUL_NAMESPACE", hide_env = true)]
+    namespace: Option<String>,
+
+    /// What to print
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t = Output::Table,
+        env = "CLOSEHAUL_OUTPUT",
+        hide_env = true
+    )]
+    output: Output,
+
+    /// The most endpoints in a slice
+    #[arg(
+        long,
+        value_parser = clap::value_parser!(u16).range(1..=1000),
+        default_value_t = 100,
+        value_name = "N",
+        env = "CLOSEHAUL_MAX_ENDPOINTS_PER_SLICE",
+        hide_env = true
+    )]
+    max_endpoints_per_slice: u16,
+
+    /// The time for which to plan, such as 2026-01-02T03:04:05Z [default: now]. Nothing depends
+    /// on it yet
+    #[arg(long, value_name = "TIME", env = "CLOSEHAUL_AT", hide_env = true)]
+    at: Option<Timestamp>,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # What would closehaul change in this cluster?
+  closehaul plan
+
+  # Rehearse a change of one Service without a cluster
+  kubectl get services,pods,nodes,endpointslices -A -o yaml > cluster.yaml
+  closehaul plan -f cluster.yaml
+
+  # The slices themselves, from standard input
+  kubectl get svc,po,no -o json | closehaul plan -f - -o yaml
+
+  # Every write, one JSON object a line
+  closehaul plan -f cluster.yaml -o changes
+
+Exit codes: 0 done, 1 it ran and something is wrong, 2 wrong usage or input that cannot be read.";
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// One row per Service
+    Table,
+    /// The same with one line per zone: how far its clients go, and why
+    Wide,
+    /// A List of the slices as they would stand
+    Yaml,
+    /// The same as JSON
+    Json,
+    /// One JSON object per write, in the order in which they would be sent
+    Changes,
+    /// One JSON object with all numbers, shares from 0 to 1
+    Summary,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The files are at fault.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The cluster is at fault.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// The slices cannot be written down.
+    #[error("cannot write the slices as text: {0}; try another --output")]
+    Render(String),
+    /// Nobody takes the output.
+    #[error("cannot write to standard output: {0}; check where it leads")]
+    Print(#[source] io::Error),
+}
+
+impl PlanError {
+    /// Whether the caller has to change what they typed or the files they gave.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Input(_))
+    }
+}
+
+/// Reads everything, plans, and prints.
+///
+/// # Errors
+/// Input that cannot be read, a cluster that cannot be listed, output that nobody takes.
+pub async fn run(args: Plan) -> Result<(), PlanError> {
+    let namespace = args.namespace.as_deref();
+    let objects = if args.filename.is_empty() {
+        live::list(&args.connection, namespace).await?
+    } else {
+        let input = input::read(&args.filename, namespace.unwrap_or("default"))?;
+        input.notes().iter().for_each(|note| eprintln!("{note}"));
+        input.objects
+    };
+    let snapshot = Snapshot::of(objects);
+    let reports = snapshot.reports(usize::from(args.max_endpoints_per_slice));
+    let text = match args.output {
+        Output::Table => table::render(&reports, false, is_coloured()),
+        Output::Wide => table::render(&reports, true, is_coloured()),
+        Output::Yaml => list::yaml(&reports)?,
+        Output::Json => list::json(&reports)?,
+        Output::Changes => changes::render(&reports)?,
+        Output::Summary => summary::render(&reports)?,
+    };
+    print(&text)?;
+    if let Some(note) = nothing_to_do(&reports) {
+        eprintln!("{note}");
+    }
+    Ok(())
+}
+
+/// What is said where no slice would be written.
+fn nothing_to_do(reports: &[Report<'_>]) -> Option<String> {
+    let plans = reports.iter().filter_map(|report| report.plan.as_ref());
+    if plans.clone().any(|plan| !plan.is_empty()) {
+        return None;
+    }
+    let services = plans.clone().count();
+    let slices: usize = plans.flat_map(|plan| &plan.families).map(|f| f.unchanged.len()).sum();
+    let of =
+        |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let verb = if services + slices == 1 { "is" } else { "are" };
+    let (services, slices) = (of(services, "Service"), of(slices, "slice"));
+    Some(format!("nothing to do: {services}, {slices} {verb} as they should be"))
+}
+
+/// Whether standard output takes colour: a terminal, unless `NO_COLOR` says otherwise.
+fn is_coloured() -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !is_unwanted
+}
+
+/// Prints in one go. A reader that has seen enough is no failure.
+fn print(text: &str) -> Result<(), PlanError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(PlanError::Print(error)),
+        _ => Ok(()),
+    }
+}

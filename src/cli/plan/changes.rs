@@ -1,0 +1,66 @@
+//! The writes, one JSON object a line.
+
+use serde::Serialize;
+
+use super::{PlanError, report::Report};
+use crate::plan::{changes::Changes, decision::Reason, slice::Slice};
+
+/// One write.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    op: &'static str,
+    namespace: &'a str,
+    service: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generate_name: Option<&'a str>,
+    address_type: String,
+    endpoints: usize,
+    reason: String,
+}
+
+/// All writes in the order in which they would be sent: Services whose endpoints change come
+/// before those of which only hints change.
+pub(super) fn render(reports: &[Report<'_>]) -> Result<String, PlanError> {
+    let mut text = String::new();
+    for hints_only in [false, true] {
+        for report in reports {
+            let plan = report.plan.iter().filter(|plan| plan.is_hints_only() == hints_only);
+            for family in plan.flat_map(|plan| &plan.families) {
+                for line in lines(report, &family.changes) {
+                    let line = serde_json::to_string(&line);
+                    text += &line.map_err(|error| PlanError::Render(error.to_string()))?;
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// The writes for one address type of a Service.
+fn lines<'a>(
+    report: &'a Report<'_>,
+    changes: &'a Changes,
+) -> impl Iterator<Item = Line<'a>> + use<'a> {
+    let reason = report.decision.reasons.first().unwrap_or(&Reason::Applied);
+    let line = |op, slice: &'a Slice| {
+        let name = slice.meta.name.as_deref();
+        Line {
+            op,
+            namespace: &report.service.key.namespace,
+            service: &report.service.key.name,
+            name,
+            generate_name: slice.meta.generate_name.as_deref().filter(|_| name.is_none()),
+            address_type: slice.address_type.to_string(),
+            endpoints: slice.endpoints.len(),
+            reason: reason.to_string(),
+        }
+    };
+    let creates = changes.creates.iter().map(move |slice| line("create", slice));
+    let updates = changes.updates.iter().map(move |slice| line("update", slice));
+    let deletes = changes.deletes.iter().map(move |slice| line("delete", slice));
+    creates.chain(updates).chain(deletes)
+}

@@ -1,0 +1,138 @@
+//! Report: all that can be said of one Service.
+
+use std::collections::HashMap;
+
+use crate::{
+    cli::objects::Objects,
+    cluster::Index,
+    plan::{
+        Family, Plan,
+        decision::{Decision, Standing, decide},
+        hints::{Mechanism, mechanism, traffic_distribution::Preference},
+        metadata::SERVICE_NAME,
+        name::{Name, ServiceKey},
+        service::{ClusterIp, Service},
+        share::{self, Share, Topology},
+        slice::{AddressType, Slice},
+    },
+};
+
+/// A cluster at one moment.
+pub(super) struct Snapshot {
+    index: Index,
+    /// Slices of other managers, by the Service that they name.
+    foreign: HashMap<ServiceKey, Vec<Slice>>,
+    topology: Topology,
+}
+
+/// All that can be said of one Service.
+pub(super) struct Report<'a> {
+    /// The Service.
+    pub(super) service: &'a Service,
+    /// What would be written; absent if the Service is left alone.
+    pub(super) plan: Option<Plan<'a>>,
+    /// What becomes of its wish for locality.
+    pub(super) decision: Decision,
+    /// Its ready endpoints, of its first address type.
+    pub(super) ready: usize,
+    /// What becomes of its traffic, if it goes through a proxy that follows hints.
+    pub(super) share: Option<Share>,
+}
+
+impl Report<'_> {
+    /// What the Service prefers, if anything.
+    pub(super) fn prefer(&self) -> Option<&'static str> {
+        match mechanism(self.service) {
+            Mechanism::Auto => Some("Auto"),
+            Mechanism::TrafficDistribution(Preference::Node) => Some("Node"),
+            Mechanism::TrafficDistribution(Preference::Zone) => Some("Zone"),
+            Mechanism::Off => None,
+        }
+    }
+
+    /// How many slices would be created, updated and deleted.
+    pub(super) fn writes(&self) -> [usize; 3] {
+        let families = self.plan.iter().flat_map(|plan| &plan.families);
+        families.fold([0; 3], |[creates, updates, deletes], Family { changes, .. }| {
+            [
+                creates + changes.creates.len(),
+                updates + changes.updates.len(),
+                deletes + changes.deletes.len(),
+            ]
+        })
+    }
+}
+
+impl Snapshot {
+    /// Takes in what was read.
+    pub(super) fn of(objects: Objects) -> Self {
+        let Objects { services, pods, nodes, slices } = objects;
+        let mut index = Index::default();
+        // What a change touches is of no interest here: everything is planned afterwards.
+        for node in nodes {
+            index.apply_node(node);
+        }
+        for service in services {
+            index.apply_service(service);
+        }
+        for (namespace, pod) in pods {
+            index.apply_pod(&namespace, pod);
+        }
+        let mut foreign: HashMap<_, Vec<_>> = HashMap::new();
+        for slice in slices {
+            match foreign_service(&slice).cloned() {
+                None => {
+                    index.apply_slice(slice);
+                }
+                Some(name) => {
+                    let key = ServiceKey { namespace: slice.meta.namespace.clone(), name };
+                    foreign.entry(key).or_default().push(slice);
+                }
+            }
+        }
+        let topology = Topology::of(index.nodes());
+        Self { index, foreign, topology }
+    }
+
+    /// One report for each Service, by namespace and name.
+    pub(super) fn reports(&self, max_endpoints: usize) -> Vec<Report<'_>> {
+        let mut services: Vec<_> = self.index.services().collect();
+        services.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        services.into_iter().map(|service| self.report(service, max_endpoints)).collect()
+    }
+
+    fn report<'a>(&'a self, service: &'a Service, max_endpoints: usize) -> Report<'a> {
+        // There is no history here, so a write gets no trigger time.
+        let plan = self.index.plan(&service.key, None, max_endpoints);
+        let family = plan.as_ref().and_then(|plan| plan.families.first());
+        let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
+        let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
+        let decision = decide(Standing {
+            service,
+            slices: &slices,
+            foreign: &foreign,
+            has_nodeless: plan.as_ref().is_some_and(|plan| !plan.nodeless.is_empty()),
+            nodes: self.index.nodes(),
+            topology: &self.topology,
+        });
+        let ready = share::ready(slices.iter().copied()).len();
+        let is_hinted = service.cluster_ip != ClusterIp::Headless && !service.internal_local;
+        let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();
+        let share = family
+            .filter(|_| is_hinted)
+            .and_then(|_| share::worst(service, &all, &self.topology.clients));
+        Report { service, plan, decision, ready, share }
+    }
+
+    /// The slices of this address type that others have for a Service.
+    fn foreign_of(&self, key: &ServiceKey, address_type: Option<AddressType>) -> Vec<&Slice> {
+        let foreign = self.foreign.get(key).into_iter().flatten();
+        foreign.filter(|slice| Some(slice.address_type) == address_type).collect()
+    }
+}
+
+/// The Service that a slice of another manager names.
+fn foreign_service(slice: &Slice) -> Option<&Name> {
+    let name = slice.meta.labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
+    name.filter(|_| slice.managed_service().is_none())
+}

@@ -1,0 +1,3 @@
+//! How those who send traffic read slices: pure models of their rules, one file for each.
+
+pub mod kube_proxy;

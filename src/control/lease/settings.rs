@@ -1,0 +1,149 @@
+//! Who a candidate is, and how long it waits.
+
+use std::{
+    fmt, fs,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+/// The three times of leader election.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    lease_duration: Duration,
+    renew_deadline: Duration,
+    retry_period: Duration,
+}
+
+impl Timing {
+    /// Checks the times as client-go does: the lease must outlast the renew deadline, and the
+    /// deadline must leave room for more than one try, retries being spread by a factor of 1.2.
+    pub fn new(
+        lease_duration: Duration,
+        renew_deadline: Duration,
+        retry_period: Duration,
+    ) -> Result<Self, TimingError> {
+        if retry_period.is_zero() {
+            return Err(TimingError::NoRetryPeriod);
+        }
+        if lease_duration.subsec_nanos() != 0 || i32::try_from(lease_duration.as_secs()).is_err() {
+            return Err(TimingError::FractionOfSecond(lease_duration));
+        }
+        if lease_duration <= renew_deadline {
+            return Err(TimingError::LeaseTooShort(lease_duration, renew_deadline));
+        }
+        if renew_deadline.as_secs_f64() <= retry_period.as_secs_f64() * 1.2 {
+            return Err(TimingError::DeadlineTooShort(renew_deadline, retry_period));
+        }
+        Ok(Self { lease_duration, renew_deadline, retry_period })
+    }
+
+    /// How long nothing must have changed before another candidate takes over. Whole seconds.
+    pub fn lease_duration(&self) -> Duration {
+        self.lease_duration
+    }
+
+    /// How long after its last successful renewal the holder stops.
+    pub fn renew_deadline(&self) -> Duration {
+        self.renew_deadline
+    }
+
+    /// Between two tries to renew; candidates wait 1 to 2.2 times as long.
+    pub fn retry_period(&self) -> Duration {
+        self.retry_period
+    }
+}
+
+impl Default for Timing {
+    /// 15 s, 10 s and 2 s, as kube-controller-manager.
+    fn default() -> Self {
+        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
+        Self { lease_duration, renew_deadline, retry_period }
+    }
+}
+
+/// Times that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimingError {
+    /// The retry period is zero.
+    #[error("the retry period must be longer than zero")]
+    NoRetryPeriod,
+    /// A Lease has whole seconds, in 32 bits.
+    #[error("the lease duration must be a number of whole seconds (is {0:?})")]
+    FractionOfSecond(Duration),
+    /// Another candidate could take over while the holder still writes.
+    #[error("the lease duration ({0:?}) must be longer than the renew deadline ({1:?})")]
+    LeaseTooShort(Duration, Duration),
+    /// One late answer would lose the lease.
+    #[error("the renew deadline ({0:?}) must be longer than 1.2 times the retry period ({1:?})")]
+    DeadlineTooShort(Duration, Duration),
+}
+
+/// The name of one run of one copy; never used twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity(String);
+
+impl Identity {
+    /// The host's name (in a cluster, the pod's) and a random part: a restarted copy is somebody
+    /// else, who knows nothing of what the one before had under way.
+    pub fn new() -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Self(format!("{}_{:016x}{:016x}", host.trim(), random(), random()))
+    }
+
+    /// As it stands in the Lease.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<String> for Identity {
+    fn from(name: String) -> Self {
+        Self(name)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Random enough to tell copies apart and to spread them out; std has no other source.
+fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
+/// At least 0, less than 1.
+pub(super) fn random_fraction() -> f64 {
+    f64::from((random() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_do_not_go_together_are_refused() {
+        let new = |lease: f64, renew: f64, retry: f64| {
+            let [lease, renew, retry] = [lease, renew, retry].map(Duration::from_secs_f64);
+            Timing::new(lease, renew, retry)
+        };
+        assert_eq!(new(15.0, 10.0, 2.0), Ok(Timing::default()));
+        assert!(matches!(new(15.0, 15.0, 2.0), Err(TimingError::LeaseTooShort(..))));
+        assert!(matches!(new(15.0, 2.4, 2.0), Err(TimingError::DeadlineTooShort(..))));
+        assert!(new(15.0, 2.5, 2.0).is_ok());
+        assert!(matches!(new(15.0, 10.0, 0.0), Err(TimingError::NoRetryPeriod)));
+        assert!(matches!(new(15.5, 10.0, 2.0), Err(TimingError::FractionOfSecond(_))));
+    }
+
+    #[test]
+    fn no_two_identities_are_alike() {
+        assert_ne!(Identity::new(), Identity::new());
+    }
+}

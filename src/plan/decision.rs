@@ -1,0 +1,237 @@
+//! Decision: what becomes of a Service's wish for locality, and why; the same words everywhere
+//! (planner 7).
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use super::{
+    hints::{Mechanism, auto::cpu_shares, mechanism, traffic_distribution::Preference},
+    metadata::HEADLESS,
+    node::Nodes,
+    service::{ClusterIp, Service},
+    share::{self, Rung, Topology, ZoneShare},
+    slice::{Endpoint, Slice},
+};
+
+/// What becomes of a Service's wish for locality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Hints are in force.
+    Applied,
+    /// Locality is asked for, but some reader will not follow the hints.
+    Ineffective,
+    /// Locality is not asked for.
+    None,
+}
+
+/// Why, out of a closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Every zone is kept local.
+    Applied,
+    /// Nothing asks for locality.
+    NoPreference,
+    /// All nodes are in one zone.
+    SingleZone,
+    /// The legacy annotation: there are fewer ready endpoints than zones.
+    TooFewInZone,
+    /// A zone that sends has no ready endpoint of its own.
+    ZoneEmpty,
+    /// The legacy annotation: some zone's endpoints would have too much to carry.
+    OverloadExceeded,
+    /// Endpoints of a richer zone serve a poorer one.
+    Lent,
+    /// A ready endpoint has no zone, so that readers pass over the zones of all.
+    EndpointWithoutZone,
+    /// A pod's node is not known.
+    NodeMissing,
+    /// A node has no zone label.
+    NodeWithoutZoneLabel,
+    /// A slice of another manager has ready endpoints without the hints that are asked for.
+    ForeignSliceWithoutHints,
+    /// The Service's traffic policy is `Local`, for which hints do not count.
+    TrafficPolicyLocal,
+    /// The Service has no cluster IP, so that no proxy sees it.
+    Headless,
+    /// The Service is an alias.
+    ExternalName,
+    /// The Service selects no pods; its slices are somebody else's.
+    NoSelector,
+    /// The annotation `service.kubernetes.io/topology-mode: Auto` counts, and nothing else.
+    LegacyAnnotationWins,
+}
+
+/// State and reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What becomes of it.
+    pub state: State,
+    /// Why: at least one, the weightiest first.
+    pub reasons: Vec<Reason>,
+}
+
+/// A Service with its slices of one address type, as they will stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The Service.
+    pub service: &'a Service,
+    /// Its managed slices.
+    pub slices: &'a [&'a Slice],
+    /// Slices of other managers that bear its name.
+    pub foreign: &'a [&'a Slice],
+    /// Whether pods were left out because their node is not known.
+    pub has_nodeless: bool,
+    /// All nodes.
+    pub nodes: &'a Nodes,
+    /// Which zones there are, and where clients run.
+    pub topology: &'a Topology,
+}
+
+/// Says what becomes of a Service's wish for locality.
+pub fn decide(standing: Standing<'_>) -> Decision {
+    let service = standing.service;
+    let mechanism = mechanism(service);
+    let idle = if mechanism == Mechanism::Off { State::None } else { State::Ineffective };
+    if service.external_name {
+        return Decision { state: idle, reasons: vec![Reason::ExternalName] };
+    }
+    if service.selector.is_none() {
+        return Decision { state: idle, reasons: vec![Reason::NoSelector] };
+    }
+    let mut decision = match mechanism {
+        Mechanism::Off => standing.without_preference(),
+        Mechanism::Auto => standing.auto(),
+        Mechanism::TrafficDistribution(preference) => standing.preferred(preference),
+    };
+    if decision.reasons.is_empty() {
+        decision.reasons.push(Reason::Applied);
+    }
+    decision
+}
+
+impl Standing<'_> {
+    /// Where nothing asks for locality.
+    fn without_preference(self) -> Decision {
+        let notes = [(Reason::NodeMissing, self.has_nodeless), (Reason::NoPreference, true)];
+        Decision { state: State::None, reasons: those_that_hold(&notes).collect() }
+    }
+
+    /// Under `spec.trafficDistribution`.
+    fn preferred(self, preference: Preference) -> Decision {
+        let ready = share::ready(self.slices.iter().copied());
+        let has_zoneless = ready.iter().any(|endpoint| endpoint.zone.is_none());
+        let has_nodeless = ready.iter().any(|endpoint| endpoint.node.is_none());
+        let mut reasons = self.hindrances(preference);
+        // With a node on every endpoint readers find their own node, zones or not.
+        if has_zoneless && (preference == Preference::Zone || has_nodeless) {
+            reasons.push(Reason::EndpointWithoutZone);
+        }
+        let state = if reasons.is_empty() { State::Applied } else { State::Ineffective };
+        let is_empty = |zone| !ready.iter().any(|endpoint| endpoint.zone.as_ref() == Some(zone));
+        let notes = [
+            (Reason::NodeMissing, self.has_nodeless),
+            (Reason::EndpointWithoutZone, has_zoneless && state == State::Applied),
+            (Reason::SingleZone, preference == Preference::Zone && self.topology.zones.len() == 1),
+            (Reason::ZoneEmpty, self.topology.clients.keys().any(is_empty)),
+            (Reason::NodeWithoutZoneLabel, self.has_unlabelled(&ready)),
+            (Reason::TrafficPolicyLocal, self.service.external_local),
+        ];
+        reasons.extend(those_that_hold(&notes));
+        Decision { state, reasons }
+    }
+
+    /// Under the legacy annotation, which gives up rather than hint to some.
+    fn auto(self) -> Decision {
+        let ready = share::ready(self.slices.iter().copied());
+        let is_hinted = !ready.is_empty() && ready.iter().all(|endpoint| endpoint.hints.is_some());
+        let mut reasons = self.hindrances(Preference::Zone);
+        let is_applied = is_hinted && reasons.is_empty();
+        reasons.push(Reason::LegacyAnnotationWins);
+        reasons.extend(self.has_nodeless.then_some(Reason::NodeMissing));
+        if !is_hinted {
+            let has_zoneless = ready.iter().any(|endpoint| endpoint.zone.is_none());
+            let shares = cpu_shares(self.nodes);
+            let is_too_few = shares.as_ref().is_some_and(|shares| shares.len() > ready.len());
+            let notes = [
+                (Reason::EndpointWithoutZone, has_zoneless),
+                (Reason::NodeWithoutZoneLabel, self.has_unlabelled(&ready)),
+                (Reason::SingleZone, self.topology.zones.len() == 1),
+                (Reason::TooFewInZone, is_too_few),
+                (Reason::OverloadExceeded, shares.is_some() && !is_too_few && !has_zoneless),
+            ];
+            reasons.extend(those_that_hold(&notes));
+        }
+        let state = if is_applied { State::Applied } else { State::Ineffective };
+        Decision { state, reasons }
+    }
+
+    /// What makes readers pass over any hint, whatever the endpoints' zones.
+    fn hindrances(self, preference: Preference) -> Vec<Reason> {
+        let notes = [
+            (Reason::Headless, self.service.cluster_ip == ClusterIp::Headless),
+            (Reason::TrafficPolicyLocal, self.service.internal_local),
+            (Reason::ForeignSliceWithoutHints, self.has_unhinted_foreign(preference)),
+        ];
+        those_that_hold(&notes).collect()
+    }
+
+    /// Whether proxies find ready endpoints of other managers beside ours, for a port of this
+    /// Service, that lack the hints (endpointslice-semantics 6.1, 6.2).
+    fn has_unhinted_foreign(self, preference: Preference) -> bool {
+        let is_of_service = |slice: &&&Slice| {
+            let mut names = slice.ports.iter().filter_map(|port| port.name.as_ref());
+            slice.meta.labels.get(HEADLESS).is_none()
+                && names.any(|name| self.service.ports.iter().any(|port| port.name == *name))
+        };
+        let foreign = self.foreign.iter().filter(is_of_service).copied();
+        share::ready(foreign).iter().any(|endpoint| {
+            endpoint.hints.as_ref().is_none_or(|hints| {
+                hints.zones.is_empty() || (preference == Preference::Node && hints.nodes.is_empty())
+            })
+        })
+    }
+
+    /// Whether a node lacks its zone label that sends, or that has a ready endpoint.
+    fn has_unlabelled(self, ready: &[&Endpoint]) -> bool {
+        let mut with_endpoint = ready
+            .iter()
+            .filter_map(|endpoint| endpoint.node.as_ref().and_then(|name| self.nodes.get(name)));
+        self.topology.has_zoneless_sender || with_endpoint.any(|node| node.zone.is_none())
+    }
+}
+
+impl Decision {
+    /// The reason for what becomes of one zone.
+    pub fn reason_in(&self, zone: &ZoneShare) -> Reason {
+        let general = self.reasons.first().copied().unwrap_or(Reason::Applied);
+        match zone.rung {
+            _ if self.state == State::None => Reason::NoPreference,
+            _ if self.state == State::Ineffective => general,
+            Rung::Strict => Reason::Applied,
+            Rung::Lent => Reason::Lent,
+            Rung::Cluster if zone.endpoints == 0 => Reason::ZoneEmpty,
+            Rung::Cluster => general,
+        }
+    }
+}
+
+/// The reasons whose condition holds.
+fn those_that_hold(notes: &[(Reason, bool)]) -> impl Iterator<Item = Reason> {
+    notes.iter().filter(|(_, holds)| *holds).map(|(reason, _)| *reason)
+}
+
+/// The word for it, the same everywhere.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The word for it, the same everywhere.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,244 @@
+//! What becomes of a wish for locality, case by case.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::plan::{
+    labels::Labels,
+    metadata,
+    name::{Name, ServiceKey},
+    node::Node,
+    port::Port,
+    service::{ServicePort, TargetPort},
+    slice::{AddressType, Addresses, Conditions, Hints},
+};
+
+fn service(distribution: Option<&str>) -> Service {
+    let port = ServicePort {
+        name: "http".into(),
+        protocol: "TCP".into(),
+        number: 80,
+        target: TargetPort::Number(80),
+        app_protocol: None,
+    };
+    Service {
+        key: ServiceKey { namespace: "shop".into(), name: "cart".into() },
+        uid: None,
+        version: 0,
+        created: None,
+        terminating: false,
+        labels: Labels::default(),
+        selector: Some(Labels::default()),
+        ports: vec![port],
+        external_name: false,
+        cluster_ip: ClusterIp::Of(AddressType::IPv4),
+        families: Vec::new(),
+        publish_not_ready: false,
+        traffic_distribution: distribution.map(Name::from),
+        auto: false,
+        internal_local: false,
+        external_local: false,
+    }
+}
+
+/// Nodes out of `NAME:ZONE`, the zone empty where there is none.
+fn nodes(words: &[&str]) -> Nodes {
+    let node = |word: &&str| {
+        let (name, zone) = word.split_once(':').unwrap();
+        let node = Node {
+            name: name.into(),
+            version: 0,
+            zone: Some(zone).filter(|zone| !zone.is_empty()).map(Name::from),
+            ready: true,
+            control_plane: false,
+            schedulable: true,
+            cpu: 1000,
+        };
+        (node.name.clone(), node)
+    };
+    words.iter().map(node).collect()
+}
+
+/// A slice with one ready endpoint on each of these nodes, hinted to its zone and node or
+/// not at all.
+fn slice(words: &[&str], is_hinted: bool) -> Slice {
+    let endpoint = |(number, word): (u8, &&str)| {
+        let (node, zone) = word.split_once(':').unwrap();
+        let zone = Some(zone).filter(|zone| !zone.is_empty()).map(Name::from);
+        let hints = Hints { zones: zone.iter().cloned().collect(), nodes: vec![node.into()] };
+        Endpoint {
+            addresses: Addresses::One([10, 0, 0, number].into()),
+            conditions: Conditions { ready: Some(true), ..Conditions::default() },
+            target: None,
+            node: Some(node.into()),
+            zone,
+            hostname: None,
+            hints: is_hinted.then(|| Arc::new(hints)),
+        }
+    };
+    let port = Port {
+        name: Some("http".into()),
+        number: Some(80),
+        protocol: Some("TCP".into()),
+        app_protocol: None,
+    };
+    Slice {
+        meta: metadata::fresh(&service(None)),
+        address_type: AddressType::IPv4,
+        ports: [port].into_iter().collect(),
+        endpoints: (1..).zip(words).map(endpoint).collect(),
+    }
+}
+
+struct Case {
+    service: Service,
+    nodes: Nodes,
+    slice: Slice,
+    foreign: Option<Slice>,
+    has_nodeless: bool,
+}
+
+/// Two zones, an endpoint in each.
+fn case(distribution: Option<&str>) -> Case {
+    let words = ["n1:a", "n2:b"];
+    Case {
+        service: service(distribution),
+        nodes: nodes(&words),
+        slice: slice(&words, distribution.is_some()),
+        foreign: None,
+        has_nodeless: false,
+    }
+}
+
+#[track_caller]
+fn assert_decision(case: &Case, state: State, reasons: &[Reason]) {
+    let decision = decide(Standing {
+        service: &case.service,
+        slices: &[&case.slice],
+        foreign: &case.foreign.iter().collect::<Vec<_>>(),
+        has_nodeless: case.has_nodeless,
+        nodes: &case.nodes,
+        topology: &Topology::of(&case.nodes),
+    });
+    assert_eq!(decision, Decision { state, reasons: reasons.to_vec() });
+}
+
+const ZONE: Option<&str> = Some("PreferSameZone");
+const NODE: Option<&str> = Some("PreferSameNode");
+
+#[test]
+fn without_preference() {
+    assert_decision(&case(None), State::None, &[Reason::NoPreference]);
+    let nodeless = Case { has_nodeless: true, ..case(None) };
+    assert_decision(&nodeless, State::None, &[Reason::NodeMissing, Reason::NoPreference]);
+}
+
+#[test]
+fn services_left_alone() {
+    for (distribution, state) in [(None, State::None), (ZONE, State::Ineffective)] {
+        let mut alias = case(distribution);
+        alias.service.external_name = true;
+        assert_decision(&alias, state, &[Reason::ExternalName]);
+        let mut bare = case(distribution);
+        bare.service.selector = None;
+        assert_decision(&bare, state, &[Reason::NoSelector]);
+    }
+}
+
+#[test]
+fn hints_in_force() {
+    for distribution in [ZONE, NODE, Some("PreferClose")] {
+        assert_decision(&case(distribution), State::Applied, &[Reason::Applied]);
+        let nodes = nodes(&["n1:a", "n2:b", "n3:c"]);
+        let empty = Case { nodes, ..case(distribution) };
+        assert_decision(&empty, State::Applied, &[Reason::ZoneEmpty]);
+    }
+    let single = |distribution| {
+        let words = ["n1:a", "n2:a"];
+        let (nodes, slice) = (nodes(&words), slice(&words, true));
+        Case { nodes, slice, ..case(distribution) }
+    };
+    assert_decision(&single(ZONE), State::Applied, &[Reason::SingleZone]);
+    assert_decision(&single(NODE), State::Applied, &[Reason::Applied]);
+    let nodeless = Case { has_nodeless: true, ..case(ZONE) };
+    assert_decision(&nodeless, State::Applied, &[Reason::NodeMissing]);
+    let nodes = nodes(&["n1:a", "n2:b", "n3:"]);
+    let unlabelled = Case { nodes, ..case(ZONE) };
+    assert_decision(&unlabelled, State::Applied, &[Reason::NodeWithoutZoneLabel]);
+    let mut external = case(ZONE);
+    external.service.external_local = true;
+    assert_decision(&external, State::Applied, &[Reason::TrafficPolicyLocal]);
+}
+
+#[test]
+fn readers_that_pass_hints_over() {
+    let mut headless = case(ZONE);
+    headless.service.cluster_ip = ClusterIp::Headless;
+    assert_decision(&headless, State::Ineffective, &[Reason::Headless]);
+    let mut internal = case(ZONE);
+    internal.service.internal_local = true;
+    assert_decision(&internal, State::Ineffective, &[Reason::TrafficPolicyLocal]);
+}
+
+/// Zones need a zone on every endpoint; nodes do without.
+#[test]
+fn an_endpoint_without_zone() {
+    let words = ["n1:a", "n2:b", "n3:"];
+    let zoneless = |distribution| {
+        let (nodes, slice) = (nodes(&words), slice(&words, true));
+        Case { nodes, slice, ..case(distribution) }
+    };
+    let reasons = [Reason::EndpointWithoutZone, Reason::NodeWithoutZoneLabel];
+    assert_decision(&zoneless(ZONE), State::Ineffective, &reasons);
+    assert_decision(&zoneless(NODE), State::Applied, &reasons);
+}
+
+#[test]
+fn slices_of_others() {
+    let with = |foreign: Slice| Case { foreign: Some(foreign), ..case(ZONE) };
+    let bare = slice(&["n9:a"], false);
+    let reasons = [Reason::ForeignSliceWithoutHints];
+    assert_decision(&with(bare.clone()), State::Ineffective, &reasons);
+    assert_decision(&with(slice(&["n9:a"], true)), State::Applied, &[Reason::Applied]);
+    let mut headless = bare.clone();
+    headless.meta.labels = headless.meta.labels.with(HEADLESS, Some(""));
+    assert_decision(&with(headless), State::Applied, &[Reason::Applied]);
+    let mut other_port = bare;
+    other_port.ports = other_port
+        .ports
+        .iter()
+        .map(|port| Port { name: Some("other".into()), ..port.clone() })
+        .collect();
+    assert_decision(&with(other_port), State::Applied, &[Reason::Applied]);
+}
+
+#[test]
+fn the_legacy_annotation() {
+    let auto = |is_hinted, words: &[&str], known: &[&str]| {
+        let (nodes, slice) = (nodes(known), slice(words, is_hinted));
+        let mut case = Case { nodes, slice, ..case(NODE) };
+        case.service.auto = true;
+        case
+    };
+    let two = ["n1:a", "n2:b"];
+    let wins = Reason::LegacyAnnotationWins;
+    assert_decision(&auto(true, &two, &two), State::Applied, &[wins]);
+    let rows = [
+        (vec!["n1:a"], vec!["n1:a", "n2:b"], vec![wins, Reason::TooFewInZone]),
+        (vec!["n1:a"], vec!["n1:a"], vec![wins, Reason::SingleZone]),
+        (two.to_vec(), two.to_vec(), vec![wins, Reason::OverloadExceeded]),
+        (
+            vec!["n1:a", "n3:"],
+            vec!["n1:a", "n3:"],
+            vec![
+                wins,
+                Reason::EndpointWithoutZone,
+                Reason::NodeWithoutZoneLabel,
+                Reason::SingleZone,
+            ],
+        ),
+    ];
+    for (words, known, reasons) in rows {
+        assert_decision(&auto(false, &words, &known), State::Ineffective, &reasons);
+    }
+}

@@ -1,0 +1,263 @@
+//! Leader election between several candidates on one API server, in simulated time.
+
+mod fake_api;
+
+use std::time::Duration;
+
+use closehaul::control::lease::{Identity, Leadership, LeaseError, Timing, leadership, run};
+use fake_api::{
+    FakeApi,
+    faults::{Effect, on},
+};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use serde_json::{Value, json};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+const LEASES: &str = "coordination.k8s.io/v1/leases";
+const NAME: &str = "closehaul";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A copy that runs; dropping `stop` without sending is no shutdown.
+struct Candidate {
+    leadership: Leadership,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), LeaseError>>,
+}
+
+impl Candidate {
+    /// Starts one with a connection of its own to `api`.
+    fn start(api: &FakeApi, name: &str) -> Self {
+        let (sender, leadership) = leadership();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let leases: Api<Lease> = Api::namespaced(api.client(), "ns");
+        let identity = Identity::from(name.to_owned());
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                if stopped.await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            run(leases, NAME, &identity, &Timing::default(), sender, shutdown).await
+        });
+        Self { leadership, stop, task }
+    }
+
+    fn leads(&self) -> bool {
+        self.leadership.holds(Instant::now())
+    }
+
+    /// Waits until it leads, and says how long that took.
+    async fn acquired(&self) -> Duration {
+        let start = Instant::now();
+        timeout(600 * SECOND, self.leadership.acquired()).await.unwrap_or_default();
+        start.elapsed()
+    }
+}
+
+fn lease(api: &FakeApi) -> Value {
+    api.get(LEASES, "ns", NAME).unwrap_or_default()["spec"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_two_leads_and_the_record_is_client_gos() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    assert!(first.acquired().await < SECOND);
+    let second = Candidate::start(&api, "second");
+    let acquired = lease(&api)["acquireTime"].clone();
+    for _ in 0..120 {
+        sleep(SECOND).await;
+        assert!(first.leads() && !second.leads());
+    }
+    let spec = lease(&api);
+    assert_eq!(spec["holderIdentity"], "first");
+    assert_eq!((&spec["leaseDurationSeconds"], &spec["leaseTransitions"]), (&json!(15), &json!(0)));
+    assert_eq!(spec["acquireTime"], acquired);
+    assert_ne!(spec["renewTime"], acquired);
+    let puts = api.count(|seen| seen.method == "PUT");
+    assert!((58..=61).contains(&puts), "{puts} renewals in two minutes");
+    let left = first.leadership.deadline().map(|deadline| deadline - Instant::now());
+    assert!(left.is_some_and(|left| 8 * SECOND <= left && left <= 10 * SECOND), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_hands_over_at_once() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    first.acquired().await;
+    let second = Candidate::start(&api, "second");
+    sleep(5 * SECOND).await;
+    first.stop.send(()).unwrap();
+    assert!(first.task.await.unwrap().is_ok());
+    assert!(!first.leadership.holds(Instant::now()));
+    let released = lease(&api);
+    assert_eq!(
+        (&released["holderIdentity"], &released["leaseDurationSeconds"]),
+        (&json!(""), &json!(1))
+    );
+    assert!(second.acquired().await <= 5 * SECOND);
+    assert_eq!(lease(&api)["leaseTransitions"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_dies_silently_is_waited_out() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    first.acquired().await;
+    let second = Candidate::start(&api, "second");
+    sleep(30 * SECOND).await;
+    first.task.abort();
+    let renewed = api.requests().iter().rfind(|seen| seen.method == "PUT").unwrap().at;
+    second.acquired().await;
+    let silence = renewed.elapsed();
+    assert!(silence >= 15 * SECOND, "{silence:?}");
+    assert!(silence <= 25 * SECOND, "{silence:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_holders_clock_does_not_matter() {
+    for clock in ["1970-01-01T00:00:00.000000Z", "2200-01-01T00:00:00.000000Z"] {
+        let api = FakeApi::new();
+        let put = |renewals: u32| {
+            let spec = json!({
+                "holderIdentity": "skewed", "leaseDurationSeconds": 15, "renewTime": clock,
+                "acquireTime": clock, "leaseTransitions": renewals,
+            });
+            api.put(
+                LEASES,
+                json!({ "metadata": { "namespace": "ns", "name": NAME }, "spec": spec }),
+            );
+        };
+        put(0);
+        let candidate = Candidate::start(&api, "candidate");
+        for renewals in 1..30 {
+            sleep(4 * SECOND).await;
+            put(renewals);
+        }
+        assert!(!candidate.leads(), "it saw every change");
+        let waited = candidate.acquired().await;
+        assert!(waited >= 15 * SECOND && waited <= 25 * SECOND, "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_server_ends_leadership_before_another_can_take_it() {
+    for effect in [Effect::Refuse, Effect::Hang, Effect::DoAndHang, Effect::Answer(500)] {
+        let api = FakeApi::new();
+        let first = Candidate::start(&api, "first");
+        first.acquired().await;
+        let second = Candidate::start(&api, "second");
+        sleep(9 * SECOND).await;
+        // The leader's alone: the other does not write before it may take over.
+        api.fault(on("PUT", "/leases").times(20), effect.clone());
+        let start = Instant::now();
+        timeout(600 * SECOND, first.leadership.lost()).await.unwrap();
+        let lost = Instant::now();
+        assert!(start.elapsed() >= 6 * SECOND && start.elapsed() <= 10 * SECOND, "{effect:?}");
+        assert!(!second.leads());
+        let ended = timeout(SECOND / 10, first.task).await.unwrap();
+        let error = ended.unwrap().unwrap_err();
+        assert!(matches!(error, LeaseError::NotRenewed { .. }), "{error}");
+        api.clear_faults();
+        second.acquired().await;
+        assert!(lost.elapsed() >= 4 * SECOND, "{effect:?}: {:?} apart", lost.elapsed());
+        assert!(second.leads());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_failure_does_not_cost_the_lease() {
+    for effect in [Effect::Refuse, Effect::Answer(503), Effect::DoAndAnswer(504), Effect::DoAndHang]
+    {
+        let api = FakeApi::new();
+        let first = Candidate::start(&api, "first");
+        first.acquired().await;
+        sleep(5 * SECOND).await;
+        api.fault(on("PUT", "/leases").times(1), effect.clone());
+        for _ in 0..30 {
+            sleep(SECOND).await;
+            assert!(first.leads(), "{effect:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_was_done_but_not_answered_is_found() {
+    for effect in [Effect::DoAndHang, Effect::DoAndAnswer(504)] {
+        let api = FakeApi::new();
+        api.fault(on("POST", "/leases").times(1), effect);
+        let first = Candidate::start(&api, "first");
+        assert!(first.acquired().await < 12 * SECOND);
+        assert_eq!(
+            (lease(&api)["leaseTransitions"].clone(), api.list(LEASES).len()),
+            (json!(0), 1)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_counts_from_the_start_of_the_request() {
+    let api = FakeApi::new();
+    api.fault(on("POST", "/leases"), Effect::Delay(4 * SECOND));
+    let first = Candidate::start(&api, "first");
+    assert_eq!(first.acquired().await.as_secs(), 4);
+    let left = first.leadership.deadline().map(|deadline| deadline - Instant::now());
+    assert!(left.is_some_and(|left| left <= 6 * SECOND), "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_write_is_looked_at_and_a_take_over_obeyed() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    first.acquired().await;
+    api.edit(LEASES, "ns", NAME, |lease| lease["metadata"]["annotations"] = json!({ "a": "b" }));
+    sleep(31 * SECOND).await;
+    assert!(first.leads(), "a conflict with the lease still ours");
+    assert_eq!(api.get(LEASES, "ns", NAME).unwrap()["metadata"]["annotations"]["a"], "b");
+
+    api.edit(LEASES, "ns", NAME, |lease| lease["spec"]["holderIdentity"] = json!("rival"));
+    timeout(2 * SECOND, first.leadership.lost()).await.unwrap();
+    let error = first.task.await.unwrap().unwrap_err();
+    assert!(matches!(&error, LeaseError::Taken { holder, .. } if holder == "rival"), "{error}");
+    assert_eq!(lease(&api)["holderIdentity"], "rival", "nothing is written over it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_that_come_at_once_one_leads() {
+    let api = FakeApi::new();
+    api.fault(on("GET", "/leases").times(5), Effect::Delay(SECOND));
+    let names = ["a", "b", "c", "d", "e"];
+    let candidates = names.map(|name| Candidate::start(&api, name));
+    for _ in 0..60 {
+        sleep(SECOND).await;
+        assert!(candidates.iter().filter(|candidate| candidate.leads()).count() <= 1);
+    }
+    assert_eq!(candidates.iter().filter(|candidate| candidate.leads()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_stops_leaves_the_lease_alone() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    first.acquired().await;
+    let second = Candidate::start(&api, "second");
+    sleep(5 * SECOND).await;
+    second.stop.send(()).unwrap();
+    assert!(second.task.await.unwrap().is_ok());
+    assert_eq!(lease(&api)["holderIdentity"], "first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_election_leadership_is_for_ever() {
+    let leadership = Leadership::always();
+    leadership.acquired().await;
+    sleep(3600 * SECOND).await;
+    assert!(leadership.holds(Instant::now()));
+    assert!(leadership.deadline().is_some_and(|deadline| deadline > Instant::now()));
+    assert!(timeout(3600 * SECOND, leadership.lost()).await.is_err());
+}

@@ -1,0 +1,14 @@
+//! `closehaul plan`, run as a user runs it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+#[path = "plan_cli/command.rs"]
+mod command;
+#[path = "plan_cli/errors.rs"]
+mod errors;
+#[path = "plan_cli/live.rs"]
+mod live;
+#[path = "plan_cli/output.rs"]
+mod output;
+#[path = "plan_cli/sources.rs"]
+mod sources;

@@ -1,0 +1,127 @@
+//! A cluster in place of files.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::Path,
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use super::command::{Done, fixture, plan, text};
+
+/// Answers to as many requests as are sent; ends with the process.
+fn serve(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(&stream).lines();
+            let request = lines.next().unwrap().unwrap();
+            assert!(request.starts_with("GET "), "{request}");
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let (code, body) = answer(request.split(' ').nth(1).unwrap());
+            let body = body.to_string();
+            write!(
+                stream,
+                "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+        }
+    });
+    url
+}
+
+/// Runs `closehaul plan` on the cluster at `url`.
+fn plan_at(name: &str, url: &str, args: &[&str]) -> Done {
+    let file =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.yaml", std::process::id()));
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}],
+    });
+    fs::write(&file, kubeconfig.to_string()).unwrap();
+    let done = plan(&[&["--kubeconfig", file.to_str().unwrap()], args].concat());
+    fs::remove_file(&file).unwrap();
+    done
+}
+
+/// The shop's objects as a server lists them: one on the first page, the rest on the second.
+fn shop(path: &str) -> (u16, Value) {
+    let (route, query) = path.split_once('?').unwrap();
+    assert!(query.contains("limit=500"), "{path}");
+    let (kind, plural) = [
+        ("Service", "services"),
+        ("Pod", "pods"),
+        ("Node", "nodes"),
+        ("EndpointSlice", "endpointslices"),
+    ]
+    .into_iter()
+    .find(|(_, plural)| route.ends_with(plural))
+    .unwrap();
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text("shop.yaml")).unwrap();
+    let is_wanted = |object: &Value| {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        object["kind"] == kind
+            && (!route.contains("/namespaces/")
+                || route.ends_with(&format!("/namespaces/{namespace}/{plural}")))
+    };
+    let mut page: Vec<_> = objects.into_iter().filter(is_wanted).collect();
+    let rest = page.split_off(page.len().min(1));
+    let (items, metadata) = if query.contains("continue=next") {
+        (rest, json!({"resourceVersion": "1"}))
+    } else {
+        (page, json!({"resourceVersion": "1", "continue": "next"}))
+    };
+    (
+        200,
+        json!({"apiVersion": "v1", "kind": format!("{kind}List"), "metadata": metadata, "items": items}),
+    )
+}
+
+#[test]
+fn a_cluster_is_read_as_a_file_is() {
+    let url = serve(shop);
+    for output in ["table", "yaml", "changes"] {
+        let expected = plan(&["-f", &fixture("shop.yaml"), "-o", output]).good();
+        assert_eq!(plan_at(&format!("all-{output}"), &url, &["-o", output]).good(), expected);
+    }
+    let table = plan_at("one", &url, &["-n", "default"]).good();
+    assert!(table.contains("kubernetes") && !table.contains("cart"), "{table}");
+}
+
+#[test]
+fn a_cluster_that_refuses() {
+    let url = serve(|_| {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "services is forbidden", "reason": "Forbidden", "code": 403});
+        (403, status)
+    });
+    let done = plan_at("refused", &url, &[]);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
+    assert_eq!(
+        done.err,
+        "closehaul: may not list services: services is forbidden; ask for the right to list them, or name a namespace with -n, or give files with -f\n"
+    );
+}
+
+#[test]
+fn no_cluster_there() {
+    // A port that was free a moment ago.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let done = plan_at("nobody", &format!("http://{free}"), &[]);
+    assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
+    assert!(
+        done.err.starts_with(&format!("closehaul: cannot list services of http://{free}/: ")),
+        "{}",
+        done.err
+    );
+    assert!(done.err.contains("refused") && done.err.lines().count() == 1, "{}", done.err);
+    let done = plan(&[]);
+    assert_eq!((done.code, done.err.lines().count()), (Some(1), 1), "{}", done.err);
+}

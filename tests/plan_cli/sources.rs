@@ -1,0 +1,119 @@
+//! Where objects come from.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::command::{fixture, plan, plan_text, text};
+
+/// A directory of a test's own, removed at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, file: &str, content: &str) -> String {
+        fs::write(self.0.join(file), content).unwrap();
+        self.0.join(file).display().to_string()
+    }
+
+    fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+/// The shop's documents as values.
+fn shop() -> Vec<Value> {
+    serde_saphyr::from_multiple(&text("shop.yaml")).unwrap()
+}
+
+fn expected() -> String {
+    plan(&["-f", &fixture("shop.yaml"), "-o", "yaml"]).good()
+}
+
+#[test]
+fn the_same_from_everywhere() {
+    let documents = shop();
+    let lines: Vec<String> = documents.iter().map(ToString::to_string).collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
+    for input in [text("shop.yaml"), lines.join("\n"), list.to_string(), lines.join("\n---\n")] {
+        assert_eq!(plan_text(&input, &["-o", "yaml"]).good(), expected());
+    }
+}
+
+#[test]
+fn lists_of_one_kind_and_lists_of_lists() {
+    let mut lists = Vec::new();
+    for kind in ["Node", "Service", "Pod"] {
+        let mut items: Vec<_> =
+            shop().into_iter().filter(|object| object["kind"] == kind).collect();
+        for item in &mut items {
+            let item = item.as_object_mut().unwrap();
+            item.remove("kind");
+            item.remove("apiVersion");
+        }
+        lists.push(json!({"apiVersion": "v1", "kind": format!("{kind}List"), "metadata": {}, "items": items}));
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": lists});
+    assert_eq!(plan_text(&list.to_string(), &["-o", "yaml"]).good(), expected());
+}
+
+#[test]
+fn a_directory_and_several_files() {
+    let directory = Directory::new("directory");
+    let documents = shop();
+    let (some, others) = documents.split_at(7);
+    let lines = |documents: &[Value]| documents.iter().map(Value::to_string).collect::<Vec<_>>();
+    let one = directory.write("a.json", &lines(some).join("\n"));
+    let other = directory.write("b.yml", &lines(others).join("\n---\n"));
+    directory.write("notes.txt", "kind: [");
+    fs::create_dir(directory.0.join("c.yaml")).unwrap();
+    assert_eq!(plan(&["-f", &directory.path(), "-o", "yaml"]).good(), expected());
+    assert_eq!(plan(&["-f", &other, "-f", &one, "-o", "yaml"]).good(), expected());
+}
+
+#[test]
+fn objects_without_a_namespace() {
+    let document = "
+apiVersion: v1
+kind: Service
+metadata: {name: cart}
+spec: {clusterIP: 10.96.0.1, selector: {app: cart}, ports: [{port: 80}]}
+";
+    assert!(plan_text(document, &["-o", "changes"]).good().contains(r#""namespace":"default""#));
+    let done = plan_text(document, &["-o", "changes", "-n", "shop"]);
+    assert!(done.good().contains(r#""namespace":"shop""#));
+}
+
+#[test]
+fn what_servers_print_is_read() {
+    let done = plan(&["-f", &fixture("real.yaml")]);
+    insta::assert_snapshot!(format!("{}{}", done.out, done.err));
+    assert_eq!(done.code, Some(0));
+    assert!(done.out.lines().all(|line| line.chars().count() <= 100), "wider than a terminal");
+}
+
+#[test]
+fn other_kinds_are_counted() {
+    let done = plan_text(
+        "apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: v1\nkind: ConfigMap\n---\napiVersion: serving.knative.dev/v1\nkind: Service\n---\napiVersion: v1\nkind: ConfigMap",
+        &["-o", "changes"],
+    );
+    let counted = "passed over 4 objects of other kinds: 2 ConfigMap, 1 Deployment, 1 Service\n";
+    assert!(done.err.starts_with(counted), "{done:?}");
+    assert_eq!(done.code, Some(0));
+}
