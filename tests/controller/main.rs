@@ -10,6 +10,7 @@ mod fake_api;
 mod failures;
 mod foreign;
 mod gaps;
+mod leadership;
 mod nodes;
 mod pace;
 mod recreated;

@@ -214,7 +214,8 @@ fn fault_step(api: &FakeApi, dice: &mut Dice) -> String {
         }
         _ => {
             let wait = Duration::from_millis(dice.roll(15_000));
-            let effect = match dice.roll(10) {
+            // A namespace that is going away is not among them: it does not come back.
+            let effect = match dice.roll(9) {
                 0 => Effect::Refuse,
                 1 => Effect::Hang,
                 2 => Effect::DoAndHang,
@@ -222,7 +223,6 @@ fn fault_step(api: &FakeApi, dice: &mut Dice) -> String {
                 4 => Effect::DoAndDelay(wait),
                 5 => Effect::Answer(dice.pick(&[403, 409, 500, 503, 504])),
                 6 => Effect::TooMany(u32::try_from(dice.roll(5)).unwrap()),
-                7 => Effect::NamespaceTerminating,
                 _ => Effect::DoAndAnswer(dice.pick(&[500, 504])),
             };
             let (method, path) = (dice.pick(&METHODS), dice.pick(&PATHS));
@@ -254,7 +254,9 @@ pub fn others_slice() -> Value {
 pub fn calm(api: &FakeApi) {
     api.clear_faults();
     api.connect();
-    KINDS.iter().for_each(|kind| api.release(kind));
+    for kind in KINDS {
+        api.release(kind);
+    }
     for pod in api.list(PODS) {
         if pod["status"]["podIPs"][0]["ip"] == "ten" {
             api.remove(PODS, "shop", name(&pod));
