@@ -5,10 +5,11 @@
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 use crate::plan::{
+    address::Addresses,
     labels::Labels,
     name::Name,
     port::Port,
-    slice::{Addresses, Endpoint, Hints, Owner, Slice},
+    slice::{Endpoint, Hints, Owner, Slice},
 };
 
 /// The JSON document of a slice.
@@ -19,7 +20,7 @@ pub struct SliceDocument<'a> {
     kind: &'static str,
     metadata: Metadata<'a>,
     #[serde(serialize_with = "display")]
-    address_type: crate::plan::slice::AddressType,
+    address_type: crate::plan::address::AddressType,
     endpoints: Vec<EndpointBody<'a>>,
     ports: Vec<PortBody<'a>>,
 }
@@ -213,7 +214,7 @@ fn addresses<S: Serializer>(addresses: &&Addresses, serializer: S) -> Result<S::
 }
 
 fn display<S: Serializer>(
-    value: &crate::plan::slice::AddressType,
+    value: &crate::plan::address::AddressType,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)

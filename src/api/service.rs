@@ -10,10 +10,10 @@ use super::{
     meta::{Meta, Pairs},
 };
 use crate::plan::{
+    address::AddressType,
     labels::Labels,
     name::{Name, ServiceKey},
     service::{ClusterIp, Service, ServicePort, TargetPort},
-    slice::AddressType,
 };
 
 /// The annotations that ask for hints by CPU share: the first counts where both are there

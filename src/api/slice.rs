@@ -10,9 +10,10 @@ use super::{
     meta::Meta,
 };
 use crate::plan::{
+    address::{AddressType, Addresses},
     name::{Name, Uid},
     port::Port,
-    slice::{AddressType, Addresses, Conditions, Endpoint, Hints, Slice, SliceMeta, Target},
+    slice::{Conditions, Endpoint, Hints, Slice, SliceMeta, Target},
 };
 
 /// An EndpointSlice with the fields that are read.

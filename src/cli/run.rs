@@ -129,7 +129,7 @@ pub enum RunError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// Times of the lease that do not fit together.
-    #[error(transparent)]
+    #[error("{0}; see --leader-elect-lease-duration, -renew-deadline and -retry-period")]
     Timing(#[from] TimingError),
     /// The lease.
     #[error(transparent)]

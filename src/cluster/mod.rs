@@ -14,6 +14,7 @@ pub use self::{island::ServiceChange, slices::SliceChange};
 use crate::plan::{
     self, Plan, World,
     hints::auto::{self, CpuShares},
+    metadata,
     name::{Name, ServiceKey},
     node::{Node, Nodes},
     pod::Pod,
@@ -53,6 +54,11 @@ pub enum Watched {
     Nodes,
     /// `EndpointSlices`.
     Slices,
+}
+
+impl Watched {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Services, Self::Pods, Self::Nodes, Self::Slices];
 }
 
 // === reading ===
@@ -140,7 +146,7 @@ impl Index {
     /// Takes a slice in; `None` if it is not ours or nothing was learned.
     pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
         let namespace = slice.meta.namespace.clone();
-        if slice.managed_service().is_some() {
+        if metadata::managed_service(&slice).is_some() {
             let island = self.islands.get(&namespace);
             let pod_name =
                 |name: &str| island.and_then(|island| island.pod(name)).map(|pod| pod.name.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::plan::{name::Name, slice::Slice};
+use crate::plan::{metadata::managed_service, name::Name, slice::Slice};
 
 /// The managed slices of one namespace.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl Slices {
             if slice.meta.version < held.slice.meta.version || slice == held.slice {
                 return None;
             }
-            if slice.managed_service() == held.slice.managed_service() {
+            if managed_service(&slice) == managed_service(&held.slice) {
                 held.slice = slice;
                 return Some(SliceChange {
                     services: self.services.get(&name).cloned().into_iter().collect(),
@@ -55,7 +55,7 @@ impl Slices {
         }
         let named = self.remove(&name, 0).map(|change| change.services);
         let mut services = named.unwrap_or_default();
-        if let Some(service) = slice.managed_service().cloned() {
+        if let Some(service) = managed_service(&slice).cloned() {
             self.services.insert(name, service.clone());
             self.by_service
                 .entry(service.clone())

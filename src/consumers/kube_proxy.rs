@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use crate::plan::{
+    address::{AddressType, Addresses},
     metadata::{HEADLESS, SERVICE_NAME},
     name::Name,
     service::{ClusterIp, Service},
-    slice::{AddressType, Addresses, Endpoint, Slice},
+    slice::{Endpoint, Slice},
 };
 
 /// Services with this label are left to another proxy.

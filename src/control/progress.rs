@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::expectations::Expectations;
 use crate::plan::{
+    address::AddressType,
     hints::auto::{CpuShares, ZoneCounts, is_overloaded},
-    slice::AddressType,
     trigger::Seen,
 };
 

@@ -88,7 +88,7 @@ fn may_write(
 ) -> bool {
     writers.len() < concurrency
         && writer.leadership.holds(Instant::now())
-        && controller.missing().is_empty()
+        && controller.is_complete()
 }
 
 /// Takes in all events that have arrived, so that changes which come together are planned once.

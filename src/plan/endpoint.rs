@@ -4,12 +4,13 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use super::{
+    address::{AddressType, Addresses},
     name::Name,
     node::Nodes,
     pod::Pod,
     port::{Ports, ports_on},
     service::Service,
-    slice::{AddressType, Addresses, Conditions, Endpoint, Target},
+    slice::{Conditions, Endpoint, Target},
 };
 
 /// The endpoints that a Service shall have, of one address type.

@@ -8,7 +8,7 @@ use super::{
     labels::Labels,
     name::Name,
     service::Service,
-    slice::{Owner, SliceMeta},
+    slice::{Owner, Slice, SliceMeta},
 };
 
 /// The label that names a slice's Service.
@@ -21,6 +21,13 @@ pub const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 pub const HEADLESS: &str = "service.kubernetes.io/headless";
 /// The annotation that says which change of a pod or Service led to this write.
 pub const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// The Service whose slice this is, if closehaul manages it.
+pub fn managed_service(slice: &Slice) -> Option<&Name> {
+    let labels = &slice.meta.labels;
+    let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
+    manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
+}
 
 /// The labels that a slice of `service` shall have.
 pub fn labels(service: &Service) -> Labels {

@@ -6,6 +6,7 @@
 //! pods -> endpoint -> pack -> placeholder -> hints -> changes
 //! ```
 
+pub mod address;
 pub mod changes;
 pub mod decision;
 pub mod endpoint;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use self::{
+    address::AddressType,
     changes::Changes,
     endpoint::Desired,
     hints::auto::{CpuShares, ZoneCounts},
@@ -37,7 +39,7 @@ use self::{
     pod::Pod,
     port::Ports,
     service::Service,
-    slice::{AddressType, Slice},
+    slice::Slice,
 };
 
 /// What a Service's slices depend on.

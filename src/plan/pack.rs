@@ -4,11 +4,12 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use super::{
+    address::AddressType,
     labels::Labels,
     metadata,
     port::Ports,
     service::Service,
-    slice::{AddressType, Endpoint, Identity, Slice, SliceMeta},
+    slice::{Endpoint, Identity, Slice, SliceMeta},
 };
 
 /// What becomes of the slices of one group, or of one address type.

@@ -2,12 +2,13 @@
 //! (endpointslice-semantics 4.3).
 
 use super::{
+    address::AddressType,
     labels::Labels,
     metadata,
     pack::{Draft, Group, Packing},
     port::Ports,
     service::Service,
-    slice::{AddressType, Slice},
+    slice::Slice,
 };
 
 /// Adds a placeholder where nothing else would be left of `existing`, the slices of one

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
+    address::AddressType,
     labels::Labels,
     name::{Name, ServiceKey, Uid},
-    slice::AddressType,
 };
 
 /// A Service, as far as its slices depend on it.

@@ -219,7 +219,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::plan::slice::{Addresses, Conditions, Hints};
+    use crate::plan::{
+        address::Addresses,
+        slice::{Conditions, Hints},
+    };
 
     /// A node where pods can run.
     fn node(name: &str, zone: &str) -> (Name, Node) {

@@ -1,10 +1,10 @@
 //! Slice: an EndpointSlice, as it stands or as it shall be.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
+    address::{AddressType, Addresses},
     labels::Labels,
-    metadata::{CONTROLLER, MANAGED_BY, SERVICE_NAME},
     name::{Name, Uid},
     port::Ports,
 };
@@ -64,34 +64,6 @@ pub struct Owner {
     pub block_owner_deletion: Option<bool>,
 }
 
-/// `addressType` of a slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum AddressType {
-    /// IPv4 addresses.
-    IPv4,
-    /// IPv6 addresses.
-    IPv6,
-    /// A type that is never written here: `FQDN`, or the `IP` of old.
-    Other,
-}
-
-impl AddressType {
-    /// The type of an IP address.
-    pub fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::IPv4 } else { Self::IPv6 }
-    }
-}
-
-impl fmt::Display for AddressType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::IPv4 => "IPv4",
-            Self::IPv6 => "IPv6",
-            Self::Other => "FQDN",
-        })
-    }
-}
-
 /// One endpoint of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -109,15 +81,6 @@ pub struct Endpoint {
     pub hostname: Option<Name>,
     /// `hints`; shared by the endpoints that have the same ones.
     pub hints: Option<Arc<Hints>>,
-}
-
-/// The addresses of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Addresses {
-    /// One IP address, written in its canonical form.
-    One(IpAddr),
-    /// Anything else, as written and in order.
-    Many(Box<[Box<str>]>),
 }
 
 /// `conditions` of an endpoint; each may be absent in slices made by others.
@@ -206,13 +169,6 @@ pub struct Identity<'a> {
 }
 
 impl Slice {
-    /// The Service whose slice this is, if closehaul manages it.
-    pub fn managed_service(&self) -> Option<&Name> {
-        let labels = &self.meta.labels;
-        let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
-        manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
-    }
-
     /// Whether it belongs to the Service of this UID (endpointslice-semantics 4.1).
     /// A Service without UID, which only files can hold, owns what bears its label.
     pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {

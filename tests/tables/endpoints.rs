@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 
 use closehaul::plan::{
+    address::{AddressType, Addresses},
     endpoint::{desired, is_listed},
     name::{Name, Uid},
     pod::{ContainerPort, Pod},
     port::{Port, Ports, ports_on},
     service::{ClusterIp, Service, ServicePort, TargetPort},
-    slice::{AddressType, Addresses, Conditions, Endpoint, Target},
+    slice::{Conditions, Endpoint, Target},
 };
 
 use crate::world::{

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use closehaul::plan::{
+    address::AddressType,
     hints::auto::cpu_shares,
     metadata,
     name::Uid,
     node::Node,
     pod::Pod,
     service::{Service, TargetPort},
-    slice::AddressType,
 };
 use proptest::{prelude::*, sample::Index};
 

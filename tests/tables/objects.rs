@@ -6,6 +6,7 @@ use std::{
 };
 
 use closehaul::plan::{
+    address::{AddressType, Addresses},
     labels::Labels,
     metadata,
     name::{ServiceKey, Uid},
@@ -14,7 +15,7 @@ use closehaul::plan::{
     pod::{ContainerPort, HostName, Pod},
     port::{Port, Ports},
     service::{ClusterIp, Service, ServicePort, TargetPort},
-    slice::{AddressType, Addresses, Conditions, Endpoint, Hints, Owner, Slice, SliceMeta, Target},
+    slice::{Conditions, Endpoint, Hints, Owner, Slice, SliceMeta, Target},
 };
 use jiff::Timestamp;
 

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use closehaul::plan::{
+    address::AddressType,
     metadata,
     port::{Ports, ports_on},
-    slice::{AddressType, Endpoint, Slice},
+    slice::{Endpoint, Slice},
 };
 use proptest::{prelude::*, sample::Index};
 

@@ -2,10 +2,11 @@
 //! missing (endpointslice-semantics 2, 3.4, 10.3).
 
 use closehaul::plan::{
+    address::{AddressType, Addresses},
     name::Name,
     pod::Pod,
     service::{ClusterIp, Service, TargetPort},
-    slice::{AddressType, Addresses, Endpoint, Slice},
+    slice::{Endpoint, Slice},
 };
 
 use crate::world::{self, Cluster, labels, pod, pods, sizes};

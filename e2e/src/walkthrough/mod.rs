@@ -46,12 +46,13 @@ pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
         site = Site::start(options, server, console) => site?,
         () = &mut interrupted => return Err(Error::Interrupted),
     };
-    let rows = tokio::select! {
-        rows = walk(&mut site) => rows,
+    let walked = tokio::select! {
+        walked = walk(&mut site) => walked,
         () = &mut interrupted => Err(Error::Interrupted),
     };
     let modelled = !site.has_network;
-    let report = rows.map(|rows| Report { rows, modelled, elapsed: started.elapsed() });
+    let report =
+        walked.map(|(rows, left)| Report { rows, left, modelled, elapsed: started.elapsed() });
     if let Ok(report) = &report {
         report.print(console);
         if options.keep {
@@ -65,10 +66,10 @@ pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
     stopped.map(|()| report)
 }
 
-async fn walk(site: &mut Site) -> Result<Vec<Row>, Error> {
+async fn walk(site: &mut Site) -> Result<(Vec<Row>, Vec<String>), Error> {
     let (mut rows, mut traffic) = (Vec::new(), None);
     for (number, step) in (1..).zip(&steps::STEPS) {
         rows.push(walk::step(site, &mut traffic, number, step).await?);
     }
-    Ok(rows)
+    Ok((rows, walk::rehearse(site).await?))
 }

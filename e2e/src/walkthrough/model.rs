@@ -1,15 +1,14 @@
 //! Without root there is no network: the model of kube-proxy's rule picks who answers.
 
-use super::{Error, site::SERVICE, steps::CLIENT_NODE};
+use super::{
+    Error,
+    steps::{CLIENT_NODE, SERVICE},
+};
 use crate::kubelet::requests::Answer;
 use closehaul::{
     api::Object,
     consumers::kube_proxy::{self, Client},
-    plan::{
-        node::Node,
-        service::Service,
-        slice::{AddressType, Slice},
-    },
+    plan::{address::AddressType, node::Node, service::Service, slice::Slice},
 };
 use kube::{Api, api::ListParams};
 

@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct Report {
     /// One row for each step.
     pub rows: Vec<Row>,
+    /// Changes that `closehaul plan` would still write at the end; there must be none.
+    pub left: Vec<String>,
     /// Whether the model of kube-proxy picked the answers, as nothing can be sent without root.
     pub modelled: bool,
     /// From the start to the last step.
@@ -37,9 +39,9 @@ pub struct Row {
 }
 
 impl Report {
-    /// Whether every step showed what it must.
+    /// Whether every step showed what it must, and nothing is left to write.
     pub fn ok(&self) -> bool {
-        self.rows.iter().all(|row| row.problems.is_empty())
+        self.left.is_empty() && self.rows.iter().all(|row| row.problems.is_empty())
     }
 
     pub(super) fn print(&self, console: Console) {

@@ -4,7 +4,7 @@ use super::{
     Controller, Error, Options,
     console::{Console, line},
     model::Model,
-    steps::{Action, CLIENT_NODE},
+    steps::{Action, CLIENT_NODE, SERVICE},
     traffic::Traffic,
 };
 use crate::{
@@ -31,9 +31,6 @@ use std::{
 };
 use tokio::process::Command;
 
-/// The name of the Service.
-pub(super) const SERVICE: &str = "echo-svc";
-
 /// All that may have to be built, named at once so that the progress says how much it is.
 const COMPONENTS: [Component; 7] = [
     Component::Etcd,
@@ -49,6 +46,8 @@ const COMPONENTS: [Component; 7] = [
 pub(super) struct Site {
     options: Options,
     server: PathBuf,
+    /// The `closehaul` command.
+    closehaul: PathBuf,
     pub(super) console: Console,
     pub(super) has_network: bool,
     components: components::Components,
@@ -70,10 +69,7 @@ impl Site {
         let has_network = network.is_some();
         let components = tokio::task::spawn_blocking(|| components::ensure(&COMPONENTS));
         let components = components.await.map_err(cluster::Error::Cancelled)??;
-        let closehaul = match options.controller {
-            Controller::Closehaul => Some(closehaul::build(Profile::Dev).await?),
-            Controller::BuiltIn => None,
-        };
+        let closehaul = closehaul::build(Profile::Dev).await?;
         console.note("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler");
         let bind = network.as_ref().map_or(Ipv4Addr::LOCALHOST, Network::host);
         let settings = cluster::Options { bind: IpAddr::V4(bind), ..Default::default() };
@@ -94,6 +90,7 @@ impl Site {
         let mut site = Self {
             options,
             server: copy,
+            closehaul,
             console,
             has_network,
             components,
@@ -107,14 +104,17 @@ impl Site {
             site.cluster.start_controller_manager(ControllerManager::EverythingButSlices),
             site.cluster.start_scheduler(),
         )?;
-        let slices = if let Some(binary) = closehaul {
-            console.note("starting closehaul in replace mode");
-            let kubeconfig = site.cluster.kubeconfig(Actor::Closehaul);
-            let command = closehaul::command(&binary, &kubeconfig, &["--mode=replace"]);
-            command.start(site.cluster.directory())?
-        } else {
-            console.note("starting the built-in EndpointSlice controller");
-            site.cluster.start_controller_manager(ControllerManager::OnlySlices).await?
+        let slices = match options.controller {
+            Controller::Closehaul => {
+                console.note("starting closehaul in replace mode");
+                let kubeconfig = site.cluster.kubeconfig(Actor::Closehaul);
+                let command = closehaul::command(&site.closehaul, &kubeconfig, &["--mode=replace"]);
+                command.start(site.cluster.directory())?
+            }
+            Controller::BuiltIn => {
+                console.note("starting the built-in EndpointSlice controller");
+                site.cluster.start_controller_manager(ControllerManager::OnlySlices).await?
+            }
         };
         site.controllers = vec![manager, scheduler, slices];
         let proxies = if has_network {
@@ -164,7 +164,7 @@ impl Site {
     /// Does one thing of a step.
     pub(super) async fn act(&mut self, action: &Action) -> Result<(), Error> {
         match action {
-            Action::Run(command) => self.run(command).await,
+            Action::Run(command) => self.run(command).await.map(drop),
             Action::Join { node, zone } => {
                 self.console.note(format_args!("{node} joins, in {zone}"));
                 self.join(NodeSpec::worker(node, zone)).await?;
@@ -180,12 +180,13 @@ impl Site {
         }
     }
 
-    /// Prints a shell command, runs it and prints what it says.
-    pub(super) async fn run(&self, command: &str) -> Result<(), Error> {
+    /// Prints a shell command, runs it and prints what it says. Returns its standard output.
+    pub(super) async fn run(&self, command: &str) -> Result<String, Error> {
         self.console.command(command);
-        let kubectl = self.components.path(Component::Kubectl).parent().map(Path::to_owned);
+        let commands = [self.components.path(Component::Kubectl), &self.closehaul];
+        let folders = commands.into_iter().filter_map(Path::parent).map(Path::to_owned);
         let path = env::var_os("PATH").unwrap_or_default();
-        let path = env::join_paths(kubectl.into_iter().chain(env::split_paths(&path)));
+        let path = env::join_paths(folders.chain(env::split_paths(&path)));
         let output = Command::new("sh")
             .args(["-c", command])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/walkthrough"))
@@ -203,7 +204,7 @@ impl Site {
         stdout.lines().for_each(line);
         if output.status.success() {
             stderr.lines().for_each(line);
-            return Ok(());
+            return Ok(stdout.into_owned());
         }
         Err(Error::Command { command: command.to_owned(), output: stderr.trim().to_owned() })
     }

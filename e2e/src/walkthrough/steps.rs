@@ -44,6 +44,9 @@ pub(super) enum Hints {
     Node,
 }
 
+/// The name of the Service.
+pub(super) const SERVICE: &str = "echo-svc";
+
 /// The node of the client.
 pub(super) const CLIENT_NODE: &str = "mnode-m02";
 

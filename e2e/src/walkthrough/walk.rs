@@ -28,6 +28,9 @@ const SHOW_HINTS: &str = "kubectl get endpointslices -l kubernetes.io/service-na
   -o custom-columns=\"NODES:endpoints[*].nodeName,READY:endpoints[*].conditions.ready,\\
 FOR-ZONES:endpoints[*].hints.forZones[*].name,FOR-NODES:endpoints[*].hints.forNodes[*].name\"";
 
+/// What closehaul would write now, judging by what kubectl prints.
+const REHEARSE: &str = "kubectl get nodes,services,pods,endpointslices -A -o yaml | \\\n  closehaul plan -f - -o changes";
+
 /// How the wait for a change ended.
 struct Settled {
     endpoints: Vec<Ready>,
@@ -84,6 +87,15 @@ pub(super) async fn step(
         problems,
         elapsed: started.elapsed(),
     })
+}
+
+/// Asks `closehaul plan` what is left to write when all steps are done: nothing, as it decides by
+/// the same functions as the controller. Returns what is.
+pub(super) async fn rehearse(site: &Site) -> Result<Vec<String>, Error> {
+    site.console.heading("Rehearsal: what closehaul plan would still write");
+    let changes: Vec<_> = site.run(REHEARSE).await?.lines().map(str::to_owned).collect();
+    site.console.verdict("no change is left to write", &changes);
+    Ok(changes)
 }
 
 /// Waits until the Service answers for the first time. Until then requests may fail.

@@ -7,13 +7,14 @@ use crate::{
     cluster::Index,
     plan::{
         Family, Plan,
+        address::AddressType,
         decision::{Decision, Standing, decide},
         hints::{Mechanism, mechanism, traffic_distribution::Preference},
-        metadata::SERVICE_NAME,
+        metadata::{SERVICE_NAME, managed_service},
         name::{Name, ServiceKey},
         service::{ClusterIp, Service},
         share::{self, Share, Topology},
-        slice::{AddressType, Slice},
+        slice::Slice,
     },
 };
 
@@ -134,5 +135,5 @@ impl Snapshot {
 /// The Service that a slice of another manager names.
 fn foreign_service(slice: &Slice) -> Option<&Name> {
     let name = slice.meta.labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
-    name.filter(|_| slice.managed_service().is_none())
+    name.filter(|_| managed_service(slice).is_none())
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::plan::{
+    address::{AddressType, Addresses},
     labels::Labels,
     metadata,
     name::{Name, ServiceKey},
     node::Node,
     port::Port,
     service::{ServicePort, TargetPort},
-    slice::{AddressType, Addresses, Conditions, Hints},
+    slice::{Conditions, Hints},
 };
 
 fn service(distribution: Option<&str>) -> Service {

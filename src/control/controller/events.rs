@@ -1,0 +1,256 @@
+//! Events: what a change of a Service, pod, node or slice does to the index and the queue
+//! (endpointslice-semantics 1.4).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Controller;
+use crate::{
+    api::Object,
+    cluster::{Gone, NodeChange, ServiceChange, SliceChange, Watched},
+    control::{expectations::Sight, queue::Class, watch::Change},
+    plan::{
+        name::{Name, ServiceKey},
+        node::Node,
+        pod::Pod,
+        service::Service,
+        slice::Slice,
+    },
+};
+
+/// The least time between a slice that somebody else changed and its repair, so that two
+/// writers who disagree do not exchange blows without end (endpointslice-semantics 1.4).
+const SLICE_DELAY: Duration = Duration::from_secs(1);
+/// How long a deleted node may stay away before its pods leave the slices.
+const NODE_DELAY: Duration = Duration::from_secs(10);
+
+/// A change of one of the four kinds.
+#[derive(Debug)]
+pub enum Event {
+    /// Of Services.
+    Service(Change<Object<Service>>),
+    /// Of pods.
+    Pod(Change<Object<Pod>>),
+    /// Of nodes.
+    Node(Change<Object<Node>>),
+    /// Of slices.
+    Slice(Change<Object<Slice>>),
+}
+
+impl Controller {
+    /// Takes an event in.
+    pub fn take_in(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Service(change) => self.follow(Watched::Services, change, now),
+            Event::Pod(change) => self.follow(Watched::Pods, change, now),
+            Event::Node(change) => self.follow(Watched::Nodes, change, now),
+            Event::Slice(change) => self.follow(Watched::Slices, change, now),
+        }
+    }
+
+    fn follow<T: Followed>(&mut self, kind: Watched, change: Change<Object<T>>, now: Instant) {
+        match change {
+            Change::Restarted => self.index.begin_list(kind),
+            Change::Applied(object) => T::applied(self, object, now),
+            Change::Deleted(object) => T::deleted(self, &object, now),
+            Change::Listed => {
+                for gone in self.index.end_list(kind) {
+                    self.gone(gone, now);
+                }
+                if self.listed.insert(kind) && self.is_complete() {
+                    let services = self.index.services().count();
+                    info!(services, nodes = self.index.nodes().len(), "all is listed");
+                }
+            }
+            Change::Malformed { object, deleted } => {
+                let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
+                let (namespace, name) =
+                    (text(&object.metadata.namespace), text(&object.metadata.name));
+                warn!(?kind, %namespace, %name, error = object.error, "passed over a malformed object");
+                let gone = T::gone(namespace, name);
+                if deleted { self.gone(gone, now) } else { self.index.confirm(&gone) }
+            }
+            Change::Failed { error, will_retry_in } => {
+                warn!(?kind, error, ?will_retry_in, "watching failed");
+            }
+        }
+    }
+
+    fn gone(&mut self, gone: Gone, now: Instant) {
+        match gone {
+            Gone::Service(key) => self.service_gone(&key, now),
+            Gone::Pod(namespace, name) => self.pod_gone(&namespace, &name, 0, now),
+            Gone::Node(name) => self.node_gone(&name, now),
+            Gone::Slice(namespace, name) => self.slice_gone(&namespace, &name, 0, now),
+        }
+    }
+
+    fn service_gone(&mut self, key: &ServiceKey, now: Instant) {
+        // Its slices are the garbage collector's (endpointslice-semantics 1.3).
+        self.index.remove_service(key);
+        self.queue.forget(key);
+        self.unseen.remove(key);
+        let progress = self.progress.remove(key);
+        if progress.is_some_and(|progress| progress.ended.is_some()) {
+            // Its writes will not be waited for, and a Service of the same name may come again.
+            self.queue.done(key, now);
+        }
+    }
+
+    fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
+        let services = self.index.remove_pod(namespace, name, version);
+        self.enqueue(services, now + self.settings.batch_period);
+    }
+
+    /// The node stays known for a while: were it forgotten at once, whatever else leads to a sync
+    /// in that time would take its pods out.
+    fn node_gone(&mut self, name: &Name, now: Instant) {
+        if self.index.nodes().contains_key(name) {
+            self.leaving.entry(name.clone()).or_insert(now + NODE_DELAY);
+        }
+    }
+
+    pub(super) fn give_up_nodes(&mut self, now: Instant) {
+        let overdue: Vec<Name> =
+            self.leaving.extract_if(|_, due| *due <= now).map(|(name, _)| name).collect();
+        for name in overdue {
+            let change = self.index.remove_node(&name);
+            self.node_changed(change, now);
+        }
+    }
+
+    fn node_changed(&mut self, change: NodeChange, now: Instant) {
+        self.enqueue(change.services, now);
+        if change.shares {
+            let shares = self.index.shares();
+            let unbalanced =
+                self.progress.iter().filter(|(_, progress)| progress.is_unbalanced(shares));
+            let unbalanced: Vec<ServiceKey> = unbalanced.map(|(key, _)| key.clone()).collect();
+            self.enqueue(unbalanced, now);
+        }
+    }
+
+    fn slice_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
+        if let Some(change) = self.index.remove_slice(namespace, name, version) {
+            self.slice_changed(change, namespace, &Sight::Gone(name.into()), now);
+        }
+    }
+
+    /// Syncs the Services of a slice that somebody else has changed.
+    fn slice_changed(
+        &mut self,
+        change: SliceChange,
+        namespace: &Name,
+        sight: &Sight,
+        now: Instant,
+    ) {
+        for name in change.services {
+            let key = ServiceKey { namespace: namespace.clone(), name };
+            let progress = self.progress.get_mut(&key);
+            if progress.is_none_or(|progress| progress.expectations.see(sight.clone())) {
+                self.queue.add(key.clone(), Class::Endpoints, self.repair_due(now));
+            }
+            self.settle(&key, now);
+        }
+    }
+
+    /// When a slice is repaired that somebody else has changed.
+    pub(super) fn repair_due(&self, now: Instant) -> Instant {
+        now + self.settings.batch_period.max(SLICE_DELAY)
+    }
+
+    fn enqueue(&mut self, services: Vec<ServiceKey>, due: Instant) {
+        for key in services {
+            self.queue.add(key, Class::Endpoints, due);
+        }
+    }
+}
+
+/// A kind that the controller follows: what its events do.
+trait Followed: Sized {
+    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant);
+    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant);
+    fn gone(namespace: Name, name: Name) -> Gone;
+}
+
+impl Followed for Service {
+    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
+        let key = object.value.key.clone();
+        match controller.index.apply_service(object.value) {
+            ServiceChange::Nothing => {}
+            ServiceChange::Hints => controller.queue.add(key, Class::Hints, now),
+            ServiceChange::Endpoints => controller.queue.add(key, Class::Endpoints, now),
+        }
+    }
+
+    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
+        let known = controller.index.service(&object.value.key);
+        if known.is_none_or(|known| known.version <= object.value.version) {
+            controller.service_gone(&object.value.key, now);
+        }
+    }
+
+    fn gone(namespace: Name, name: Name) -> Gone {
+        Gone::service(namespace, name)
+    }
+}
+
+impl Followed for Pod {
+    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
+        let services = controller.index.apply_pod(&object.namespace, object.value);
+        controller.enqueue(services, now + controller.settings.batch_period);
+    }
+
+    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
+        controller.pod_gone(&object.namespace, &object.name, object.value.version, now);
+    }
+
+    fn gone(namespace: Name, name: Name) -> Gone {
+        Gone::Pod(namespace, name)
+    }
+}
+
+impl Followed for Node {
+    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
+        controller.leaving.remove(&object.name);
+        let change = controller.index.apply_node(object.value);
+        controller.node_changed(change, now);
+    }
+
+    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
+        let known = controller.index.nodes().get(&object.name);
+        if known.is_none_or(|known| known.version <= object.value.version) {
+            controller.node_gone(&object.name, now);
+        }
+    }
+
+    fn gone(_: Name, name: Name) -> Gone {
+        Gone::Node(name)
+    }
+}
+
+impl Followed for Slice {
+    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
+        let slice = object.value;
+        let version = slice.meta.version;
+        controller.slices_seen = controller.slices_seen.max(version);
+        // A slice with a deletionTimestamp does not count any more, whatever keeps it.
+        let sight =
+            if slice.meta.terminating { Sight::Gone(object.name) } else { Sight::Version(version) };
+        if let Some(change) = controller.index.apply_slice(slice) {
+            controller.slice_changed(change, &object.namespace, &sight, now);
+        }
+    }
+
+    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
+        let version = object.value.meta.version;
+        controller.slices_seen = controller.slices_seen.max(version);
+        controller.slice_gone(&object.namespace, &object.name, version, now);
+    }
+
+    fn gone(namespace: Name, name: Name) -> Gone {
+        Gone::Slice(namespace, name)
+    }
+}

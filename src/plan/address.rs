@@ -1,0 +1,40 @@
+//! Address: the kinds of addresses that slices hold.
+
+use std::{fmt, net::IpAddr};
+
+/// `addressType` of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AddressType {
+    /// IPv4 addresses.
+    IPv4,
+    /// IPv6 addresses.
+    IPv6,
+    /// A type that is never written here: `FQDN`, or the `IP` of old.
+    Other,
+}
+
+impl AddressType {
+    /// The type of an IP address.
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::IPv4 } else { Self::IPv6 }
+    }
+}
+
+impl fmt::Display for AddressType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IPv4 => "IPv4",
+            Self::IPv6 => "IPv6",
+            Self::Other => "FQDN",
+        })
+    }
+}
+
+/// The addresses of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Addresses {
+    /// One IP address, written in its canonical form.
+    One(IpAddr),
+    /// Anything else, as written and in order.
+    Many(Box<[Box<str>]>),
+}
