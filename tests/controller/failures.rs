@@ -154,3 +154,23 @@ async fn one_address_type_that_is_refused_does_not_stop_the_other() {
     rig.api.clear_faults();
     rig.until("both", |rig| rig.slices("web").len() == 2).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_that_is_asked_for_holds_for_all_address_types() {
+    for effects in [
+        [Effect::TooMany(25), Effect::Answer(500)],
+        [Effect::Answer(500), Effect::TooMany(25)],
+        [Effect::TooMany(25), Effect::TooMany(1)],
+    ] {
+        let api = cluster(&["web-1"]);
+        edit(&api, SERVICES, "web", |service| {
+            service["spec"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
+        });
+        for effect in &effects {
+            api.fault(on("POST", SHOP).times(1), effect.clone());
+        }
+        let rig = Rig::start(api);
+        let took = rig.until("both", |rig| rig.slices("web").len() == 2).await;
+        assert!((25 * SECOND..26 * SECOND).contains(&took), "{effects:?}: {took:?}");
+    }
+}
