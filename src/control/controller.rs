@@ -160,10 +160,10 @@ impl Controller {
         }
         let mut verdict = Verdict::Done;
         for failure in failures {
-            verdict = match failure {
+            verdict = verdict.max(match failure {
                 WriteError::Busy { wait, .. } => Verdict::RetryAfter(wait),
                 _ => Verdict::Retry,
-            };
+            });
             match failure {
                 WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
                     info!(service = %key, "{failure}");

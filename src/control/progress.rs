@@ -33,8 +33,8 @@ pub struct Ended {
     pub verdict: Verdict,
 }
 
-/// What follows from the outcome of writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What follows from the outcome of writes; of two outcomes, the greater holds for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// All is written.
     Done,

@@ -6,8 +6,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request};
-use kube::{Client, core::Status};
+use http::{Method, Request, header::RETRY_AFTER};
+use kube::{
+    Client,
+    client::Body,
+    core::{Status, response::StatusDetails},
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -205,7 +209,7 @@ impl Writer {
         let request = request.header(http::header::CONTENT_TYPE, "application/json").body(body);
         let request = request.map_err(kube::Error::HttpError);
         let request = request.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
-        let answer = timeout(self.timeout, self.client.request(request)).await;
+        let answer = timeout(self.timeout, answer(&self.client, request)).await;
         debug!(write = what, elapsed = ?sent.elapsed(), "write");
         match answer {
             Ok(Ok(answer)) => Ok(answer),
@@ -214,6 +218,33 @@ impl Writer {
             Err(_) => Err(WriteError::TimedOut { what, after: self.timeout }),
         }
     }
+}
+
+/// As [`Client::request`], which drops the header `Retry-After`: an API server that sheds load says
+/// nowhere else for how long.
+async fn answer<T: DeserializeOwned>(
+    client: &Client,
+    request: Request<Vec<u8>>,
+) -> kube::Result<T> {
+    let answer = client.send(request.map(Body::from)).await?;
+    let code = answer.status();
+    let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+    let body = answer.into_body().collect_bytes().await?;
+    if code.is_success() {
+        return serde_json::from_slice(&body).map_err(kube::Error::SerdeError);
+    }
+    let text = || Status::failure(String::from_utf8_lossy(&body).trim(), "");
+    let mut status = serde_json::from_slice(&body).unwrap_or_else(|_| text());
+    status.code = code.as_u16();
+    if let Some(wait) = wait {
+        status.details.get_or_insert_with(no_details).retry_after_seconds = wait;
+    }
+    Err(kube::Error::Api(Box::new(status)))
+}
+
+fn no_details() -> StatusDetails {
+    let [name, group, kind, uid] = [(); 4].map(|()| String::new());
+    StatusDetails { name, group, kind, uid, causes: Vec::new(), retry_after_seconds: 0 }
 }
 
 fn path(method: &Method, slice: &Slice) -> String {

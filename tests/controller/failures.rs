@@ -1,5 +1,6 @@
 //! Failures of writes: refused, busy, lost, hung.
 
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
@@ -59,25 +60,24 @@ async fn an_event_brings_the_next_try_forward_to_one_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_is_given_the_time_it_asks_for() {
-    let mut rig = failing(Effect::Answer(500)).await;
-    rig.api.clear_faults();
-    rig.api.fault(on("PUT", SHOP).times(3), Effect::TooMany(25));
-    set_ready(&rig.api, "shop/web-1", false);
-    for _ in 0..800 {
+    for effect in [Effect::TooMany(25), Effect::Shed(25)] {
+        let mut rig = Rig::settled(cluster(&["web-1"])).await;
+        rig.api.fault(on("PUT", SHOP).times(3), effect.clone());
+        set_ready(&rig.api, "web-1", false);
         // Events do not bring it forward.
-        rig.pass(100 * MS).await;
-        set_ready(&rig.api, "shop/web-1", false);
-        edit(&rig.api, SERVICES, "shop/web", |service| {
-            service["metadata"]["labels"] =
-                serde_json::json!({ "a": rig.api.version().to_string() });
-        });
+        for round in 0..800 {
+            rig.pass(100 * MS).await;
+            edit(&rig.api, SERVICES, "web", |service| {
+                service["metadata"]["labels"] = json!({ "round": round.to_string() });
+            });
+        }
+        let tries = rig.look();
+        for two in tries[..4].windows(2) {
+            let wait = two[1].at - two[0].at;
+            assert!((25 * SECOND..=26 * SECOND).contains(&wait), "{effect:?}: {wait:?}");
+        }
+        assert_eq!(rig.endpoints("web"), ["web-1!"]);
     }
-    let tries = rig.look();
-    for two in tries[..4].windows(2) {
-        let wait = two[1].at - two[0].at;
-        assert!((25 * SECOND..=26 * SECOND).contains(&wait), "{wait:?}");
-    }
-    assert_eq!(rig.endpoints("shop/web"), ["web-1!"]);
 }
 
 /// The create was applied, and the answer says that it may have been.
@@ -143,7 +143,7 @@ async fn a_hung_write_times_out_and_does_not_hold_up_others() {
 async fn one_address_type_that_is_refused_does_not_stop_the_other() {
     let api = cluster(&["web-1"]);
     edit(&api, SERVICES, "web", |service| {
-        service["spec"]["ipFamilies"] = serde_json::json!(["IPv4", "IPv6"]);
+        service["spec"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
     });
     api.fault(on("POST", SHOP).times(1), Effect::Answer(422));
     api.fault(on("POST", SHOP).times(1), Effect::DoAndDelay(MS));
@@ -153,4 +153,24 @@ async fn one_address_type_that_is_refused_does_not_stop_the_other() {
     assert_eq!(rig.slice("web")["addressType"], "IPv6");
     rig.api.clear_faults();
     rig.until("both", |rig| rig.slices("web").len() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_that_is_asked_for_holds_for_all_address_types() {
+    for effects in [
+        [Effect::TooMany(25), Effect::Answer(500)],
+        [Effect::Answer(500), Effect::TooMany(25)],
+        [Effect::TooMany(25), Effect::TooMany(1)],
+    ] {
+        let api = cluster(&["web-1"]);
+        edit(&api, SERVICES, "web", |service| {
+            service["spec"]["ipFamilies"] = json!(["IPv4", "IPv6"]);
+        });
+        for effect in &effects {
+            api.fault(on("POST", SHOP).times(1), effect.clone());
+        }
+        let rig = Rig::start(api);
+        let took = rig.until("both", |rig| rig.slices("web").len() == 2).await;
+        assert!((25 * SECOND..26 * SECOND).contains(&took), "{effects:?}: {took:?}");
+    }
 }

@@ -39,13 +39,15 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 pub struct Options {
     pub settings: Settings,
     pub concurrency: usize,
+    /// Of one write.
+    pub timeout: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let settings =
             Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 100.0 };
-        Self { settings, concurrency: 5 }
+        Self { settings, concurrency: 5, timeout: 10 * SECOND }
     }
 }
 
@@ -64,11 +66,15 @@ impl Rig {
     }
 
     pub fn start_with(api: FakeApi, options: Options) -> Self {
+        Self::start_led(api, options, Leadership::always())
+    }
+
+    pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
         let (stop, stopped) = oneshot::channel();
         let writer = Writer {
             client: api.client(),
-            leadership: Leadership::always(),
-            timeout: 10 * SECOND,
+            leadership,
+            timeout: options.timeout,
             limit: Limit::default(),
         };
         let reader = api.client();
@@ -164,6 +170,19 @@ impl Rig {
         let mut endpoints: Vec<_> = endpoints.map(text).collect();
         endpoints.sort();
         endpoints
+    }
+
+    /// Ends the controller where it stands and starts another.
+    pub async fn crash(self, options: Options) -> Self {
+        let api = self.api.clone();
+        self.abort().await;
+        Self::start_with(api, options)
+    }
+
+    /// Ends the controller where it stands.
+    pub async fn abort(self) {
+        self.running.abort();
+        assert!(self.running.await.unwrap_err().is_cancelled());
     }
 
     /// Asks the controller to stop.

@@ -8,7 +8,7 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn a_job_of_several_writes_ends_fully_and_no_other_begins() {
     let api = cluster(&["web-1", "web-2", "web-3", "web-4", "db-1"]);
-    let options = Options { settings: settings_of(1), concurrency: 1 };
+    let options = Options { settings: settings_of(1), concurrency: 1, ..Options::default() };
     api.fault(on("", "/endpointslices").query("fieldManager"), Effect::Delay(SECOND));
     let rig = Rig::start_with(api.clone(), options);
     rig.until("a write", |rig| !rig.writes().is_empty()).await;

@@ -56,6 +56,8 @@ pub enum Effect {
     Answer(u16),
     /// 429 with this many seconds of `Retry-After`; nothing was done.
     TooMany(u32),
+    /// The same as the API server sheds load: plain text, so that the header alone says how long.
+    Shed(u32),
     /// Refused because the namespace is going away; nothing was done.
     NamespaceTerminating,
     /// Done, and answered with this status code.

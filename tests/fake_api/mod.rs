@@ -36,7 +36,7 @@ use tokio::{
 use faults::{Effect, Faults, On};
 use request::Call;
 pub use request::Seen;
-use respond::{Body, Refusal, page, respond};
+use respond::{Body, Refusal, page, respond, shed};
 use store::{Store, text};
 use watching::Watch;
 
@@ -237,6 +237,7 @@ impl FakeApi {
             Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
             Some(Effect::Hang) => std::future::pending().await,
             Some(Effect::Delay(wait)) => sleep(*wait).await,
+            Some(Effect::Shed(seconds)) => return Ok(shed(*seconds).await),
             Some(Effect::NamespaceTerminating) => {
                 return Ok(Refusal::namespace_terminating().respond().await);
             }

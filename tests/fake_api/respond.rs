@@ -105,6 +105,13 @@ pub async fn respond(code: u16, answer: &impl Display) -> Response<Body> {
     Response::builder().status(code).body(body).unwrap()
 }
 
+/// 429 from the filters before all handlers.
+pub async fn shed(seconds: u32) -> Response<Body> {
+    let mut response = respond(429, &"Too many requests, please try again later.").await;
+    response.headers_mut().insert("retry-after", seconds.into());
+    response
+}
+
 /// A page of a list as of `version`, or of what the token to continue says.
 pub fn page(collection: &Collection, call: &Call, mut version: u64) -> Result<Value, Refusal> {
     let (mut from, token) = (0_usize, call.parameter("continue"));

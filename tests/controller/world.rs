@@ -1,0 +1,265 @@
+//! A seeded random world: objects change, other writers meddle, requests and watches go wrong.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    fake_api::{
+        FakeApi,
+        faults::{Effect, on, on_streaming, on_watch},
+    },
+    rig::*,
+};
+
+const KINDS: [&str; 4] = [SERVICES, PODS, NODES, SLICES];
+const PATHS: [&str; 5] = ["/services", "/pods", "/nodes", "/endpointslices", ""];
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", ""];
+
+/// Numbers that follow from a seed (splitmix64).
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Below `limit`.
+    pub fn roll(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+
+    /// Once in so many times.
+    pub fn one_in(&mut self, times: u64) -> bool {
+        self.roll(times) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        let at = self.roll(from.len() as u64);
+        from[usize::try_from(at).unwrap()]
+    }
+}
+
+/// Changes something at random; returns what.
+pub fn change(api: &FakeApi, dice: &mut Dice) -> String {
+    match dice.roll(20) {
+        0..8 => pod_step(api, dice),
+        8..12 => service_step(api, dice),
+        12..14 => node_step(api, dice),
+        14..17 => slice_step(api, dice),
+        _ => fault_step(api, dice),
+    }
+}
+
+/// How long until the next step.
+pub fn pause(dice: &mut Dice) -> Duration {
+    match dice.roll(8) {
+        0..3 => Duration::ZERO,
+        3..5 => Duration::from_millis(dice.roll(50)),
+        5..7 => Duration::from_millis(dice.roll(2000)),
+        _ => Duration::from_secs(dice.roll(40)),
+    }
+}
+
+fn pod_step(api: &FakeApi, dice: &mut Dice) -> String {
+    let name = format!("p-{}", dice.roll(8));
+    let exists = api.get(PODS, "shop", &name).is_some();
+    match dice.roll(6) {
+        0 if exists => {
+            api.remove(PODS, "shop", &name);
+            format!("remove pod {name}")
+        }
+        1 if exists => {
+            api.edit(PODS, "shop", &name, |pod| pod["metadata"]["finalizers"] = json!(["a/b"]));
+            api.delete(PODS, "shop", &name);
+            format!("terminate pod {name}")
+        }
+        2 if exists => {
+            set_ready(api, &name, dice.one_in(2));
+            format!("readiness of pod {name}")
+        }
+        _ => {
+            let mut pod = if dice.one_in(20) { bad_pod(&name) } else { pod(&name) };
+            pod["metadata"]["labels"]["app"] = json!(dice.pick(&["x", "y"]));
+            pod["metadata"]["labels"]["tier"] = json!(dice.pick(&["front", "back"]));
+            pod["spec"]["nodeName"] = json!(dice.pick(&["a1", "b1", "c1", "d1"]));
+            if dice.one_in(8) {
+                pod["status"]["phase"] = json!("Failed");
+            }
+            if dice.one_in(3) {
+                let both = json!([{ "ip": "10.0.0.1" }, { "ip": "fd00::1" }]);
+                pod["status"]["podIPs"] = both;
+            }
+            api.put(PODS, pod);
+            format!("put pod {name}")
+        }
+    }
+}
+
+fn service_step(api: &FakeApi, dice: &mut Dice) -> String {
+    let name = dice.pick(&["s0", "s1", "s2"]);
+    if dice.one_in(3) && api.get(SERVICES, "shop", name).is_some() {
+        api.remove(SERVICES, "shop", name);
+        if dice.one_in(2) {
+            return format!("remove service {name}");
+        }
+    }
+    let mut service = service(name);
+    service["spec"]["selector"] = match dice.roll(8) {
+        0..3 => json!({ "app": "x" }),
+        3..5 => json!({ "app": "y" }),
+        5..7 => json!({ "tier": "front" }),
+        _ => json!(null),
+    };
+    service["spec"]["ports"][0]["targetPort"] = json!(dice.pick(&[8080, 9090]));
+    service["spec"]["ipFamilies"] = dice.pick(&[&["IPv4"][..], &["IPv4", "IPv6"]]).into();
+    service["spec"]["publishNotReadyAddresses"] = json!(dice.one_in(4));
+    service["spec"]["trafficDistribution"] =
+        json!(dice.pick(&[None, Some("PreferSameZone"), Some("PreferSameNode")]));
+    service["spec"]["type"] = json!(if dice.one_in(10) { "ExternalName" } else { "ClusterIP" });
+    service["metadata"]["labels"] = json!({ "version": dice.roll(2).to_string() });
+    api.put(SERVICES, service);
+    format!("put service {name}")
+}
+
+fn node_step(api: &FakeApi, dice: &mut Dice) -> String {
+    let name = dice.pick(&["a1", "b1", "c1", "d1"]);
+    if dice.one_in(3) && api.get(NODES, "", name).is_some() {
+        api.remove(NODES, "", name);
+        return format!("remove node {name}");
+    }
+    let mut node = node(name);
+    node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!(dice.pick(&["a", "b", "c"]));
+    api.put(NODES, node);
+    format!("put node {name}")
+}
+
+/// Another writer.
+fn slice_step(api: &FakeApi, dice: &mut Dice) -> String {
+    let mut slices = api.list(SLICES);
+    slices.retain(|slice| name(slice) != OTHERS);
+    if slices.is_empty() {
+        return "no slice".to_owned();
+    }
+    let at = usize::try_from(dice.roll(slices.len() as u64)).unwrap();
+    let name = name(&slices[at]).to_owned();
+    let edit = |edit: fn(&mut Value)| api.edit(SLICES, "shop", &name, edit);
+    let what = match dice.roll(9) {
+        0 | 1 => {
+            api.remove(SLICES, "shop", &name);
+            "remove"
+        }
+        2 => {
+            api.delete(SLICES, "shop", &name);
+            "delete"
+        }
+        3 => {
+            edit(|slice| slice["metadata"]["finalizers"] = json!(["a/b"]));
+            "finalizer of"
+        }
+        4 => {
+            edit(|slice| slice["endpoints"] = json!([{ "addresses": ["10.9.9.9"] }]));
+            "endpoints of"
+        }
+        5 => {
+            edit(|slice| slice["ports"] = json!([{ "name": "x", "port": 1, "protocol": "TCP" }]));
+            "ports of"
+        }
+        6 => {
+            edit(|slice| {
+                slice["metadata"]["labels"]["kubernetes.io/service-name"] = json!("s1");
+            });
+            "take over"
+        }
+        7 => {
+            edit(|slice| slice["metadata"]["ownerReferences"] = json!([]));
+            "disown"
+        }
+        _ => {
+            edit(|slice| slice["metadata"]["annotations"] = json!({ "a": "b" }));
+            "annotate"
+        }
+    };
+    format!("{what} slice {name}")
+}
+
+fn fault_step(api: &FakeApi, dice: &mut Dice) -> String {
+    let kind = dice.pick(&KINDS);
+    match dice.roll(14) {
+        0 => api.disconnect(),
+        1 | 2 => api.connect(),
+        3 => api.compact(),
+        4 => api.end_watches(),
+        5 => api.expire_watches(kind),
+        6 => api.hold(kind),
+        7 => KINDS.iter().for_each(|kind| api.release(kind)),
+        8 => api.clear_faults(),
+        9 => {
+            let wait = Duration::from_secs(dice.roll(30));
+            let stale = Effect::Stale(api.version().saturating_sub(dice.roll(10)));
+            let effect = [Effect::MarkAfter(wait), Effect::CloseBeforeMark, Effect::Silence, stale]
+                [usize::try_from(dice.roll(4)).unwrap()]
+            .clone();
+            api.fault(on_streaming(dice.pick(&PATHS)).times(2), effect.clone());
+            return format!("streaming: {effect:?}");
+        }
+        10 => {
+            let effect = if dice.one_in(2) { Effect::Silence } else { Effect::CloseAtOnce };
+            api.fault(on_watch(dice.pick(&PATHS)).times(2), effect.clone());
+            return format!("watch: {effect:?}");
+        }
+        _ => {
+            let wait = Duration::from_millis(dice.roll(15_000));
+            // A namespace that is going away is not among them: it does not come back.
+            let effect = match dice.roll(9) {
+                0 => Effect::Refuse,
+                1 => Effect::Hang,
+                2 => Effect::DoAndHang,
+                3 => Effect::Delay(wait),
+                4 => Effect::DoAndDelay(wait),
+                5 => Effect::Answer(dice.pick(&[403, 409, 500, 503, 504])),
+                6 => Effect::TooMany(u32::try_from(dice.roll(5)).unwrap()),
+                _ => Effect::DoAndAnswer(dice.pick(&[500, 504])),
+            };
+            let (method, path) = (dice.pick(&METHODS), dice.pick(&PATHS));
+            let times = u32::try_from(1 + dice.roll(5)).unwrap();
+            api.fault(on(method, path).times(times), effect.clone());
+            return format!("{times} times {method} {path}: {effect:?}");
+        }
+    }
+    format!("something with watches of {kind}, or with the connection")
+}
+
+/// A slice that somebody else manages.
+pub const OTHERS: &str = "others";
+
+pub fn others_slice() -> Value {
+    json!({
+        "metadata": {
+            "namespace": "shop", "name": OTHERS,
+            "labels": {
+                "kubernetes.io/service-name": "s0",
+                "endpointslice.kubernetes.io/managed-by": "example.com/other",
+            },
+        },
+        "addressType": "IPv4", "endpoints": [], "ports": [],
+    })
+}
+
+/// Ends all faults; pods that do not parse are deleted.
+pub fn calm(api: &FakeApi) {
+    api.clear_faults();
+    api.connect();
+    for kind in KINDS {
+        api.release(kind);
+    }
+    for pod in api.list(PODS) {
+        if pod["status"]["podIPs"][0]["ip"] == "ten" {
+            api.remove(PODS, "shop", name(&pod));
+        }
+    }
+}
