@@ -54,7 +54,17 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let failed = |source| Error::Cargo { cargo: cargo.display().to_string(), source };
-    let child = tokio::process::Command::new(&cargo)
+    let mut command = tokio::process::Command::new(&cargo);
+    // What `cargo run` and `cargo test` tell us of our own package: ring's build script looks at
+    // these, so that this build and the one outside would undo each other, minutes each time.
+    let ours = env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    });
+    for name in ours {
+        command.env_remove(name);
+    }
+    let child = command
         .args(["build", "--quiet", "--package", "closehaul", "--bin", "closehaul"])
         .arg("--message-format=json-render-diagnostics")
         .args((profile == Profile::Release).then_some("--release"))
