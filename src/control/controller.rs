@@ -61,7 +61,9 @@ pub struct Controller {
     leaving: HashMap<Name, Instant>,
     /// The highest version among the slices that the watch has shown.
     slices_seen: u64,
-    /// Services whose writes have ended and are not all seen yet.
+    /// When the last list of slices began.
+    slices_list_began: Option<Instant>,
+    /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: HashSet<ServiceKey>,
 }
 
@@ -76,6 +78,7 @@ impl Controller {
             listed: HashSet::new(),
             leaving: HashMap::new(),
             slices_seen: 0,
+            slices_list_began: None,
             unseen: HashSet::new(),
         }
     }
@@ -183,19 +186,35 @@ impl Controller {
         let Some(progress) = self.progress.get_mut(key) else { return };
         let Some(ended) = progress.ended else { return };
         progress.expectations.reach(self.slices_seen);
-        if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
+        if progress.expectations.are_met() {
+            self.unseen.remove(key);
+        } else if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
             warn!(service = %key, "the watch has not shown an own write in time, going on without it");
             progress.expectations.drop_all();
-        }
-        if !progress.expectations.are_met() {
+        } else {
             return;
         }
         progress.ended = None;
-        self.unseen.remove(key);
         match ended.verdict {
             Verdict::Done => self.queue.done(key, now),
             Verdict::Retry => self.queue.retry(key, now, Class::Endpoints),
             Verdict::RetryAfter(wait) => self.queue.retry_after(key, now, Class::Endpoints, wait),
+        }
+    }
+
+    /// A list of slices is complete: it shows what came of all writes that had ended before. One
+    /// that it does not show has been undone by somebody else, and no event will ever tell.
+    fn slices_listed(&mut self, now: Instant) {
+        let due = self.repair_due(now);
+        for key in std::mem::take(&mut self.unseen) {
+            let Some(progress) = self.progress.get_mut(&key) else { continue };
+            if progress.ended.is_some_and(|ended| Some(ended.at) > self.slices_list_began) {
+                self.unseen.insert(key);
+                continue;
+            }
+            progress.expectations.drop_all();
+            self.queue.add(key.clone(), Class::Endpoints, due);
+            self.settle(&key, now);
         }
     }
 

@@ -52,12 +52,20 @@ impl Controller {
 
     fn follow<T: Followed>(&mut self, kind: Watched, change: Change<Object<T>>, now: Instant) {
         match change {
-            Change::Restarted => self.index.begin_list(kind),
+            Change::Restarted => {
+                if kind == Watched::Slices {
+                    self.slices_list_began = Some(now);
+                }
+                self.index.begin_list(kind);
+            }
             Change::Applied(object) => T::applied(self, object, now),
             Change::Deleted(object) => T::deleted(self, &object, now),
             Change::Listed => {
                 for gone in self.index.end_list(kind) {
                     self.gone(gone, now);
+                }
+                if kind == Watched::Slices {
+                    self.slices_listed(now);
                 }
                 if self.listed.insert(kind) && self.is_complete() {
                     let services = self.index.services().count();
