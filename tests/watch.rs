@@ -160,6 +160,20 @@ async fn changes_arrive_by_watch_and_over_a_resumed_watch() {
     }
 }
 
+/// Once each object of a list cost a tick of the timer, a millisecond; only the real clock has it.
+#[tokio::test]
+async fn objects_that_are_there_are_not_waited_for() {
+    let api = FakeApi::new();
+    for number in 0..3000 {
+        api.put(PODS, pod(&format!("pod-{number}")));
+    }
+    let started = Instant::now();
+    let mut view = View::new(&api);
+    view.until_listed(1).await;
+    assert_eq!(view.pods.len(), 3000);
+    assert!(started.elapsed() < 2 * SECOND, "{:?}", started.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_delete_in_a_gap_is_found_by_the_fresh_list() {
     for streaming in [true, false] {

@@ -22,7 +22,7 @@ const SOON: Duration = Duration::from_secs(2);
 const NEVER: Duration = Duration::from_secs(5);
 /// How long a deleted node may stay away before its endpoints leave (product 1), and by when they
 /// must have left.
-const LEAVE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(12)];
+const LEAVE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(14)];
 const STOP: Duration = Duration::from_secs(10);
 
 /// The name of the one Service of each namespace.

@@ -273,6 +273,15 @@ async fn both_at_once() {
     );
     assert!(lost.is_empty(), "ready, but in no slice (when, ready for): {lost:?}");
     assert!(steps > 200 && samples > 40, "{steps} steps, {samples} samples");
+    let events = cluster.audit().unwrap();
+    for writer in [Writer::BuiltIn, Writer::Closehaul] {
+        let sent = events.iter().filter(|event| {
+            event.user == writer.user() && event.resource == "endpointslices" && event.code < 300
+        });
+        let sent = sent.count();
+        eprintln!("takeover: {writer:?} wrote {sent} times");
+        assert!(sent > 100, "{writer:?} hardly took part: {sent} writes");
+    }
     for writer in writers {
         assert!(writer.stop(STOP).await.unwrap().is_some());
     }

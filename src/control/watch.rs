@@ -121,7 +121,11 @@ where
     }
 
     async fn next(&mut self) -> Change<K> {
-        sleep(std::mem::take(&mut self.wait)).await;
+        // Even a sleep of no time at all lasts until the timer's next tick, a millisecond: for each
+        // object of a list that would be most of the start.
+        if !self.wait.is_zero() {
+            sleep(std::mem::take(&mut self.wait)).await;
+        }
         loop {
             match self.source.next().await {
                 Some(Ok(event)) => return self.change(event),
