@@ -2,6 +2,8 @@
 //! neither waits nor speaks with anybody.
 
 mod events;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -59,8 +61,11 @@ pub struct Controller {
     listed: HashSet<Watched>,
     /// Deleted nodes, still in the index, and when they are given up.
     leaving: HashMap<Name, Instant>,
-    /// The highest version among the slices that the watch has shown.
+    /// The highest version among the slices that the watch has shown; 0 during a list.
     slices_seen: u64,
+    /// The same of the list under way. It shows its slices in any order, so no write can be taken
+    /// for seen before it has ended.
+    slices_listed: Option<u64>,
     /// Services whose writes have ended and are not all seen yet.
     unseen: HashSet<ServiceKey>,
 }
@@ -76,6 +81,7 @@ impl Controller {
             listed: HashSet::new(),
             leaving: HashMap::new(),
             slices_seen: 0,
+            slices_listed: None,
             unseen: HashSet::new(),
         }
     }

@@ -6,7 +6,7 @@
 //! client ([`super::spacing`]). Deletes that fell into a gap are the consumer's to find, by what
 //! was not applied between [`Change::Restarted`] and [`Change::Listed`]; and as different API
 //! servers may be answered by in turn, an object older than the known one is the consumer's to
-//! pass over.
+//! pass over, unless it is part of a list: those are consistent reads.
 
 use std::{fmt::Debug, time::Duration};
 

@@ -52,10 +52,19 @@ impl Controller {
 
     fn follow<T: Followed>(&mut self, kind: Watched, change: Change<Object<T>>, now: Instant) {
         match change {
-            Change::Restarted => self.index.begin_list(kind),
+            Change::Restarted => {
+                if kind == Watched::Slices {
+                    // The versions may be lower from now on, after a restore from a backup.
+                    (self.slices_seen, self.slices_listed) = (0, Some(0));
+                }
+                self.index.begin_list(kind);
+            }
             Change::Applied(object) => T::applied(self, object, now),
             Change::Deleted(object) => T::deleted(self, &object, now),
             Change::Listed => {
+                if kind == Watched::Slices {
+                    self.slices_seen = self.slices_listed.take().unwrap_or(self.slices_seen);
+                }
                 for gone in self.index.end_list(kind) {
                     self.gone(gone, now);
                 }
@@ -136,6 +145,11 @@ impl Controller {
         if let Some(change) = self.index.remove_slice(namespace, name, version) {
             self.slice_changed(change, namespace, &Sight::Gone(name.into()), now);
         }
+    }
+
+    fn saw_slice(&mut self, version: u64) {
+        let seen = self.slices_listed.as_mut().unwrap_or(&mut self.slices_seen);
+        *seen = version.max(*seen);
     }
 
     /// Syncs the Services of a slice that somebody else has changed.
@@ -235,7 +249,7 @@ impl Followed for Slice {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let slice = object.value;
         let version = slice.meta.version;
-        controller.slices_seen = controller.slices_seen.max(version);
+        controller.saw_slice(version);
         // A slice with a deletionTimestamp does not count any more, whatever keeps it.
         let sight =
             if slice.meta.terminating { Sight::Gone(object.name) } else { Sight::Version(version) };
@@ -246,7 +260,7 @@ impl Followed for Slice {
 
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
         let version = object.value.meta.version;
-        controller.slices_seen = controller.slices_seen.max(version);
+        controller.saw_slice(version);
         controller.slice_gone(&object.namespace, &object.name, version, now);
     }
 
