@@ -21,7 +21,10 @@ use tokio::time::sleep;
 use tower::timeout::error::Elapsed;
 
 use super::streaming::streamed;
-use crate::api::guard::{Guarded, Malformed};
+use crate::{
+    api::guard::{Guarded, Malformed},
+    causes::causes,
+};
 
 /// Which objects to follow, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,14 +162,15 @@ where
         if self.streaming && !self.listed && concerns_streaming(error) {
             self.streaming = false;
             self.start_afresh();
-            let error = format!("streaming the list failed, using pages from now on: {error}");
+            let causes = causes(error);
+            let error = format!("streaming the list failed, using pages from now on: {causes}");
             return Change::Failed { error, will_retry_in: Duration::ZERO };
         }
         if !self.listed || needs_list(error) {
             self.start_afresh();
         }
         self.wait = self.backoff.next().unwrap_or_default();
-        Change::Failed { error: error.to_string(), will_retry_in: self.wait }
+        Change::Failed { error: causes(error), will_retry_in: self.wait }
     }
 
     fn start_afresh(&mut self) {
