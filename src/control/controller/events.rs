@@ -163,7 +163,10 @@ impl Controller {
         for name in change.services {
             let key = ServiceKey { namespace: namespace.clone(), name };
             let progress = self.progress.get_mut(&key);
-            if progress.is_none_or(|progress| progress.expectations.see(sight.clone())) {
+            let is_foreign =
+                progress.is_none_or(|progress| progress.expectations.see(sight.clone()));
+            // Slices of a deleted Service are the garbage collector's.
+            if is_foreign && self.index.service(&key).is_some() {
                 self.queue.add(key.clone(), Class::Endpoints, self.repair_due(now));
             }
             self.settle(&key, now);

@@ -86,3 +86,55 @@ fn labelled(mut service: Value) -> Value {
     service["metadata"]["labels"] = json!({ "a": "b" });
     service
 }
+
+/// The garbage collector deletes a Service's slices after it. A copy that does not lead takes
+/// nothing out of the queue, so what is put in for them would stay.
+#[test]
+fn a_slice_without_service_is_nothing_to_do() {
+    let now = Instant::now();
+    let mut controller = controller();
+    put_slice(&mut controller, slice("web", 5), now);
+    let object = serde_json::from_value(slice("web", 6)).unwrap();
+    controller.take_in(Event::Slice(Change::Deleted(object)), now);
+    assert_eq!(controller.next_due(), None);
+}
+
+/// Between two calls events are taken in and the lease is renewed.
+#[test]
+fn many_services_that_need_nothing_do_not_hold_everything_up() {
+    let now = Instant::now();
+    let mut controller = controller();
+    for number in 0..1000 {
+        let name = format!("s{number}");
+        put_service(&mut controller, service(&name), now);
+        put_slice(&mut controller, slice(&name, 2), now);
+    }
+    list_the_rest(&mut controller, now);
+    controller.take_in(Event::Slice(Change::Listed), now);
+    assert!(controller.next_job(now).is_none());
+    assert!(controller.queue.len() > 900);
+    let calls = (0..1000).take_while(|_| {
+        let is_due = controller.next_due().is_some_and(|due| due <= now);
+        is_due && controller.next_job(now).is_none()
+    });
+    assert!(calls.count() > 1);
+    assert!(controller.queue.is_empty());
+}
+
+/// One address type is refused, the other told to wait: the Service waits.
+#[test]
+fn a_busy_server_is_spared_whatever_else_failed() {
+    let now = Instant::now();
+    let second = Duration::from_secs(1);
+    let busy = || WriteError::Busy { what: "create".into(), wait: 30 * second };
+    let lost = || WriteError::TimedOut { what: "create".into(), after: second };
+    for failures in [vec![busy(), lost()], vec![lost(), busy()]] {
+        let mut controller = controller();
+        put_service(&mut controller, service("web"), now);
+        list_slices(&mut controller, &[], now);
+        list_the_rest(&mut controller, now);
+        let job = controller.next_job(now).unwrap();
+        controller.finish(Outcome { service: job.service, written: Vec::new(), failures }, now);
+        assert_eq!(controller.next_due(), Some(now + 30 * second));
+    }
+}
