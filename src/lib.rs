@@ -8,11 +8,13 @@
 //! - [`api`]: what is spoken with the API server: objects in, slices out
 //! - [`consumers`]: how those who send traffic read slices, as pure models
 //! - [`plan`]: everything that decides, as pure functions
+//! - [`causes`]: an error told whole, wherever one is told
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
 //! in again by the watch.
 
 pub mod api;
+pub mod causes;
 pub mod cli;
 pub mod cluster;
 pub mod consumers;

@@ -125,3 +125,35 @@ async fn a_malformed_slice_or_service_does_not_hide_the_others() {
     rig.until_endpoints("web", &["web-1"]).await;
     rig.until_endpoints("db", &["db-1"]).await;
 }
+
+/// A backup was put back: what is listed then is the truth, though its versions are older.
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_went_back_in_time_is_believed() {
+    let api = cluster(&["web-1", "web-2", "db-1"]);
+    let mut rig = Rig::settled(api).await;
+    let backup = rig.api.version();
+    set_ready(&rig.api, "web-1", false);
+    edit(&rig.api, SERVICES, "db", |service| service["spec"]["ports"][0]["targetPort"] = json!(9));
+    edit(&rig.api, NODES, "/b1", |node| {
+        node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!("d");
+    });
+    rig.pass(MINUTE).await;
+    rig.look();
+    rig.api.restore(backup);
+    for kind in [SERVICES, PODS, NODES, SLICES] {
+        rig.api.expire_watches(kind);
+    }
+    // What is written meanwhile is planned on a mixture of then and now.
+    rig.pass(MINUTE).await;
+    assert_eq!(rig.endpoints("web"), ["web-1", "web-2"]);
+    assert_eq!(rig.slice("db")["ports"][0]["port"], 8080);
+    assert_eq!(rig.slice("web")["endpoints"][1]["zone"], "b");
+    rig.look();
+    set_ready(&rig.api, "web-2", false);
+    let took = rig.until_endpoints("web", &["web-1", "web-2!"]).await;
+    assert!(took < SECOND, "{took:?}");
+    rig.pass(5 * MINUTE).await;
+    assert_eq!(rig.methods(), ["PUT"]);
+    remove(&rig.api, PODS, "web-2");
+    assert!(rig.until_endpoints("web", &["web-1"]).await < SECOND);
+}
