@@ -1,6 +1,20 @@
 //! closehaul: an EndpointSlice controller that keeps Kubernetes Service traffic near.
+//!
+//! The house, from the street to the cellar; each room knows only those below it.
+//!
+//! - [`cli`]: what a user types, one file for each command
+//! - [`control`]: the running controller: watch, queue, sync, write, lease
+//! - [`cluster`]: what is known of the cluster now, and which Services a change touches
+//! - [`api`]: what is spoken with the API server: objects in, slices out
+//! - [`consumers`]: how those who send traffic read slices, as pure models
+//! - [`plan`]: everything that decides, as pure functions
+//! - [`causes`]: an error told whole, wherever one is told
+//!
+//! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
+//! in again by the watch.
 
 pub mod api;
+pub mod causes;
 pub mod cli;
 pub mod cluster;
 pub mod consumers;

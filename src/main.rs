@@ -1,11 +1,14 @@
 //! The `closehaul` command: parse arguments, run one command.
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use closehaul::cli::{
-    plan::{self, Plan},
-    run::{self, Run},
+use closehaul::{
+    causes::causes,
+    cli::{
+        plan::{self, Plan},
+        run::{self, Run},
+    },
 };
 
 /// Keeps Kubernetes Service traffic near: an EndpointSlice controller
@@ -31,11 +34,11 @@ async fn main() -> ExitCode {
 }
 
 /// The exit code: 0 done, 1 something is wrong, 2 wrong usage or unreadable input.
-fn ended<E: std::fmt::Display>(result: Result<(), E>, is_usage: fn(&E) -> bool) -> ExitCode {
+fn ended<E: Error + 'static>(result: Result<(), E>, is_usage: fn(&E) -> bool) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("closehaul: {error}");
+            eprintln!("closehaul: {}", causes(&error));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }

@@ -2,6 +2,7 @@
 //! where they enter, and slices are rendered where they leave. Only this folder knows how
 //! Kubernetes writes things down.
 
+mod address;
 pub mod field;
 pub mod guard;
 pub mod meta;

@@ -1,11 +1,10 @@
 //! Pod, decoded.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use serde::Deserialize;
 
 use super::{
     Kind, Object,
+    address::address,
     field::{FieldError, or_default},
     meta::{Meta, time},
 };
@@ -148,43 +147,9 @@ fn ports(spec: Spec) -> crate::plan::pod::ContainerPorts {
         .collect()
 }
 
-/// Reads an address as leniently as the built-in controller does: IPv4 numbers may have
-/// leading zeros (endpointslice-semantics 3.2).
-fn address(text: &str) -> Option<IpAddr> {
-    if let Ok(address) = text.parse() {
-        return Some(address);
-    }
-    let mut octets = [0_u8; 4];
-    let mut parts = text.split('.');
-    for octet in &mut octets {
-        let part = parts.next().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
-        *octet =
-            part.trim_start_matches('0').parse().ok().or_else(|| {
-                (!part.is_empty() && part.bytes().all(|byte| byte == b'0')).then_some(0)
-            })?;
-    }
-    parts.next().is_none().then(|| IpAddr::V4(Ipv4Addr::from(octets)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_may_have_leading_zeros() {
-        for (text, expected) in [
-            ("10.0.0.1", Some("10.0.0.1")),
-            ("010.000.0.001", Some("10.0.0.1")),
-            ("fd00:0::1", Some("fd00::1")),
-            ("10.0.0", None),
-            ("10.0.0.256", None),
-            ("10.0.0.1.2", None),
-            ("10..0.1", None),
-            ("", None),
-        ] {
-            assert_eq!(address(text).map(|ip| ip.to_string()).as_deref(), expected, "{text}");
-        }
-    }
 
     #[test]
     fn what_is_taken_from_a_pod() {

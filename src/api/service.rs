@@ -1,11 +1,10 @@
 //! Service, decoded.
 
-use std::net::IpAddr;
-
 use serde::Deserialize;
 
 use super::{
     Kind, Object,
+    address::address,
     field::{FieldError, or_default},
     meta::{Meta, Pairs},
 };
@@ -127,10 +126,9 @@ fn cluster_ip(text: &str) -> Result<ClusterIp, FieldError> {
         "None" => Ok(ClusterIp::Headless),
         text => {
             let problem =
-                |_| FieldError::new("spec.clusterIP", format!("`{text}` is not an IP address"));
-            text.parse::<IpAddr>()
-                .map(|address| ClusterIp::Of(AddressType::of(address)))
-                .map_err(problem)
+                || FieldError::new("spec.clusterIP", format!("`{text}` is not an IP address"));
+            let address = address(text).ok_or_else(problem)?;
+            Ok(ClusterIp::Of(AddressType::of(address)))
         }
     }
 }
@@ -194,6 +192,14 @@ mod tests {
             targets,
             [TargetPort::Number(80), TargetPort::Named("dns".into()), TargetPort::Number(2)]
         );
+    }
+
+    /// As old API servers took them; a Service that is not read gets no slices.
+    #[test]
+    fn a_cluster_ip_may_have_leading_zeros() {
+        let json = r#"{"metadata": {"name": "a"}, "spec": {"clusterIP": "010.096.000.001"}}"#;
+        let service = serde_json::from_str::<Object<Service>>(json).unwrap().value;
+        assert_eq!(service.cluster_ip, ClusterIp::Of(AddressType::IPv4));
     }
 
     #[test]

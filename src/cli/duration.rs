@@ -4,17 +4,26 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+/// The longest time that is taken for meant. Without any limit a time from now could be beyond what
+/// a clock can show.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Reads a duration.
 ///
 /// # Errors
-/// Not a duration, or a negative one.
+/// Not a duration, a negative one, or one of more than a year.
 pub fn parse(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
     let parsed: Result<SignedDuration, _> = text.parse();
     let duration = parsed.ok().and_then(|duration| Duration::try_from(duration).ok());
-    duration.ok_or_else(|| format!("`{text}` is not a duration; write it like 500ms, 15s or 1m30s"))
+    let duration = duration
+        .ok_or_else(|| format!("`{text}` is not a duration; write it like 500ms, 15s or 1m30s"))?;
+    if duration > LONGEST {
+        return Err(format!("`{text}` is more than a year; give a shorter duration"));
+    }
+    Ok(duration)
 }
 
 #[cfg(test)]
@@ -33,7 +42,7 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "15", "-1s", "soon"] {
+        for text in ["", "15", "-1s", "soon", "8761h", "9223372036854775807s"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

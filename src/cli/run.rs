@@ -234,13 +234,7 @@ fn terminated() -> Result<impl Future<Output = ()>, RunError> {
 
 /// Sends logs to standard error.
 fn start_log(format: Option<LogFormat>, verbosity: u8) {
-    let level = match verbosity {
-        TRACE.. => "trace",
-        DEBUG.. => "debug",
-        _ => "info",
-    };
-    // kube reports each failed connection by itself, at a level that is ours to choose.
-    let filter = EnvFilter::new(format!("warn,closehaul={level},kube_client::client::builder=off"));
+    let filter = EnvFilter::new(filter(verbosity));
     let is_terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -251,10 +245,48 @@ fn start_log(format: Option<LogFormat>, verbosity: u8) {
     };
 }
 
+/// What is logged. kube reports each failed connection by itself, which is ours to tell, and an
+/// answer that it cannot decode it prints as a whole: that may be a list of pods, with what their
+/// environment holds.
+fn filter(verbosity: u8) -> String {
+    let (own, requests) = match verbosity {
+        TRACE.. => ("trace", "debug"),
+        DEBUG.. => ("debug", "off"),
+        _ => ("info", "off"),
+    };
+    format!(
+        "warn,closehaul={own},kube_client::client=off,kube_client::client::builder={requests},\
+         kube_client::client::tls=warn"
+    )
+}
+
 /// Reads a rate: a number that is not negative.
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
     rate.ok_or_else(|| {
         format!("`{text}` is not a rate; write a number of writes a second, 0 for no limit")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{Level, enabled, subscriber::with_default};
+    use tracing_subscriber::{layer::SubscriberExt, registry};
+
+    use super::*;
+
+    #[test]
+    fn no_log_level_shows_the_body_of_an_answer() {
+        for (verbosity, writes, requests) in
+            [(0, false, false), (3, false, false), (4, true, false), (6, true, true)]
+        {
+            with_default(registry().with(EnvFilter::new(filter(verbosity))), || {
+                assert!(!enabled!(target: "kube_client::client", Level::WARN));
+                assert!(enabled!(target: "kube_client::client::tls", Level::WARN));
+                assert_eq!(enabled!(target: "closehaul::control::write", Level::DEBUG), writes);
+                let shown = enabled!(target: "kube_client::client::builder", Level::DEBUG);
+                assert_eq!(shown, requests);
+            });
+        }
+    }
 }

@@ -114,9 +114,6 @@ pub enum ServiceChange {
 
 impl ServiceChange {
     fn between(old: &Service, new: &Service) -> Self {
-        if new.version < old.version {
-            return Self::Nothing;
-        }
         let aligned = |service: &Service| Service { version: 0, ..service.clone() };
         let unhinted =
             |service: Service| Service { traffic_distribution: None, auto: false, ..service };
@@ -137,10 +134,13 @@ impl Island {
         let name = service.key.name.clone();
         let mut change = ServiceChange::Endpoints;
         if let Some(selected) = self.services.get_mut(&name) {
-            selected.is_stale = false;
+            let is_listed = std::mem::take(&mut selected.is_stale);
+            if is_outdated(service.version, selected.service.version, is_listed) {
+                return ServiceChange::Nothing;
+            }
             change = ServiceChange::between(&selected.service, &service);
             if change == ServiceChange::Nothing {
-                selected.service.version = service.version.max(selected.service.version);
+                selected.service.version = service.version;
                 return change;
             }
             if selected.service.selector == service.selector {
@@ -204,8 +204,8 @@ impl Island {
             return self.groups[group].services.clone();
         };
         let record = &mut self.pods[id];
-        record.is_stale = false;
-        if pod.version < record.pod.version {
+        let is_listed = std::mem::take(&mut record.is_stale);
+        if is_outdated(pod.version, record.pod.version, is_listed) {
             return Vec::new();
         }
         if is_same_pod(&record.pod, &pod) {
@@ -349,6 +349,13 @@ impl Island {
         let stale = self.pods.iter().filter(|(_, record)| record.is_stale);
         stale.map(|(_, record)| record.pod.name.clone()).collect()
     }
+}
+
+/// Whether an object is to be passed over, being older than the `known` one. Not so where a list
+/// names an object for the first time (`is_listed`): lists are consistent reads, so an older version
+/// in one means that the API server was put back to a backup, and only the list is true.
+pub fn is_outdated(version: u64, known: u64, is_listed: bool) -> bool {
+    version < known && !is_listed
 }
 
 /// Whether nothing changed that slices depend on.

@@ -5,12 +5,18 @@ mod island;
 mod pool;
 mod slices;
 
-use std::{cell::OnceCell, collections::HashMap};
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+};
 
 use jiff::Timestamp;
 
-use self::{island::Island, pool::Pool};
 pub use self::{island::ServiceChange, slices::SliceChange};
+use self::{
+    island::{Island, is_outdated},
+    pool::Pool,
+};
 use crate::plan::{
     self, Plan, World,
     hints::auto::{self, CpuShares},
@@ -28,7 +34,7 @@ pub struct Index {
     islands: HashMap<Name, Island>,
     nodes: Nodes,
     /// Nodes that the list under way has not named yet.
-    doubted_nodes: Vec<Name>,
+    doubted_nodes: HashSet<Name>,
     /// Worked out when it is asked for; emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
     pool: Pool,
@@ -171,11 +177,11 @@ impl Index {
     pub fn apply_node(&mut self, mut node: Node) -> NodeChange {
         self.pool.name(&mut node.name);
         node.zone.iter_mut().for_each(|zone| self.pool.name(zone));
-        self.doubted_nodes.retain(|doubted| *doubted != node.name);
+        let is_listed = self.doubted_nodes.remove(&node.name);
         let name = node.name.clone();
         let mut has_moved = true;
         if let Some(old) = self.nodes.get_mut(&name) {
-            if node.version < old.version {
+            if is_outdated(node.version, old.version, is_listed) {
                 return NodeChange::default();
             }
             old.version = node.version;
@@ -262,7 +268,9 @@ impl Index {
             Gone::Slice(namespace, name) => {
                 self.visit(namespace, |island| island.slices.confirm(name));
             }
-            Gone::Node(name) => self.doubted_nodes.retain(|doubted| doubted != name),
+            Gone::Node(name) => {
+                self.doubted_nodes.remove(name);
+            }
         }
     }
 

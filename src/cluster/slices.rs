@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::island::is_outdated;
 use crate::plan::{metadata::managed_service, name::Name, slice::Slice};
 
 /// The managed slices of one namespace.
@@ -42,8 +43,9 @@ impl Slices {
     pub fn put(&mut self, slice: Slice) -> Option<SliceChange> {
         let name = slice.meta.name.clone()?;
         if let Some(held) = self.held(&name) {
-            held.is_stale = false;
-            if slice.meta.version < held.slice.meta.version || slice == held.slice {
+            let is_listed = std::mem::take(&mut held.is_stale);
+            let known = held.slice.meta.version;
+            if is_outdated(slice.meta.version, known, is_listed) || slice == held.slice {
                 return None;
             }
             if managed_service(&slice) == managed_service(&held.slice) {

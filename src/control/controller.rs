@@ -2,6 +2,8 @@
 //! neither waits nor speaks with anybody.
 
 mod events;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,6 +20,7 @@ use super::{
     write::{Outcome, WriteError},
 };
 use crate::{
+    causes::causes,
     cluster::{Index, Watched},
     plan::{
         changes::Changes,
@@ -28,6 +31,12 @@ use crate::{
 
 /// How long to wait for the watch to show an own write before planning again all the same.
 const ECHO_LIMIT: Duration = Duration::from_secs(30);
+/// How many Services are looked at in one go: events and the lease are not to wait while thousands
+/// are planned that need nothing, as at the start.
+const SYNCS: usize = 32;
+/// Of the failures of one Service in a row, every so manieth is told: the first, and then about
+/// one in ten minutes. When the API server is away, thousands of Services fail.
+const TELL_EVERY: u32 = 10;
 
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +68,21 @@ pub struct Controller {
     listed: HashSet<Watched>,
     /// Deleted nodes, still in the index, and when they are given up.
     leaving: HashMap<Name, Instant>,
-    /// The highest version among the slices that the watch has shown.
+    /// The highest version among the slices that the watch has shown; 0 during a list.
     slices_seen: u64,
-    /// Services whose writes have ended and are not all seen yet.
+    /// The list of slices under way.
+    slices_list: Option<SlicesList>,
+    /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: HashSet<ServiceKey>,
+}
+
+/// A list of slices. It shows them in any order, so no write can be taken for seen before it has
+/// ended.
+#[derive(Clone, Copy, Debug)]
+struct SlicesList {
+    began: Instant,
+    /// The highest version that it has shown.
+    seen: u64,
 }
 
 impl Controller {
@@ -76,6 +96,7 @@ impl Controller {
             listed: HashSet::new(),
             leaving: HashMap::new(),
             slices_seen: 0,
+            slices_list: None,
             unseen: HashSet::new(),
         }
     }
@@ -90,18 +111,21 @@ impl Controller {
         self.listed.len() == Watched::ALL.len()
     }
 
-    /// The writes to send next, if a Service is due that needs some. Only for a leader, and only
-    /// when all kinds are listed.
+    /// The writes to send next, if one of the next Services that are due needs some. Only for a
+    /// leader, and only when all kinds are listed.
+    ///
+    /// Looks at a few Services in one call; [`Self::next_due`] says whether more are due.
     pub fn next_job(&mut self, now: Instant) -> Option<Job> {
         if !self.is_complete() {
             return None;
         }
-        loop {
+        for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
             if let Some(job) = self.sync(&key, class, now) {
                 return Some(job);
             }
         }
+        None
     }
 
     /// Plans one Service; returns what is to be written.
@@ -158,22 +182,11 @@ impl Controller {
         if progress.expectations.end(written, self.slices_seen) {
             self.queue.add(key.clone(), Class::Endpoints, repair_due);
         }
-        let mut verdict = Verdict::Done;
+        progress.ended = Some(Ended { at: now, verdict: Verdict::on(&failures) });
+        let before = self.queue.failures(&key);
         for failure in failures {
-            verdict = verdict.max(match failure {
-                WriteError::Busy { wait, .. } => Verdict::RetryAfter(wait),
-                _ => Verdict::Retry,
-            });
-            match failure {
-                WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
-                    info!(service = %key, "{failure}");
-                }
-                _ => {
-                    warn!(service = %key, error = &failure as &dyn std::error::Error, "a write failed, trying again");
-                }
-            }
+            tell(&key, &failure, before);
         }
-        progress.ended = Some(Ended { at: now, verdict });
         self.unseen.insert(key.clone());
         self.settle(&key, now);
     }
@@ -183,19 +196,37 @@ impl Controller {
         let Some(progress) = self.progress.get_mut(key) else { return };
         let Some(ended) = progress.ended else { return };
         progress.expectations.reach(self.slices_seen);
-        if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
+        if progress.expectations.are_met() {
+            self.unseen.remove(key);
+        } else if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
             warn!(service = %key, "the watch has not shown an own write in time, going on without it");
             progress.expectations.drop_all();
-        }
-        if !progress.expectations.are_met() {
+        } else {
             return;
         }
         progress.ended = None;
-        self.unseen.remove(key);
         match ended.verdict {
             Verdict::Done => self.queue.done(key, now),
             Verdict::Retry => self.queue.retry(key, now, Class::Endpoints),
             Verdict::RetryAfter(wait) => self.queue.retry_after(key, now, Class::Endpoints, wait),
+        }
+    }
+
+    /// A list of slices is complete: it shows what came of all writes that had ended before. One
+    /// that it does not show has been undone by somebody else, and no event will ever tell.
+    fn slices_listed(&mut self, now: Instant) {
+        let Some(list) = self.slices_list.take() else { return };
+        self.slices_seen = list.seen;
+        let due = self.repair_due(now);
+        for key in std::mem::take(&mut self.unseen) {
+            let Some(progress) = self.progress.get_mut(&key) else { continue };
+            if progress.ended.is_some_and(|ended| ended.at > list.began) {
+                self.unseen.insert(key);
+                continue;
+            }
+            progress.expectations.drop_all();
+            self.queue.add(key.clone(), Class::Endpoints, due);
+            self.settle(&key, now);
         }
     }
 
@@ -211,5 +242,20 @@ impl Controller {
     /// When [`Self::next_job`] is worth a call, if nothing happens before.
     pub fn next_due(&self) -> Option<Instant> {
         self.queue.next_due()
+    }
+}
+
+/// Logs a failed write of a Service that has failed `before` times in a row.
+fn tell(key: &ServiceKey, failure: &WriteError, before: u32) {
+    let cause = causes(failure);
+    if !before.is_multiple_of(TELL_EVERY) {
+        debug!(service = %key, cause, before, "a write failed again");
+        return;
+    }
+    match failure {
+        WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
+            info!(service = %key, cause, before, "a write was not made, trying again");
+        }
+        _ => warn!(service = %key, cause, before, "a write failed, trying again"),
     }
 }

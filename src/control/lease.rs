@@ -18,6 +18,8 @@ use kube::{Api, api::PostParams, core::ObjectMeta};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{info, warn};
 
+use crate::causes::causes;
+
 pub use leadership::{Leadership, LeadershipSender, leadership};
 pub use record::{Observed, Record, Step, decide};
 use settings::random_fraction;
@@ -116,7 +118,8 @@ impl Candidate<'_> {
                 }
                 Ok(Ok(Outcome::Other(_))) => return self.taken(),
                 Ok(Err(error)) => {
-                    warn!(lease = self.name, %error, "the lease was not renewed, trying again");
+                    let cause = causes(&error);
+                    warn!(lease = self.name, cause, "the lease was not renewed, trying again");
                     last_error = Some(Box::new(error));
                 }
                 Err(_) => {}
@@ -144,7 +147,8 @@ impl Candidate<'_> {
                 // Another candidate was quicker.
                 Err(kube::Error::Api(status)) if status.code == 409 => retry,
                 Err(error) => {
-                    warn!(lease = self.name, %error, "could not try for the lease, trying again");
+                    let cause = causes(&error);
+                    warn!(lease = self.name, cause, "could not try for the lease, trying again");
                     retry
                 }
             };
@@ -227,7 +231,9 @@ impl Candidate<'_> {
     async fn release(&mut self) {
         match timeout(self.timing.renew_deadline(), self.try_release()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(lease = self.name, %error, "could not give the lease back"),
+            Ok(Err(error)) => {
+                warn!(lease = self.name, cause = causes(&error), "could not give the lease back");
+            }
             Err(_) => warn!(lease = self.name, "no answer to giving the lease back"),
         }
     }

@@ -1,10 +1,10 @@
 //! Progress: what the controller remembers of one Service between two syncs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::expectations::Expectations;
+use super::{expectations::Expectations, write::WriteError};
 use crate::plan::{
     address::AddressType,
     hints::auto::{CpuShares, ZoneCounts, is_overloaded},
@@ -41,7 +41,22 @@ pub enum Verdict {
     /// Try again, with back-off.
     Retry,
     /// Try again when the API server asked for it.
-    RetryAfter(std::time::Duration),
+    RetryAfter(Duration),
+}
+
+impl Verdict {
+    /// What follows from these failures. A busy server is spared, whatever else has failed.
+    pub fn on(failures: &[WriteError]) -> Self {
+        let wait = failures.iter().filter_map(|failure| match failure {
+            WriteError::Busy { wait, .. } => Some(*wait),
+            _ => None,
+        });
+        match wait.max() {
+            Some(wait) => Self::RetryAfter(wait),
+            None if failures.is_empty() => Self::Done,
+            None => Self::Retry,
+        }
+    }
 }
 
 impl Progress {

@@ -145,8 +145,10 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// The server asked to come back after `wait` (429 with `Retry-After`). Counts as a failure;
-    /// no event brings the next try forward.
+    /// no event brings the next try forward. No longer than [`LONGEST_RETRY`], lest one odd answer
+    /// put a key off for ever.
     pub fn retry_after(&mut self, key: &K, now: Instant, class: Class, wait: Duration) {
+        let wait = wait.min(LONGEST_RETRY);
         self.fail(key, now, class, wait, wait);
     }
 

@@ -11,7 +11,7 @@ use std::{future::Future, time::Duration};
 use kube::{Api, Client};
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info};
@@ -71,6 +71,8 @@ pub async fn run(
             let Some(job) = controller.next_job(Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
         }
+        // While many Services are due nothing here waits, and the lease may share this task.
+        yield_now().await;
     }
     info!(under_way = writers.len(), "stopping: waiting for writes that are under way");
     watches.abort_all();

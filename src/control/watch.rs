@@ -6,7 +6,7 @@
 //! client ([`super::spacing`]). Deletes that fell into a gap are the consumer's to find, by what
 //! was not applied between [`Change::Restarted`] and [`Change::Listed`]; and as different API
 //! servers may be answered by in turn, an object older than the known one is the consumer's to
-//! pass over.
+//! pass over, unless it is part of a list: those are consistent reads.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -21,7 +21,10 @@ use tokio::time::sleep;
 use tower::timeout::error::Elapsed;
 
 use super::streaming::streamed;
-use crate::api::guard::{Guarded, Malformed};
+use crate::{
+    api::guard::{Guarded, Malformed},
+    causes::causes,
+};
 
 /// Which objects to follow, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,14 +166,15 @@ where
         if self.streaming && !self.listed && concerns_streaming(error) {
             self.streaming = false;
             self.start_afresh();
-            let error = format!("streaming the list failed, using pages from now on: {error}");
+            let causes = causes(error);
+            let error = format!("streaming the list failed, using pages from now on: {causes}");
             return Change::Failed { error, will_retry_in: Duration::ZERO };
         }
         if !self.listed || needs_list(error) {
             self.start_afresh();
         }
         self.wait = self.backoff.next().unwrap_or_default();
-        Change::Failed { error: error.to_string(), will_retry_in: self.wait }
+        Change::Failed { error: causes(error), will_retry_in: self.wait }
     }
 
     fn start_afresh(&mut self) {

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{fake_api::faults::on, rig::*};
+use crate::{
+    fake_api::faults::{Effect, on},
+    rig::*,
+};
 
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
@@ -109,9 +112,25 @@ async fn a_deleted_slice_that_a_finalizer_keeps_is_deleted_once() {
     }
     rig.pass(10 * SECOND).await;
     remove(&rig.api, PODS, "web-2");
+    rig.pass(SECOND).await;
+    set_ready(&rig.api, "web-1", false);
+    assert!(rig.until_endpoints("web", &["web-1!"]).await < SECOND, "its end is not waited for");
     rig.pass(60 * MINUTE).await;
-    assert_eq!(rig.methods(), ["DELETE"]);
-    assert_eq!(rig.endpoints("web"), ["web-1"]);
+    assert_eq!(rig.methods(), ["DELETE", "PUT"]);
+}
+
+/// Its event comes before the answer to our own write.
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_did_during_an_own_write_is_repaired() {
+    let rig = Rig::settled(cluster(&["web-1"])).await;
+    rig.api.fault(on("PUT", "/endpointslices").times(1), Effect::DoAndDelay(5 * SECOND));
+    set_ready(&rig.api, "web-1", false);
+    rig.pass(SECOND).await;
+    edit(&rig.api, SLICES, name(&rig.slice("web")), |slice| {
+        slice["endpoints"][0]["conditions"]["ready"] = json!(true);
+    });
+    let took = rig.until_endpoints("web", &["web-1!"]).await;
+    assert!((5 * SECOND..=6 * SECOND).contains(&took), "{took:?}");
 }
 
 fn marked(slice: &mut Value) {
@@ -184,7 +203,7 @@ async fn a_conflict_converges_without_hammering() {
     assert!(took < 2 * SECOND, "{took:?}: the event cures it");
     rig.pass(10 * MINUTE).await;
     assert_eq!(rig.methods(), ["PUT"]);
-    rig.api.fault(on("PUT", "").times(1), crate::fake_api::faults::Effect::Answer(409));
+    rig.api.fault(on("PUT", "").times(1), Effect::Answer(409));
     set_ready(&rig.api, "web-1", true);
     assert!(rig.until_endpoints("web", &["web-1"]).await < SECOND);
     rig.pass(MINUTE).await;

@@ -61,6 +61,26 @@ async fn a_slice_deleted_during_a_disconnect_is_made_again() {
     rig.until_endpoints("web", &["web-1", "web-2"]).await;
 }
 
+/// Nobody ever sees the slice: it came and went between two lists.
+#[tokio::test(start_paused = true)]
+async fn an_own_slice_deleted_before_it_was_seen_is_made_again() {
+    for wait in [SECOND, 2 * MINUTE] {
+        let rig = Rig::settled(cluster(&["web-1"])).await;
+        rig.api.hold(SLICES);
+        rig.api.put(PODS, pod("db-1"));
+        rig.api.put(SERVICES, service("db"));
+        rig.until_endpoints("db", &["db-1"]).await;
+        remove(&rig.api, SLICES, name(&rig.slice("db")));
+        rig.pass(wait).await;
+        rig.api.expire_watches(SLICES);
+        let took = rig.until_endpoints("db", &["db-1"]).await;
+        assert!(took < 5 * SECOND, "{took:?}");
+        rig.api.release(SLICES);
+        rig.pass(5 * MINUTE).await;
+        assert_eq!(rig.endpoints("db"), ["db-1"]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_malformed_pod_does_not_hide_the_others() {
     let api = cluster(&["web-1", "web-3"]);
@@ -79,9 +99,12 @@ async fn a_known_pod_that_becomes_malformed_stays_until_it_is_deleted() {
     rig.api.put(PODS, bad_pod("web-2"));
     rig.pass(MINUTE).await;
     // The same over a fresh list.
-    during_a_disconnect(&rig, || ()).await;
+    let lists = |rig: &Rig| {
+        rig.api.count(|seen| seen.path.ends_with("/pods") && seen.query.contains("Initial"))
+    };
     rig.api.expire_watches(PODS);
     rig.pass(2 * MINUTE).await;
+    assert_eq!(lists(&rig), 2);
     assert_eq!(rig.look().len(), 0);
     set_ready(&rig.api, "web-1", false);
     rig.until_endpoints("web", &["web-1!", "web-2"]).await;
@@ -101,4 +124,36 @@ async fn a_malformed_slice_or_service_does_not_hide_the_others() {
     let rig = Rig::start(api);
     rig.until_endpoints("web", &["web-1"]).await;
     rig.until_endpoints("db", &["db-1"]).await;
+}
+
+/// A backup was put back: what is listed then is the truth, though its versions are older.
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_went_back_in_time_is_believed() {
+    let api = cluster(&["web-1", "web-2", "db-1"]);
+    let mut rig = Rig::settled(api).await;
+    let backup = rig.api.version();
+    set_ready(&rig.api, "web-1", false);
+    edit(&rig.api, SERVICES, "db", |service| service["spec"]["ports"][0]["targetPort"] = json!(9));
+    edit(&rig.api, NODES, "/b1", |node| {
+        node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!("d");
+    });
+    rig.pass(MINUTE).await;
+    rig.look();
+    rig.api.restore(backup);
+    for kind in [SERVICES, PODS, NODES, SLICES] {
+        rig.api.expire_watches(kind);
+    }
+    // What is written meanwhile is planned on a mixture of then and now.
+    rig.pass(MINUTE).await;
+    assert_eq!(rig.endpoints("web"), ["web-1", "web-2"]);
+    assert_eq!(rig.slice("db")["ports"][0]["port"], 8080);
+    assert_eq!(rig.slice("web")["endpoints"][1]["zone"], "b");
+    rig.look();
+    set_ready(&rig.api, "web-2", false);
+    let took = rig.until_endpoints("web", &["web-1", "web-2!"]).await;
+    assert!(took < SECOND, "{took:?}");
+    rig.pass(5 * MINUTE).await;
+    assert_eq!(rig.methods(), ["PUT"]);
+    remove(&rig.api, PODS, "web-2");
+    assert!(rig.until_endpoints("web", &["web-1"]).await < SECOND);
 }

@@ -20,7 +20,7 @@ use crate::{
 /// Until all is written: a watch that fell silent is given up after 295 s, and a list that hangs
 /// after 70 s; then come the longest back-offs of a watch and of a write, a minute each.
 const BOUND: Duration = Duration::from_secs(500);
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 100;
 const STEPS: u64 = 60;
 
 #[test]

@@ -66,6 +66,23 @@ async fn a_change_before_the_echo_waits_for_it() {
     assert_eq!(rig.methods(), ["PUT"], "and no conflict");
 }
 
+/// With a watch that has died silently, new endpoints come all the same, some of them twice.
+#[tokio::test(start_paused = true)]
+async fn an_echo_is_not_waited_for_longer_than_half_a_minute() {
+    let options = Options { settings: settings_of(1), ..Options::default() };
+    let rig = Rig::settled_with(cluster(&["web-1"]), options).await;
+    rig.api.hold(SLICES);
+    rig.api.put(PODS, pod("web-2"));
+    rig.pass(SECOND).await;
+    rig.api.put(PODS, pod("web-3"));
+    let what = "the third pod is served";
+    let took = rig.until(what, |rig| rig.endpoints("web").contains(&"web-3".to_owned())).await;
+    assert!((28 * SECOND..=31 * SECOND).contains(&took), "{took:?}");
+    rig.api.release(SLICES);
+    rig.pass(5 * SECOND).await;
+    assert_eq!(rig.endpoints("web"), ["web-1", "web-2", "web-3"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn changes_that_slices_do_not_show_write_nothing() {
     let mut rig = Rig::settled(cluster(&["web-1"])).await;

@@ -146,6 +146,12 @@ impl FakeApi {
         self.with(|state| state.gone_as_status = status);
     }
 
+    /// Goes back to how all was at `version`, as after a restore from a backup. Open watches, as
+    /// they know of a later version, say nothing until it has come again.
+    pub fn restore(&self, version: u64) {
+        self.with(|state| state.store.restore(version));
+    }
+
     /// Ends all watches, as the server does from time to time.
     pub fn end_watches(&self) {
         self.change(|state| state.epoch += 1);

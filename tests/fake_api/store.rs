@@ -176,6 +176,15 @@ impl Store {
         object
     }
 
+    /// Goes back to `version` and forgets what came after it.
+    pub fn restore(&mut self, version: u64) {
+        for collection in self.collections.values_mut() {
+            collection.objects = collection.at(version);
+            collection.log.retain(|entry| entry.version <= version);
+        }
+        self.version = version;
+    }
+
     /// Wall-clock time that goes with tokio's, from an arbitrary start.
     fn clock(&self) -> String {
         let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();

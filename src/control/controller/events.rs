@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::Controller;
+use super::{Controller, SlicesList};
 use crate::{
     api::Object,
     cluster::{Gone, NodeChange, ServiceChange, SliceChange, Watched},
@@ -52,12 +52,22 @@ impl Controller {
 
     fn follow<T: Followed>(&mut self, kind: Watched, change: Change<Object<T>>, now: Instant) {
         match change {
-            Change::Restarted => self.index.begin_list(kind),
+            Change::Restarted => {
+                if kind == Watched::Slices {
+                    // The versions may be lower from now on, after a restore from a backup.
+                    self.slices_seen = 0;
+                    self.slices_list = Some(SlicesList { began: now, seen: 0 });
+                }
+                self.index.begin_list(kind);
+            }
             Change::Applied(object) => T::applied(self, object, now),
             Change::Deleted(object) => T::deleted(self, &object, now),
             Change::Listed => {
                 for gone in self.index.end_list(kind) {
                     self.gone(gone, now);
+                }
+                if kind == Watched::Slices {
+                    self.slices_listed(now);
                 }
                 if self.listed.insert(kind) && self.is_complete() {
                     let services = self.index.services().count();
@@ -138,6 +148,12 @@ impl Controller {
         }
     }
 
+    fn saw_slice(&mut self, version: u64) {
+        let listed = self.slices_list.as_mut().map(|list| &mut list.seen);
+        let seen = listed.unwrap_or(&mut self.slices_seen);
+        *seen = version.max(*seen);
+    }
+
     /// Syncs the Services of a slice that somebody else has changed.
     fn slice_changed(
         &mut self,
@@ -149,7 +165,10 @@ impl Controller {
         for name in change.services {
             let key = ServiceKey { namespace: namespace.clone(), name };
             let progress = self.progress.get_mut(&key);
-            if progress.is_none_or(|progress| progress.expectations.see(sight.clone())) {
+            let is_foreign =
+                progress.is_none_or(|progress| progress.expectations.see(sight.clone()));
+            // Slices of a deleted Service are the garbage collector's.
+            if is_foreign && self.index.service(&key).is_some() {
                 self.queue.add(key.clone(), Class::Endpoints, self.repair_due(now));
             }
             self.settle(&key, now);
@@ -235,7 +254,7 @@ impl Followed for Slice {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let slice = object.value;
         let version = slice.meta.version;
-        controller.slices_seen = controller.slices_seen.max(version);
+        controller.saw_slice(version);
         // A slice with a deletionTimestamp does not count any more, whatever keeps it.
         let sight =
             if slice.meta.terminating { Sight::Gone(object.name) } else { Sight::Version(version) };
@@ -246,7 +265,7 @@ impl Followed for Slice {
 
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
         let version = object.value.meta.version;
-        controller.slices_seen = controller.slices_seen.max(version);
+        controller.saw_slice(version);
         controller.slice_gone(&object.namespace, &object.name, version, now);
     }
 

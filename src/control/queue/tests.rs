@@ -146,6 +146,15 @@ fn no_event_comes_before_the_time_the_server_asked_for() {
 }
 
 #[test]
+fn a_wait_that_was_asked_for_has_an_end() {
+    let (start, mut queue) = (Instant::now(), Queue::new(0.0));
+    queue.add("a", Class::Endpoints, start);
+    queue.take(start);
+    queue.retry_after(&"a", start, Class::Endpoints, Duration::MAX);
+    assert_eq!(queue.next_due(), Some(start + LONGEST_RETRY));
+}
+
+#[test]
 fn deferring_reclassifies_and_is_no_failure() {
     let (mut queue, start) = queue();
     queue.add("a", Class::Endpoints, start);

@@ -1,0 +1,140 @@
+//! The controller by itself: events in, jobs out.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::control::{expectations::Sight, watch::Change};
+
+fn controller() -> Controller {
+    Controller::new(Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 })
+}
+
+fn service(name: &str) -> Value {
+    json!({
+        "metadata": { "namespace": "shop", "name": name, "uid": name, "resourceVersion": "1" },
+        "spec": { "selector": { "app": name }, "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"] },
+    })
+}
+
+/// The empty slice of a Service.
+fn slice(name: &str, version: u64) -> Value {
+    let owner = json!({ "apiVersion": "v1", "kind": "Service", "name": name, "uid": name });
+    json!({
+        "metadata": {
+            "namespace": "shop", "name": format!("{name}-x"), "uid": format!("{name}-x"),
+            "resourceVersion": version.to_string(), "ownerReferences": [owner],
+            "labels": {
+                "kubernetes.io/service-name": name,
+                "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+            },
+        },
+        "addressType": "IPv4", "endpoints": [], "ports": [],
+    })
+}
+
+fn put_service(controller: &mut Controller, service: Value, now: Instant) {
+    let object = serde_json::from_value(service).unwrap();
+    controller.take_in(Event::Service(Change::Applied(object)), now);
+}
+
+fn put_slice(controller: &mut Controller, slice: Value, now: Instant) {
+    let object = serde_json::from_value(slice).unwrap();
+    controller.take_in(Event::Slice(Change::Applied(object)), now);
+}
+
+fn list_slices(controller: &mut Controller, slices: &[Value], now: Instant) {
+    controller.take_in(Event::Slice(Change::Restarted), now);
+    for slice in slices {
+        put_slice(controller, slice.clone(), now);
+    }
+    controller.take_in(Event::Slice(Change::Listed), now);
+}
+
+/// All other kinds are listed, and there is nothing.
+fn list_the_rest(controller: &mut Controller, now: Instant) {
+    controller.take_in(Event::Service(Change::Listed), now);
+    controller.take_in(Event::Pod(Change::Listed), now);
+    controller.take_in(Event::Node(Change::Listed), now);
+}
+
+/// The version of another slice says nothing about a slice that the list has yet to name.
+#[test]
+fn a_list_under_way_shows_no_write() {
+    let now = Instant::now();
+    let mut controller = controller();
+    put_service(&mut controller, service("web"), now);
+    list_slices(&mut controller, &[], now);
+    list_the_rest(&mut controller, now);
+    let job = controller.next_job(now).unwrap();
+    assert_eq!(job.families[0].creates.len(), 1);
+    let written = vec![Sight::Version(50)];
+    controller.finish(Outcome { service: job.service, written, failures: Vec::new() }, now);
+
+    controller.take_in(Event::Slice(Change::Restarted), now);
+    put_slice(&mut controller, slice("db", 60), now);
+    put_service(&mut controller, labelled(service("web")), now);
+    controller.tick(now);
+    assert!(controller.next_job(now).is_none(), "the slice would be created once more");
+    put_slice(&mut controller, slice("web", 50), now);
+    controller.take_in(Event::Slice(Change::Listed), now);
+    let job = controller.next_job(now).unwrap();
+    assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
+}
+
+fn labelled(mut service: Value) -> Value {
+    service["metadata"]["resourceVersion"] = json!("61");
+    service["metadata"]["labels"] = json!({ "a": "b" });
+    service
+}
+
+/// The garbage collector deletes a Service's slices after it. A copy that does not lead takes
+/// nothing out of the queue, so what is put in for them would stay.
+#[test]
+fn a_slice_without_service_is_nothing_to_do() {
+    let now = Instant::now();
+    let mut controller = controller();
+    put_slice(&mut controller, slice("web", 5), now);
+    let object = serde_json::from_value(slice("web", 6)).unwrap();
+    controller.take_in(Event::Slice(Change::Deleted(object)), now);
+    assert_eq!(controller.next_due(), None);
+}
+
+/// Between two calls events are taken in and the lease is renewed.
+#[test]
+fn many_services_that_need_nothing_do_not_hold_everything_up() {
+    let now = Instant::now();
+    let mut controller = controller();
+    for number in 0..1000 {
+        let name = format!("s{number}");
+        put_service(&mut controller, service(&name), now);
+        put_slice(&mut controller, slice(&name, 2), now);
+    }
+    list_the_rest(&mut controller, now);
+    controller.take_in(Event::Slice(Change::Listed), now);
+    assert!(controller.next_job(now).is_none());
+    assert!(controller.queue.len() > 900);
+    let calls = (0..1000).take_while(|_| {
+        let is_due = controller.next_due().is_some_and(|due| due <= now);
+        is_due && controller.next_job(now).is_none()
+    });
+    assert!(calls.count() > 1);
+    assert!(controller.queue.is_empty());
+}
+
+/// One address type is refused, the other told to wait: the Service waits.
+#[test]
+fn a_busy_server_is_spared_whatever_else_failed() {
+    let now = Instant::now();
+    let second = Duration::from_secs(1);
+    let busy = || WriteError::Busy { what: "create".into(), wait: 30 * second };
+    let lost = || WriteError::TimedOut { what: "create".into(), after: second };
+    for failures in [vec![busy(), lost()], vec![lost(), busy()]] {
+        let mut controller = controller();
+        put_service(&mut controller, service("web"), now);
+        list_slices(&mut controller, &[], now);
+        list_the_rest(&mut controller, now);
+        let job = controller.next_job(now).unwrap();
+        controller.finish(Outcome { service: job.service, written: Vec::new(), failures }, now);
+        assert_eq!(controller.next_due(), Some(now + 30 * second));
+    }
+}
