@@ -65,9 +65,13 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
         command.env_remove(name);
     }
     let child = command
-        .args(["build", "--quiet", "--package", "closehaul", "--bin", "closehaul"])
+        .args(["build", "--quiet", "--bin", "closehaul"])
         .arg("--message-format=json-render-diagnostics")
-        .args((profile == Profile::Release).then_some("--release"))
+        .args(match profile {
+            // With the features that the workspace asks for: its dependencies are built already.
+            Profile::Dev => "--workspace".split(' '),
+            Profile::Release => "--package=closehaul --release".split(' '),
+        })
         .current_dir(root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
