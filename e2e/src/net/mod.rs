@@ -8,10 +8,12 @@
 //!
 //! The bridge has a namespace of its own, so the host gets one link and one address and keeps its
 //! own forwarding, firewall and sysctls untouched. Nodes reach each other's pods by routes, pods
-//! reach their node by a routed link (reference/control-plane.md section 3).
+//! reach their node by a routed link (reference/control-plane.md section 3). IPv4 always, IPv6
+//! beside it if asked for; the host itself takes no part in IPv6.
 //!
 //! Nothing in here knows Kubernetes.
 
+mod addresses;
 mod claim;
 mod ip;
 mod namespace;
@@ -20,6 +22,7 @@ mod packages;
 
 use std::{io, path::PathBuf};
 
+pub use addresses::Addresses;
 pub use namespace::Namespace;
 pub use network::{Network, Node, Pod};
 pub use packages::{Missing, is_root, missing};
