@@ -9,6 +9,7 @@
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
+//! - [`readers`]: real kube-proxies and what their clients reach
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
@@ -19,4 +20,5 @@ pub mod net;
 pub mod process;
 mod progress;
 pub mod proxy;
+pub mod readers;
 pub mod walkthrough;
