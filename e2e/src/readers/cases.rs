@@ -48,7 +48,10 @@ pub(super) enum Change {
     /// `spec.trafficDistribution` is set.
     Distribution(Option<&'static str>),
     /// The node gets another zone.
-    Zone { node: &'static str, zone: &'static str },
+    Zone {
+        node: &'static str,
+        zone: &'static str,
+    },
     /// Somebody takes all hints out of the slices; they must come back.
     Unhint,
 }

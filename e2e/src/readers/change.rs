@@ -70,9 +70,7 @@ pub(super) async fn apply(api: &Client, case: &Case, change: Change) -> Result<(
             deleted.map_err(Error::api(format!("the pod {name}")))?;
             served_by_terminating(api, case, &name).await
         }
-        Change::Create(server) => {
-            create_pod(api, &case.pod(server), case.name, node(server)).await
-        }
+        Change::Create(server) => create_pod(api, &case.pod(server), case.name, node(server)).await,
         Change::Unready(server) => set_ready(api, &case.pod(server), "False").await,
         Change::Ready(server) => set_ready(api, &case.pod(server), "True").await,
         Change::Distribution(distribution) => {
@@ -155,7 +153,11 @@ async fn until(
         }
         if started.elapsed() > LIMIT {
             let what = format!("{}: {what}", case.name);
-            return Err(Error::Late { what, seconds: LIMIT.as_secs(), last: format!("{slices:?}") });
+            return Err(Error::Late {
+                what,
+                seconds: LIMIT.as_secs(),
+                last: format!("{slices:?}"),
+            });
         }
         time::sleep(Duration::from_millis(50)).await;
     }
