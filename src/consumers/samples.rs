@@ -9,7 +9,7 @@ use crate::plan::{
     metadata,
     name::{Name, ServiceKey},
     port::Port,
-    service::{ClusterIp, Service},
+    service::{ClusterIp, Service, ServicePort, TargetPort},
     slice::{Conditions, Endpoint, Hints, Slice},
 };
 
@@ -26,7 +26,13 @@ pub(super) fn service() -> Service {
         terminating: false,
         labels: Labels::default(),
         selector: None,
-        ports: Vec::new(),
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: "TCP".into(),
+            number: 80,
+            target: TargetPort::Number(80),
+            app_protocol: None,
+        }],
         external_name: false,
         cluster_ip: ClusterIp::Of(AddressType::IPv4),
         families: Vec::new(),

@@ -42,14 +42,17 @@ pub struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     /// The endpoints of the port of `service` that bears `port` as its name. Of `slices` only
-    /// those of this address type count that name the Service; of two endpoints with one address
-    /// and port one that is not terminating.
+    /// those of this address type count that name the Service, and of their ports those with
+    /// the name and the protocol; of two endpoints with one address and port one that is not
+    /// terminating.
     pub fn new(
         service: &Service,
         slices: impl IntoIterator<Item = &'a Slice>,
         family: AddressType,
         port: &str,
     ) -> Self {
+        let of_service = service.ports.iter().find(|own| &*own.name == port);
+        let protocol = of_service.map(|own| &*own.protocol);
         let is_seen = !service.external_name
             && service.cluster_ip != ClusterIp::Headless
             && service.labels.get(OTHER_PROXY).is_none();
@@ -64,8 +67,11 @@ impl<'a> Targets<'a> {
         slices.sort_by(|a, b| a.meta.name.cmp(&b.meta.name));
         let mut targets: BTreeMap<(String, i32), Target<'a>> = BTreeMap::new();
         for slice in slices {
-            let bears_name = |own: &Option<Name>| own.as_deref() == Some(port);
-            let ports = slice.ports.iter().filter(|own| bears_name(&own.name));
+            let ports = slice.ports.iter().filter(|own| {
+                // Not to name a protocol is to say TCP.
+                own.name.as_deref() == Some(port)
+                    && protocol == Some(own.protocol.as_deref().unwrap_or("TCP"))
+            });
             for number in ports.filter_map(|own| own.number).filter(|number| *number != 0) {
                 for endpoint in slice.endpoints.iter() {
                     let Some(address) = first_address(&endpoint.addresses) else { continue };

@@ -3,10 +3,11 @@
 use super::{
     Error,
     cases::{Case, Change, node},
+    site::Site,
 };
 use closehaul::plan::metadata::SERVICE_NAME;
 use k8s_openapi::api::{
-    core::v1::{Node, Pod, Service},
+    core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,
 };
 use kube::{
@@ -60,7 +61,8 @@ pub(super) async fn create_pod(
 }
 
 /// Does what a step says.
-pub(super) async fn apply(api: &Client, case: &Case, change: Change) -> Result<(), Error> {
+pub(super) async fn apply(site: &Site, case: &Case, change: Change) -> Result<(), Error> {
+    let api = &site.api;
     match change {
         Change::Nothing => Ok(()),
         Change::Delete(server) => {
@@ -79,13 +81,7 @@ pub(super) async fn apply(api: &Client, case: &Case, change: Change) -> Result<(
             let patched = services.patch(case.name, &PatchParams::default(), &patch).await;
             patched.map(drop).map_err(Error::api(format!("the Service {}", case.name)))
         }
-        Change::Zone { node, zone } => {
-            let nodes: Api<Node> = Api::all(api.clone());
-            let labels = json!({"topology.kubernetes.io/zone": zone});
-            let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
-            let patched = nodes.patch(node, &PatchParams::default(), &patch).await;
-            patched.map(drop).map_err(Error::api(format!("the node {node}")))
-        }
+        Change::Zone { node, zone } => site.set_zone(node, zone).await,
         Change::Unhint => unhint(api, case).await,
     }
 }

@@ -149,7 +149,7 @@ async fn check(
     paths: &[Path<'_>],
     tally: &Tally,
 ) -> Result<usize, Error> {
-    change::apply(&site.api, case, step.change).await?;
+    change::apply(site, case, step.change).await?;
     let is_last = |servers: &str| matches!(step.change, Change::Delete(ended) if ended == servers);
     let checks = step.expected.iter().flat_map(|(clients, servers)| {
         let expected: std::collections::BTreeSet<_> =

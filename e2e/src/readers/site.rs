@@ -10,7 +10,12 @@ use crate::{
     process::Process,
     proxy::{self, KubeProxy, Mode},
 };
-use kube::Client;
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -30,8 +35,9 @@ const COMPONENTS: [Component; 5] = [
 /// The ranges of Service addresses.
 const SERVICES: [&str; 2] = ["10.96.0.0/16", "fd00:96::/112"];
 
-/// How long a pod serves on after its deletion: long enough to be watched and replaced meanwhile.
-const SERVES_FOR: Duration = Duration::from_secs(12);
+/// How long a pod serves on after its deletion: long enough to be watched and replaced meanwhile
+/// on a busy machine too. Nothing waits for its end.
+const SERVES_FOR: Duration = Duration::from_secs(45);
 
 /// Everything that runs.
 pub(super) struct Site {
@@ -119,6 +125,15 @@ impl Site {
             node.proxy.ready().await?;
         }
         Ok(())
+    }
+
+    /// Gives a node another zone, as somebody does who edits its label.
+    pub(super) async fn set_zone(&self, node: &str, zone: &str) -> Result<(), Error> {
+        let nodes: Api<Node> = Api::all(self.api.clone());
+        let labels = json!({"topology.kubernetes.io/zone": zone});
+        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        let patched = nodes.patch(node, &PatchParams::default(), &patch).await;
+        patched.map(drop).map_err(Error::api(format!("the node {node}")))
     }
 
     /// The network namespaces of the nodes, by name.

@@ -248,6 +248,15 @@ fn what_is_not_looked_at() {
         slice.ports = slice.ports.iter().map(|p| Port { number, ..p.clone() }).collect();
         reached(&service(), &[slice], HERE).0
     };
+    let with_protocol = |protocol: Option<&str>| {
+        let protocol = protocol.map(Name::from);
+        let mut slice = seen.clone();
+        slice.ports =
+            slice.ports.iter().map(|p| Port { protocol: protocol.clone(), ..p.clone() }).collect();
+        reached(&service(), &[slice], HERE).0
+    };
+    assert_eq!(with_protocol(None), Mode::Zone);
+    assert_eq!(with_protocol(Some("UDP")), Mode::None);
     let by_slice = [
         changed(|slice| slice.meta.labels = slice.meta.labels.with(HEADLESS, Some(""))),
         changed(|slice| slice.meta.labels = slice.meta.labels.with(SERVICE_NAME, Some("b"))),
