@@ -105,7 +105,8 @@ fn nearest<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
     };
     let by_node = nearer(Mode::Node, |target| target.nodes(), Some(client.node));
     let by_zone = || nearer(Mode::Zone, |target| target.zones(), client.zone);
-    by_node.or_else(by_zone).unwrap_or(Reach { mode: Mode::Cluster, endpoints: ready.clone() })
+    let all = || Reach { mode: Mode::Cluster, endpoints: ready.clone() };
+    by_node.or_else(by_zone).unwrap_or_else(all)
 }
 
 /// The hints of a level.

@@ -137,16 +137,13 @@ impl Station {
     }
 
     async fn add_node(&mut self, spec: NodeSpec) -> Result<NodeAddress, Error> {
-        let address = match &mut self.options.network {
-            Some(network) => {
-                let node = network.add_node(&spec.name)?;
-                let namespace = Some(node.namespace().name().to_owned());
-                NodeAddress { addresses: node.addresses(), namespace }
-            }
-            None => {
-                let addresses = self.invent(Ipv4Addr::new(192, 168, 0, 0));
-                NodeAddress { addresses, namespace: None }
-            }
+        let address = if let Some(network) = &mut self.options.network {
+            let node = network.add_node(&spec.name)?;
+            let namespace = Some(node.namespace().name().to_owned());
+            NodeAddress { addresses: node.addresses(), namespace }
+        } else {
+            let addresses = self.invent(Ipv4Addr::new(192, 168, 0, 0));
+            NodeAddress { addresses, namespace: None }
         };
         self.nodes.insert(spec.name.clone());
         node::register(&self.client, &spec, address.addresses).await?;

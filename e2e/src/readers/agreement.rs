@@ -49,20 +49,23 @@ pub struct Agreement {
     /// How many ways through a Service were compared: by port, family, node, and by cluster IP,
     /// from outside, and from a pod to an address for outside; all of it in two rounds.
     pub cases: usize,
-    /// Of those, how many led to endpoints, and not all to the same ones on all nodes.
+    /// Of those, how many led to endpoints.
     pub endpoints: usize,
+    /// Of those, how many to what hints or a traffic policy keep near: to fewer than all.
+    pub near: usize,
     /// The cases in which model and rules did not agree, with what both say.
     pub disagreements: Vec<String>,
 }
 
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, services, cases, endpoints, disagreements } = self;
+        let Self { seed, services, cases, endpoints, near, disagreements } = self;
         let disagreements = disagreements.len();
         write!(
             f,
             "model of kube-proxy against its rules (seed {seed}): {services} Services, \
-             {cases} cases compared, {endpoints} with endpoints, {disagreements} disagreements"
+             {cases} cases compared, {endpoints} with endpoints, {near} of them kept near, \
+             {disagreements} disagreements"
         )
     }
 }
@@ -88,7 +91,8 @@ async fn run(site: &mut Site, seed: u64, services: usize) -> Result<Agreement, E
     let objects = (1..=services).map(|number| generate::service(&mut numbers, number)).collect();
     let made = create(&api, objects).await?;
     let mut zones = BTreeMap::from(NODES);
-    let mut sum = Agreement { seed, services, cases: 0, endpoints: 0, disagreements: Vec::new() };
+    let mut sum =
+        Agreement { seed, services, cases: 0, endpoints: 0, near: 0, disagreements: Vec::new() };
 
     write_slices(site, &mut numbers, &made).await?;
     let nodes = NODES.map(|(name, zone)| NodeSpec {
@@ -110,6 +114,7 @@ impl Agreement {
     fn add(&mut self, round: Round) {
         self.cases += round.cases;
         self.endpoints += round.endpoints;
+        self.near += round.near;
         self.disagreements.extend(round.disagreements);
     }
 }
@@ -149,6 +154,7 @@ where
 struct Round {
     cases: usize,
     endpoints: usize,
+    near: usize,
     disagreements: Vec<String>,
 }
 
@@ -224,10 +230,14 @@ impl Round {
         let service = &port.service;
         let targets = Targets::new(service, slices, port.family, &port.name);
         let held = kube_proxy::held(service, &targets, !port.outside.is_empty(), client);
-        let of = |local| if local { &held.local } else { &held.cluster };
+        let usable = targets.usable().len();
+        let of = |local| if local { held.local.as_ref() } else { held.cluster.as_ref() };
         let mut judge = |way: &str, key: &str, model: Outcome, rule: Outcome| {
             self.cases += 1;
-            self.endpoints += usize::from(matches!(rule, Outcome::To(_)));
+            if let Outcome::To(endpoints) = &rule {
+                self.endpoints += 1;
+                self.near += usize::from(endpoints.len() < usable);
+            }
             if model != rule {
                 let targets: Vec<_> = targets.all.iter().map(|t| (t.port, t.endpoint)).collect();
                 self.disagreements.push(format!(
@@ -243,15 +253,15 @@ impl Round {
             let outside = outcome(of(service.external_local), &held);
             judge("from outside to", key, outside, rules.outcome(key));
             if service.external_local && held.anywhere {
-                let short = outcome(&held.cluster, &held);
+                let short = outcome(of(false), &held);
                 judge("from a pod to", key, short, rules.short_circuit(key));
             }
         }
     }
 }
 
-fn outcome(reach: &Option<Reach<'_>>, held: &Held<'_>) -> Outcome {
-    let endpoints = reach.as_ref().map_or(&[][..], |reach| &reach.endpoints);
+fn outcome(reach: Option<&Reach<'_>>, held: &Held<'_>) -> Outcome {
+    let endpoints = reach.map_or(&[][..], |reach| &reach.endpoints);
     if !endpoints.is_empty() {
         let each = endpoints.iter().map(|target| format!("{} {}", target.address, target.port));
         return Outcome::To(each.collect());

@@ -1,6 +1,8 @@
 //! The cases: upstream's traffic distribution specs (endpointslice-semantics 10.8), and those of
 //! proof section 3 that need no policy. Every client of a step is on its node.
 
+use std::collections::BTreeSet;
+
 /// Zone of the nodes; the last one moves.
 pub(super) const NODES: [(&str, &str); 7] = [
     ("a1", "zone-a"),
@@ -192,11 +194,24 @@ pub(super) const CASES: [Case; 13] = [
     },
 ];
 
+impl Step {
+    /// The server that is deleted in this step and reached all the same.
+    pub(super) fn last(&self) -> Option<&'static str> {
+        let Change::Delete(server) = self.change else { return None };
+        self.expected.iter().any(|(_, servers)| *servers == server).then_some(server)
+    }
+}
+
 impl Case {
     /// All clients of all steps, each once.
-    pub(super) fn clients(&self) -> std::collections::BTreeSet<&'static str> {
+    pub(super) fn clients(&self) -> BTreeSet<&'static str> {
         let expected = self.steps.iter().flat_map(|step| step.expected);
         expected.flat_map(|(clients, _)| clients.split(' ')).collect()
+    }
+
+    /// A server that is deleted as the last one, and reached until its successor is.
+    pub(super) fn last(&self) -> Option<&'static str> {
+        self.steps.iter().find_map(Step::last)
     }
 
     /// The pod of a server.

@@ -60,6 +60,12 @@ pub(super) async fn create_pod(
     pods.create(&PostParams::default(), &pod).await.map(drop).map_err(Error::api(what))
 }
 
+/// An error if a pod is gone.
+pub(super) async fn must_exist(api: &Client, name: &str) -> Result<(), Error> {
+    let pods: Api<Pod> = Api::default_namespaced(api.clone());
+    pods.get(name).await.map(drop).map_err(Error::api(format!("the pod {name}, which is needed")))
+}
+
 /// Does what a step says.
 pub(super) async fn apply(site: &Site, case: &Case, change: Change) -> Result<(), Error> {
     let api = &site.api;

@@ -3,7 +3,7 @@
 
 use super::{
     Count, Error, Family,
-    cases::{CASES, Case, Change, NODES, Step},
+    cases::{CASES, Case, NODES, Step},
     change,
     site::Site,
     traffic::{Path, Tally},
@@ -15,7 +15,7 @@ use crate::{
 };
 use futures::future::try_join_all;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     time::{Duration, Instant},
 };
@@ -137,6 +137,10 @@ async fn play(
     for step in case.steps {
         checks += check(site, case, step, &paths, tally).await?;
     }
+    if let Some(server) = case.last() {
+        // It must not have ended before its successor was reached: requests would rightly fail.
+        change::must_exist(&site.api, &case.pod(server)).await?;
+    }
     let ends = changing.iter().zip(flows).map(|(path, flow)| path.finish(flow, tally));
     try_join_all(ends).await?;
     Ok(checks)
@@ -150,11 +154,9 @@ async fn check(
     tally: &Tally,
 ) -> Result<usize, Error> {
     change::apply(site, case, step.change).await?;
-    let is_last = |servers: &str| matches!(step.change, Change::Delete(ended) if ended == servers);
+    let holds = if step.last().is_some() { LAST } else { Duration::ZERO };
     let checks = step.expected.iter().flat_map(|(clients, servers)| {
-        let expected: std::collections::BTreeSet<_> =
-            servers.split(' ').map(|server| case.answer(server)).collect();
-        let holds = if is_last(servers) { LAST } else { Duration::ZERO };
+        let expected: BTreeSet<_> = servers.split(' ').map(|server| case.answer(server)).collect();
         let own = paths.iter().filter(|path| clients.split(' ').any(|name| name == path.client));
         own.map(move |path| {
             let expected = expected.clone();
