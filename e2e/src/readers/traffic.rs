@@ -117,8 +117,7 @@ impl<'a> Path<'a> {
     }
 
     /// Sends until answers in a row are right and all servers that are expected have answered;
-    /// and for at
-    /// least as long as `holds` without a wrong one between.
+    /// and for at least as long as `holds` without a wrong one between.
     pub(super) async fn expect(
         &self,
         expected: &BTreeSet<String>,
