@@ -11,6 +11,7 @@
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`figures`]: what closehaul costs beside the built-in controller
 //! - [`world`]: what tests put into a cluster, and how slices are compared
+//! - [`readers`]: real kube-proxies and what their clients reach
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
@@ -22,5 +23,6 @@ pub mod net;
 pub mod process;
 mod progress;
 pub mod proxy;
+pub mod readers;
 pub mod walkthrough;
 pub mod world;

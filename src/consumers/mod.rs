@@ -1,3 +1,8 @@
 //! How those who send traffic read slices: pure models of their rules, one file for each.
 
+pub mod cilium;
 pub mod kube_proxy;
+pub mod linkerd;
+#[cfg(test)]
+mod samples;
+pub mod target;

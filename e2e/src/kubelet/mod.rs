@@ -14,9 +14,9 @@ pub mod requests;
 mod server;
 mod station;
 
-use crate::net::Network;
+use crate::net::{Addresses, Network};
 use kube::Client;
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -86,8 +86,8 @@ pub struct Kubelet {
 /// A node that is registered and, with a network, has a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeAddress {
-    /// The `InternalIP`.
-    pub address: Ipv4Addr,
+    /// The `InternalIP`s.
+    pub addresses: Addresses,
     /// The network namespace.
     pub namespace: Option<String>,
 }

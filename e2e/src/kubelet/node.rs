@@ -1,13 +1,13 @@
 //! What a kubelet writes about its node.
 
 use super::{Error, pod::write};
+use crate::net::Addresses;
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::net::Ipv4Addr;
 
 /// A node to register.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,11 @@ impl NodeSpec {
 }
 
 /// Registers a node and reports it Ready.
-pub(super) async fn register(client: &Client, spec: &NodeSpec, ip: Ipv4Addr) -> Result<(), Error> {
+pub(super) async fn register(
+    client: &Client,
+    spec: &NodeSpec,
+    addresses: Addresses,
+) -> Result<(), Error> {
     let nodes: Api<Node> = Api::all(client.clone());
     let failed =
         |source| Error::Write { object: format!("node {}", spec.name), source: Box::new(source) };
@@ -64,12 +68,12 @@ pub(super) async fn register(client: &Client, spec: &NodeSpec, ip: Ipv4Addr) -> 
     let node =
         serde_json::from_value(object).map_err(|error| failed(kube::Error::SerdeError(error)))?;
     nodes.create(&PostParams::default(), &node).await.map_err(failed)?;
+    let internal = addresses.iter().map(|ip| json!({"type": "InternalIP", "address": ip}));
+    let hostname = json!({"type": "Hostname", "address": spec.name});
+    let addresses: Vec<_> = internal.chain([hostname]).collect();
     let resources = json!({"cpu": "8", "memory": "16Gi", "pods": "110"});
     let status = Patch::Strategic(json!({"status": {
-        "addresses": [
-            {"type": "InternalIP", "address": ip.to_string()},
-            {"type": "Hostname", "address": spec.name},
-        ],
+        "addresses": addresses,
         "nodeInfo": {"kubeletVersion": "stand-in"},
         "capacity": resources,
         "allocatable": resources,

@@ -1,13 +1,14 @@
 //! What a kubelet writes about a pod.
 
 use super::{Error, PodKey};
+use crate::net::Addresses;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::{Value, json};
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 use tokio::time::{self, Instant};
 
 /// What the stand-in has to know of a pod.
@@ -47,7 +48,11 @@ impl PodView {
     }
 
     /// Reports the pod running and ready.
-    pub(super) async fn report_running(&self, client: &Client, ip: Ipv4Addr) -> Result<(), Error> {
+    pub(super) async fn report_running(
+        &self,
+        client: &Client,
+        addresses: Addresses,
+    ) -> Result<(), Error> {
         let now = now();
         let status = |(name, image): &(String, String)| {
             json!({
@@ -65,8 +70,8 @@ impl PodView {
             client,
             json!({
                 "phase": "Running",
-                "podIP": ip.to_string(),
-                "podIPs": [{"ip": ip.to_string()}],
+                "podIP": addresses.v4,
+                "podIPs": addresses.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>(),
                 "startTime": now,
                 "conditions": conditions.map(|kind| condition(kind, true, &now)),
                 "containerStatuses": self.containers.iter().map(status).collect::<Vec<_>>(),

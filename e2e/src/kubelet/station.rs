@@ -4,7 +4,7 @@ use super::{
     Error, NodeAddress, NodeSpec, Options, PodKey, Request, node, pod::PodView, requests::Sender,
 };
 use crate::{
-    net::Namespace,
+    net::{Addresses, Namespace},
     process::{Command, Process, Signal},
 };
 use futures::StreamExt as _;
@@ -137,18 +137,16 @@ impl Station {
     }
 
     async fn add_node(&mut self, spec: NodeSpec) -> Result<NodeAddress, Error> {
-        let address = match &mut self.options.network {
-            Some(network) => {
-                let node = network.add_node(&spec.name)?;
-                let namespace = Some(node.namespace().name().to_owned());
-                NodeAddress { address: node.address(), namespace }
-            }
-            None => {
-                NodeAddress { address: self.invent(Ipv4Addr::new(192, 168, 0, 0)), namespace: None }
-            }
+        let address = if let Some(network) = &mut self.options.network {
+            let node = network.add_node(&spec.name)?;
+            let namespace = Some(node.namespace().name().to_owned());
+            NodeAddress { addresses: node.addresses(), namespace }
+        } else {
+            let addresses = self.invent(Ipv4Addr::new(192, 168, 0, 0));
+            NodeAddress { addresses, namespace: None }
         };
         self.nodes.insert(spec.name.clone());
-        node::register(&self.client, &spec, address.address).await?;
+        node::register(&self.client, &spec, address.addresses).await?;
         Ok(address)
     }
 
@@ -165,9 +163,9 @@ impl Station {
     }
 
     /// An address out of a /16 at which nothing listens.
-    fn invent(&mut self, range: Ipv4Addr) -> Ipv4Addr {
+    fn invent(&mut self, range: Ipv4Addr) -> Addresses {
         self.invented += 1;
-        Ipv4Addr::from_bits(range.to_bits() + u32::from(self.invented))
+        Ipv4Addr::from_bits(range.to_bits() + u32::from(self.invented)).into()
     }
 
     /// Starts what is new and ends what is to end.
@@ -195,10 +193,10 @@ impl Station {
     fn begin(&mut self, pod: PodView) -> Result<(), Error> {
         // A predecessor of the same name whose end was not seen.
         self.end(&pod.key);
-        let (address, namespace) = match &mut self.options.network {
+        let (addresses, namespace) = match &mut self.options.network {
             Some(network) => {
                 let added = network.add_pod(&pod.node, &net_name(&pod.key))?;
-                (added.address(), Some(added.namespace().name().to_owned()))
+                (added.addresses(), Some(added.namespace().name().to_owned()))
             }
             None => (self.invent(Ipv4Addr::new(10, 244, 0, 0)), None),
         };
@@ -214,7 +212,7 @@ impl Station {
                 let port = pod.ports.first().unwrap_or(&DEFAULT_PORT);
                 sender.wait(&server, &format!("http://127.0.0.1:{port}/healthz"), READY).await?;
             }
-            pod.report_running(&client, address).await.map(|()| Later::Done)
+            pod.report_running(&client, addresses).await.map(|()| Later::Done)
         });
         self.pods.insert(key, Running { view, namespace, server, starting, terminating: false });
         Ok(())

@@ -8,10 +8,12 @@
 //!
 //! The bridge has a namespace of its own, so the host gets one link and one address and keeps its
 //! own forwarding, firewall and sysctls untouched. Nodes reach each other's pods by routes, pods
-//! reach their node by a routed link (reference/control-plane.md section 3).
+//! reach their node by a routed link (reference/control-plane.md section 3). IPv4 always, IPv6
+//! beside it if asked for; the host itself takes no part in IPv6.
 //!
 //! Nothing in here knows Kubernetes.
 
+mod addresses;
 mod claim;
 mod ip;
 mod namespace;
@@ -20,9 +22,10 @@ mod packages;
 
 use std::{io, path::PathBuf};
 
+pub use addresses::Addresses;
 pub use namespace::Namespace;
 pub use network::{Network, Node, Pod};
-pub use packages::{Missing, is_root, missing};
+pub use packages::{Missing, available_to_tests, is_root, missing};
 
 /// What can go wrong between us and the kernel's network.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,9 @@ pub enum Error {
     /// More than 250 pods at a time on one node.
     #[error("cannot add pod {0} to the network: 250 pods are on its node already")]
     Pod(String),
+    /// Network namespaces need root.
+    #[error("network namespaces need root, and CI must not pass without them")]
+    NotRoot,
     /// The Debian packages could not be installed.
     #[error("`{command}` failed; run it yourself to see why")]
     Install {

@@ -1,12 +1,16 @@
 //! The bridge, the nodes on it and the pods behind them.
 
-use super::{Error, Namespace, claim::Claim, ip};
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use super::{Addresses, Error, Namespace, claim::Claim, ip};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 /// A network of namespaces. Dropping it removes everything.
 #[derive(Debug)]
 pub struct Network {
     nodes: BTreeMap<String, Node>,
+    dual_stack: bool,
     lan: Namespace,
     // Last: the number is free again only when nothing bears its name any more.
     claim: Claim,
@@ -16,33 +20,45 @@ pub struct Network {
 #[derive(Debug)]
 pub struct Node {
     namespace: Namespace,
-    address: Ipv4Addr,
+    addresses: Addresses,
     number: u8,
     pods: BTreeMap<String, Pod>,
     last_pod: u8,
 }
 
-/// A pod: one address, and its node as the only way out.
+/// A pod: one address of each family, and its node as the only way out.
 #[derive(Debug)]
 pub struct Pod {
     namespace: Namespace,
-    address: Ipv4Addr,
+    addresses: Addresses,
 }
 
 impl Network {
-    /// The range of all pods' addresses, for kube-proxy's `clusterCIDR`.
-    pub const PODS: &str = "10.244.0.0/16";
+    /// The ranges of all pods' addresses, for kube-proxy's `clusterCIDR`.
+    pub const PODS: &str = "10.244.0.0/16,fd10::/16";
 
-    /// Makes an empty network: a bridge, and a link to it with an address on the host.
+    /// Makes an empty IPv4 network: a bridge, and a link to it with an address on the host.
     pub fn new() -> Result<Self, Error> {
+        Self::of(false)
+    }
+
+    /// Makes an empty network in which nodes and pods have IPv6 addresses too.
+    pub fn dual_stack() -> Result<Self, Error> {
+        Self::of(true)
+    }
+
+    fn of(dual_stack: bool) -> Result<Self, Error> {
         let claim = Claim::new()?;
         let lan = Namespace::new(claim.name("lan"))?;
-        let network = Self { nodes: BTreeMap::new(), lan, claim };
+        let network = Self { nodes: BTreeMap::new(), dual_stack, lan, claim };
         let link = network.claim.link();
         network.lan.ip(&["link add br0 type bridge".into(), "link set br0 up".into()])?;
         let lan = network.lan.name();
         ip::ip(&["link", "add", &link, "type", "veth", "peer", "name", "host", "netns", lan])?;
         network.lan.ip(&["link set host master br0 up".into()])?;
+        if let Some(router) = network.addresses(254).v6 {
+            network.lan.ip(&[format!("address add {router}/64 dev br0 nodad")])?;
+        }
         ip::ip(&["address", "add", &format!("{}/24", network.host()), "dev", &link])?;
         ip::ip(&["link", "set", &link, "up"])?;
         Ok(network)
@@ -51,11 +67,13 @@ impl Network {
     /// The host's address, which every node reaches: API servers listen here. Pods do not reach
     /// it: the host has no routes to them, so that runs beside each other do not meet there.
     pub fn host(&self) -> Ipv4Addr {
-        self.address(254)
+        self.addresses(254).v4
     }
 
-    fn address(&self, last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(192, 168, self.claim.number, last)
+    fn addresses(&self, last: u8) -> Addresses {
+        let number = self.claim.number;
+        let v6 = Ipv6Addr::new(0xfd77, number.into(), 0, 0, 0, 0, 0, last.into());
+        Addresses { v4: Ipv4Addr::new(192, 168, number, last), v6: self.dual_stack.then_some(v6) }
     }
 
     /// Adds a node and the routes between its pods and those of the others.
@@ -64,9 +82,14 @@ impl Network {
         let number = (1..=250).find(unused).filter(|_| !self.nodes.contains_key(name));
         let number = number.ok_or_else(|| Error::Node(name.to_owned()))?;
         let namespace = Namespace::new(self.claim.name(&format!("node-{name}")))?;
+        if self.dual_stack {
+            // Nobody else has its addresses, and until the kernel is sure of that (2 s) it does
+            // not ask for neighbours on behalf of what it forwards.
+            namespace.set(&[("ipv6/conf/default/dad_transmits", 0)])?;
+        }
         let node = Node {
             namespace,
-            address: self.address(number),
+            addresses: self.addresses(number),
             number,
             pods: BTreeMap::new(),
             last_pod: 0,
@@ -75,16 +98,24 @@ impl Network {
             format!("link add n{number} type veth peer name eth0 netns {}", node.namespace.name()),
             format!("link set n{number} master br0 up"),
         ])?;
+        let router = self.addresses(254);
         let mut lines = vec![
-            format!("address add {}/24 dev eth0", node.address),
+            format!("address add {}/24 dev eth0", node.addresses.v4),
             "link set eth0 up".into(),
-            format!("route add default via {}", self.host()),
+            format!("route add default via {}", router.v4),
         ];
-        lines.extend(self.nodes.values().map(Node::route));
+        if let (Some(own), Some(router)) = (node.addresses.v6, router.v6) {
+            lines.push(format!("address add {own}/64 dev eth0 nodad"));
+            lines.push(format!("route add ::/0 via {router}"));
+        }
+        lines.extend(self.nodes.values().flat_map(Node::routes));
         node.namespace.ip(&lines)?;
         node.namespace.set(&[("ipv4/ip_forward", 1)])?;
+        if self.dual_stack {
+            node.namespace.set(&[("ipv6/conf/all/forwarding", 1)])?;
+        }
         for other in self.nodes.values() {
-            other.namespace.ip(&[node.route()])?;
+            other.namespace.ip(&node.routes())?;
         }
         Ok(self.nodes.entry(name.to_owned()).or_insert(node))
     }
@@ -93,7 +124,8 @@ impl Network {
     pub fn remove_node(&mut self, name: &str) -> Result<(), Error> {
         if let Some(node) = self.nodes.remove(name) {
             for other in self.nodes.values() {
-                other.namespace.ip(&[format!("route del {}", node.range())])?;
+                let routes = node.ranges().map(|range| format!("route del {range}"));
+                other.namespace.ip(&routes.collect::<Vec<_>>())?;
             }
         }
         Ok(())
@@ -128,25 +160,41 @@ impl Node {
 
     /// The node's address on the bridge (`InternalIP`).
     pub fn address(&self) -> Ipv4Addr {
-        self.address
+        self.addresses.v4
     }
 
-    fn range(&self) -> String {
-        format!("10.244.{}.0/24", self.number)
+    /// The node's addresses on the bridge (`InternalIP`s).
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
-    fn route(&self) -> String {
-        format!("route add {} via {}", self.range(), self.address)
+    /// The address of its pod of this number; 0 is that of the range.
+    fn pod(&self, pod: u8) -> Addresses {
+        let v6 = Ipv6Addr::new(0xfd10, self.number.into(), 0, 0, 0, 0, 0, pod.into());
+        Addresses {
+            v4: Ipv4Addr::new(10, 244, self.number, pod),
+            v6: self.addresses.v6.is_some().then_some(v6),
+        }
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = String> {
+        let Addresses { v4, v6 } = self.pod(0);
+        [format!("{v4}/24")].into_iter().chain(v6.map(|v6| format!("{v6}/64")))
+    }
+
+    fn routes(&self) -> Vec<String> {
+        let routes = self.ranges().zip(self.addresses.iter());
+        routes.map(|(range, node)| format!("route add {range} via {node}")).collect()
     }
 
     fn add_pod(&mut self, name: &str, namespace: String) -> Result<&Pod, Error> {
         let number = self.next_pod().ok_or_else(|| Error::Pod(name.to_owned()))?;
-        let address = Ipv4Addr::new(10, 244, self.number, number);
-        let pod = Pod { namespace: Namespace::new(namespace)?, address };
+        let Addresses { v4, v6 } = self.pod(number);
+        let pod = Pod { namespace: Namespace::new(namespace)?, addresses: self.pod(number) };
         self.namespace.ip(&[
             format!("link add p{number} type veth peer name eth0 netns {}", pod.namespace.name()),
             format!("link set p{number} up"),
-            format!("route add {address}/32 dev p{number}"),
+            format!("route add {v4}/32 dev p{number}"),
         ])?;
         // The node answers for 169.254.1.1, and at once: the kernel waits up to 0.8 s by default.
         self.namespace.set(&[
@@ -154,11 +202,23 @@ impl Node {
             (&format!("ipv4/neigh/p{number}/proxy_delay"), 0),
         ])?;
         pod.namespace.ip(&[
-            format!("address add {address}/32 dev eth0"),
+            format!("address add {v4}/32 dev eth0"),
             "link set eth0 up".into(),
             "route add 169.254.1.1 dev eth0 scope link".into(),
             "route add default via 169.254.1.1".into(),
         ])?;
+        if let Some(v6) = v6 {
+            // No waiting for somebody else with the same address, on either end.
+            self.namespace.ip(&[
+                format!("address add fe80::1/64 dev p{number} nodad"),
+                format!("route add {v6}/128 dev p{number}"),
+            ])?;
+            pod.namespace.ip(&[
+                format!("address add {v6}/128 dev eth0 nodad"),
+                "route add fe80::1/128 dev eth0".into(),
+                "route add ::/0 via fe80::1 dev eth0".into(),
+            ])?;
+        }
         self.last_pod = number;
         Ok(self.pods.entry(name.to_owned()).or_insert(pod))
     }
@@ -166,7 +226,7 @@ impl Node {
     /// The next address after the last one given: an address that was just freed is used again
     /// as late as possible, as a proxy may still send to it.
     fn next_pod(&self) -> Option<u8> {
-        let used = |number: u8| self.pods.values().any(|pod| pod.address.octets()[3] == number);
+        let used = |number| self.pods.values().any(|pod| pod.addresses.v4.octets()[3] == number);
         (self.last_pod + 1..=250).chain(1..=self.last_pod).find(|number| !used(*number))
     }
 }
@@ -179,17 +239,23 @@ impl Pod {
 
     /// The pod's address.
     pub fn address(&self) -> Ipv4Addr {
-        self.address
+        self.addresses.v4
+    }
+
+    /// The pod's addresses.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::is_root;
-    use std::process::Command;
+    use crate::net::available_to_tests;
+    use std::{net::IpAddr, process::Command};
 
-    fn ping(from: &Namespace, to: Ipv4Addr) -> bool {
+    fn ping(from: &Namespace, to: impl Into<IpAddr>) -> bool {
+        let to = to.into();
         // bash's own /dev/tcp: refused by a live address, unreachable or timed out otherwise.
         let script = format!("exec 3<>/dev/tcp/{to}/9");
         let mut command = Command::new("ip");
@@ -200,7 +266,7 @@ mod tests {
 
     #[test]
     fn pods_on_two_nodes_reach_each_other_and_the_host_and_nothing_stays() {
-        if !is_root() {
+        if !available_to_tests().unwrap() {
             return;
         }
         let mut network = Network::new().unwrap();
@@ -219,8 +285,27 @@ mod tests {
     }
 
     #[test]
+    fn dual_stack_pods_reach_each_other_by_both_families() {
+        if !available_to_tests().unwrap() {
+            return;
+        }
+        let mut network = Network::dual_stack().unwrap();
+        let node = network.add_node("a").unwrap().addresses();
+        network.add_node("b").unwrap();
+        let a = network.add_pod("a", "one").unwrap().addresses();
+        assert_eq!(a.iter().count(), 2);
+        let b = network.add_pod("b", "two").unwrap().namespace();
+        for address in a.iter().chain(node.iter()) {
+            assert!(ping(b, address), "{address} from pod two");
+        }
+        network.remove_node("a").unwrap();
+        let b = network.nodes["b"].pods["two"].namespace();
+        assert!(a.iter().all(|address| !ping(b, address)));
+    }
+
+    #[test]
     fn two_runs_have_two_networks_and_a_freed_address_is_not_used_at_once() {
-        if !is_root() {
+        if !available_to_tests().unwrap() {
             return;
         }
         let mut first = Network::new().unwrap();

@@ -35,6 +35,19 @@ pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
+/// Whether tests can make network namespaces. Without root they cannot: they say so and end. On
+/// CI, where nobody reads that, it is an error.
+pub fn available_to_tests() -> Result<bool, Error> {
+    if is_root() {
+        return Ok(true);
+    }
+    if env::var_os("CI").is_some() {
+        return Err(Error::NotRoot);
+    }
+    eprintln!("not root: no network namespaces, nothing tested");
+    Ok(false)
+}
+
 impl Missing {
     /// The command that installs them on Debian, as root.
     pub fn command(&self) -> String {

@@ -1,0 +1,270 @@
+//! The model of kube-proxy against the rules that real ones have programmed, over Services and
+//! slices of which nobody thought before.
+
+use super::{
+    Error,
+    generate::{self, Seed},
+    rules::{Outcome, Rules},
+    site::Site,
+};
+use crate::{kubelet::NodeSpec, progress, proxy::Mode};
+use closehaul::{
+    api::Object,
+    consumers::kube_proxy::{self, Client, Held, Reach, Targets},
+    plan::{address::AddressType, service::Service, slice::Slice},
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::{core::v1, discovery::v1::EndpointSlice};
+use kube::{
+    Api, Resource,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    time::{Duration, Instant},
+};
+use tokio::time;
+
+/// How long kube-proxies may take to program everything.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Objects that are written at a time.
+const AT_ONCE: usize = 16;
+
+/// The nodes and their zones; one has none.
+const NODES: [(&str, Option<&str>); 3] =
+    [("n1", Some("zone-a")), ("n2", Some("zone-b")), ("n3", None)];
+
+/// What was compared.
+#[derive(Debug)]
+pub struct Agreement {
+    /// What the Services were made of.
+    pub seed: u64,
+    /// How many Services there were.
+    pub services: usize,
+    /// How many ways through a Service were compared: by port, family, node, and by cluster IP,
+    /// from outside, and from a pod to an address for outside; all of it in two rounds.
+    pub cases: usize,
+    /// Of those, how many led to endpoints.
+    pub endpoints: usize,
+    /// Of those, how many to what hints or a traffic policy keep near: to fewer than all.
+    pub near: usize,
+    /// The cases in which model and rules did not agree, with what both say.
+    pub disagreements: Vec<String>,
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, services, cases, endpoints, near, disagreements } = self;
+        let disagreements = disagreements.len();
+        write!(
+            f,
+            "model of kube-proxy against its rules (seed {seed}): {services} Services, \
+             {cases} cases compared, {endpoints} with endpoints, {near} of them kept near, \
+             {disagreements} disagreements"
+        )
+    }
+}
+
+/// Lets real kube-proxies program generated Services and compares. In the first round they see
+/// everything at their start, in the second one all slices and a node's zone change under them.
+/// Everything that was started and made is gone afterwards.
+pub async fn agreement(seed: u64, services: usize, server: &Path) -> Result<Agreement, Error> {
+    let mut site = Site::start(Mode::Nftables, server).await?;
+    let ran = run(&mut site, seed, services).await;
+    let running = site.check().await;
+    let stopped = site.stop().await;
+    running?;
+    let agreement = ran?;
+    stopped?;
+    progress::say(&agreement.to_string());
+    Ok(agreement)
+}
+
+async fn run(site: &mut Site, seed: u64, services: usize) -> Result<Agreement, Error> {
+    let mut numbers = Seed(seed);
+    let api: Api<v1::Service> = Api::default_namespaced(site.api.clone());
+    let objects = (1..=services).map(|number| generate::service(&mut numbers, number)).collect();
+    let made = create(&api, objects).await?;
+    let mut zones = BTreeMap::from(NODES);
+    let mut sum =
+        Agreement { seed, services, cases: 0, endpoints: 0, near: 0, disagreements: Vec::new() };
+
+    write_slices(site, &mut numbers, &made).await?;
+    let nodes = NODES.map(|(name, zone)| NodeSpec {
+        name: name.to_owned(),
+        zone: zone.map(str::to_owned),
+        control_plane: false,
+    });
+    site.join(nodes.into()).await?;
+    sum.add(compare(site, &made, &zones).await?);
+
+    write_slices(site, &mut numbers, &made).await?;
+    site.set_zone("n2", "zone-a").await?;
+    zones.insert("n2", Some("zone-a"));
+    sum.add(compare(site, &made, &zones).await?);
+    Ok(sum)
+}
+
+impl Agreement {
+    fn add(&mut self, round: Round) {
+        self.cases += round.cases;
+        self.endpoints += round.endpoints;
+        self.near += round.near;
+        self.disagreements.extend(round.disagreements);
+    }
+}
+
+/// Writes new slices for all Services in place of the ones that are there.
+async fn write_slices(site: &Site, seed: &mut Seed, services: &[v1::Service]) -> Result<(), Error> {
+    let api: Api<EndpointSlice> = Api::default_namespaced(site.api.clone());
+    let all = ListParams::default().labels(closehaul::plan::metadata::SERVICE_NAME);
+    let ours = all.fields("metadata.name!=kubernetes");
+    api.delete_collection(&DeleteParams::default(), &ours)
+        .await
+        .map_err(Error::api("all slices"))?;
+    let names = services.iter().filter_map(|service| service.metadata.name.as_deref());
+    create(&api, names.flat_map(|name| generate::slices(seed, name)).collect()).await.map(drop)
+}
+
+async fn create<K>(api: &Api<K>, objects: Vec<Value>) -> Result<Vec<K>, Error>
+where
+    K: Resource + Clone + Serialize + DeserializeOwned + fmt::Debug,
+{
+    let parameters = PostParams::default();
+    stream::iter(objects)
+        .map(|object| {
+            let (parameters, text) = (&parameters, object.to_string());
+            async move {
+                let object: K = serde_json::from_value(object).map_err(Error::decode(&*text))?;
+                api.create(parameters, &object).await.map_err(Error::api(text))
+            }
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// One comparison of everything.
+#[derive(Debug, Default)]
+struct Round {
+    cases: usize,
+    endpoints: usize,
+    near: usize,
+    disagreements: Vec<String>,
+}
+
+/// Compares until model and rules agree or the time is over: kube-proxies need some to program.
+async fn compare(
+    site: &Site,
+    services: &[v1::Service],
+    zones: &BTreeMap<&str, Option<&str>>,
+) -> Result<Round, Error> {
+    let api: Api<Object<Slice>> = Api::default_namespaced_with(site.api.clone(), &());
+    let slices = api.list(&ListParams::default()).await.map_err(Error::api("the slices"))?;
+    let slices: Vec<_> = slices.items.into_iter().map(|slice| slice.value).collect();
+    let ports = services.iter().map(ports).collect::<Result<Vec<_>, _>>()?;
+    let ports: Vec<_> = ports.into_iter().flatten().collect();
+    let started = Instant::now();
+    loop {
+        let mut round = Round::default();
+        for (node, namespace) in site.nodes() {
+            let zone = zones.get(node).copied().flatten();
+            for family in [AddressType::IPv4, AddressType::IPv6] {
+                let rules = Rules::read(namespace, family).await?;
+                for port in ports.iter().filter(|port| port.family == family) {
+                    round.judge(port, &slices, &rules, Client { node, zone });
+                }
+            }
+        }
+        if round.disagreements.is_empty() || started.elapsed() > LIMIT {
+            return Ok(round);
+        }
+        time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// A port of a Service in one family.
+struct Port {
+    service: Service,
+    name: String,
+    family: AddressType,
+    /// The keys of the rules: cluster IP, and what is for outside.
+    inside: String,
+    outside: Vec<String>,
+}
+
+fn ports(service: &v1::Service) -> Result<Vec<Port>, Error> {
+    let object = serde_json::to_value(service).map_err(Error::decode("a Service"))?;
+    let read: Object<Service> =
+        serde_json::from_value(object).map_err(Error::decode("a Service"))?;
+    let spec = service.spec.clone().unwrap_or_default();
+    let mut ports = Vec::new();
+    for address in spec.cluster_ips.iter().flatten() {
+        let is_v6 = address.contains(':');
+        for port in spec.ports.iter().flatten() {
+            let protocol = port.protocol.clone().unwrap_or_default().to_lowercase();
+            let external = spec.external_ips.iter().flatten();
+            let external = external.filter(|external| external.contains(':') == is_v6);
+            let by_address =
+                external.map(|external| format!("{external} {protocol} {}", port.port));
+            let by_node = port.node_port.map(|number| format!("{protocol} {number}"));
+            ports.push(Port {
+                service: read.value.clone(),
+                name: port.name.clone().unwrap_or_default(),
+                family: if is_v6 { AddressType::IPv6 } else { AddressType::IPv4 },
+                inside: format!("{address} {protocol} {}", port.port),
+                outside: by_address.chain(by_node).collect(),
+            });
+        }
+    }
+    Ok(ports)
+}
+
+impl Round {
+    fn judge(&mut self, port: &Port, slices: &[Slice], rules: &Rules, client: Client<'_>) {
+        let service = &port.service;
+        let targets = Targets::new(service, slices, port.family, &port.name);
+        let held = kube_proxy::held(service, &targets, !port.outside.is_empty(), client);
+        let usable = targets.usable().len();
+        let of = |local| if local { held.local.as_ref() } else { held.cluster.as_ref() };
+        let mut judge = |way: &str, key: &str, model: Outcome, rule: Outcome| {
+            self.cases += 1;
+            if let Outcome::To(endpoints) = &rule {
+                self.endpoints += 1;
+                self.near += usize::from(endpoints.len() < usable);
+            }
+            if model != rule {
+                let targets: Vec<_> = targets.all.iter().map(|t| (t.port, t.endpoint)).collect();
+                self.disagreements.push(format!(
+                    "{way} {key} of {}/{} seen from {client:?}: model {model}, rules {rule}; \
+                     internal Local {}, external Local {}; {targets:?}",
+                    service.key.name, port.name, service.internal_local, service.external_local,
+                ));
+            }
+        };
+        let inside = outcome(of(service.internal_local), &held);
+        judge("cluster IP", &port.inside, inside, rules.outcome(&port.inside));
+        for key in &port.outside {
+            let outside = outcome(of(service.external_local), &held);
+            judge("from outside to", key, outside, rules.outcome(key));
+            if service.external_local && held.anywhere {
+                let short = outcome(of(false), &held);
+                judge("from a pod to", key, short, rules.short_circuit(key));
+            }
+        }
+    }
+}
+
+fn outcome(reach: Option<&Reach<'_>>, held: &Held<'_>) -> Outcome {
+    let endpoints = reach.map_or(&[][..], |reach| &reach.endpoints);
+    if !endpoints.is_empty() {
+        let each = endpoints.iter().map(|target| format!("{} {}", target.address, target.port));
+        return Outcome::To(each.collect());
+    }
+    if held.anywhere { Outcome::Dropped } else { Outcome::Refused }
+}

@@ -1,0 +1,231 @@
+//! The cases: upstream's traffic distribution specs (endpointslice-semantics 10.8), and those of
+//! proof section 3 that need no policy. Every client of a step is on its node.
+
+use std::collections::BTreeSet;
+
+/// Zone of the nodes; the last one moves.
+pub(super) const NODES: [(&str, &str); 7] = [
+    ("a1", "zone-a"),
+    ("a2", "zone-a"),
+    ("b1", "zone-b"),
+    ("b2", "zone-b"),
+    ("c1", "zone-c"),
+    ("c2", "zone-c"),
+    ("w1", "zone-a"),
+];
+
+/// One Service with its servers, and what happens to them.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// Name of the Service.
+    pub(super) name: &'static str,
+    /// `spec.trafficDistribution` at the beginning.
+    pub(super) distribution: Option<&'static str>,
+    /// The servers: words `NODE` or `NODE-SUFFIX`.
+    pub(super) servers: &'static str,
+    /// The first one is the beginning.
+    pub(super) steps: &'static [Step],
+}
+
+/// A change, and whom the clients must reach after it.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) change: Change,
+    /// Clients and the servers that they share, both as words.
+    pub(super) expected: &'static [(&'static str, &'static str)],
+}
+
+/// What is changed in a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Change {
+    Nothing,
+    /// A server's pod is deleted; it serves on for a while.
+    Delete(&'static str),
+    /// A further server.
+    Create(&'static str),
+    /// A server's pod is Ready no more.
+    Unready(&'static str),
+    /// It is again.
+    Ready(&'static str),
+    /// `spec.trafficDistribution` is set.
+    Distribution(Option<&'static str>),
+    /// The node gets another zone.
+    Zone {
+        node: &'static str,
+        zone: &'static str,
+    },
+    /// Somebody takes all hints out of the slices; they must come back.
+    Unhint,
+}
+
+const CLOSE: Option<&str> = Some("PreferClose");
+const ZONE: Option<&str> = Some("PreferSameZone");
+const NODE: Option<&str> = Some("PreferSameNode");
+
+/// Upstream: two zones have a server on one node, the third has none.
+const ONE_NODE: &[Step] = &[Step {
+    change: Change::Nothing,
+    expected: &[("a1 a2", "a1"), ("b1 b2", "b1"), ("c1 c2", "a1 b1")],
+}];
+
+/// Upstream: one zone has servers on both nodes, one on one node, one has none.
+const SEVERAL_NODES: &[Step] = &[Step {
+    change: Change::Nothing,
+    expected: &[("a1 a2", "a1 a2"), ("b1 b2", "b2"), ("c1 c2", "a1 a2 b2")],
+}];
+
+pub(super) const CASES: [Case; 13] = [
+    Case { name: "close-one-node", distribution: CLOSE, servers: "a1 b1", steps: ONE_NODE },
+    Case {
+        name: "close-several-nodes",
+        distribution: CLOSE,
+        servers: "a1 a2 b2",
+        steps: SEVERAL_NODES,
+    },
+    Case { name: "zone-one-node", distribution: ZONE, servers: "a1 b1", steps: ONE_NODE },
+    Case {
+        name: "zone-several-nodes",
+        distribution: ZONE,
+        servers: "a1 a2 b2",
+        steps: SEVERAL_NODES,
+    },
+    Case {
+        name: "node",
+        distribution: NODE,
+        servers: "a1 a2 b2",
+        steps: &[Step {
+            change: Change::Nothing,
+            expected: &[("a1", "a1"), ("a2", "a2"), ("b1 b2", "b2"), ("c1 c2", "a1 a2 b2")],
+        }],
+    },
+    // Upstream: the server of one of two nodes goes and comes back.
+    Case {
+        name: "node-fail-over",
+        distribution: NODE,
+        servers: "a1 b1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1", "a1"), ("b1", "b1")] },
+            Step { change: Change::Delete("a1"), expected: &[("a1 b1", "b1")] },
+            Step { change: Change::Create("a1-new"), expected: &[("a1", "a1-new"), ("b1", "b1")] },
+        ],
+    },
+    // The same with both levels to fall back to: the zone, then everybody.
+    Case {
+        name: "node-fail-over-twice",
+        distribution: NODE,
+        servers: "a1 a2 b1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1", "a1"), ("c1", "a1 a2 b1")] },
+            Step { change: Change::Delete("a1"), expected: &[("a1", "a2"), ("c1", "a2 b1")] },
+            Step { change: Change::Delete("a2"), expected: &[("a1 c1", "b1")] },
+            Step { change: Change::Create("a2-new"), expected: &[("a1", "a2-new"), ("b1", "b1")] },
+            Step {
+                change: Change::Create("a1-new"),
+                expected: &[("a1", "a1-new"), ("c1", "a1-new a2-new b1")],
+            },
+        ],
+    },
+    Case {
+        name: "zone-moves",
+        distribution: ZONE,
+        servers: "a1 b1 w1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1 w1", "a1 w1"), ("b1", "b1")] },
+            Step {
+                change: Change::Zone { node: "w1", zone: "zone-b" },
+                expected: &[("a1", "a1"), ("b1 w1", "b1 w1")],
+            },
+            Step {
+                change: Change::Zone { node: "w1", zone: "zone-a" },
+                expected: &[("a1 w1", "a1 w1"), ("b1", "b1")],
+            },
+        ],
+    },
+    Case {
+        name: "node-unready",
+        distribution: NODE,
+        servers: "a1 a2 b1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1", "a1"), ("a2", "a2")] },
+            Step { change: Change::Unready("a1"), expected: &[("a1 a2", "a2"), ("c1", "a2 b1")] },
+            Step { change: Change::Ready("a1"), expected: &[("a1", "a1"), ("a2", "a2")] },
+        ],
+    },
+    Case {
+        name: "zone-unready",
+        distribution: ZONE,
+        servers: "a1 b1 c1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1 a2", "a1")] },
+            Step { change: Change::Unready("a1"), expected: &[("a1 a2", "b1 c1"), ("b1", "b1")] },
+            Step { change: Change::Ready("a1"), expected: &[("a1 a2", "a1")] },
+        ],
+    },
+    // Nobody is ready between the deletion and the successor; who ends serves on.
+    Case {
+        name: "last-terminating",
+        distribution: ZONE,
+        servers: "a1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1 b1 c1", "a1")] },
+            Step { change: Change::Delete("a1"), expected: &[("a1 b1 c1", "a1")] },
+            Step { change: Change::Create("b1"), expected: &[("a1 b1 c1", "b1")] },
+        ],
+    },
+    Case {
+        name: "hints-removed",
+        distribution: NODE,
+        servers: "a1 a2 b1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1", "a1"), ("b1 b2", "b1")] },
+            Step { change: Change::Unhint, expected: &[("a1", "a1"), ("b1 b2", "b1")] },
+        ],
+    },
+    Case {
+        name: "distribution-set",
+        distribution: None,
+        servers: "a1 a2 b1",
+        steps: &[
+            Step { change: Change::Nothing, expected: &[("a1 b1", "a1 a2 b1")] },
+            Step { change: Change::Distribution(NODE), expected: &[("a1", "a1"), ("b1", "b1")] },
+            Step { change: Change::Distribution(ZONE), expected: &[("a1", "a1 a2"), ("b2", "b1")] },
+            Step { change: Change::Distribution(None), expected: &[("a1 b1", "a1 a2 b1")] },
+        ],
+    },
+];
+
+impl Step {
+    /// The server that is deleted in this step and reached all the same.
+    pub(super) fn last(&self) -> Option<&'static str> {
+        let Change::Delete(server) = self.change else { return None };
+        self.expected.iter().any(|(_, servers)| *servers == server).then_some(server)
+    }
+}
+
+impl Case {
+    /// All clients of all steps, each once.
+    pub(super) fn clients(&self) -> BTreeSet<&'static str> {
+        let expected = self.steps.iter().flat_map(|step| step.expected);
+        expected.flat_map(|(clients, _)| clients.split(' ')).collect()
+    }
+
+    /// A server that is deleted as the last one, and reached until its successor is.
+    pub(super) fn last(&self) -> Option<&'static str> {
+        self.steps.iter().find_map(Step::last)
+    }
+
+    /// The pod of a server.
+    pub(super) fn pod(&self, server: &str) -> String {
+        format!("{}-{server}", self.name)
+    }
+
+    /// What a server answers: `POD@NODE`.
+    pub(super) fn answer(&self, server: &str) -> String {
+        format!("{}@{}", self.pod(server), node(server))
+    }
+}
+
+/// The node of a server.
+pub(super) fn node(server: &str) -> &str {
+    server.split('-').next().unwrap_or(server)
+}

@@ -1,0 +1,168 @@
+//! Upstream's matrix of traffic distributions on a real network: one Service for each case, all
+//! at a time, by both families.
+
+use super::{
+    Count, Error, Family,
+    cases::{CASES, Case, NODES, Step},
+    change,
+    site::Site,
+    traffic::{Path, Tally},
+};
+use crate::{
+    kubelet::{NodeSpec, requests::Sender},
+    progress,
+    proxy::Mode,
+};
+use futures::future::try_join_all;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::{Duration, Instant},
+};
+use tokio::time;
+
+/// How long the last endpoint is watched while it serves and terminates. kube-proxies look at
+/// changes at least once a second.
+const LAST: Duration = Duration::from_secs(3);
+
+/// How long the clients may take to run.
+const CLIENTS: Duration = Duration::from_secs(30);
+
+/// The outcome of the matrix under one mode of kube-proxy.
+#[derive(Debug)]
+pub struct Matrix {
+    /// How kube-proxy programmed the kernel.
+    pub mode: Mode,
+    /// How many cases there were.
+    pub cases: usize,
+    /// Whom each client reached was right so many times: steps by clients by families.
+    pub checks: usize,
+    /// The requests, by family.
+    pub counts: BTreeMap<Family, Count>,
+    /// How long it took, without building.
+    pub elapsed: Duration,
+}
+
+impl Matrix {
+    /// All requests that failed.
+    pub fn failed(&self) -> Vec<&str> {
+        self.counts.values().flat_map(|count| count.failed.iter().map(String::as_str)).collect()
+    }
+}
+
+impl fmt::Display for Matrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { mode, cases, checks, elapsed, .. } = self;
+        write!(f, "kube-proxy matrix, {mode}: {cases} cases, {checks} checks")?;
+        for (family, count) in &self.counts {
+            write!(f, "; {family}: {} requests, {} failed", count.sent, count.failed.len())?;
+        }
+        write!(f, "; {} s", elapsed.as_secs())
+    }
+}
+
+/// Runs all cases and prints the outcome. `server` is the binary with
+/// [`crate::kubelet::Command`]. Everything that was started and made is gone afterwards.
+///
+/// # Errors
+///
+/// Also when a client does not reach whom it must, with what it reached instead.
+pub async fn matrix(mode: Mode, server: &std::path::Path) -> Result<Matrix, Error> {
+    let mut site = Site::start(mode, server).await?;
+    let started = Instant::now();
+    let ran = run(&mut site).await;
+    let running = site.check().await;
+    let stopped = site.stop().await;
+    // A process that ended explains whatever else went wrong.
+    running?;
+    let (checks, counts) = ran?;
+    stopped?;
+    let matrix = Matrix { mode, cases: CASES.len(), checks, counts, elapsed: started.elapsed() };
+    progress::say(&matrix.to_string());
+    Ok(matrix)
+}
+
+async fn run(site: &mut Site) -> Result<(usize, BTreeMap<Family, Count>), Error> {
+    site.start_closehaul().await?;
+    site.join(NODES.map(|(node, zone)| NodeSpec::worker(node, zone)).into()).await?;
+    let clients = clients(site).await?;
+    let tally = Tally::default();
+    let checks = try_join_all(CASES.iter().map(|case| play(site, case, &clients, &tally))).await?;
+    Ok((checks.into_iter().sum(), tally.counts()))
+}
+
+/// A client on each node.
+async fn clients(site: &Site) -> Result<BTreeMap<&'static str, Sender>, Error> {
+    let mut clients = BTreeMap::new();
+    for (node, _) in NODES {
+        change::create_pod(&site.api, &format!("client-{node}"), "client", node).await?;
+    }
+    let started = Instant::now();
+    for (node, _) in NODES {
+        let name = format!("client-{node}");
+        let namespace = loop {
+            if let Some(namespace) = site.pod(&name).await? {
+                break namespace;
+            }
+            if started.elapsed() > CLIENTS {
+                let (what, last) = (format!("the pod {name}"), "nothing".to_owned());
+                return Err(Error::Late { what, seconds: CLIENTS.as_secs(), last });
+            }
+            time::sleep(Duration::from_millis(50)).await;
+        };
+        clients.insert(node, Sender::new(&site.server, &namespace));
+    }
+    Ok(clients)
+}
+
+/// Plays one case and returns how many checks it had.
+async fn play(
+    site: &Site,
+    case: &Case,
+    clients: &BTreeMap<&'static str, Sender>,
+    tally: &Tally,
+) -> Result<usize, Error> {
+    let addresses = change::create(&site.api, case).await?;
+    let own = clients.iter().filter(|(name, _)| case.clients().contains(*name));
+    let paths: Vec<_> = own
+        .flat_map(|(client, sender)| {
+            addresses.iter().map(|address| Path::new(client, sender, case.name, *address))
+        })
+        .collect();
+    try_join_all(paths.iter().map(Path::open)).await?;
+    // Where nothing changes, the checks themselves are enough requests.
+    let changing: &[Path<'_>] = if case.steps.len() > 1 { &paths } else { &[] };
+    let flows = changing.iter().map(Path::flow).collect::<Result<Vec<_>, _>>()?;
+    let mut checks = 0;
+    for step in case.steps {
+        checks += check(site, case, step, &paths, tally).await?;
+    }
+    if let Some(server) = case.last() {
+        // It must not have ended before its successor was reached: requests would rightly fail.
+        change::must_exist(&site.api, &case.pod(server)).await?;
+    }
+    let ends = changing.iter().zip(flows).map(|(path, flow)| path.finish(flow, tally));
+    try_join_all(ends).await?;
+    Ok(checks)
+}
+
+async fn check(
+    site: &Site,
+    case: &Case,
+    step: &Step,
+    paths: &[Path<'_>],
+    tally: &Tally,
+) -> Result<usize, Error> {
+    change::apply(site, case, step.change).await?;
+    let holds = if step.last().is_some() { LAST } else { Duration::ZERO };
+    let checks = step.expected.iter().flat_map(|(clients, servers)| {
+        let expected: BTreeSet<_> = servers.split(' ').map(|server| case.answer(server)).collect();
+        let own = paths.iter().filter(|path| clients.split(' ').any(|name| name == path.client));
+        own.map(move |path| {
+            let expected = expected.clone();
+            async move { path.expect(&expected, holds, tally).await }
+        })
+    });
+    let checks = try_join_all(checks).await?;
+    Ok(checks.len())
+}

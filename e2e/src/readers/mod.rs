@@ -1,0 +1,19 @@
+//! Those who read the slices: real kube-proxies, real requests (proof section 3).
+//!
+//! - [`matrix`]: upstream's matrix of traffic distributions, by requests that are counted
+//! - [`agreement()`]: the model of kube-proxy against the rules that real ones have programmed
+
+mod agreement;
+mod cases;
+mod change;
+mod error;
+mod generate;
+mod matrix;
+mod rules;
+mod site;
+mod traffic;
+
+pub use agreement::{Agreement, agreement};
+pub use error::Error;
+pub use matrix::{Matrix, matrix};
+pub use traffic::{Count, Family};

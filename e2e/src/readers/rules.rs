@@ -1,0 +1,213 @@
+//! The rules that a kube-proxy has programmed, read back from the kernel (`nft -j list`).
+
+use super::Error;
+use crate::net::Namespace;
+use closehaul::plan::address::AddressType;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    process::Stdio,
+};
+use tokio::process::Command;
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// One of these endpoints, each `ADDRESS PORT`.
+    To(BTreeSet<String>),
+    /// It is refused at once.
+    Refused,
+    /// It hears nothing.
+    Dropped,
+    /// There is no rule for it.
+    Nothing,
+}
+
+/// The table of one family on one node.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// Where `ADDRESS PROTOCOL PORT` and `PROTOCOL NODEPORT` lead to: a chain.
+    services: BTreeMap<String, String>,
+    /// What is left without an endpoint: whether it is refused.
+    without: BTreeMap<String, bool>,
+    chains: BTreeMap<String, Chain>,
+}
+
+#[derive(Debug, Default)]
+struct Chain {
+    endpoints: BTreeSet<String>,
+    /// Where all go on, and where only some do: pods and the node itself.
+    onward: Option<String>,
+    short: Option<String>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::To(endpoints) => write!(f, "{endpoints:?}"),
+            Self::Refused => f.write_str("refused"),
+            Self::Dropped => f.write_str("dropped"),
+            Self::Nothing => f.write_str("no rule"),
+        }
+    }
+}
+
+impl Rules {
+    /// Reads the table of a family in a node's network namespace.
+    pub(super) async fn read(namespace: &str, family: AddressType) -> Result<Self, Error> {
+        let table = if family == AddressType::IPv6 { "ip6" } else { "ip" };
+        let [ip, arguments @ ..] = Namespace::enter(namespace);
+        let arguments = arguments.into_iter().chain(["nft", "-j", "list", "table", table]);
+        let output = Command::new(ip)
+            .args(arguments.chain(["kube-proxy"]))
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .map_err(|source| Error::Run { what: "nft", source })?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("No such file") {
+            // kube-proxy has not made the table yet.
+            return Ok(Self::default());
+        }
+        if !output.status.success() {
+            let command = format!("nft -j list table {table} kube-proxy");
+            let output = said.trim().to_owned();
+            return Err(Error::Command { command, output });
+        }
+        let listing: Value =
+            serde_json::from_slice(&output.stdout).map_err(Error::decode("nft's listing"))?;
+        Ok(Self::parse(&listing))
+    }
+
+    /// What is not understood is left out, and then missed by who compares.
+    fn parse(listing: &Value) -> Self {
+        let mut rules = Self::default();
+        for item in listing["nftables"].as_array().into_iter().flatten() {
+            if let Some(map) = item.get("map") {
+                rules.add_map(map);
+            } else if let Some(rule) = item.get("rule") {
+                let chain = rule["chain"].as_str().unwrap_or_default();
+                let expressions = rule["expr"].as_array().map(Vec::as_slice).unwrap_or_default();
+                rules.chains.entry(chain.to_owned()).or_default().add(expressions);
+            }
+        }
+        rules
+    }
+
+    fn add_map(&mut self, map: &Value) {
+        let name = map["name"].as_str().unwrap_or_default();
+        for pair in map["elem"].as_array().into_iter().flatten() {
+            // A comment makes the key an object with the key in it.
+            let key = pair[0].pointer("/elem/val").unwrap_or(&pair[0]);
+            let (key, verdict) = (words(&key["concat"]), &pair[1]);
+            let target = verdict.pointer("/goto/target").and_then(Value::as_str);
+            match (name, target) {
+                ("service-ips" | "service-nodeports", Some(chain)) => {
+                    self.services.insert(key, chain.to_owned());
+                }
+                ("no-endpoint-services" | "no-endpoint-nodeports", _) => {
+                    self.without.insert(key, target.is_some());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Where a connection to a cluster IP leads, or one from outside to another address or port
+    /// of the Service; `key` is `ADDRESS PROTOCOL PORT` or `PROTOCOL NODEPORT`.
+    pub(super) fn outcome(&self, key: &str) -> Outcome {
+        match self.without.get(key) {
+            Some(true) => Outcome::Refused,
+            Some(false) => Outcome::Dropped,
+            None => self.follow(key, |chain| chain.onward.as_ref()),
+        }
+    }
+
+    /// Where a connection of a pod of this node leads, to an address that others use from
+    /// outside.
+    pub(super) fn short_circuit(&self, key: &str) -> Outcome {
+        self.follow(key, |chain| chain.short.as_ref())
+    }
+
+    fn follow(&self, key: &str, next: impl Fn(&Chain) -> Option<&String>) -> Outcome {
+        let Some(mut chain) = self.services.get(key).and_then(|name| self.chains.get(name)) else {
+            return Outcome::Nothing;
+        };
+        if chain.endpoints.is_empty() {
+            let Some(further) = next(chain).and_then(|name| self.chains.get(name)) else {
+                return Outcome::Nothing;
+            };
+            chain = further;
+        }
+        Outcome::To(chain.endpoints.clone())
+    }
+}
+
+impl Chain {
+    fn add(&mut self, expressions: &[Value]) {
+        let Some(last) = expressions.last() else { return };
+        if let Some(dnat) = last.get("dnat") {
+            let of_many = dnat.pointer("/addr/map/data/set").and_then(Value::as_array);
+            match of_many {
+                Some(set) => {
+                    self.endpoints.extend(set.iter().map(|pair| words(&pair[1]["concat"])));
+                }
+                None => drop(self.endpoints.insert(words(&Value::Array(vec![
+                    dnat["addr"].clone(),
+                    dnat["port"].clone(),
+                ])))),
+            }
+        } else if let Some(target) = last.pointer("/goto/target").and_then(Value::as_str) {
+            let is_for_all = expressions.len() == 1;
+            let onward = if is_for_all { &mut self.onward } else { &mut self.short };
+            *onward = Some(target.to_owned());
+        }
+    }
+}
+
+/// Strings and numbers in a row.
+fn words(list: &Value) -> String {
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let words = list.as_array().into_iter().flatten().map(word);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn to(endpoints: &[&str]) -> Outcome {
+        Outcome::To(endpoints.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_listing_is_followed_to_the_endpoints() {
+        let many = json!({"addr": {"map": {"data": {"set": [
+            [0, {"concat": ["10.0.0.1", 80]}], [1, {"concat": ["10.0.0.2", 81]}]]}}}});
+        let pods = json!({"match": {"op": "=="}});
+        let rules = Rules::parse(&json!({"nftables": [
+            {"map": {"name": "service-ips", "elem": [
+                [{"concat": ["10.96.0.1", "tcp", 443]}, {"goto": {"target": "service-a"}}],
+                [{"concat": ["10.96.0.9", "tcp", 443]}, {"goto": {"target": "external-a"}}]]}},
+            {"map": {"name": "no-endpoint-services", "elem": [
+                [{"elem": {"val": {"concat": ["10.96.0.2", "tcp", 443]}, "comment": "x"}},
+                 {"goto": {"target": "reject-chain"}}],
+                [{"concat": ["10.96.0.3", "tcp", 443]}, {"drop": null}]]}},
+            {"rule": {"chain": "service-a", "expr": [pods, {"mangle": {}}]}},
+            {"rule": {"chain": "service-a", "expr": [pods, {"dnat": many}]}},
+            {"rule": {"chain": "local-a", "expr": [{"dnat": {"addr": "10.0.0.1", "port": 80}}]}},
+            {"rule": {"chain": "external-a", "expr": [pods, {"goto": {"target": "service-a"}}]}},
+            {"rule": {"chain": "external-a", "expr": [{"goto": {"target": "local-a"}}]}},
+        ]}));
+        assert_eq!(rules.outcome("10.96.0.1 tcp 443"), to(&["10.0.0.1 80", "10.0.0.2 81"]));
+        assert_eq!(rules.outcome("10.96.0.9 tcp 443"), to(&["10.0.0.1 80"]));
+        let short = rules.short_circuit("10.96.0.9 tcp 443");
+        assert_eq!(short, to(&["10.0.0.1 80", "10.0.0.2 81"]));
+        assert_eq!(rules.outcome("10.96.0.2 tcp 443"), Outcome::Refused);
+        assert_eq!(rules.outcome("10.96.0.3 tcp 443"), Outcome::Dropped);
+        assert_eq!(rules.outcome("10.96.0.4 tcp 443"), Outcome::Nothing);
+    }
+}

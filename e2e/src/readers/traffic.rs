@@ -1,0 +1,172 @@
+//! Requests from the clients to one Service, and the count of all requests.
+
+use super::Error;
+use crate::kubelet::requests::{Answer, Flow, Sender};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The pace of the requests that go on while things change.
+const PACE: Duration = Duration::from_millis(250);
+
+/// So many answers in a row must be right (upstream: 10).
+const IN_A_ROW: u64 = 12;
+
+/// How long a change may take until the clients see it.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// Requests of one address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// How many requests were sent, and what became of those that failed.
+#[derive(Debug, Default, Clone)]
+pub struct Count {
+    /// All of them.
+    pub sent: usize,
+    /// Who got no answer: client, Service, reason.
+    pub failed: Vec<String>,
+}
+
+/// The requests of a run, by family.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Mutex<BTreeMap<Family, Count>>);
+
+impl Tally {
+    fn add(&self, path: &Path<'_>, answers: &[Answer]) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(path.family).or_default();
+        count.sent += answers.len();
+        let failed = answers.iter().filter_map(|answer| answer.as_ref().err());
+        count.failed.extend(failed.map(|error| format!("{path}: {error}")));
+    }
+
+    pub(super) fn counts(self) -> BTreeMap<Family, Count> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way from a client to one address of a Service.
+#[derive(Debug)]
+pub(super) struct Path<'a> {
+    pub(super) client: &'a str,
+    pub(super) family: Family,
+    service: &'a str,
+    sender: &'a Sender,
+    url: String,
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {} by {}", self.client, self.service, self.family)
+    }
+}
+
+impl<'a> Path<'a> {
+    pub(super) fn new(
+        client: &'a str,
+        sender: &'a Sender,
+        service: &'a str,
+        address: IpAddr,
+    ) -> Self {
+        let url = match address {
+            IpAddr::V4(address) => format!("http://{address}/"),
+            IpAddr::V6(address) => format!("http://[{address}]/"),
+        };
+        Self { client, family: Family::of(address), service, sender, url }
+    }
+
+    /// Waits until the Service is programmed. These requests do not count: nobody can be blamed
+    /// for those that come before.
+    pub(super) async fn open(&self) -> Result<(), Error> {
+        let started = Instant::now();
+        loop {
+            let answers = self.sender.send(&self.url, 1).await.map_err(run)?;
+            let last = match answers.into_iter().next() {
+                Some(Ok(_)) => return Ok(()),
+                Some(Err(error)) => error,
+                None => "nothing".to_owned(),
+            };
+            self.in_time(started, "a first answer", last)?;
+        }
+    }
+
+    /// Sends until answers in a row are right and all servers that are expected have answered;
+    /// and for at least as long as `holds` without a wrong one between.
+    pub(super) async fn expect(
+        &self,
+        expected: &BTreeSet<String>,
+        holds: Duration,
+        tally: &Tally,
+    ) -> Result<(), Error> {
+        let started = Instant::now();
+        let mut right_since = None;
+        let mut reached = BTreeSet::new();
+        loop {
+            let answers = self.sender.send(&self.url, IN_A_ROW).await.map_err(run)?;
+            tally.add(self, &answers);
+            let answered: BTreeSet<_> = answers.into_iter().filter_map(Result::ok).collect();
+            let last = format!("{answered:?}");
+            if answered.is_subset(expected) {
+                reached.extend(answered);
+                let since = *right_since.get_or_insert_with(Instant::now);
+                if reached == *expected && since.elapsed() >= holds {
+                    return Ok(());
+                }
+            } else {
+                right_since = None;
+                reached.clear();
+            }
+            self.in_time(started, &format!("answers of {expected:?} only"), last)?;
+        }
+    }
+
+    fn in_time(&self, started: Instant, what: &str, last: String) -> Result<(), Error> {
+        if started.elapsed() < LIMIT {
+            return Ok(());
+        }
+        let what = format!("{self}: {what}");
+        Err(Error::Late { what, seconds: LIMIT.as_secs(), last })
+    }
+
+    /// Starts requests that go on beside other work.
+    pub(super) fn flow(&self) -> Result<Flow, Error> {
+        self.sender.flow(&self.url, PACE).map_err(run)
+    }
+
+    /// Ends them and counts them.
+    pub(super) async fn finish(&self, flow: Flow, tally: &Tally) -> Result<(), Error> {
+        let answers = flow.finish().await.map_err(run)?;
+        tally.add(self, &answers);
+        Ok(())
+    }
+}
+
+fn run(source: io::Error) -> Error {
+    Error::Run { what: "a client in its pod", source }
+}

@@ -1,0 +1,30 @@
+//! The model of kube-proxy's rule against the rules that real kube-proxies have programmed.
+
+use e2e::{net, readers};
+use std::{error::Error, path::Path, time::Duration};
+
+/// The components may have to be built first.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Any other number does as well; a failure names it.
+const SEED: u64 = 2026;
+
+const SERVICES: usize = 240;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_agrees_with_programmed_rules() -> Result<(), Box<dyn Error>> {
+    if !net::available_to_tests()? {
+        return Ok(());
+    }
+    let server = Path::new(env!("CARGO_BIN_EXE_walkthrough"));
+    let run = readers::agreement(SEED, SERVICES, server);
+    let agreement = tokio::time::timeout(LIMIT, run).await??;
+    let some: Vec<_> = agreement.disagreements.iter().take(3).collect();
+    assert!(some.is_empty(), "{agreement}, such as {some:#?}");
+    // Two rounds, three nodes, two families, at least one port.
+    assert!(agreement.cases >= 12 * SERVICES, "{agreement}");
+    // Not by there being nothing to disagree about.
+    assert!(agreement.endpoints * 4 > agreement.cases, "{agreement}");
+    assert!(agreement.near * 4 > agreement.endpoints, "{agreement}");
+    Ok(())
+}

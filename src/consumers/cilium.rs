@@ -1,0 +1,96 @@
+//! Cilium in kube-proxy's place: which backends a client reaches through a Service's cluster IP.
+//! A model of `DefaultSelectBackends` in Cilium's `pkg/loadbalancer/writer` (reference/consumers).
+//!
+//! Unlike kube-proxy it looks at the Service's field too, knows no node hints, and lets an
+//! endpoint without hint switch zones off whether that endpoint is ready or not.
+
+use super::target::{Client, Target, Targets};
+use crate::plan::{address::AddressType, service::Service, slice::Slice};
+
+/// What a client reaches through the cluster IP of `service`, by the port that bears `port` as
+/// its name. `topology` is the installation's `loadBalancer.serviceTopology`.
+pub fn reach<'a>(
+    service: &Service,
+    slices: impl IntoIterator<Item = &'a Slice>,
+    family: AddressType,
+    port: &str,
+    topology: bool,
+    client: Client<'_>,
+) -> Vec<Target<'a>> {
+    let all = Targets::new(service, slices, family, port);
+    if service.internal_local {
+        return all.on(client.node).usable();
+    }
+    let selected = match service.traffic_distribution.as_deref() {
+        _ if !topology => None,
+        // The node of the backend and not its hint; without one it is all of them at once.
+        Some("PreferSameNode") => Some(all.on(client.node)),
+        Some("PreferClose" | "PreferSameZone") => zone(&all, client),
+        _ if service.auto => zone(&all, client),
+        _ => None,
+    };
+    selected.filter(|selected| !selected.all.is_empty()).unwrap_or(all).usable()
+}
+
+/// Those of the client's zone, if each backend names a zone.
+fn zone<'a>(all: &Targets<'a>, client: Client<'_>) -> Option<Targets<'a>> {
+    let zone = client.zone.filter(|zone| !zone.is_empty())?;
+    let hinted = all.all.iter().all(|target| !target.zones().is_empty());
+    hinted.then(|| Targets { all: all.filtered(|target| target.is_for_zone(zone)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumers::samples::{HERE, numbers, of, service};
+
+    fn reached(service: &Service, endpoints: &[&str], client: Client<'_>) -> String {
+        let slice = of(endpoints);
+        numbers(&reach(service, [&slice], AddressType::IPv4, "http", true, client))
+    }
+
+    fn asks_for(distribution: &str) -> Service {
+        Service { traffic_distribution: Some(distribution.into()), ..service() }
+    }
+
+    #[test]
+    fn rows() {
+        let rows: &[(&str, &[&str], &str)] = &[
+            ("PreferSameZone", &["zone:a", "zone:b"], "1"),
+            ("PreferClose", &["zone:a zone:b", "zone:b"], "1"),
+            ("PreferSameZone", &["zone:b", "zone:c"], "1 2"),
+            ("PreferSameZone", &["zone:a", ""], "1 2"),
+            // kube-proxy would go on by zone.
+            ("PreferSameZone", &["zone:a", "zone:b", "terminating"], "1 2"),
+            ("PreferSameNode", &["on:n1 node:n1 zone:a", "on:n2 node:n2 zone:a"], "1"),
+            // The hint does not count.
+            ("PreferSameNode", &["on:n1 node:n2 zone:a", "on:n2 node:n1 zone:a"], "1"),
+            // kube-proxy would stay in the zone.
+            ("PreferSameNode", &["on:n2 node:n2 zone:a", "on:n3 node:n3 zone:b"], "1 2"),
+            ("PreferSameZone", &["zone:a terminating", "zone:b terminating"], "1"),
+        ];
+        for (distribution, endpoints, expected) in rows {
+            let found = reached(&asks_for(distribution), endpoints, HERE);
+            assert_eq!(found, *expected, "{distribution} {endpoints:?}");
+        }
+    }
+
+    #[test]
+    fn the_field_and_the_setting_are_needed() {
+        let endpoints = ["zone:a", "zone:b"];
+        assert_eq!(reached(&service(), &endpoints, HERE), "1 2");
+        assert_eq!(reached(&Service { auto: true, ..service() }, &endpoints, HERE), "1");
+        let no_zone = Client { zone: None, ..HERE };
+        assert_eq!(reached(&asks_for("PreferSameZone"), &endpoints, no_zone), "1 2");
+        let (service, slice) = (asks_for("PreferSameZone"), of(&endpoints));
+        let found = reach(&service, [&slice], AddressType::IPv4, "http", false, HERE);
+        assert_eq!(numbers(&found), "1 2");
+    }
+
+    #[test]
+    fn the_internal_policy_local_comes_first() {
+        let local = Service { internal_local: true, ..asks_for("PreferSameZone") };
+        assert_eq!(reached(&local, &["on:n1 zone:b", "on:n2 zone:a"], HERE), "1");
+        assert_eq!(reached(&local, &["on:n2 zone:a"], HERE), "");
+    }
+}
