@@ -9,6 +9,7 @@
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
+//! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
@@ -20,3 +21,4 @@ pub mod process;
 mod progress;
 pub mod proxy;
 pub mod walkthrough;
+pub mod world;
