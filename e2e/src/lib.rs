@@ -10,11 +10,13 @@
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`world`]: what tests put into a cluster, and how slices are compared
+//! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
 pub mod cluster;
 pub mod components;
+pub mod differential;
 pub mod kubelet;
 pub mod net;
 pub mod process;
