@@ -25,6 +25,8 @@ const QUIET_SLICES: Duration = Duration::from_millis(1300);
 /// How long both may take to agree: the built-in controller backs off for some seconds when its
 /// watch is behind.
 const AGREE: Duration = Duration::from_secs(15);
+/// How long the built-in controller is given where it may be backing off.
+const PATIENT: Duration = Duration::from_secs(2);
 /// The same where closehaul waits 10 s for a node to come back.
 const AGREE_NODES: Duration = Duration::from_secs(25);
 /// How long a controller may take to follow the canary; a machine is slow at times.
@@ -115,7 +117,8 @@ impl<'p> History<'p> {
 
     async fn judge(&mut self, effect: &Effect) -> Result<Verdict, Error> {
         let wanted = &self.pair.wanted;
-        let lag = effect.lag.filter(|lag| wanted.has(lag));
+        let lag = effect.lag.or(self.model.is_backing_off().then_some("back-off"));
+        let lag = lag.filter(|lag| wanted.has(lag));
         let quiet = match (effect.slices, lag) {
             (true, _) => QUIET_SLICES,
             (_, Some(_)) => QUIET_NODES,
@@ -123,7 +126,11 @@ impl<'p> History<'p> {
         };
         // Before the touch: closehaul must have followed; the built-in controller too, unless an
         // entry says that it may not.
-        let patience = if lag.is_some() { Duration::ZERO } else { AGREE };
+        let patience = match lag {
+            Some("back-off") => PATIENT,
+            Some(_) => Duration::ZERO,
+            None => AGREE,
+        };
         let early = self.settle(quiet, patience).await;
         let mut early_forms = self.pair.closehaul.forms(&self.namespace);
         if self.model.held {
@@ -148,11 +155,12 @@ impl<'p> History<'p> {
         let patience = if lag == Some("deleted-nodes") { AGREE_NODES } else { AGREE };
         let late = self.settle(QUIET, patience).await;
         let late_forms = self.pair.closehaul.forms(&self.namespace);
-        if let (Comparison::Different(mut lines), false) =
-            (compare(&early_forms, &late_forms, false), lag == Some("deleted-nodes"))
-        {
-            lines.insert(0, "closehaul wrote at the touch (before: built-in):".to_owned());
-            return Ok(Verdict::Different(lines));
+        if let Comparison::Different(mut lines) = compare(&early_forms, &late_forms, false) {
+            if lag != Some("deleted-nodes") {
+                lines.insert(0, "closehaul wrote at the touch (before: built-in):".to_owned());
+                return Ok(Verdict::Different(lines));
+            }
+            wanted.meet("deleted-nodes");
         }
         match late {
             Comparison::Same => {

@@ -115,6 +115,17 @@ impl Model {
         self.pods.iter().flatten().filter_map(|pod| pod.address)
     }
 
+    /// Whether a Service selects a pod whose node is not there: the built-in controller's syncs of
+    /// it fail, and one that fails is tried again after up to 1000 s.
+    pub fn is_backing_off(&self) -> bool {
+        let is_nodeless = |pod: &Pod| pod.node.is_none_or(|node| self.nodes[node].is_none());
+        let mut services = self.services.iter().flatten().filter(|shape| !is_left_alone(shape));
+        services.any(|shape| {
+            let mut pods = self.pods.iter().flatten();
+            pods.any(|pod| objects::selects(shape.selector, pod.shape.coat) && is_nodeless(pod))
+        })
+    }
+
     /// Takes a step: what it does, or `None` if it does not fit.
     pub fn take(&mut self, step: &Step) -> Option<Effect> {
         self.clock += 1;
@@ -275,25 +286,24 @@ impl Model {
     }
 
     fn node_step(&mut self, step: &Step) -> Option<Effect> {
-        let (number, lag, action) = match *step {
+        let (lag, action) = match *step {
             Step::CreateNode { node, zone } if self.nodes.get(node)?.is_none() => {
                 self.nodes[node] = Some(zone);
-                (node, "late-nodes", Action::Create(self.node(node, zone)))
+                ("late-nodes", Action::Create(self.node(node, zone)))
             }
             Step::DeleteNode { node } => {
                 self.nodes.get_mut(node)?.take()?;
-                (node, "deleted-nodes", Action::Delete(self.node_place(node)))
+                ("deleted-nodes", Action::Delete(self.node_place(node)))
             }
             Step::Zone { node, zone } => {
                 let held = self.nodes.get_mut(node)?.as_mut().filter(|held| **held != zone)?;
                 *held = zone;
                 let labels = json!({"topology.kubernetes.io/zone": zone.map(Zone::name)});
                 let patch = json!({"metadata": {"labels": labels}});
-                (node, "late-nodes", Action::Patch(self.node_place(node), patch))
+                ("late-nodes", Action::Patch(self.node_place(node), patch))
             }
             _ => return None,
         };
-        let _ = number;
         Some(Effect { actions: vec![action], lag: Some(lag), ..Effect::default() })
     }
 

@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, TryStreamExt, future::ready, stream};
+use futures::{
+    StreamExt, TryStreamExt,
+    future::{ready, try_join_all},
+    stream,
+};
 use tokio::sync::{RwLock, watch};
 
 use super::{
@@ -27,7 +31,7 @@ const TRAPPED: u64 = 16;
 /// How often progress is shown.
 const SHOWN: Duration = Duration::from_secs(10);
 /// How long a failing history may be shrunk.
-const SHRINK: Duration = Duration::from_secs(180);
+const SHRINK: Duration = Duration::from_secs(120);
 /// How many failures are enough to end a run.
 const ENOUGH: u64 = 3;
 
@@ -194,9 +198,7 @@ async fn histories(run: &Run) -> Result<Report, Error> {
         failed = watch_over(run) => failed?,
     }
     report.restarts = *run.restarts.borrow();
-    for outcome in failed {
-        report.failures.push(shorter(run, outcome).await?);
-    }
+    report.failures = try_join_all(failed.into_iter().map(|outcome| shorter(run, outcome))).await?;
     Ok(report)
 }
 
@@ -261,6 +263,11 @@ async fn one(run: &Run, number: u64, length: u64) -> Result<Outcome, Error> {
         };
         if let Verdict::Different(lines) = verdict {
             run.failed.fetch_add(1, Ordering::SeqCst);
+            let script = serde_json::to_string(&step).unwrap_or_default();
+            say(&format!(
+                "differential: history {number} differs after {script}\n{}",
+                lines.join("\n")
+            ));
             outcome.lines = Some(lines);
         }
     }
@@ -275,9 +282,7 @@ async fn shorter(run: &Run, outcome: Outcome) -> Result<Failure, Error> {
     let Outcome { history, script, lines, .. } = outcome;
     let namespace = format!("h{history}");
     let script = shrink::shrink(&run.pair, &namespace, &script, SHRINK).await?;
-    let again = shrink::replay(&run.pair, &format!("{namespace}-last"), &script).await?;
-    let lines = again.failure.map(|(_, lines)| lines).or(lines).unwrap_or_default();
-    Ok(Failure { history, lines, script })
+    Ok(Failure { history, lines: lines.unwrap_or_default(), script })
 }
 
 impl Report {

@@ -1,8 +1,9 @@
 //! Shrink: a failing history made shorter, and replays of scripts.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use tokio::time::timeout;
 
 use super::{
     Error, Pair,
@@ -54,12 +55,20 @@ pub async fn shrink(
     script: &[Step],
     limit: Duration,
 ) -> Result<Vec<Step>, Error> {
-    let started = Instant::now();
     let mut shortest = script.to_vec();
+    let rounds = rounds(pair, namespace, &mut shortest);
+    match timeout(limit, rounds).await {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(())) | Err(_) => Ok(shortest),
+    }
+}
+
+/// Leaves out ever smaller pieces, as long as what remains fails.
+async fn rounds(pair: &Pair, namespace: &str, shortest: &mut Vec<Step>) -> Result<(), Error> {
     let mut size = shortest.len().div_ceil(2);
     let mut round = 0;
-    while size > 0 && started.elapsed() < limit {
-        say(&format!("differential: shrinking a history of {} steps", shortest.len()));
+    while size > 0 {
+        say(&format!("differential: shrinking {namespace}, {} steps", shortest.len()));
         let pieces = (0..shortest.len()).step_by(size);
         let candidates = pieces.map(|from| {
             let mut candidate = shortest.clone();
@@ -68,22 +77,26 @@ pub async fn shrink(
         });
         let candidates = candidates.filter(|candidate| !candidate.is_empty()).enumerate();
         let tried = stream::iter(candidates).map(async |(number, candidate)| {
-            let namespace = format!("{namespace}-s{round}-{number}");
+            let namespace = format!("{namespace}-{round}-{number}");
             let replay = replay(pair, &namespace, &candidate).await?;
             // Nothing after the step that failed is needed.
             Ok::<_, Error>(replay.failure.map(|(at, _)| candidate[..=at].to_vec()))
         });
-        let tried = tried.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await;
-        let failing = tried.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut tried = Box::pin(tried.buffer_unordered(AT_ONCE));
+        let mut failing = None;
+        while let (None, Some(result)) = (&failing, tried.next().await) {
+            failing = result?;
+        }
+        drop(tried);
         round += 1;
-        match failing.into_iter().flatten().min_by_key(Vec::len) {
+        match failing {
             Some(shorter) => {
-                shortest = shorter;
+                *shortest = shorter;
                 size = size.min(shortest.len().div_ceil(2));
             }
             None if size == 1 => break,
             None => size /= 2,
         }
     }
-    Ok(shortest)
+    Ok(())
 }

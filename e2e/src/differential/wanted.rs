@@ -22,14 +22,14 @@ const FILE: &str = include_str!("../../differences.yaml");
 
 /// Those by which the built-in controller does not follow before the touch, or not at all: see
 /// [`super::model::Effect::lag`] and [`super::history`].
-const IN_TIME: [&str; 5] =
-    ["late-nodes", "deleted-nodes", "unseen-changes", "held-slices", "tracker-trap"];
+const IN_TIME: [&str; 6] =
+    ["late-nodes", "deleted-nodes", "unseen-changes", "back-off", "held-slices", "tracker-trap"];
 /// Those that show in the slices, and what is left out of account then.
 const IN_SLICES: [(&str, Relax); 4] = [
     ("own-placeholder", own_placeholder),
     ("recycled-metadata", recycled_metadata),
     ("auto-ties", auto_ties),
-    ("auto-rewrites", auto_rewrites),
+    ("idle-writes", idle_writes),
 ];
 
 type Relax = fn(&mut [Form], &mut [Form], &Model);
@@ -181,18 +181,22 @@ fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
     }
 }
 
-fn auto_rewrites(left: &mut [Form], right: &mut [Form], model: &Model) {
-    for service in auto_services(model) {
-        let of_service = |form: &&mut Form| form.group.service == service;
-        let zoneless = |form: &Form| {
-            form.endpoints.iter().map(|endpoint| parsed(endpoint)).any(|endpoint| {
-                endpoint["conditions"]["ready"] == true && endpoint["zone"].is_null()
-            })
-        };
-        if left.iter().any(|form| form.group.service == service && zoneless(form)) {
-            let forms = left.iter_mut().chain(right.iter_mut());
-            forms.filter(of_service).for_each(|form| form.trigger = false);
-        }
+fn idle_writes(left: &mut [Form], right: &mut [Form], model: &Model) {
+    let auto = auto_services(model).collect::<Vec<_>>();
+    let is_zoneless = |endpoint: &String| {
+        let endpoint = parsed(endpoint);
+        endpoint["conditions"]["ready"] == true && endpoint["zone"].is_null()
+    };
+    let is_idle = |service: &str, form: &Form| {
+        let in_service = |form: &&Form| form.group.service == service;
+        let mut endpoints = left.iter().filter(in_service).flat_map(|form| &form.endpoints);
+        form.endpoints.is_empty()
+            || auto.iter().any(|auto| auto == service) && endpoints.any(is_zoneless)
+    };
+    let mut idle = left.iter().chain(right.iter()).map(|form| is_idle(&form.group.service, form));
+    let idle = idle.by_ref().collect::<Vec<_>>();
+    for (form, _) in left.iter_mut().chain(right).zip(idle).filter(|(_, is_idle)| *is_idle) {
+        form.trigger = false;
     }
 }
 
