@@ -23,7 +23,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().options).await {
+    match Box::pin(run(Arguments::parse().options)).await {
         Ok(report) => {
             print!("{report}");
             if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

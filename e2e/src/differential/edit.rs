@@ -34,11 +34,15 @@ pub fn patch(slice: &Value, edit: Edit) -> (Option<Value>, bool) {
             Some(())
         }),
         Edit::EmptyHints => endpoints(slice, |all| {
-            all.iter_mut().for_each(|endpoint| endpoint["hints"] = json!({}));
+            for endpoint in all {
+                endpoint["hints"] = json!({});
+            }
             Some(())
         }),
         Edit::DropHints => endpoints(slice, |all| {
-            all.iter_mut().for_each(|endpoint| endpoint["hints"] = Value::Null);
+            for endpoint in all {
+                endpoint["hints"] = Value::Null;
+            }
             Some(())
         }),
         Edit::Ports => Some(json!({"ports": [{"name": "odd", "port": 7, "protocol": "TCP"}]})),

@@ -65,7 +65,7 @@ pub enum Comparison {
 
 impl Form {
     /// The form of a slice; `uid` says the present uid of a Service or a pod, by kind and name.
-    pub fn new(slice: Arc<Value>, uid: impl Fn(&str, &str) -> Option<String>) -> Self {
+    pub fn new(slice: &Arc<Value>, uid: impl Fn(&str, &str) -> Option<String>) -> Self {
         let metadata = &slice["metadata"];
         let token = |kind: &Value, name: &Value, there: &Value| {
             let present = uid(kind.as_str().unwrap_or_default(), name.as_str().unwrap_or_default());
@@ -104,7 +104,7 @@ impl Form {
             trigger: annotations.contains_key(TRIGGER_TIME),
             foreign: noted.chain(kept).collect(),
             endpoints,
-            slice: Arc::clone(&slice),
+            slice: Arc::clone(slice),
         }
     }
 
@@ -151,7 +151,14 @@ impl fmt::Display for Form {
 /// Compares the slices of the built-in controller, `left`, with closehaul's. With `loose`, a
 /// history in which the sizes of slices, and which are written when, depend on the time between
 /// events: every endpoint must be the same all the same.
+///
+/// Slices with a deletionTimestamp count for neither controller: which of two that are not needed
+/// any more goes, and then stays because of a finalizer, is left to them.
 pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
+    let live = |forms: &[Form]| {
+        forms.iter().filter(|form| !form.group.terminating).cloned().collect::<Vec<_>>()
+    };
+    let (left, right) = (&live(left)[..], &live(right)[..]);
     let keys = |forms: &[Form]| {
         let mut keys = forms.iter().map(|form| {
             let (group, endpoints, trigger, foreign) = form.key();
@@ -169,7 +176,9 @@ pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
         for form in forms {
             contents.entry(form.group.clone()).or_default().extend(form.endpoints.clone());
         }
-        contents.values_mut().for_each(|endpoints| endpoints.sort_unstable());
+        for endpoints in contents.values_mut() {
+            endpoints.sort_unstable();
+        }
         if loose {
             contents.retain(|_, endpoints| !endpoints.is_empty());
         }
@@ -187,7 +196,9 @@ pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
             let mark = (form.trigger, form.foreign.clone());
             written.entry(form.group.clone()).or_default().push(mark);
         }
-        written.values_mut().for_each(|marks| marks.sort_unstable());
+        for marks in written.values_mut() {
+            marks.sort_unstable();
+        }
         written
     };
     if contents(left) == contents(right)

@@ -77,7 +77,7 @@ impl Generator {
             0..3 => self.service(),
             3..26 => Some(Step::Service { service: self.number(SERVICES), change: self.change()? }),
             26..73 => self.pod(model),
-            73..82 => self.node(),
+            73..82 => Some(self.node()),
             82..97 => Some(Step::Slice { slice: self.number(8), edit: self.pick(&EDITS)? }),
             97 => Some(Step::Release),
             _ => Some(Step::Forge { service: self.number(SERVICES) }),
@@ -172,6 +172,7 @@ impl Generator {
     }
 
     fn pod_shape(&mut self) -> Option<PodShape> {
+        use Addresses::{Both, V4, V6};
         let port = 8080 + u16::from(self.random.chance(30));
         let web = [
             Web::Absent,
@@ -180,7 +181,6 @@ impl Generator {
             Web::Sidecar(port),
             Web::Udp(port),
         ];
-        use Addresses::{Both, V4, V6};
         Some(PodShape {
             coat: self.coat(),
             node: (!self.random.chance(3)).then(|| self.number(NODES)),
@@ -206,13 +206,13 @@ impl Generator {
         Coat { red: self.random.chance(50), blue: self.random.chance(50) }
     }
 
-    fn node(&mut self) -> Option<Step> {
+    fn node(&mut self) -> Step {
         let node = self.number(NODES);
-        Some(match self.random.below(10) {
+        match self.random.below(10) {
             0..4 => Step::CreateNode { node, zone: self.zone() },
             4..6 => Step::DeleteNode { node },
             _ => Step::Zone { node, zone: self.zone() },
-        })
+        }
     }
 
     fn zone(&mut self) -> Option<Zone> {

@@ -117,7 +117,7 @@ impl<'p> History<'p> {
 
     async fn judge(&mut self, effect: &Effect) -> Result<Verdict, Error> {
         let wanted = &self.pair.wanted;
-        let lag = effect.lag.or(self.model.is_backing_off().then_some("back-off"));
+        let lag = effect.lag.or_else(|| self.model.is_backing_off().then_some("back-off"));
         let lag = lag.filter(|lag| wanted.has(lag));
         let quiet = match (effect.slices, lag) {
             (true, _) => QUIET_SLICES,
@@ -187,7 +187,9 @@ impl<'p> History<'p> {
                 }
                 return Ok(Verdict::Different(lines));
             };
-            names.iter().for_each(|name| wanted.meet(name));
+            for name in &names {
+                wanted.meet(name);
+            }
             if names.contains(&"own-placeholder") {
                 return self.collect().await;
             }
@@ -239,13 +241,18 @@ impl<'p> History<'p> {
         self.touch().await?;
         // The trigger times are of the restart.
         self.loose = true;
-        match self.settle(QUIET_SLICES, AGREE).await {
-            Comparison::Different(lines) => Ok(Verdict::Different(lines)),
-            _ => {
-                self.pair.wanted.meet("tracker-trap");
-                Ok(Verdict::Agreed)
-            }
+        if let Comparison::Different(lines) = self.settle(QUIET_SLICES, AGREE).await {
+            return Ok(Verdict::Different(lines));
         }
+        self.pair.wanted.meet("tracker-trap");
+        Ok(Verdict::Agreed)
+    }
+
+    /// Waits until both controllers follow, and have written what they have to.
+    pub async fn follow(&mut self) -> Result<(), Error> {
+        self.probe(true).await?;
+        self.settle(QUIET_SLICES, AGREE).await;
+        Ok(())
     }
 
     /// Deletes everything of the history.

@@ -233,9 +233,7 @@ impl Model {
                 let held = self.pods.get_mut(*pod)?.as_mut().filter(|held| !held.terminating)?;
                 held.terminating = true;
                 // A pod that is on no node is gone at once.
-                if held.node.is_none() {
-                    return None;
-                }
+                held.node?;
                 effect.actions = vec![Action::Terminate(self.pod(*pod))];
             }
             Step::Relabel { pod, coat } => {

@@ -206,12 +206,15 @@ async fn histories(run: &Run) -> Result<Report, Error> {
 /// progress. Returns only when something fails.
 async fn watch_over(run: &Run) -> Result<(), Error> {
     let (started, mut shown) = (Instant::now(), Instant::now());
+    let mut canary = History::begin(&run.pair, "restarts").await?;
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let waiting = run.waiting.load(Ordering::SeqCst);
         if waiting > 0 && waiting >= run.active.load(Ordering::SeqCst).min(TRAPPED) {
             let _nobody_steps = run.gate.write().await;
             run.pair.restart().await?;
+            // What they do first, they do before any further step.
+            canary.follow().await?;
             run.waiting.store(0, Ordering::SeqCst);
             run.restarts.send_modify(|count| *count += 1);
         }

@@ -110,7 +110,7 @@ impl Side {
         let (slices, _) = self.view.slices(namespace);
         let forms = slices
             .into_iter()
-            .map(|slice| Form::new(slice, |kind, name| self.uid(kind, namespace, name)));
+            .map(|slice| Form::new(&slice, |kind, name| self.uid(kind, namespace, name)));
         let mut forms = forms.filter(|form| form.group.service != CANARY).collect::<Vec<_>>();
         forms.sort_unstable_by(|a, b| a.key().cmp(&b.key()));
         forms
@@ -191,7 +191,8 @@ impl Side {
     /// the second for which both controllers wait after somebody else's write.
     pub async fn align(&self, namespace: &str, wanted: &[Form]) -> Result<(), Error> {
         let mut have = self.forms(namespace);
-        let mut missing = wanted.iter().collect::<Vec<_>>();
+        have.retain(|form| !form.group.terminating);
+        let mut missing = wanted.iter().filter(|form| !form.group.terminating).collect::<Vec<_>>();
         missing.retain(|form| match have.iter().position(|other| other.key() == form.key()) {
             Some(at) => {
                 have.swap_remove(at);
