@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Error, Pair,
-    form::{Comparison, Form, OLDER, compare},
+    form::{CURRENT, Comparison, Form, compare},
     model::{Effect, Model},
     objects,
     side::{CANARY, Side},
@@ -206,13 +206,15 @@ impl<'p> History<'p> {
         }
     }
 
-    /// Does the garbage collector's work; after a touch both must agree.
+    /// Does the garbage collector's work, and takes away what lost its owner; after a touch both must agree.
     async fn collect(&mut self) -> Result<Verdict, Error> {
         let namespace = &self.namespace;
         self.pair
             .both(async |side| {
-                let older = |form: &Form| form.group.owners.iter().any(|it| it.contains(OLDER));
-                for form in side.forms(namespace).iter().filter(|form| older(form)) {
+                let owned = |form: &Form| form.group.owners.iter().any(|it| it.contains(CURRENT));
+                let mut forms = side.forms(namespace);
+                forms.retain(|form| form.is_managed() && !owned(form));
+                for form in &forms {
                     side.world.delete(&super::side::place(&form.slice)).await?;
                 }
                 Ok(())
