@@ -10,13 +10,15 @@
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`figures`]: what closehaul costs beside the built-in controller
-//! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`readers`]: real kube-proxies and what their clients reach
+//! - [`world`]: what tests put into a cluster, and how slices are compared
+//! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - `progress`: what a long step shows on standard error
 
 pub mod closehaul;
 pub mod cluster;
 pub mod components;
+pub mod differential;
 pub mod figures;
 pub mod kubelet;
 pub mod net;

@@ -47,10 +47,20 @@ impl Cluster {
         &self,
         which: ControllerManager,
     ) -> Result<Process, Error> {
+        self.start_controller_manager_with(which, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn start_controller_manager_with(
+        &self,
+        which: ControllerManager,
+        args: &[&str],
+    ) -> Result<Process, Error> {
         let component = Component::KubeControllerManager;
         let components = ensure(&[Component::KubeControllerManager]).await?;
         let command = Command::new(component.name(), components.path(component))
             .args(which.args())
+            .args(args)
             .arg("--use-service-account-credentials=false")
             .arg(format!("--root-ca-file={}", self.certificates.ca.display()))
             .arg(format!(

@@ -121,6 +121,12 @@ impl World {
         self.delete_with(place, &json!({"gracePeriodSeconds": 0})).await
     }
 
+    /// Deletes all objects of a kind in a namespace at once.
+    pub async fn delete_all(&self, kind: Kind, namespace: &str) -> Result<(), Error> {
+        let options = json!({"gracePeriodSeconds": 0});
+        self.send("DELETE", &kind.path(Some(namespace)), Some(&options)).await.map(drop)
+    }
+
     /// Asks a pod to end, as its owner does: it stays, terminating, until [`Self::delete`].
     pub async fn terminate(&self, place: &Place) -> Result<(), Error> {
         self.delete_with(place, &json!({"gracePeriodSeconds": 3600})).await

@@ -1,0 +1,103 @@
+//! Edit: what somebody else's hand does to a slice, as a merge patch.
+
+use serde_json::{Map, Value, json};
+
+use super::step::Edit;
+
+/// The patch by which the edit is done, and whether the slice is deleted then.
+pub fn patch(slice: &Value, edit: Edit) -> (Option<Value>, bool) {
+    let label = |key: &str, value: Value| json!({"metadata": {"labels": {key: value}}});
+    let finalizer = json!({"metadata": {"finalizers": ["example.com/keep"]}});
+    let patch = match edit {
+        Edit::Delete => return (None, true),
+        Edit::Hold => return (Some(finalizer), true),
+        Edit::DropEndpoint => endpoints(slice, |all| {
+            // The order differs between the sides.
+            let first = first(all)?;
+            all.remove(first);
+            Some(())
+        }),
+        Edit::AddEndpoint => endpoints(slice, |all| {
+            let address = if slice["addressType"] == "IPv6" { "fd10::ffff" } else { "10.9.9.8" };
+            all.push(json!({"addresses": [address], "conditions": {"ready": true}}));
+            Some(())
+        }),
+        Edit::FlipReady => endpoints(slice, |all| {
+            let first = first(all)?;
+            let ready = &mut all[first]["conditions"]["ready"];
+            *ready = json!(*ready != json!(true));
+            Some(())
+        }),
+        Edit::WrongHint => endpoints(slice, |all| {
+            let first = first(all)?;
+            all[first]["hints"] = json!({"forZones": [{"name": "zone-x"}]});
+            Some(())
+        }),
+        Edit::EmptyHints => endpoints(slice, |all| {
+            for endpoint in all {
+                endpoint["hints"] = json!({});
+            }
+            Some(())
+        }),
+        Edit::DropHints => endpoints(slice, |all| {
+            for endpoint in all {
+                endpoint["hints"] = Value::Null;
+            }
+            Some(())
+        }),
+        Edit::Ports => Some(json!({"ports": [{"name": "odd", "port": 7, "protocol": "TCP"}]})),
+        Edit::AddLabel => Some(label("example.com/foreign", json!("yes"))),
+        Edit::DropLabels => Some(json!({"metadata": {"labels": {"team": null, "tier": null}}})),
+        Edit::Headless => {
+            let key = "service.kubernetes.io/headless";
+            let is_there = slice["metadata"]["labels"].get(key).is_some();
+            Some(label(key, if is_there { Value::Null } else { json!("") }))
+        }
+        Edit::Annotate => Some(json!({"metadata": {"annotations": {"example.com/note": "mine"}}})),
+        Edit::AddFinalizer => Some(finalizer),
+        Edit::DropOwner => Some(json!({"metadata": {"ownerReferences": null}})),
+        Edit::Unmanage => {
+            Some(label("endpointslice.kubernetes.io/managed-by", json!("somebody.else")))
+        }
+        Edit::Rename => Some(label("kubernetes.io/service-name", json!("elsewhere"))),
+    };
+    (patch, false)
+}
+
+/// The first endpoint by its addresses and its pod.
+fn first(endpoints: &[Value]) -> Option<usize> {
+    let key = |endpoint: &Value| {
+        (endpoint["addresses"].to_string(), endpoint["targetRef"]["name"].to_string())
+    };
+    (0..endpoints.len()).min_by_key(|at| key(&endpoints[*at]))
+}
+
+fn endpoints(slice: &Value, change: impl FnOnce(&mut Vec<Value>) -> Option<()>) -> Option<Value> {
+    let mut all = slice["endpoints"].as_array().cloned().unwrap_or_default();
+    change(&mut all)?;
+    Some(json!({"endpoints": all}))
+}
+
+/// The merge patch that turns one slice into another of the same type and ports.
+pub fn difference(from: &Value, to: &Value) -> Value {
+    let whole = |field: &str| {
+        let (from, to) = (&from["metadata"][field], &to["metadata"][field]);
+        let keys = |value: &Value| value.as_object().map(Map::len).unwrap_or_default();
+        let mut merged = Map::new();
+        if keys(from) + keys(to) > 0 {
+            for (key, _) in from.as_object().into_iter().flatten() {
+                merged.insert(key.clone(), Value::Null);
+            }
+            merged.extend(to.as_object().cloned().unwrap_or_default());
+        }
+        Value::Object(merged)
+    };
+    json!({
+        "metadata": {
+            "labels": whole("labels"),
+            "annotations": whole("annotations"),
+            "finalizers": to["metadata"]["finalizers"],
+        },
+        "endpoints": to["endpoints"],
+    })
+}

@@ -1,0 +1,226 @@
+//! Form: a slice without what two control planes must do differently (names, uids, versions,
+//! times), and how the slices of two are compared.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+
+use crate::world::normal::items;
+
+const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+/// In place of the uid of an object that is there.
+pub const CURRENT: &str = "current";
+/// In place of any other uid.
+pub const OLDER: &str = "older";
+
+/// What the slices of a port set have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// The Service, by the slice's label.
+    pub service: String,
+    /// `IPv4` or `IPv6`.
+    pub address_type: String,
+    /// The ports, as a set.
+    pub ports: BTreeSet<String>,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// The owners, with [`CURRENT`] or [`OLDER`] for the uid.
+    pub owners: Vec<String>,
+    /// Whether it has a deletionTimestamp.
+    pub terminating: bool,
+}
+
+/// One slice.
+#[derive(Debug, Clone)]
+pub struct Form {
+    /// What it has in common with others.
+    pub group: Group,
+    /// Its endpoints as JSON, with [`CURRENT`] or [`OLDER`] for the pod's uid, in order.
+    pub endpoints: Vec<String>,
+    /// Whether it says what its last write answers to.
+    pub trigger: bool,
+    /// What others have put into its metadata: annotations and finalizers.
+    pub foreign: Vec<String>,
+    /// The slice itself.
+    pub slice: Arc<Value>,
+}
+
+/// How the slices of two sides compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Comparison {
+    /// Slice by slice the same.
+    Same,
+    /// The same but for which of several slices an endpoint is in.
+    Placed,
+    /// Different in these lines.
+    Different(Vec<String>),
+}
+
+impl Form {
+    /// The form of a slice; `uid` says the present uid of a Service or a pod, by kind and name.
+    pub fn new(slice: &Arc<Value>, uid: impl Fn(&str, &str) -> Option<String>) -> Self {
+        let metadata = &slice["metadata"];
+        let token = |kind: &Value, name: &Value, there: &Value| {
+            let present = uid(kind.as_str().unwrap_or_default(), name.as_str().unwrap_or_default());
+            if present.as_deref() == there.as_str() { CURRENT } else { OLDER }
+        };
+        let owners = items(&metadata["ownerReferences"]).map(|owner| {
+            let mut owner = owner.clone();
+            owner["uid"] = json!(token(&owner["kind"], &owner["name"], &owner["uid"]));
+            owner.to_string()
+        });
+        let endpoints = items(&slice["endpoints"]).map(|endpoint| {
+            let mut endpoint = endpoint.clone();
+            if let Some(target) = endpoint.get_mut("targetRef") {
+                target["uid"] = json!(token(&target["kind"], &target["name"], &target["uid"]));
+            }
+            endpoint.to_string()
+        });
+        let strings = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        let annotations = strings(&metadata["annotations"]);
+        let noted = annotations.iter().filter(|(key, _)| *key != TRIGGER_TIME);
+        let noted = noted.map(|(key, value)| format!("annotation {key}={value}"));
+        let kept = items(&metadata["finalizers"]).map(|it| format!("finalizer {it}"));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let labels = strings(&metadata["labels"]);
+        let mut endpoints = endpoints.collect::<Vec<_>>();
+        endpoints.sort_unstable();
+        Self {
+            group: Group {
+                service: text(&metadata["labels"][SERVICE_NAME]),
+                address_type: text(&slice["addressType"]),
+                ports: items(&slice["ports"]).map(Value::to_string).collect(),
+                labels: labels.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
+                owners: owners.collect(),
+                terminating: !metadata["deletionTimestamp"].is_null(),
+            },
+            trigger: annotations.contains_key(TRIGGER_TIME),
+            foreign: noted.chain(kept).collect(),
+            endpoints,
+            slice: Arc::clone(slice),
+        }
+    }
+
+    /// Whether the controllers count it as theirs.
+    pub fn is_managed(&self) -> bool {
+        self.group.labels.get(MANAGED_BY).is_some_and(|by| by == CONTROLLER)
+            && !self.group.terminating
+    }
+
+    /// What it is compared and ordered by.
+    pub fn key(&self) -> (&Group, &[String], bool, &[String]) {
+        (&self.group, &self.endpoints, self.trigger, &self.foreign)
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Group { service, address_type, ports, labels, owners, terminating } = &self.group;
+        let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(" ");
+        let labels =
+            labels.iter().filter(|(key, _)| ![SERVICE_NAME, MANAGED_BY].contains(&&***key));
+        write!(out, "{service} {address_type}")?;
+        if !self.is_managed() {
+            out.write_str(" not managed")?;
+        }
+        if *terminating {
+            out.write_str(" terminating")?;
+        }
+        write!(out, " ports [{}]", list(&mut ports.iter().cloned()))?;
+        write!(
+            out,
+            " labels [{}]",
+            list(&mut labels.map(|(key, value)| format!("{key}={value}")))
+        )?;
+        let older = owners.iter().filter(|owner| owner.contains(OLDER)).count();
+        write!(out, " owners {} ({older} older)", owners.len())?;
+        write!(out, " trigger time {}", if self.trigger { "yes" } else { "no" })?;
+        write!(out, " foreign {:?}", self.foreign)?;
+        write!(out, " {} endpoints", self.endpoints.len())?;
+        self.endpoints.iter().try_for_each(|endpoint| write!(out, "\n      {endpoint}"))
+    }
+}
+
+/// Compares the slices of the built-in controller, `left`, with closehaul's. With `loose`, a
+/// history in which the sizes of slices, and which are written when, depend on the time between
+/// events: every endpoint must be the same all the same.
+///
+/// Slices with a deletionTimestamp count for neither controller: which of two that are not needed
+/// any more goes, and then stays because of a finalizer, is left to them.
+pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
+    let live = |forms: &[Form]| {
+        forms.iter().filter(|form| !form.group.terminating).cloned().collect::<Vec<_>>()
+    };
+    let (left, right) = (&live(left)[..], &live(right)[..]);
+    let keys = |forms: &[Form]| {
+        let mut keys = forms.iter().map(|form| {
+            let (group, endpoints, trigger, foreign) = form.key();
+            (group.clone(), endpoints.to_vec(), trigger, foreign.to_vec())
+        });
+        let mut keys = keys.by_ref().collect::<Vec<_>>();
+        keys.sort_unstable();
+        keys
+    };
+    if keys(left) == keys(right) {
+        return Comparison::Same;
+    }
+    let contents = |forms: &[Form]| {
+        let mut contents = BTreeMap::<Group, Vec<String>>::new();
+        for form in forms {
+            contents.entry(form.group.clone()).or_default().extend(form.endpoints.clone());
+        }
+        for endpoints in contents.values_mut() {
+            endpoints.sort_unstable();
+        }
+        if loose {
+            contents.retain(|_, endpoints| !endpoints.is_empty());
+        }
+        contents
+    };
+    let sizes = |forms: &[Form]| {
+        let size = |form: &Form| (form.group.clone(), form.endpoints.len());
+        let mut sizes = forms.iter().map(size).collect::<Vec<_>>();
+        sizes.sort_unstable();
+        sizes
+    };
+    let written = |forms: &[Form]| {
+        let mut written = BTreeMap::<Group, Vec<(bool, Vec<String>)>>::new();
+        for form in forms {
+            let mark = (form.trigger, form.foreign.clone());
+            written.entry(form.group.clone()).or_default().push(mark);
+        }
+        for marks in written.values_mut() {
+            marks.sort_unstable();
+        }
+        written
+    };
+    if contents(left) == contents(right)
+        && (loose || sizes(left) == sizes(right) && written(left) == written(right))
+    {
+        return Comparison::Placed;
+    }
+    Comparison::Different(lines(left, right))
+}
+
+/// The slices that only one side has.
+fn lines(left: &[Form], right: &[Form]) -> Vec<String> {
+    let only = |here: &[Form], there: &[Form], name: &str| {
+        let mut there = there.iter().map(Form::key).collect::<Vec<_>>();
+        let mut lines = Vec::new();
+        for form in here {
+            match there.iter().position(|other| *other == form.key()) {
+                Some(at) => drop(there.swap_remove(at)),
+                None => lines.push(format!("{name}: {form}")),
+            }
+        }
+        lines
+    };
+    [only(left, right, "built-in"), only(right, left, "closehaul")].concat()
+}

@@ -1,0 +1,258 @@
+//! Generate: the next random step that fits the state.
+
+use super::{
+    model::{Model, is_left_alone},
+    objects,
+    step::{
+        Addresses, Auto, Change, Coat, Distribution, Edit, NODES, PODS, Phase, PodShape, SERVICES,
+        Selector, Shape, Step, Web, Zone,
+    },
+};
+use crate::world::Random;
+
+/// How often a step is drawn before a history is given up; most fit at once.
+const DRAWS: usize = 1000;
+
+/// Steps from a seed.
+#[derive(Debug)]
+pub struct Generator {
+    random: Random,
+}
+
+/// What somebody else does to slices now and then.
+const EDITS: [Edit; 16] = [
+    Edit::Delete,
+    Edit::Delete,
+    Edit::DropEndpoint,
+    Edit::AddEndpoint,
+    Edit::FlipReady,
+    Edit::WrongHint,
+    Edit::EmptyHints,
+    Edit::DropHints,
+    Edit::Ports,
+    Edit::AddLabel,
+    Edit::DropLabels,
+    Edit::Headless,
+    Edit::Annotate,
+    Edit::AddFinalizer,
+    Edit::DropOwner,
+    Edit::Hold,
+];
+/// Edits that trap the built-in controller's tracker; they end a history.
+const TRAPS: [Edit; 2] = [Edit::Unmanage, Edit::Rename];
+
+impl Generator {
+    /// The steps of one history of a run.
+    pub fn new(seed: u64, history: u64) -> Self {
+        let mut random = Random::new(seed);
+        // Far from the neighbours' numbers.
+        let far = random.below(u64::MAX);
+        Self { random: Random::new(far ^ history.wrapping_mul(0xd134_2543_de82_ef95)) }
+    }
+
+    /// The next step, or `None` if none is found; `last` is one that may end the history.
+    pub fn next(&mut self, model: &Model, last: bool) -> Option<Step> {
+        if model.held {
+            return Some(Step::Release);
+        }
+        if last && self.random.chance(30) {
+            let edit = self.pick(&TRAPS)?;
+            return Some(Step::Slice { slice: self.number(8), edit });
+        }
+        for _ in 0..DRAWS {
+            let step = self.draw(model)?;
+            if model.clone().take(&step).is_some() {
+                return Some(step);
+            }
+        }
+        None
+    }
+
+    fn draw(&mut self, model: &Model) -> Option<Step> {
+        let served = model.services.iter().flatten().filter(|shape| !is_left_alone(shape)).count();
+        if served == 0 && self.random.chance(50) {
+            return self.service();
+        }
+        match self.random.below(100) {
+            0..3 => self.service(),
+            3..26 => Some(Step::Service { service: self.number(SERVICES), change: self.change()? }),
+            26..73 => self.pod(model),
+            73..82 => Some(self.node()),
+            82..97 => Some(Step::Slice { slice: self.number(8), edit: self.pick(&EDITS)? }),
+            97 => Some(Step::Release),
+            _ => Some(Step::Forge { service: self.number(SERVICES) }),
+        }
+    }
+
+    fn service(&mut self) -> Option<Step> {
+        let service = self.number(SERVICES);
+        Some(match self.random.below(10) {
+            0..6 => Step::CreateService { service, shape: self.shape()? },
+            6 => Step::RecreateService { service },
+            _ => Step::DeleteService { service, collect: self.random.chance(50) },
+        })
+    }
+
+    fn shape(&mut self) -> Option<Shape> {
+        let headless = self.random.chance(30);
+        Some(Shape {
+            headless,
+            ipv6: self.random.chance(20),
+            dual: self.random.chance(30),
+            selector: self.pick(&[Selector::Any, Selector::Any, Selector::Red, Selector::Blue])?,
+            ports: self.ports(),
+            distribution: self.distribution()?,
+            auto: if self.random.chance(15) { self.auto()? } else { Auto::Off },
+            labels: self.number(objects::LABELS),
+            publish: self.random.chance(20),
+            external: self.random.chance(3),
+        })
+    }
+
+    fn change(&mut self) -> Option<Change> {
+        Some(match self.random.below(20) {
+            0..5 => Change::Selector(self.selector()?),
+            5..9 => Change::Ports(self.ports()),
+            9 => Change::External(self.random.chance(20)),
+            10..12 => Change::Dual(self.random.chance(50)),
+            12 => Change::Publish(self.random.chance(50)),
+            13..17 => Change::Distribution(self.distribution()?),
+            17 => Change::Auto(self.auto()?),
+            _ => Change::Labels(self.number(objects::LABELS)),
+        })
+    }
+
+    fn selector(&mut self) -> Option<Selector> {
+        use Selector::{Absent, Any, Blue, Both, Red};
+        self.pick(&[Any, Any, Any, Red, Red, Blue, Blue, Both, Absent])
+    }
+
+    fn ports(&mut self) -> usize {
+        // Named ports are where pods differ.
+        if self.random.chance(40) { 1 + self.number(2) } else { self.number(objects::PORTS) }
+    }
+
+    fn distribution(&mut self) -> Option<Distribution> {
+        use Distribution::{PreferClose, PreferSameNode, PreferSameZone, Unset};
+        self.pick(&[Unset, PreferClose, PreferSameZone, PreferSameNode, PreferSameNode])
+    }
+
+    fn auto(&mut self) -> Option<Auto> {
+        self.pick(&[Auto::Off, Auto::Off, Auto::Mode, Auto::Hints, Auto::Disabled])
+    }
+
+    fn pod(&mut self, model: &Model) -> Option<Step> {
+        let pod = self.number(PODS);
+        if model.pods[pod].is_none() {
+            let shape = self.pod_shape()?;
+            // Many at once mostly where no Service selects them yet, so that a change of its
+            // selector brings them all in one sync.
+            let many = !model.is_selected(shape.coat) || self.random.chance(15);
+            let room = model.pods[pod..].iter().take_while(|pod| pod.is_none()).count();
+            let count = if many { 1 + self.number(room.min(9)) } else { 1 };
+            return Some(Step::CreatePods { pod, count, shape });
+        }
+        Some(match self.random.below(100) {
+            0..35 => {
+                Step::Ready { pod, ready: self.random.chance(60), late: self.random.chance(15) }
+            }
+            35..47 => Step::DeletePods { pod, count: 1 + self.number(4) },
+            47..57 => Step::TerminatePod { pod },
+            57..67 => Step::Address { pod, address: self.address(model) },
+            67..82 => Step::Relabel { pod, coat: self.coat() },
+            82..92 => {
+                use Phase::{Failed, Pending, Running, Succeeded};
+                Step::Phase {
+                    pod,
+                    phase: self.pick(&[Pending, Running, Running, Succeeded, Failed])?,
+                }
+            }
+            _ => Step::RecreatePod { pod, same_address: self.random.chance(50) },
+        })
+    }
+
+    fn pod_shape(&mut self) -> Option<PodShape> {
+        use Addresses::{Both, V4, V6};
+        let port = 8080 + u16::from(self.random.chance(30));
+        let web = [
+            Web::Absent,
+            Web::Container(port),
+            Web::Container(port),
+            Web::Sidecar(port),
+            Web::Udp(port),
+        ];
+        Some(PodShape {
+            coat: self.coat(),
+            node: (!self.random.chance(3)).then(|| self.number(NODES)),
+            ready: self.random.chance(80),
+            web: self.pick(&web)?,
+            addresses: self.pick(&[Both, Both, Both, V4, V4, V6])?,
+            hostname: self.random.chance(15),
+        })
+    }
+
+    fn address(&mut self, model: &Model) -> Option<u64> {
+        match self.random.below(10) {
+            0 | 1 => None,
+            2..5 => {
+                let others = model.addresses().collect::<Vec<_>>();
+                self.random.pick(&others).copied()
+            }
+            _ => Some(model.fresh_address()),
+        }
+    }
+
+    fn coat(&mut self) -> Coat {
+        Coat { red: self.random.chance(50), blue: self.random.chance(50) }
+    }
+
+    fn node(&mut self) -> Step {
+        let node = self.number(NODES);
+        match self.random.below(10) {
+            0..4 => Step::CreateNode { node, zone: self.zone() },
+            4..6 => Step::DeleteNode { node },
+            _ => Step::Zone { node, zone: self.zone() },
+        }
+    }
+
+    fn zone(&mut self) -> Option<Zone> {
+        let zone = self.pick(&Zone::ALL);
+        if self.random.chance(20) { None } else { zone }
+    }
+
+    fn pick<T: Clone>(&mut self, items: &[T]) -> Option<T> {
+        self.random.pick(items).cloned()
+    }
+
+    fn number(&mut self, limit: usize) -> usize {
+        usize::try_from(self.random.below(limit as u64)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(seed: u64, number: u64) -> Vec<Step> {
+        let (mut model, mut generator) = (Model::new("h"), Generator::new(seed, number));
+        let mut steps = Vec::new();
+        for _ in 0..50 {
+            let step = generator.next(&model, false).unwrap();
+            model.take(&step).unwrap();
+            steps.push(step);
+        }
+        steps
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_steps_and_scripts_can_be_read_back() {
+        let steps = history(7, 3);
+        assert_eq!(steps, history(7, 3));
+        assert_ne!(steps, history(7, 4));
+        assert_ne!(steps, history(8, 3));
+        for step in steps {
+            let line = serde_json::to_string(&step).unwrap();
+            assert_eq!(serde_json::from_str::<Step>(&line).unwrap(), step, "{line}");
+        }
+    }
+}

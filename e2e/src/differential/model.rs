@@ -1,0 +1,442 @@
+//! What exists in a history's namespace, and what each step is made of.
+
+use serde_json::{Value, json};
+
+use super::{
+    objects,
+    step::{
+        Change, Coat, Edit, NODES, PODS, Phase, PodShape, SERVICES, Selector, Shape, Step, Zone,
+    },
+};
+use crate::world::{Kind, Place, object};
+
+/// The state that the steps so far have led to.
+#[derive(Debug, Clone)]
+pub struct Model {
+    namespace: String,
+    /// The Services.
+    pub services: [Option<Shape>; SERVICES],
+    /// The pods.
+    pub pods: [Option<Pod>; PODS],
+    /// The nodes: whether each exists, and its zone.
+    pub nodes: [Option<Option<Zone>>; NODES],
+    /// Whether a slice that is being deleted is kept by a finalizer.
+    pub held: bool,
+    /// Seconds since the pods' beginning of time, so that both sides have the same times.
+    clock: i64,
+    addresses: u64,
+    forged: u64,
+}
+
+/// A pod that exists.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    shape: PodShape,
+    node: Option<usize>,
+    terminating: bool,
+    phase: Phase,
+    address: Option<u64>,
+    changed: i64,
+}
+
+/// A request of a step.
+#[derive(Debug)]
+pub enum Action {
+    /// Makes an object.
+    Create(Value),
+    /// Merges into an object.
+    Patch(Place, Value),
+    /// Merges into an object's status.
+    Status(Place, Value),
+    /// Deletes an object at once.
+    Delete(Place),
+    /// Asks a pod to end.
+    Terminate(Place),
+    /// Changes the nth managed slice.
+    Slice(usize, Edit),
+    /// Deletes the slices of a Service.
+    Collect(String),
+    /// Takes foreign finalizers off.
+    Release,
+}
+
+/// What a step does.
+#[derive(Debug, Default)]
+pub struct Effect {
+    /// The requests, one after the other.
+    pub actions: Vec<Action>,
+    /// Whether the sizes of slices depend on how many syncs the step is seen in.
+    pub loose: bool,
+    /// The wanted difference by which the built-in controller may not see the step before the
+    /// touch.
+    pub lag: Option<&'static str>,
+    /// Whether pods are changed.
+    pub pods: bool,
+    /// Whether slices are changed, which a controller may answer a second later.
+    pub slices: bool,
+    /// Whether it may trap the built-in controller's tracker.
+    pub trap: bool,
+}
+
+impl Model {
+    /// The state before the first step: three nodes.
+    pub fn new(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            services: [const { None }; SERVICES],
+            pods: [const { None }; PODS],
+            nodes: [Some(Some(Zone::A)), Some(Some(Zone::B)), Some(Some(Zone::C)), None],
+            held: false,
+            clock: 0,
+            addresses: 0,
+            forged: 0,
+        }
+    }
+
+    /// The objects that exist before the first step.
+    pub fn objects(&self) -> Vec<Value> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes.filter_map(|(number, node)| Some(self.node(number, (*node)?))).collect()
+    }
+
+    /// Whether a Service would have pods in this coat.
+    pub fn is_selected(&self, coat: Coat) -> bool {
+        let mut services = self.services.iter().flatten();
+        services.any(|shape| !shape.external && objects::selects(shape.selector, coat))
+    }
+
+    /// A number for addresses that no pod had yet.
+    pub fn fresh_address(&self) -> u64 {
+        self.addresses + 1
+    }
+
+    /// The numbers of the pods' addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = u64> {
+        self.pods.iter().flatten().filter_map(|pod| pod.address)
+    }
+
+    /// Whether a Service selects a pod whose node is not there: the built-in controller's syncs of
+    /// it fail, and one that fails is tried again after up to 1000 s.
+    pub fn is_backing_off(&self) -> bool {
+        let is_nodeless = |pod: &Pod| pod.node.is_none_or(|node| self.nodes[node].is_none());
+        let mut services = self.services.iter().flatten().filter(|shape| !is_left_alone(shape));
+        services.any(|shape| {
+            let mut pods = self.pods.iter().flatten();
+            pods.any(|pod| objects::selects(shape.selector, pod.shape.coat) && is_nodeless(pod))
+        })
+    }
+
+    /// Takes a step: what it does, or `None` if it does not fit.
+    pub fn take(&mut self, step: &Step) -> Option<Effect> {
+        self.clock += 1;
+        match step {
+            Step::CreateService { .. }
+            | Step::DeleteService { .. }
+            | Step::RecreateService { .. }
+            | Step::Service { .. }
+            | Step::Forge { .. } => self.service_step(step),
+            Step::CreateNode { .. } | Step::DeleteNode { .. } | Step::Zone { .. } => {
+                self.node_step(step)
+            }
+            Step::Slice { slice, edit } => Some(self.slice_step(*slice, *edit)),
+            Step::Release => {
+                self.held = false;
+                Some(Effect { actions: vec![Action::Release], slices: true, ..Effect::default() })
+            }
+            _ => self.pod_step(step),
+        }
+    }
+
+    fn service_step(&mut self, step: &Step) -> Option<Effect> {
+        let place =
+            |number| Place::new(Kind::Service, &self.namespace, &objects::service_name(number));
+        let mut effect = Effect::default();
+        match step {
+            Step::CreateService { service, shape } => {
+                let slot = self.services.get_mut(*service).filter(|slot| slot.is_none())?;
+                if !is_valid(shape) {
+                    return None;
+                }
+                *slot = Some(shape.clone());
+                effect.actions =
+                    vec![Action::Create(objects::service(&self.namespace, *service, shape))];
+            }
+            Step::DeleteService { service, collect } => {
+                let place = place(*service);
+                self.services.get_mut(*service)?.take()?;
+                effect.actions = vec![Action::Delete(place)];
+                if *collect {
+                    effect.actions.push(Action::Collect(objects::service_name(*service)));
+                    effect.slices = true;
+                }
+            }
+            Step::RecreateService { service } => {
+                let shape = self.services.get(*service)?.as_ref()?;
+                effect.actions = vec![
+                    Action::Delete(place(*service)),
+                    Action::Create(objects::service(&self.namespace, *service, shape)),
+                ];
+                (effect.loose, effect.trap, effect.slices) = (true, true, true);
+            }
+            Step::Service { service, change } => {
+                let place = place(*service);
+                let shape = self.services.get_mut(*service)?.as_mut()?;
+                effect.actions = vec![Action::Patch(place, changed(shape, change)?)];
+            }
+            Step::Forge { service } => {
+                self.forged += 1;
+                effect.actions = vec![Action::Create(self.forgery(*service))];
+                effect.slices = true;
+            }
+            _ => return None,
+        }
+        Some(effect)
+    }
+
+    fn pod_step(&mut self, step: &Step) -> Option<Effect> {
+        let mut effect = Effect { pods: true, ..Effect::default() };
+        match step {
+            Step::CreatePods { pod, count, shape } => {
+                let range = *pod..*pod + *count;
+                if self.pods.get(range.clone())?.iter().any(Option::is_some) || range.is_empty() {
+                    return None;
+                }
+                for number in range {
+                    self.create_pod(number, number - pod, shape, &mut effect);
+                }
+                effect.loose = *count > 1 && self.is_selected(shape.coat);
+            }
+            Step::DeletePods { pod, count } => {
+                let range = *pod..(*pod + *count).min(PODS);
+                for number in range {
+                    if self.pods.get_mut(number)?.take().is_some() {
+                        effect.actions.push(Action::Delete(self.pod(number)));
+                    }
+                }
+                if effect.actions.is_empty() {
+                    return None;
+                }
+            }
+            Step::RecreatePod { pod, same_address } => {
+                let old = self.pods.get_mut(*pod)?.take()?;
+                effect.actions.push(Action::Delete(self.pod(*pod)));
+                self.create_pod(*pod, 0, &old.shape, &mut effect);
+                if let (Some(new), true) = (&mut self.pods[*pod], same_address) {
+                    new.address = old.address;
+                    effect.actions.pop();
+                    let status = new.status();
+                    effect.actions.push(Action::Status(self.pod(*pod), status));
+                }
+                effect.loose = true;
+            }
+            Step::TerminatePod { pod } => {
+                let held = self.pods.get_mut(*pod)?.as_mut().filter(|held| !held.terminating)?;
+                held.terminating = true;
+                // A pod that is on no node is gone at once.
+                held.node?;
+                effect.actions = vec![Action::Terminate(self.pod(*pod))];
+            }
+            Step::Relabel { pod, coat } => {
+                let held =
+                    self.pods.get_mut(*pod)?.as_mut().filter(|held| held.shape.coat != *coat)?;
+                held.shape.coat = *coat;
+                let labels = json!({"metadata": {"labels": objects::coat(*coat)}});
+                effect.actions = vec![Action::Patch(self.pod(*pod), labels)];
+            }
+            Step::Ready { pod, ready, late } => {
+                let clock = self.clock;
+                let held = self.pods.get_mut(*pod)?.as_mut()?;
+                held.shape.ready = *ready;
+                held.changed = if *late { held.changed } else { clock };
+                effect.actions = vec![self.status(*pod)?];
+            }
+            Step::Phase { pod, phase } => {
+                let held = self.pods.get_mut(*pod)?.as_mut().filter(|held| held.phase != *phase)?;
+                held.phase = *phase;
+                effect.actions = vec![self.status(*pod)?];
+                effect.lag = Some("unseen-changes");
+            }
+            Step::Address { pod, address } => {
+                let held = self.pods.get_mut(*pod)?.as_mut()?;
+                held.address = *address;
+                self.addresses = self.addresses.max(address.unwrap_or_default());
+                effect.actions = vec![self.status(*pod)?];
+            }
+            _ => return None,
+        }
+        Some(effect)
+    }
+
+    fn create_pod(&mut self, number: usize, nth: usize, shape: &PodShape, effect: &mut Effect) {
+        self.addresses += 1;
+        let node = shape.node.map(|node| (node + nth) % NODES);
+        let pod = Pod {
+            shape: shape.clone(),
+            node,
+            terminating: false,
+            phase: Phase::Running,
+            address: Some(self.addresses),
+            changed: self.clock,
+        };
+        effect.actions.push(Action::Create(objects::pod(&self.namespace, number, node, shape)));
+        effect.actions.push(Action::Status(self.pod(number), pod.status()));
+        self.pods[number] = Some(pod);
+    }
+
+    fn node_step(&mut self, step: &Step) -> Option<Effect> {
+        let (lag, action) = match *step {
+            Step::CreateNode { node, zone } if self.nodes.get(node)?.is_none() => {
+                self.nodes[node] = Some(zone);
+                ("late-nodes", Action::Create(self.node(node, zone)))
+            }
+            Step::DeleteNode { node } => {
+                self.nodes.get_mut(node)?.take()?;
+                ("deleted-nodes", Action::Delete(self.node_place(node)))
+            }
+            Step::Zone { node, zone } => {
+                let held = self.nodes.get_mut(node)?.as_mut().filter(|held| **held != zone)?;
+                *held = zone;
+                let labels = json!({"topology.kubernetes.io/zone": zone.map(Zone::name)});
+                let patch = json!({"metadata": {"labels": labels}});
+                ("late-nodes", Action::Patch(self.node_place(node), patch))
+            }
+            _ => return None,
+        };
+        Some(Effect { actions: vec![action], lag: Some(lag), ..Effect::default() })
+    }
+
+    fn slice_step(&mut self, slice: usize, edit: Edit) -> Effect {
+        self.held |= edit == Edit::Hold;
+        let lag = match edit {
+            Edit::DropOwner => Some("unseen-changes"),
+            Edit::Hold => Some("held-slices"),
+            _ => None,
+        };
+        Effect {
+            actions: vec![Action::Slice(slice, edit)],
+            slices: true,
+            lag,
+            trap: matches!(edit, Edit::Unmanage | Edit::Rename),
+            ..Effect::default()
+        }
+    }
+
+    fn status(&self, number: usize) -> Option<Action> {
+        let pod = self.pods.get(number)?.as_ref()?;
+        Some(Action::Status(self.pod(number), pod.status()))
+    }
+
+    fn pod(&self, number: usize) -> Place {
+        Place::new(Kind::Pod, &self.namespace, &objects::pod_name(number))
+    }
+
+    fn node_place(&self, number: usize) -> Place {
+        Place::node(&objects::node_name(&self.namespace, number))
+    }
+
+    /// A node that does not count for the legacy mechanism, whose shares are the whole cluster's.
+    fn node(&self, number: usize, zone: Option<Zone>) -> Value {
+        let mut node =
+            object::node(&objects::node_name(&self.namespace, number), zone.map(Zone::name));
+        node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] = json!("");
+        node
+    }
+
+    fn forgery(&self, service: usize) -> Value {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "namespace": self.namespace,
+                "name": format!("forged-{}", self.forged),
+                "labels": {
+                    "kubernetes.io/service-name": objects::service_name(service),
+                    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+                },
+            },
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "endpoints": [{"addresses": ["10.9.9.9"], "conditions": {"ready": true}}],
+        })
+    }
+}
+
+impl Pod {
+    fn status(&self) -> Value {
+        let addresses = objects::addresses(self.shape.addresses, self.address);
+        let all = addresses.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>();
+        let time = jiff::Timestamp::from_second(1_700_000_000 + self.changed).unwrap_or_default();
+        json!({
+            "phase": format!("{:?}", self.phase),
+            "podIP": addresses.first(),
+            "podIPs": if all.is_empty() { Value::Null } else { json!(all) },
+            "conditions": [{
+                "type": "Ready",
+                "status": if self.shape.ready { "True" } else { "False" },
+                "lastTransitionTime": time.to_string(),
+            }],
+        })
+    }
+}
+
+/// Whether the API server takes such a Service.
+fn is_valid(shape: &Shape) -> bool {
+    shape.ports != objects::NO_PORTS || shape.headless || shape.external
+}
+
+/// Makes the change; returns the patch, or `None` if nothing changes or it is refused.
+fn changed(shape: &mut Shape, change: &Change) -> Option<Value> {
+    let before = shape.clone();
+    let patch = match change {
+        Change::Selector(selector) => {
+            shape.selector = *selector;
+            json!({"spec": {"selector": objects::selector(*selector)}})
+        }
+        Change::Ports(ports) => {
+            shape.ports = *ports;
+            json!({"spec": {"ports": objects::ports(*ports)}})
+        }
+        Change::External(external) => {
+            shape.external = *external;
+            json!({"spec": objects::kind(shape)})
+        }
+        Change::Dual(_) if shape.external => return None,
+        Change::Dual(dual) => {
+            shape.dual = *dual;
+            let kind = objects::kind(shape);
+            let policy = &kind["ipFamilyPolicy"];
+            // Without the other family named, the server takes it away itself.
+            let families =
+                if *dual { json!({"ipFamilies": kind["ipFamilies"]}) } else { json!({}) };
+            let mut spec = families;
+            spec["ipFamilyPolicy"] = policy.clone();
+            json!({"spec": spec})
+        }
+        Change::Publish(publish) => {
+            shape.publish = *publish;
+            json!({"spec": {"publishNotReadyAddresses": publish}})
+        }
+        Change::Distribution(distribution) => {
+            shape.distribution = *distribution;
+            json!({"spec": {"trafficDistribution": objects::distribution(*distribution)}})
+        }
+        Change::Auto(auto) => {
+            shape.auto = *auto;
+            json!({"metadata": {"annotations": objects::auto(*auto)}})
+        }
+        Change::Labels(labels) => {
+            shape.labels = *labels;
+            json!({"metadata": {"labels": objects::labels(*labels)}})
+        }
+    };
+    if *shape == before || !is_valid(shape) {
+        *shape = before;
+        return None;
+    }
+    Some(patch)
+}
+
+/// Whether a Service with this selector is left alone.
+pub fn is_left_alone(shape: &Shape) -> bool {
+    shape.external || shape.selector == Selector::Absent
+}

@@ -1,0 +1,244 @@
+//! Wanted differences: the entries of `e2e/differences.yaml`, what each allows, and how often it
+//! was met.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Error,
+    form::{Comparison, Form, OLDER, compare},
+    model::Model,
+    objects,
+    step::Auto,
+};
+
+/// The file, as it was when this was built.
+const FILE: &str = include_str!("../../differences.yaml");
+
+/// Those by which the built-in controller does not follow before the touch, or not at all: see
+/// [`super::model::Effect::lag`] and [`super::history`].
+const IN_TIME: [&str; 6] =
+    ["late-nodes", "deleted-nodes", "unseen-changes", "back-off", "held-slices", "tracker-trap"];
+/// Those that show in the slices, and what is left out of account then.
+const IN_SLICES: [(&str, Relax); 4] = [
+    ("own-placeholder", own_placeholder),
+    ("recycled-metadata", recycled_metadata),
+    ("auto-ties", auto_ties),
+    ("idle-writes", idle_writes),
+];
+
+type Relax = fn(&mut [Form], &mut [Form], &Model);
+
+/// One entry of the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its name, by which the program knows it.
+    pub name: String,
+    /// Where the difference is written up.
+    pub section: String,
+    /// Why it is wanted.
+    pub reason: String,
+}
+
+/// The wanted differences of a run.
+#[derive(Debug)]
+pub struct Wanted {
+    entries: Vec<Entry>,
+    met: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Wanted {
+    /// Reads the file.
+    pub fn read() -> Result<Self, Error> {
+        Self::parse(FILE)
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let entries = serde_saphyr::from_str::<Vec<Entry>>(text);
+        let entries = entries.map_err(|error| Error::Differences(error.to_string()))?;
+        let is_known = |name: &str| {
+            IN_TIME.contains(&name) || IN_SLICES.iter().any(|(known, _)| *known == name)
+        };
+        if let Some(entry) = entries.iter().find(|entry| !is_known(&entry.name)) {
+            return Err(Error::Differences(format!("{} means nothing", entry.name)));
+        }
+        Ok(Self { entries, met: Mutex::default() })
+    }
+
+    /// Whether the file has such an entry.
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name == name)
+    }
+
+    /// Counts a difference that an entry allows.
+    pub fn meet(&self, name: &str) {
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        *met.entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// How often each entry was met, in the order of the file.
+    pub fn met(&self) -> Vec<(Entry, u64)> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |entry: &Entry| met.get(&entry.name).copied().unwrap_or_default();
+        self.entries.iter().map(|entry| (entry.clone(), count(entry))).collect()
+    }
+
+    /// Compares again without what the entries allow to differ: the entries that are needed, or
+    /// `None` if they are not enough.
+    pub fn explain(
+        &self,
+        left: &[Form],
+        right: &[Form],
+        model: &Model,
+        loose: bool,
+    ) -> Option<Vec<&'static str>> {
+        let allowed = IN_SLICES.iter().filter(|(name, _)| self.has(name)).collect::<Vec<_>>();
+        // Each alone, and then all of them.
+        let alone = allowed.iter().map(|entry| vec![*entry]);
+        for relaxed in alone.chain([allowed.clone()]) {
+            let (mut left, mut right) = (left.to_vec(), right.to_vec());
+            let mut needed = Vec::new();
+            for (name, relax) in relaxed {
+                let before = distance(&left, &right);
+                relax(&mut left, &mut right, model);
+                if distance(&left, &right) < before {
+                    needed.push(*name);
+                }
+            }
+            if !matches!(compare(&left, &right, loose), Comparison::Different(_)) {
+                return Some(needed);
+            }
+        }
+        None
+    }
+}
+
+/// How many slices have no equal on the other side.
+fn distance(left: &[Form], right: &[Form]) -> usize {
+    match compare(left, right, false) {
+        Comparison::Different(lines) => lines.len(),
+        _ => 0,
+    }
+}
+
+fn own_placeholder(left: &mut [Form], right: &mut [Form], model: &Model) {
+    let is_placeholder =
+        |form: &Form| form.is_managed() && form.endpoints.is_empty() && form.group.ports.is_empty();
+    for form in left.iter_mut().filter(|form| is_placeholder(form)) {
+        let exists = (0..model.services.len()).any(|number| {
+            model.services[number].is_some() && objects::service_name(number) == form.group.service
+        });
+        let is_left_over = form.group.owners.iter().all(|owner| owner.contains(OLDER));
+        let own = right.iter().find(|other| {
+            is_placeholder(other)
+                && other.group.service == form.group.service
+                && other.group.address_type == form.group.address_type
+        });
+        if let (true, true, Some(own)) = (exists, is_left_over, own) {
+            form.group.owners.clone_from(&own.group.owners);
+            (form.trigger, form.foreign) = (own.trigger, own.foreign.clone());
+        }
+    }
+}
+
+fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
+    let count = |forms: &[Form]| forms.iter().map(|form| form.foreign.len()).sum::<usize>();
+    if count(left) < count(right) {
+        left.iter_mut().chain(right).for_each(|form| form.foreign.clear());
+    }
+}
+
+fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
+    let counts = |forms: &[Form], service: &str, family: &str| {
+        let mut counts = BTreeMap::<String, usize>::new();
+        let of = forms
+            .iter()
+            .filter(|form| form.group.service == service && form.group.address_type == family);
+        for endpoint in of.flat_map(|form| &form.endpoints) {
+            *counts.entry(parsed(endpoint)["hints"].to_string()).or_default() += 1;
+        }
+        let mut counts = counts.into_values().collect::<Vec<_>>();
+        counts.sort_unstable();
+        counts
+    };
+    for service in auto_services(model) {
+        for family in ["IPv4", "IPv6"] {
+            if counts(left, &service, family) == counts(right, &service, family) {
+                let forms = left.iter_mut().chain(right.iter_mut());
+                forms
+                    .filter(|form| {
+                        form.group.service == service && form.group.address_type == family
+                    })
+                    .for_each(without_hints);
+            }
+        }
+    }
+}
+
+fn idle_writes(left: &mut [Form], right: &mut [Form], model: &Model) {
+    let auto = auto_services(model).collect::<Vec<_>>();
+    let is_zoneless = |endpoint: &String| {
+        let endpoint = parsed(endpoint);
+        endpoint["conditions"]["ready"] == true && endpoint["zone"].is_null()
+    };
+    let is_idle = |service: &str, form: &Form| {
+        let in_service = |form: &&Form| form.group.service == service;
+        let mut endpoints = left.iter().filter(in_service).flat_map(|form| &form.endpoints);
+        form.endpoints.is_empty()
+            || auto.iter().any(|auto| auto == service) && endpoints.any(is_zoneless)
+    };
+    let mut idle = left.iter().chain(right.iter()).map(|form| is_idle(&form.group.service, form));
+    let idle = idle.by_ref().collect::<Vec<_>>();
+    for (form, _) in left.iter_mut().chain(right).zip(idle).filter(|(_, is_idle)| *is_idle) {
+        form.trigger = false;
+    }
+}
+
+fn auto_services(model: &Model) -> impl Iterator<Item = String> {
+    let services = model.services.iter().enumerate();
+    services.filter_map(|(number, shape)| {
+        let auto = shape.as_ref()?.auto;
+        matches!(auto, Auto::Mode | Auto::Hints).then(|| objects::service_name(number))
+    })
+}
+
+fn without_hints(form: &mut Form) {
+    for endpoint in &mut form.endpoints {
+        let mut value = parsed(endpoint);
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("hints");
+        }
+        *endpoint = value.to_string();
+    }
+    form.endpoints.sort_unstable();
+}
+
+fn parsed(endpoint: &str) -> Value {
+    serde_json::from_str(endpoint).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_known_and_every_rule_has_an_entry_with_a_reason() {
+        let wanted = Wanted::read().unwrap();
+        let rules = IN_TIME.into_iter().chain(IN_SLICES.map(|(name, _)| name));
+        for rule in rules {
+            assert!(wanted.has(rule), "{rule} is not in the file");
+        }
+        for (entry, met) in wanted.met() {
+            assert!(entry.reason.len() > 40 && !entry.section.is_empty(), "{entry:?}");
+            assert_eq!(met, 0);
+        }
+        let unknown = "- {name: whatever, section: '1', reason: none}";
+        assert!(Wanted::parse(unknown).is_err());
+    }
+}
