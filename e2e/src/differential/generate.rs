@@ -183,12 +183,17 @@ impl Generator {
         ];
         Some(PodShape {
             coat: self.coat(),
-            node: (!self.random.chance(3)).then(|| self.number(NODES)),
+            node: (!self.random.chance(2)).then(|| self.pod_node()),
             ready: self.random.chance(80),
             web: self.pick(&web)?,
             addresses: self.pick(&[Both, Both, Both, V4, V4, V6])?,
             hostname: self.random.chance(15),
         })
+    }
+
+    /// Mostly one that is there from the beginning.
+    fn pod_node(&mut self) -> usize {
+        if self.random.chance(10) { NODES - 1 } else { self.number(NODES - 1) }
     }
 
     fn address(&mut self, model: &Model) -> Option<u64> {

@@ -17,11 +17,9 @@ use crate::world::{Kind, Place, object};
 /// How often slices are looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// No slice has changed for so long after the canary's: both have settled.
-const QUIET: Duration = Duration::from_millis(150);
-/// The same where a controller may answer to a watch other than the canary's.
-const QUIET_NODES: Duration = Duration::from_millis(500);
-/// The same after somebody else's write, which both answer to a second later.
-const QUIET_SLICES: Duration = Duration::from_millis(1300);
+const QUIET: Duration = Duration::from_millis(300);
+/// The number of the canary's node.
+const CANARY_NODE: usize = 9;
 /// How long both may take to agree: the built-in controller backs off for some seconds when its
 /// watch is behind.
 const AGREE: Duration = Duration::from_secs(15);
@@ -76,7 +74,7 @@ impl<'p> History<'p> {
         };
         let mut objects = vec![object::namespace(namespace)];
         objects.extend(history.model.objects());
-        let node = objects::node_name(namespace, 9);
+        let node = objects::node_name(namespace, CANARY_NODE);
         let mut canary_node = object::node(&node, None);
         canary_node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] = json!("");
         objects.push(canary_node);
@@ -112,48 +110,59 @@ impl<'p> History<'p> {
             .await?;
         self.loose |= effect.loose;
         self.probe(effect.pods).await?;
+        if effect.slices {
+            self.probe_slices().await?;
+        }
+        if matches!(effect.lag, Some("late-nodes" | "deleted-nodes")) {
+            self.probe_nodes().await?;
+        }
         self.judge(&effect).await
     }
 
     async fn judge(&mut self, effect: &Effect) -> Result<Verdict, Error> {
         let wanted = &self.pair.wanted;
-        let lag = effect.lag.or_else(|| self.model.is_backing_off().then_some("back-off"));
-        let lag = lag.filter(|lag| wanted.has(lag));
-        let quiet = match (effect.slices, lag) {
-            (true, _) => QUIET_SLICES,
-            (_, Some(_)) => QUIET_NODES,
-            _ => QUIET,
-        };
+        let lag = effect.lag.filter(|lag| wanted.has(lag));
         // Before the touch: closehaul must have followed; the built-in controller too, unless an
         // entry says that it may not.
         let patience = match lag {
-            Some("back-off") => PATIENT,
             Some(_) => Duration::ZERO,
+            None if wanted.has("back-off") => PATIENT,
             None => AGREE,
         };
-        let early = self.settle(quiet, patience).await;
+        let early = self.settle(QUIET, patience).await;
         let mut early_forms = self.pair.closehaul.forms(&self.namespace);
         if self.model.held {
-            // The built-in controller writes nothing now; what it has to do is done after.
-            if let (Comparison::Different(lines), None) = (&early, lag) {
-                return Ok(Verdict::Different(lines.clone()));
-            }
+            // The built-in controller writes nothing now; what it has to do is done after. With
+            // more than one step until then there is more than one way to do it.
             self.loose |= lag.is_none();
-            wanted.meet("held-slices");
+            if matches!(early, Comparison::Different(_)) {
+                wanted.meet("held-slices");
+            }
             return Ok(Verdict::Agreed);
         }
+        let mut may_lag = lag;
         if matches!(early, Comparison::Different(_)) && lag.is_none() {
-            match self.explained(effect, early).await? {
-                Verdict::Agreed => {}
-                verdict => return Ok(verdict),
+            // What is wanted shows at once; only a back-off is over with the touch.
+            let (left, right) = self.forms();
+            if wanted.explain(&left, &right, &self.model, self.loose).is_some() {
+                match self.explained(effect, early.clone()).await? {
+                    Verdict::Agreed => {}
+                    verdict => return Ok(verdict),
+                }
+                early_forms = self.pair.closehaul.forms(&self.namespace);
+            } else if wanted.has("back-off") {
+                may_lag = Some("back-off");
+            } else {
+                return self.explained(effect, early).await;
             }
-            early_forms = self.pair.closehaul.forms(&self.namespace);
-        } else if let (Comparison::Different(_), Some(lag)) = (early, lag) {
+        }
+        let is_late = matches!(early, Comparison::Different(_));
+        let patience = if lag == Some("deleted-nodes") { AGREE_NODES } else { AGREE };
+        let late = self.settle_touched(patience).await?;
+        let has_agreed = !matches!(late, Comparison::Different(_));
+        if let Some(lag) = may_lag.filter(|_| is_late && has_agreed) {
             wanted.meet(lag);
         }
-        self.touch().await?;
-        let patience = if lag == Some("deleted-nodes") { AGREE_NODES } else { AGREE };
-        let late = self.settle(QUIET, patience).await;
         let late_forms = self.pair.closehaul.forms(&self.namespace);
         if let Comparison::Different(mut lines) = compare(&early_forms, &late_forms, false) {
             if lag != Some("deleted-nodes") {
@@ -168,6 +177,24 @@ impl<'p> History<'p> {
                 Ok(Verdict::Agreed)
             }
             late => self.explained(effect, late).await,
+        }
+    }
+
+    /// Touches all Services until both agree, or differ as they may: a sync that the built-in
+    /// controller's own watch was behind for is not repeated soon without.
+    async fn settle_touched(&mut self, patience: Duration) -> Result<Comparison, Error> {
+        let started = Instant::now();
+        loop {
+            self.touch().await?;
+            let found = self.settle(QUIET, PATIENT).await;
+            let (left, right) = self.forms();
+            let wanted = &self.pair.wanted;
+            if !matches!(found, Comparison::Different(_))
+                || started.elapsed() >= patience
+                || wanted.explain(&left, &right, &self.model, self.loose).is_some()
+            {
+                return Ok(found);
+            }
         }
     }
 
@@ -220,7 +247,7 @@ impl<'p> History<'p> {
                 Ok(())
             })
             .await?;
-        self.settle(QUIET_SLICES, Duration::ZERO).await;
+        self.probe_slices().await?;
         self.touch().await?;
         match self.settle(QUIET, AGREE).await {
             Comparison::Different(mut lines) => {
@@ -243,7 +270,7 @@ impl<'p> History<'p> {
         self.touch().await?;
         // The trigger times are of the restart.
         self.loose = true;
-        if let Comparison::Different(lines) = self.settle(QUIET_SLICES, AGREE).await {
+        if let Comparison::Different(lines) = self.settle(QUIET, AGREE).await {
             return Ok(Verdict::Different(lines));
         }
         self.pair.wanted.meet("tracker-trap");
@@ -253,14 +280,14 @@ impl<'p> History<'p> {
     /// Waits until both controllers follow, and have written what they have to.
     pub async fn follow(&mut self) -> Result<(), Error> {
         self.probe(true).await?;
-        self.settle(QUIET_SLICES, AGREE).await;
+        self.settle(QUIET, AGREE).await;
         Ok(())
     }
 
     /// Deletes everything of the history.
     pub async fn end(self) -> Result<(), Error> {
         let namespace = &self.namespace;
-        let nodes = [0, 1, 2, 3, 9].map(|number| objects::node_name(namespace, number));
+        let nodes = [0, 1, 2, 3, CANARY_NODE].map(|number| objects::node_name(namespace, number));
         self.pair.both(async |side| side.clear(namespace, &nodes).await).await
     }
 
@@ -335,23 +362,64 @@ impl<'p> History<'p> {
                     side.world.patch_status(&pod, &status).await?;
                 }
                 side.world.patch(&Place::new(Kind::Service, namespace, CANARY), &label).await?;
-                let started = Instant::now();
-                while !is_shown(side, namespace, &probe, ready) {
-                    if started.elapsed() > FOLLOW {
-                        let log = side.log_tail();
-                        return Err(Error::Stuck { namespace: namespace.clone(), log });
-                    }
-                    tokio::time::sleep(POLL).await;
-                }
-                Ok(())
+                shown(side, namespace, |slice| {
+                    slice["metadata"]["labels"]["probe"] == *probe
+                        && slice["endpoints"][0]["conditions"]["ready"] == ready
+                })
+                .await
             })
             .await
     }
+
+    /// The same by the watch of slices: somebody else empties the canary's, and both must have
+    /// repaired it.
+    async fn probe_slices(&self) -> Result<(), Error> {
+        let namespace = &self.namespace;
+        self.pair
+            .both(async |side| {
+                let mut written = Vec::new();
+                for slice in side.canary(namespace) {
+                    let patch = json!({"endpoints": null});
+                    let patched = side.world.patch(&super::side::place(&slice), &patch).await?;
+                    written.push(version(&patched));
+                }
+                shown(side, namespace, |slice| {
+                    written.iter().all(|written| version(slice) > *written)
+                        && !slice["endpoints"][0].is_null()
+                })
+                .await
+            })
+            .await
+    }
+
+    /// The same by the watch of nodes, which the built-in controller does not follow.
+    async fn probe_nodes(&mut self) -> Result<(), Error> {
+        self.probes += 1;
+        let (namespace, zone) = (&self.namespace, format!("zone-{}", self.probes));
+        let patch = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
+        let node = Place::node(&objects::node_name(namespace, CANARY_NODE));
+        self.pair.both(async |side| Ok(side.world.patch(&node, &patch).await.map(drop)?)).await?;
+        shown(&self.pair.closehaul, namespace, |slice| slice["endpoints"][0]["zone"] == *zone).await
+    }
 }
 
-fn is_shown(side: &Side, namespace: &str, probe: &str, ready: bool) -> bool {
-    side.canary(namespace).iter().any(|slice| {
-        slice["metadata"]["labels"]["probe"] == *probe
-            && slice["endpoints"][0]["conditions"]["ready"] == Value::Bool(ready)
-    })
+/// Waits until the canary's slice is as wanted.
+async fn shown(
+    side: &Side,
+    namespace: &str,
+    is_shown: impl Fn(&Value) -> bool,
+) -> Result<(), Error> {
+    let started = Instant::now();
+    while !side.canary(namespace).iter().any(|slice| is_shown(slice)) {
+        if started.elapsed() > FOLLOW {
+            return Err(Error::Stuck { namespace: namespace.to_owned(), log: side.log_tail() });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+fn version(slice: &Value) -> u64 {
+    let version = slice["metadata"]["resourceVersion"].as_str();
+    version.and_then(|version| version.parse().ok()).unwrap_or_default()
 }

@@ -115,17 +115,6 @@ impl Model {
         self.pods.iter().flatten().filter_map(|pod| pod.address)
     }
 
-    /// Whether a Service selects a pod whose node is not there: the built-in controller's syncs of
-    /// it fail, and one that fails is tried again after up to 1000 s.
-    pub fn is_backing_off(&self) -> bool {
-        let is_nodeless = |pod: &Pod| pod.node.is_none_or(|node| self.nodes[node].is_none());
-        let mut services = self.services.iter().flatten().filter(|shape| !is_left_alone(shape));
-        services.any(|shape| {
-            let mut pods = self.pods.iter().flatten();
-            pods.any(|pod| objects::selects(shape.selector, pod.shape.coat) && is_nodeless(pod))
-        })
-    }
-
     /// Takes a step: what it does, or `None` if it does not fit.
     pub fn take(&mut self, step: &Step) -> Option<Effect> {
         self.clock += 1;

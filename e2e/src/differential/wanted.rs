@@ -148,7 +148,10 @@ fn own_placeholder(left: &mut [Form], right: &mut [Form], model: &Model) {
 }
 
 fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
-    let count = |forms: &[Form]| forms.iter().map(|form| form.foreign.len()).sum::<usize>();
+    let count = |forms: &[Form]| {
+        let live = forms.iter().filter(|form| !form.group.terminating);
+        live.map(|form| form.foreign.len()).sum::<usize>()
+    };
     if count(left) < count(right) {
         left.iter_mut().chain(right).for_each(|form| form.foreign.clear());
     }
