@@ -242,7 +242,10 @@ impl<'p> History<'p> {
                 let mut forms = side.forms(namespace);
                 forms.retain(|form| form.is_managed() && !owned(form));
                 for form in &forms {
-                    side.world.delete(&super::side::place(&form.slice)).await?;
+                    let place = super::side::place(&form.slice);
+                    let free = json!({"metadata": {"finalizers": null}});
+                    side.world.patch(&place, &free).await?;
+                    side.world.delete(&place).await?;
                 }
                 Ok(())
             })

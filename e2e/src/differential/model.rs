@@ -22,6 +22,8 @@ pub struct Model {
     pub nodes: [Option<Option<Zone>>; NODES],
     /// Whether a slice that is being deleted is kept by a finalizer.
     pub held: bool,
+    /// Whether a slice may have a foreign finalizer.
+    finalizers: bool,
     /// Seconds since the pods' beginning of time, so that both sides have the same times.
     clock: i64,
     addresses: u64,
@@ -87,6 +89,7 @@ impl Model {
             pods: [const { None }; PODS],
             nodes: [Some(Some(Zone::A)), Some(Some(Zone::B)), Some(Some(Zone::C)), None],
             held: false,
+            finalizers: false,
             clock: 0,
             addresses: 0,
             forged: 0,
@@ -129,7 +132,7 @@ impl Model {
             }
             Step::Slice { slice, edit } => Some(self.slice_step(*slice, *edit)),
             Step::Release => {
-                self.held = false;
+                (self.held, self.finalizers) = (false, false);
                 Some(Effect { actions: vec![Action::Release], slices: true, ..Effect::default() })
             }
             _ => self.pod_step(step),
@@ -295,10 +298,12 @@ impl Model {
     }
 
     fn slice_step(&mut self, slice: usize, edit: Edit) -> Effect {
-        self.held |= edit == Edit::Hold;
+        let is_held = edit == Edit::Hold || edit == Edit::Delete && self.finalizers;
+        self.held |= is_held;
+        self.finalizers |= edit == Edit::AddFinalizer || is_held;
         let lag = match edit {
             Edit::DropOwner => Some("unseen-changes"),
-            Edit::Hold => Some("held-slices"),
+            _ if is_held => Some("held-slices"),
             _ => None,
         };
         Effect {

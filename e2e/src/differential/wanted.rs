@@ -14,7 +14,7 @@ use super::{
     form::{Comparison, Form, OLDER, compare},
     model::Model,
     objects,
-    step::Auto,
+    step::{Auto, Zone},
 };
 
 /// The file, as it was when this was built.
@@ -141,7 +141,8 @@ fn own_placeholder(left: &mut [Form], right: &mut [Form], model: &Model) {
                 && other.group.address_type == form.group.address_type
         });
         if let (true, true, Some(own)) = (exists, is_left_over, own) {
-            form.group.owners.clone_from(&own.group.owners);
+            // A reserved label on it that is wrong stays with it.
+            form.group.clone_from(&own.group);
             (form.trigger, form.foreign) = (own.trigger, own.foreign.clone());
         }
     }
@@ -186,9 +187,11 @@ fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
 
 fn idle_writes(left: &mut [Form], right: &mut [Form], model: &Model) {
     let auto = auto_services(model).collect::<Vec<_>>();
+    // A zone in which no node counts for the shares of CPU.
+    let is_shareless = |zone: &Value| zone.is_null() || zone == Zone::D.name();
     let is_zoneless = |endpoint: &String| {
         let endpoint = parsed(endpoint);
-        endpoint["conditions"]["ready"] == true && endpoint["zone"].is_null()
+        endpoint["conditions"]["ready"] == true && is_shareless(&endpoint["zone"])
     };
     let is_idle = |service: &str, form: &Form| {
         let in_service = |form: &&Form| form.group.service == service;
