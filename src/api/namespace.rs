@@ -9,9 +9,10 @@ use super::{Kind, Object, field::FieldError, meta::Meta};
 pub struct Namespace;
 
 /// A Namespace with the fields that are read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 pub struct Document {
+    #[prost(message, required, tag = "1")]
     metadata: Meta,
 }
 
