@@ -24,6 +24,6 @@ impl Kind for Namespace {
     type Document = Document;
 
     fn read(document: Document) -> Result<Object<Self>, FieldError> {
-        Ok(Object::new(&document.metadata, Self))
+        Ok(Object::new(document.metadata, Self))
     }
 }

@@ -120,7 +120,7 @@ impl Kind for Node {
                 && spec.taints.iter().all(|taint| taint.effect != "NoSchedule"),
             cpu,
         };
-        Ok(Object::new(&metadata, node))
+        Ok(Object::new(metadata, node))
     }
 }
 

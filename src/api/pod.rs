@@ -145,7 +145,7 @@ impl Kind for Pod {
             finished: matches!(&*status.phase, "Succeeded" | "Failed"),
             labels: labels(&metadata.labels),
         };
-        Ok(Object::new(&metadata, pod))
+        Ok(Object::new(metadata, pod))
     }
 }
 

@@ -136,7 +136,7 @@ impl Kind for Service {
             internal_local: spec.internal_traffic_policy == "Local",
             external_local: spec.external_traffic_policy == "Local",
         };
-        Ok(Object::new(&metadata, service))
+        Ok(Object::new(metadata, service))
     }
 }
 

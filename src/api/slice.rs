@@ -148,7 +148,7 @@ impl Kind for Slice {
         };
         let ports = ports.into_iter().map(port).collect();
         let endpoints = endpoints.into_iter().map(|body| endpoint(body, &mut shared)).collect();
-        Ok(Object::new(&metadata, Self { meta, address_type, ports, endpoints }))
+        Ok(Object::new(metadata, Self { meta, address_type, ports, endpoints }))
     }
 }
 
