@@ -24,8 +24,11 @@ use crate::api::{
     guard::Guarded,
 };
 
+/// An object as it arrives: it may be malformed.
+pub(super) type Arrival<T> = Guarded<Object<T>>;
+
 /// Events of one watch, until the server ends it or the connection breaks.
-pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Guarded<Object<T>>>>>;
+pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T>>>>;
 
 /// Starts to watch all objects of a kind.
 ///
@@ -69,7 +72,7 @@ async fn refused(answer: Response<Body>, encoding: Encoding) -> Error {
 fn read<T: Kind>(
     body: BodyDataStream<Body>,
     encoding: Encoding,
-) -> impl Stream<Item = kube::Result<WatchEvent<Guarded<Object<T>>>>> + Send {
+) -> impl Stream<Item = kube::Result<WatchEvent<Arrival<T>>>> + Send {
     let state = Some((body, BytesMut::new()));
     futures::stream::unfold(state, move |state| async move {
         let (mut body, mut arrived) = state?;

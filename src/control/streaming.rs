@@ -18,8 +18,8 @@ use kube::{
 use kube_runtime::watcher::{self, Error, Event};
 use tokio::time::timeout;
 
-use super::event_stream::{Events, open};
-use crate::api::{Kind, Object, guard::Guarded};
+use super::event_stream::{Arrival, Events, open};
+use crate::api::Kind;
 
 /// The server ends each watch after this; kube's default.
 const WATCH_SECONDS: u32 = 290;
@@ -27,6 +27,9 @@ const WATCH_SECONDS: u32 = 290;
 const IDLE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
 /// On the bookmark that ends the initial events (KEP-3157).
 const END_OF_LIST: &str = "k8s.io/initial-events-end";
+
+/// What a step brings, if anything, and what comes after it.
+type Step<T> = (Option<watcher::Result<Event<Arrival<T>>>>, State<T>);
 
 enum State<T> {
     Start,
@@ -42,7 +45,7 @@ pub(super) fn streamed<T: Kind>(
     client: Client,
     labels: Option<String>,
     fields: Option<String>,
-) -> impl Stream<Item = watcher::Result<Event<Guarded<Object<T>>>>> + Send {
+) -> impl Stream<Item = watcher::Result<Event<Arrival<T>>>> + Send {
     let params = WatchParams {
         label_selector: labels,
         field_selector: fields,
@@ -64,11 +67,7 @@ pub(super) fn streamed<T: Kind>(
     )
 }
 
-async fn step<T: Kind>(
-    client: &Client,
-    list: &WatchParams,
-    state: State<T>,
-) -> (Option<watcher::Result<Event<Guarded<Object<T>>>>>, State<T>) {
+async fn step<T: Kind>(client: &Client, list: &WatchParams, state: State<T>) -> Step<T> {
     match state {
         // No version: at least as new as now.
         State::Start => match open(client, list, "").await {
@@ -124,10 +123,10 @@ async fn step<T: Kind>(
 
 /// The event of one object, whose version is where a later watch resumes.
 fn changed<T: Kind>(
-    object: Guarded<Object<T>>,
-    event: fn(Guarded<Object<T>>) -> Event<Guarded<Object<T>>>,
+    object: Arrival<T>,
+    event: fn(Arrival<T>) -> Event<Arrival<T>>,
     events: Events<T>,
-) -> (Option<watcher::Result<Event<Guarded<Object<T>>>>>, State<T>) {
+) -> Step<T> {
     match object.resource_version().filter(|version| !version.is_empty()) {
         Some(version) => (Some(Ok(event(object))), State::Watching(version, events)),
         None => (Some(Err(Error::NoResourceVersion)), State::Start),
@@ -135,9 +134,7 @@ fn changed<T: Kind>(
 }
 
 /// The next event; a watch that has gone silent counts as ended.
-async fn next<T: Kind>(
-    events: &mut Events<T>,
-) -> Option<kube::Result<WatchEvent<Guarded<Object<T>>>>> {
+async fn next<T: Kind>(events: &mut Events<T>) -> Option<kube::Result<WatchEvent<Arrival<T>>>> {
     timeout(IDLE, events.next()).await.ok().flatten()
 }
 

@@ -19,7 +19,7 @@ use kube_runtime::{
 use tokio::time::sleep;
 use tower::timeout::error::Elapsed;
 
-use super::streaming::streamed;
+use super::{event_stream::Arrival, streaming::streamed};
 use crate::{
     api::{
         Kind, Object,
@@ -92,7 +92,7 @@ pub fn follow<T: Kind>(
     })
 }
 
-type Source<T> = BoxStream<'static, watcher::Result<Event<Guarded<Object<T>>>>>;
+type Source<T> = BoxStream<'static, watcher::Result<Event<Arrival<T>>>>;
 
 struct Follower<T> {
     client: Client,
@@ -134,7 +134,7 @@ impl<T: Kind> Follower<T> {
         }
     }
 
-    fn change(&mut self, event: Event<Guarded<Object<T>>>) -> Change<T> {
+    fn change(&mut self, event: Event<Arrival<T>>) -> Change<T> {
         match event {
             Event::Init => {
                 self.listed = false;
@@ -190,18 +190,18 @@ fn source<T: Kind>(client: &Client, settings: &Settings, streaming: bool) -> Sou
             page_size: Some(page_size),
             ..watcher::Config::default()
         };
-        watcher(Api::<Guarded<Object<T>>>::all(client.clone()), config).boxed()
+        watcher(Api::<Arrival<T>>::all(client.clone()), config).boxed()
     }
 }
 
-fn applied<T>(object: Guarded<Object<T>>) -> Change<T> {
+fn applied<T>(object: Arrival<T>) -> Change<T> {
     match object {
         Guarded::Good(object) => Change::Applied(object),
         Guarded::Bad(object) => Change::Malformed { object, deleted: false },
     }
 }
 
-fn deleted<T>(object: Guarded<Object<T>>) -> Change<T> {
+fn deleted<T>(object: Arrival<T>) -> Change<T> {
     match object {
         Guarded::Good(object) => Change::Deleted(object),
         Guarded::Bad(object) => Change::Malformed { object, deleted: true },
