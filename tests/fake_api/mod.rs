@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod faults;
+mod gates;
 mod request;
 mod respond;
 mod selector;
@@ -60,6 +61,7 @@ struct State {
     gone_as_status: bool,
     /// Collections whose watches are behind.
     held: BTreeSet<String>,
+    drops_node_hints: bool,
 }
 
 impl FakeApi {
@@ -73,6 +75,7 @@ impl FakeApi {
             injected: Vec::new(),
             gone_as_status: false,
             held: BTreeSet::new(),
+            drops_node_hints: false,
         };
         Self { state: Arc::new(Mutex::new(state)), pulse: watch::Sender::new(()) }
     }
@@ -188,6 +191,11 @@ impl FakeApi {
         self.with(|state| state.reachable = true);
     }
 
+    /// Whether the server works with the feature gate off that lets slices hint at nodes.
+    pub fn drops_node_hints(&self, drops: bool) {
+        self.with(|state| state.drops_node_hints = drops);
+    }
+
     /// Makes requests go wrong; of several faults that strike, the first made counts.
     pub fn fault(&self, on: On, effect: Effect) {
         self.with(|state| state.faults.add(on, effect));
@@ -288,7 +296,11 @@ impl FakeApi {
                 Ok(respond(200, &list).await)
             };
         }
-        let body = seen.body.clone();
+        let mut body = seen.body.clone();
+        if self.with(|state| state.drops_node_hints) && path.ends_with("/endpointslices") {
+            let old = self.with(|state| state.store.get(path, &name).ok());
+            gates::drop_node_hints(&mut body, old.as_ref());
+        }
         let (code, object) = if *method == Method::GET {
             (200, self.with(|state| state.store.get(path, &name))?)
         } else {

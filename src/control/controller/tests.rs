@@ -57,6 +57,12 @@ fn list_the_rest(controller: &mut Controller, now: Instant) {
     controller.take_in(Event::Node(Change::Listed), now);
 }
 
+/// Nothing was written, and nothing failed.
+fn outcome_of(job: Job) -> Outcome {
+    let (written, failures) = (Vec::new(), Vec::new());
+    Outcome { service: job.service, written, failures, node_hints_dropped: false }
+}
+
 /// The version of another slice says nothing about a slice that the list has yet to name.
 #[test]
 fn a_list_under_way_shows_no_write() {
@@ -68,7 +74,7 @@ fn a_list_under_way_shows_no_write() {
     let job = controller.next_job(now).unwrap();
     assert_eq!(job.families[0].creates.len(), 1);
     let written = vec![Sight::Version(50)];
-    controller.finish(Outcome { service: job.service, written, failures: Vec::new() }, now);
+    controller.finish(Outcome { written, ..outcome_of(job) }, now);
 
     controller.take_in(Event::Slice(Change::Restarted), now);
     put_slice(&mut controller, slice("db", 60), now);
@@ -134,7 +140,7 @@ fn a_busy_server_is_spared_whatever_else_failed() {
         list_slices(&mut controller, &[], now);
         list_the_rest(&mut controller, now);
         let job = controller.next_job(now).unwrap();
-        controller.finish(Outcome { service: job.service, written: Vec::new(), failures }, now);
+        controller.finish(Outcome { failures, ..outcome_of(job) }, now);
         assert_eq!(controller.next_due(), Some(now + 30 * second));
     }
 }
