@@ -61,7 +61,6 @@ struct State {
     gone_as_status: bool,
     /// Collections whose watches are behind.
     held: BTreeSet<String>,
-    drops_node_hints: bool,
 }
 
 impl FakeApi {
@@ -75,7 +74,6 @@ impl FakeApi {
             injected: Vec::new(),
             gone_as_status: false,
             held: BTreeSet::new(),
-            drops_node_hints: false,
         };
         Self { state: Arc::new(Mutex::new(state)), pulse: watch::Sender::new(()) }
     }
@@ -193,7 +191,7 @@ impl FakeApi {
 
     /// Whether the server works with the feature gate off that lets slices hint at nodes.
     pub fn drops_node_hints(&self, drops: bool) {
-        self.with(|state| state.drops_node_hints = drops);
+        self.with(|state| state.store.drops_node_hints = drops);
     }
 
     /// Makes requests go wrong; of several faults that strike, the first made counts.
@@ -296,11 +294,7 @@ impl FakeApi {
                 Ok(respond(200, &list).await)
             };
         }
-        let mut body = seen.body.clone();
-        if self.with(|state| state.drops_node_hints) && path.ends_with("/endpointslices") {
-            let old = self.with(|state| state.store.get(path, &name).ok());
-            gates::drop_node_hints(&mut body, old.as_ref());
-        }
+        let body = seen.body.clone();
         let (code, object) = if *method == Method::GET {
             (200, self.with(|state| state.store.get(path, &name))?)
         } else {
