@@ -77,11 +77,11 @@ async fn play(kubernetes: Kubernetes, tell: &mut impl FnMut(&str, Verdict)) -> R
     scene.gate(false).await?;
     let mark = scene.mark()?;
     scene.start_closehaul().await?;
-    tell("gate off, hints cleared", scene.written_once(mark).await?);
+    tell("off, hints cleared", scene.written_once(mark).await?);
     tell("left alone", scene.nothing_written().await?);
     scene.touch().await?;
     tell("all looked at again", scene.nothing_written().await?);
-    tell("told in the log", scene.told(1)?);
+    tell("told", scene.told(1)?);
     tell("a new endpoint", scene.new_endpoint().await?);
 
     let before = scene.slices().await?;
@@ -226,7 +226,7 @@ impl Scene {
         });
         found.await?;
         quiet(&self.cluster, SETTLED, LIMIT).await?;
-        Ok(Ok(format!("{all} of {all} endpoints have hints for zone and node")))
+        Ok(Ok(format!("{all} of {all} endpoints with forZones and forNodes")))
     }
 
     /// Every slice was cleared: each is written once, the first ones in vain as far as nodes go.
@@ -238,8 +238,7 @@ impl Scene {
         let found = self.hinted().await?;
         let all = count(SERVICES) * PODS.len();
         let text = format!(
-            "{} writes of {SERVICES} slices, {tried} with forNodes, of which {kept} kept them; \
-             {} of {all} endpoints have hints for their zones, {} for nodes",
+            "{} writes, {tried} with forNodes, {kept} kept; of {all} hints {} zones, {} nodes",
             written.len(),
             found.zones,
             found.nodes,
@@ -257,7 +256,7 @@ impl Scene {
         let (written, after) = (self.written_since(mark)?, self.cluster.stored_slices().await?);
         let revisions = after.revision - before.revision;
         let text = format!(
-            "{} writes in {} s, revision of slices in etcd up by {revisions}",
+            "{} writes in {} s, revision in etcd up by {revisions}",
             written.len(),
             QUIET.as_secs(),
         );
@@ -270,7 +269,7 @@ impl Scene {
         let log = fs::read_to_string(controller.log_path()).map_err(Error::Log)?;
         let lines: Vec<_> = log.lines().filter(|line| line.contains(GATE)).collect();
         let is_warning = lines.iter().all(|line| line.contains("WARN"));
-        let text = format!("{} lines", lines.len());
+        let text = format!("{} of {times} warnings", lines.len());
         Ok(verdict(lines.len() == times && is_warning, text))
     }
 
