@@ -79,8 +79,7 @@ async fn play(kubernetes: Kubernetes, tell: &mut impl FnMut(&str, Verdict)) -> R
     scene.start_closehaul().await?;
     tell("off, hints cleared", scene.written_once(mark).await?);
     tell("left alone", scene.nothing_written().await?);
-    scene.touch().await?;
-    tell("all looked at again", scene.nothing_written().await?);
+    tell("all looked at again", scene.nothing_written_for_a_touch().await?);
     tell("told", scene.told(1)?);
     tell("a new endpoint", scene.new_endpoint().await?);
 
@@ -88,12 +87,10 @@ async fn play(kubernetes: Kubernetes, tell: &mut impl FnMut(&str, Verdict)) -> R
     let mark = scene.mark()?;
     scene.restart_closehaul().await?;
     tell("closehaul restarted", scene.tried_again(mark, &before).await?);
-    scene.touch().await?;
-    tell("all looked at again", scene.nothing_written().await?);
+    tell("all looked at again", scene.nothing_written_for_a_touch().await?);
 
     scene.gate(true).await?;
-    scene.touch().await?;
-    tell("gate on again", scene.nothing_written().await?);
+    tell("gate on again", scene.nothing_written_for_a_touch().await?);
     let mark = scene.mark()?;
     scene.restart_closehaul().await?;
     tell("closehaul restarted", scene.hinted_again(mark).await?);
@@ -251,12 +248,23 @@ impl Scene {
     }
 
     async fn nothing_written(&self) -> Result<Verdict, Error> {
-        let (mark, before) = (self.mark()?, self.cluster.stored_slices().await?);
+        self.nothing_written_since(self.mark()?).await
+    }
+
+    async fn nothing_written_for_a_touch(&mut self) -> Result<Verdict, Error> {
+        let mark = self.mark()?;
+        self.touch().await?;
+        self.nothing_written_since(mark).await
+    }
+
+    /// Neither since the mark nor in the time that comes.
+    async fn nothing_written_since(&self, mark: usize) -> Result<Verdict, Error> {
+        let before = self.cluster.stored_slices().await?;
         sleep(QUIET).await;
         let (written, after) = (self.written_since(mark)?, self.cluster.stored_slices().await?);
         let revisions = after.revision - before.revision;
         let text = format!(
-            "{} writes in {} s, revision in etcd up by {revisions}",
+            "{} writes; in {} s revision in etcd up by {revisions}",
             written.len(),
             QUIET.as_secs(),
         );
