@@ -185,12 +185,12 @@ fn without_node_hints_the_same_node_becomes_the_same_zone() {
     }
     let plain = ("a", "a1", READY, None);
     let hinted = ("a", "a1", READY, both);
-    let outcome = assign_with(false, Some("PreferSameNode"), &[plain], &[hinted.clone()], &[]);
-    assert_eq!((outcome.created, outcome.updated), (vec![zone.clone()], vec![vec![zone.clone()]]));
+    let hinted = std::slice::from_ref(&hinted);
+    let outcome = assign_with(false, Some("PreferSameNode"), &[plain], hinted, &[]);
+    assert_eq!((outcome.created, outcome.updated), (vec![zone.clone()], vec![vec![zone]]));
 
     // Hints for nodes that no preference asks for go, as ever.
     for preference in [Some("PreferSameZone"), None] {
-        let hinted = std::slice::from_ref(&hinted);
         let outcome = assign_with(false, preference, &[], &[], &[hinted]);
         assert_eq!(outcome.unchanged, 0, "{preference:?}");
     }
