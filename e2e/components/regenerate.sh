@@ -1,63 +1,71 @@
 #!/bin/sh
-# Writes kubernetes/ and etcd/ (go.mod and go.sum) anew for other versions.
+# Writes one family's go.mod and go.sum anew, for another version.
 # Needs Go and its module proxy, nothing else.
 #
-#   e2e/components/regenerate.sh 1.37.2 3.7.3
+#   e2e/components/regenerate.sh kubernetes 1.37.2
+#   e2e/components/regenerate.sh kubernetes-1.36 1.36.3
+#   e2e/components/regenerate.sh kubernetes-1.34 1.34.4
+#   e2e/components/regenerate.sh etcd 3.7.3
 set -eu
 
 if [ $# -ne 2 ]; then
-    echo "usage: $0 KUBERNETES_VERSION ETCD_VERSION, such as 1.37.2 3.7.3" >&2
+    echo "usage: $0 FAMILY VERSION, such as kubernetes 1.37.2" >&2
     exit 2
 fi
-kubernetes=v${1#v} etcd=v${2#v}
+family=$1 version=v${2#v}
 cd "$(dirname "$0")"
 export GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=mod
 
 # The old files stay until the new ones are whole.
-trap 'rm -rf kubernetes.new etcd.new' EXIT
+trap 'rm -rf "$family.new"' EXIT
 
-# begin FAMILY MODULE@VERSION: a new module that asks for the Go that upstream asks for.
+# begin MODULE: a new module that asks for the Go that upstream asks for.
 begin() {
-    rm -rf "$1.new"
-    mkdir "$1.new"
-    upstream=$(go mod download -json "$2" | sed -n 's/^\t"GoMod": "\(.*\)",\{0,1\}$/\1/p')
+    rm -rf "$family.new"
+    mkdir "$family.new"
+    upstream=$(go mod download -json "$1@$version" |
+        sed -n 's/^\t"GoMod": "\(.*\)",\{0,1\}$/\1/p')
     if [ -z "$upstream" ]; then
-        echo "$2: Go's module proxy does not have it (go mod download $2 says why)" >&2
+        echo "$1@$version: Go's module proxy does not have it (go mod download says why)" >&2
         exit 1
     fi
     {
-        echo "module closehaul.io/e2e/components/$1"
+        echo "module closehaul.io/e2e/components/$family"
+        # With it go the binaries' defaults of GODEBUG too: they behave as upstream's.
         sed -n '/^go /p' "$upstream"
-    } >"$1.new/go.mod"
+    } >"$family.new/go.mod"
+    cd "$family.new"
 }
 
-# finish FAMILY VERSION: the new files take the place of the old ones.
-finish() {
-    rm -rf "$1"
-    mv "$1.new" "$1"
-    echo "$1/go.mod: $2"
-}
-
-begin kubernetes "k8s.io/kubernetes@$kubernetes"
-(
-    cd kubernetes.new
+case $family in
+kubernetes*)
+    begin k8s.io/kubernetes
     # Upstream requires its staging modules at v0.0.0, from its own tree; they are published as
     # v0.MINOR.PATCH.
     for module in $(sed -n 's/^\t\{0,1\}\(k8s\.io\/[^ ]*\) v0\.0\.0\( .*\)\{0,1\}$/\1/p' "$upstream"); do
-        go mod edit -replace="$module=$module@v0.${kubernetes#v1.}"
+        go mod edit -replace="$module=$module@v0.${version#v1.}"
     done
+    set --
     for command in kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl; do
-        set -- "$@" "k8s.io/kubernetes/cmd/$command@$kubernetes"
+        set -- "$@" "k8s.io/kubernetes/cmd/$command@$version"
     done
-    shift 2
-    go get -tool "$@"
-)
-finish kubernetes "$kubernetes"
+    ;;
+etcd)
+    begin go.etcd.io/etcd/server/v3
+    set --
+    for module in server etcdctl etcdutl; do
+        set -- "$@" "go.etcd.io/etcd/$module/v3@$version"
+    done
+    ;;
+*)
+    echo "$family: no such family" >&2
+    exit 2
+    ;;
+esac
+go get -tool "$@"
 
-begin etcd "go.etcd.io/etcd/server/v3@$etcd"
-(
-    cd etcd.new
-    go get -tool "go.etcd.io/etcd/server/v3@$etcd" "go.etcd.io/etcd/etcdctl/v3@$etcd" \
-        "go.etcd.io/etcd/etcdutl/v3@$etcd"
-)
-finish etcd "$etcd"
+# The new files take the place of the old ones.
+cd ..
+rm -rf "$family"
+mv "$family.new" "$family"
+echo "$family/go.mod: $version"

@@ -10,6 +10,7 @@
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`figures`]: what closehaul costs beside the built-in controller
+//! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is theirs alone
 //! - [`readers`]: real kube-proxies and what their clients reach
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
@@ -26,5 +27,6 @@ pub mod process;
 mod progress;
 pub mod proxy;
 pub mod readers;
+pub mod versions;
 pub mod walkthrough;
 pub mod world;

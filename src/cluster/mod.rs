@@ -100,12 +100,14 @@ impl Index {
         self.shares.get_or_init(|| auto::cpu_shares(&self.nodes)).as_ref()
     }
 
-    /// What is to be done for a Service; `None` if it is not known or not served.
+    /// What is to be done for a Service; `None` if it is not known or not served. `node_hints` is
+    /// that of [`World`].
     pub fn plan(
         &self,
         key: &ServiceKey,
         trigger_time: Option<Timestamp>,
         max_endpoints: usize,
+        node_hints: bool,
     ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
         Some(plan::plan(World {
@@ -116,6 +118,7 @@ impl Index {
             slices: &self.slices_of(key),
             trigger_time,
             max_endpoints,
+            node_hints,
         }))
     }
 }

@@ -74,6 +74,8 @@ pub struct Controller {
     slices_list: Option<SlicesList>,
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: HashSet<ServiceKey>,
+    /// Whether `forNodes` is written: until an answer shows that the API server drops it.
+    node_hints: bool,
 }
 
 /// A list of slices. It shows them in any order, so no write can be taken for seen before it has
@@ -98,6 +100,7 @@ impl Controller {
             slices_seen: 0,
             slices_list: None,
             unseen: HashSet::new(),
+            node_hints: true,
         }
     }
 
@@ -138,7 +141,8 @@ impl Controller {
         let progress = self.progress.entry(key.clone()).or_default();
         let pods = self.index.pods_of(key);
         let (trigger_time, seen) = trigger::trigger_time(progress.seen.as_ref(), service, &pods);
-        let Some(plan) = self.index.plan(key, trigger_time, self.settings.max_endpoints) else {
+        let max_endpoints = self.settings.max_endpoints;
+        let Some(plan) = self.index.plan(key, trigger_time, max_endpoints, self.node_hints) else {
             self.queue.done(key, now);
             return None;
         };
@@ -172,7 +176,10 @@ impl Controller {
 
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
-        let Outcome { service: key, written, failures } = outcome;
+        let Outcome { service: key, written, failures, node_hints_dropped } = outcome;
+        if node_hints_dropped {
+            self.give_up_node_hints(&key);
+        }
         let repair_due = self.repair_due(now);
         let Some(progress) = self.progress.get_mut(&key) else {
             // It was deleted in the meantime.
@@ -189,6 +196,27 @@ impl Controller {
         }
         self.unseen.insert(key.clone());
         self.settle(&key, now);
+    }
+
+    /// Whether the API server was seen to drop `forNodes`, so that Services which prefer the same
+    /// node get the hints for their zones alone.
+    pub fn drops_node_hints(&self) -> bool {
+        !self.node_hints
+    }
+
+    /// Goes on without `forNodes` until this process ends, whatever later answers have: of several
+    /// API servers, as during an upgrade, one may keep what the next one drops.
+    fn give_up_node_hints(&mut self, key: &ServiceKey) {
+        if !std::mem::replace(&mut self.node_hints, false) {
+            return;
+        }
+        warn!(
+            service = %key,
+            "the API server does not store hints.forNodes of slices: its feature gate \
+             PreferSameTrafficDistribution is off (or an admission webhook removes them); Services \
+             with PreferSameNode get zone hints only from now on: switch the gate on, then restart \
+             closehaul"
+        );
     }
 
     /// Gives a Service free whose writes have ended and have all been seen.

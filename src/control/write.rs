@@ -12,7 +12,10 @@ use kube::{
     client::Body,
     core::{Status, response::StatusDetails},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
@@ -68,6 +71,8 @@ pub struct Outcome {
     pub written: Vec<Sight>,
     /// The first failure of each address type.
     pub failures: Vec<WriteError>,
+    /// Whether the API server stored a slice without the `forNodes` hints that were sent.
+    pub node_hints_dropped: bool,
 }
 
 /// A write that failed.
@@ -122,6 +127,8 @@ pub enum WriteError {
 #[derive(Deserialize)]
 struct Answer {
     metadata: AnswerMeta,
+    #[serde(default)]
+    endpoints: Option<Vec<AnswerEndpoint>>,
 }
 
 #[derive(Deserialize)]
@@ -130,13 +137,40 @@ struct AnswerMeta {
     resource_version: String,
 }
 
+#[derive(Deserialize)]
+struct AnswerEndpoint {
+    #[serde(default)]
+    hints: Option<AnswerHints>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnswerHints {
+    #[serde(default)]
+    for_nodes: Option<Vec<IgnoredAny>>,
+}
+
+impl Answer {
+    /// Whether there is any hint for a node. An API server drops all of a slice or none
+    /// (endpointslice-semantics 5.4), so what drops single ones is not taken for it.
+    fn has_node_hints(&self) -> bool {
+        let hints = self.endpoints.iter().flatten().filter_map(|endpoint| endpoint.hints.as_ref());
+        hints.flat_map(|hints| &hints.for_nodes).any(|nodes| !nodes.is_empty())
+    }
+}
+
 impl Writer {
     /// Writes the changes of one Service. A failure ends the writes of its address type; the
     /// others go on (endpointslice-semantics 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
-        let mut outcome = Outcome { service, written: Vec::new(), failures: Vec::new() };
+        let mut outcome = Outcome {
+            service,
+            written: Vec::new(),
+            failures: Vec::new(),
+            node_hints_dropped: false,
+        };
         for changes in families {
-            if let Err(error) = self.write_family(changes, &mut outcome.written).await {
+            if let Err(error) = self.write_family(changes, &mut outcome).await {
                 outcome.failures.push(error);
             }
         }
@@ -146,32 +180,40 @@ impl Writer {
     async fn write_family(
         &self,
         changes: Changes,
-        written: &mut Vec<Sight>,
+        outcome: &mut Outcome,
     ) -> Result<(), WriteError> {
         for slice in &changes.creates {
-            match self.send(Method::POST, slice).await {
+            match self.send(Method::POST, slice, outcome).await {
                 // Nothing more can be written in a namespace that is going away.
                 Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {
                     return Ok(());
                 }
-                result => written.extend(result?),
+                result => result?,
             }
         }
         for slice in &changes.updates {
-            written.extend(self.send(Method::PUT, slice).await?);
+            self.send(Method::PUT, slice, outcome).await?;
         }
         for slice in &changes.deletes {
-            written.extend(self.delete(slice).await?);
+            outcome.written.extend(self.delete(slice).await?);
         }
         Ok(())
     }
 
-    async fn send(&self, method: Method, slice: &Slice) -> Result<Option<Sight>, WriteError> {
+    async fn send(
+        &self,
+        method: Method,
+        slice: &Slice,
+        outcome: &mut Outcome,
+    ) -> Result<(), WriteError> {
         let what = what(&method, slice);
         let body = serde_json::to_vec(&SliceDocument::from(slice)).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
         let answer: Answer = self.request(what, method, slice, body).await?;
-        Ok(answer.metadata.resource_version.parse().ok().map(Sight::Version))
+        outcome.node_hints_dropped |= has_node_hints(slice) && !answer.has_node_hints();
+        let version = answer.metadata.resource_version.parse().ok();
+        outcome.written.extend(version.map(Sight::Version));
+        Ok(())
     }
 
     async fn delete(&self, slice: &Slice) -> Result<Option<Sight>, WriteError> {
@@ -182,9 +224,7 @@ impl Writer {
         let body =
             json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
         let what = what(&Method::DELETE, slice);
-        match self
-            .request::<serde::de::IgnoredAny>(what, Method::DELETE, slice, body.to_string().into())
-            .await
+        match self.request::<IgnoredAny>(what, Method::DELETE, slice, body.to_string().into()).await
         {
             Ok(_) => Ok(slice.meta.name.clone().map(Sight::Gone)),
             // Gone is gone (kubernetes#141304); the watch may have shown it long ago.
@@ -245,6 +285,11 @@ async fn answer<T: DeserializeOwned>(
 fn no_details() -> StatusDetails {
     let [name, group, kind, uid] = [(); 4].map(|()| String::new());
     StatusDetails { name, group, kind, uid, causes: Vec::new(), retry_after_seconds: 0 }
+}
+
+fn has_node_hints(slice: &Slice) -> bool {
+    let hints = slice.endpoints.iter().filter_map(|endpoint| endpoint.hints.as_ref());
+    hints.into_iter().any(|hints| !hints.nodes.is_empty())
 }
 
 fn path(method: &Method, slice: &Slice) -> String {

@@ -59,6 +59,9 @@ pub struct World<'w, 'a> {
     pub trigger_time: Option<Timestamp>,
     /// `--max-endpoints-per-slice`, at least 1.
     pub max_endpoints: usize,
+    /// Whether `forNodes` may be written. Not where the API server drops it: what prefers the same
+    /// node gets the hints for its zone alone (endpointslice-semantics 5.4).
+    pub node_hints: bool,
 }
 
 /// What is to be done for one Service.
@@ -158,7 +161,8 @@ fn family<'a>(
     unwanted.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
     packing.deletes.extend(unwanted);
     placeholder::ensure(service, address_type, total, &mut packing);
-    let counts = hints::assign(hints::mechanism(service), &mut packing, world.shares);
+    let mechanism = hints::mechanism(service);
+    let counts = hints::assign(mechanism, &mut packing, world.shares, world.node_hints);
     let changes = Changes::of(&mut packing, service, world.trigger_time);
     Family { address_type, changes, unchanged: packing.unchanged, counts }
 }

@@ -11,6 +11,7 @@ mod failures;
 mod foreign;
 mod gaps;
 mod leadership;
+mod node_hints;
 mod nodes;
 mod pace;
 mod recreated;

@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod faults;
+mod gates;
 mod request;
 mod respond;
 mod selector;
@@ -186,6 +187,11 @@ impl FakeApi {
 
     pub fn connect(&self) {
         self.with(|state| state.reachable = true);
+    }
+
+    /// Whether the server works with the feature gate off that lets slices hint at nodes.
+    pub fn drops_node_hints(&self, drops: bool) {
+        self.with(|state| state.store.drops_node_hints = drops);
     }
 
     /// Makes requests go wrong; of several faults that strike, the first made counts.

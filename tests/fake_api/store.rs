@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::respond::Refusal;
+use super::{gates::drop_node_hints, respond::Refusal};
 
 /// Namespace (empty for cluster-wide kinds) and name.
 pub type Name = (String, String);
@@ -48,13 +48,16 @@ impl Collection {
 pub struct Store {
     pub collections: BTreeMap<String, Collection>,
     pub version: u64,
+    /// Whether slices are stored without new hints for nodes.
+    pub drops_node_hints: bool,
     made: u64,
     start: Instant,
 }
 
 impl Store {
     pub fn new() -> Self {
-        Self { collections: BTreeMap::new(), version: 100, made: 0, start: Instant::now() }
+        let (version, start) = (100, Instant::now());
+        Self { collections: BTreeMap::new(), version, drops_node_hints: false, made: 0, start }
     }
 
     pub fn collection(&mut self, path: &str) -> &mut Collection {
@@ -87,6 +90,9 @@ impl Store {
         object["metadata"]["uid"] = json!(format!("00000000-0000-4000-8000-{made:012}"));
         object["metadata"]["creationTimestamp"] = json!(self.clock());
         object["metadata"]["generation"] = json!(1);
+        if self.drops_node_hints {
+            drop_node_hints(&mut object, None);
+        }
         Ok(self.write(path, name, Some(object)))
     }
 
@@ -112,6 +118,11 @@ impl Store {
         if !status && wants_generation(path, &old, &object) {
             let generation = old["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
+        }
+        // The generation is counted before this: a slice that differs in nothing else is stored
+        // under a new version all the same.
+        if self.drops_node_hints {
+            drop_node_hints(&mut object, Some(&old));
         }
         object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
         if object == old {

@@ -44,7 +44,7 @@ fn assign(
 ) -> (Vec<Endpoint>, Option<ZoneCounts>) {
     let mut packing =
         Packing { creates: vec![world::fresh_draft(endpoints)], ..Packing::default() };
-    let counts = hints::assign(Mechanism::Auto, &mut packing, shares);
+    let counts = hints::assign(Mechanism::Auto, &mut packing, shares, true);
     (packing.creates.swap_remove(0).endpoints, counts)
 }
 
@@ -130,7 +130,7 @@ fn ready_endpoints_of_every_list_count() {
             deletes: Vec::new(),
             unchanged: vec![&unchanged],
         };
-        let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves));
+        let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves), true);
         let expected = enough.then(|| counts(&[("a", 1), ("b", 1)]));
         assert_eq!(found, expected, "{ready:?}");
     }
@@ -230,7 +230,7 @@ fn slices_that_are_right_stay() {
             unchanged: vec![&slice],
             ..Packing::default()
         };
-        hints::assign(Mechanism::Auto, &mut packing, Some(&halves)).expect("counts");
+        hints::assign(Mechanism::Auto, &mut packing, Some(&halves), true).expect("counts");
         assert_eq!(packing.unchanged.len(), usize::from(stays), "{what}");
         assert_eq!(packing.updates.len(), usize::from(!stays), "{what}");
         let draft = packing.updates.iter().flat_map(|draft| &draft.endpoints);
@@ -260,7 +260,7 @@ fn the_maximum_counts_over_all_slices() {
     let (first, second) = (hinted(&[("a", "a"), ("a", "a")]), hinted(&[("a", "a"), ("a", "a")]));
     let mut packing = Packing { unchanged: vec![&first, &second], ..Packing::default() };
     let halves = shares(&[("a", 0.5), ("b", 0.5)]);
-    let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves));
+    let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves), true);
     assert_eq!(found, Some(counts(&[("a", 2), ("b", 2)])));
     assert_eq!((packing.unchanged.len(), packing.updates.len()), (1, 1));
     assert!(packing.updates[0].endpoints.iter().all(|endpoint| zones(endpoint) == ["b"]));

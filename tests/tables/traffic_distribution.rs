@@ -40,6 +40,17 @@ fn assign(
     updated: &[Seen<'_>],
     unchanged: &[&[Seen<'_>]],
 ) -> Outcome {
+    assign_with(true, preference, created, updated, unchanged)
+}
+
+/// The same with or without hints for nodes.
+fn assign_with(
+    node_hints: bool,
+    preference: Option<&str>,
+    created: &[Seen<'_>],
+    updated: &[Seen<'_>],
+    unchanged: &[&[Seen<'_>]],
+) -> Outcome {
     let mut service = world::service();
     service.traffic_distribution = preference.map(Into::into);
     let updated = slice_of(100, updated);
@@ -53,7 +64,7 @@ fn assign(
         deletes: Vec::new(),
         unchanged: unchanged.iter().collect(),
     };
-    let counts = hints::assign(hints::mechanism(&service), &mut packing, None);
+    let counts = hints::assign(hints::mechanism(&service), &mut packing, None, node_hints);
     assert_eq!(counts, None, "only the legacy annotation counts");
     // Whatever stays is one of the slices given, and what moves keeps all but the hints.
     for kept in &packing.unchanged {
@@ -144,6 +155,77 @@ fn wrong_hints_are_corrected() {
         let outcome = assign(Some(preference), &[], &[wrong], &[]);
         assert_eq!(outcome.updated, [vec![new]], "updated slice: {what}");
     }
+}
+
+/// 5.4: where the API server drops `forNodes`, none is written, and a slice that lacks it is right.
+#[test]
+fn without_node_hints_the_same_node_becomes_the_same_zone() {
+    let zone = world::hints(&["a"], &[]);
+    let both = world::hints(&["a"], &["a1"]);
+    let none = world::hints(&[], &[]);
+    // What a slice has that nothing else changes, and what is written; `None`: it stays.
+    let rows = [
+        ("as the server stores it", "a", zone.clone(), None),
+        ("from when nodes were kept", "a", both.clone(), None),
+        ("no zone, as stored", "", none, None),
+        ("no zone, from when nodes were kept", "", world::hints(&[], &["a1"]), None),
+        ("no zone, no hints", "", None, None),
+        ("no hints", "a", None, Some(zone.clone())),
+        ("another zone", "a", world::hints(&["b"], &[]), Some(zone.clone())),
+        ("another node", "a", world::hints(&["a"], &["b1"]), Some(zone.clone())),
+        ("another zone, own node", "a", world::hints(&["b"], &["a1"]), Some(zone.clone())),
+        ("zone gone", "", world::hints(&["a"], &[]), Some(None)),
+    ];
+    for (what, place, old, wanted) in rows {
+        let seen = (place, "a1", READY, old);
+        let outcome = assign_with(false, Some("PreferSameNode"), &[], &[], &[&[seen]]);
+        let mut written = vec![vec![]];
+        written.extend(wanted.map(|hints| vec![hints]));
+        assert_eq!(outcome.updated, written, "{what}");
+    }
+    let plain = ("a", "a1", READY, None);
+    let hinted = ("a", "a1", READY, both);
+    let hinted = std::slice::from_ref(&hinted);
+    let outcome = assign_with(false, Some("PreferSameNode"), &[plain], hinted, &[]);
+    assert_eq!((outcome.created, outcome.updated), (vec![zone.clone()], vec![vec![zone]]));
+
+    // Hints for nodes that no preference asks for go, as ever.
+    for preference in [Some("PreferSameZone"), None] {
+        let outcome = assign_with(false, preference, &[], &[], &[hinted]);
+        assert_eq!(outcome.unchanged, 0, "{preference:?}");
+    }
+}
+
+/// The same as a history: nothing is written for having lost the hints for nodes, and all is when
+/// they are kept again.
+#[test]
+fn node_hints_go_and_come_back() {
+    let mut cluster = Cluster::with(vec![pod_on(1, "a1"), pod_on(2, "b1")]);
+    cluster.service.traffic_distribution = Some("PreferSameNode".into());
+    cluster.sync();
+    cluster.node_hints = false;
+    cluster.assert_settled();
+
+    world::edit_endpoints(cluster.only_slice(), |endpoint| {
+        let hints = endpoint.hints.as_deref().expect("hints");
+        endpoint.hints = Some(Arc::new(Hints { nodes: Vec::new(), ..hints.clone() }));
+    });
+    cluster.assert_settled();
+    cluster.pods.push(pod_on(3, "c1"));
+    assert_eq!(cluster.sync().tally(), (0, 1, 0));
+    let nodes = |cluster: &Cluster| {
+        let hints = cluster.endpoints().filter_map(|(_, endpoint)| endpoint.hints.clone());
+        hints.flat_map(|hints| hints.nodes.clone()).map(|node| node.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(nodes(&cluster), [""; 0]);
+    assert_eq!(cluster.zone_hints().into_values().collect::<Vec<_>>(), [["a"], ["b"], ["c"]]);
+    cluster.assert_settled();
+
+    cluster.node_hints = true;
+    let writes = cluster.sync();
+    assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 0), true));
+    assert_eq!(nodes(&cluster), ["a1", "b1", "c1"]);
+    cluster.assert_settled();
 }
 
 /// Rows 5 and 6.

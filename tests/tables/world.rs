@@ -26,6 +26,7 @@ pub struct Cluster {
     pub slices: Vec<Slice>,
     pub trigger_time: Option<Timestamp>,
     pub max_endpoints: usize,
+    pub node_hints: bool,
     serial: u64,
 }
 
@@ -73,6 +74,7 @@ impl Cluster {
             slices: Vec::new(),
             trigger_time: None,
             max_endpoints: 100,
+            node_hints: true,
             serial: 0,
         }
     }
@@ -102,6 +104,7 @@ impl Cluster {
             slices: &slices,
             trigger_time: self.trigger_time,
             max_endpoints: self.max_endpoints,
+            node_hints: self.node_hints,
         });
         let mut writes = Writes {
             hints_only: plan.is_hints_only(),

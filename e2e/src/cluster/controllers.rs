@@ -57,7 +57,7 @@ impl Cluster {
         args: &[&str],
     ) -> Result<Process, Error> {
         let component = Component::KubeControllerManager;
-        let components = ensure(&[Component::KubeControllerManager]).await?;
+        let components = ensure(self.kubernetes, &[Component::KubeControllerManager]).await?;
         let command = Command::new(component.name(), components.path(component))
             .args(which.args())
             .args(args)
@@ -73,7 +73,7 @@ impl Cluster {
     /// Starts kube-scheduler and waits until it is healthy.
     pub async fn start_scheduler(&self) -> Result<Process, Error> {
         let component = Component::KubeScheduler;
-        let components = ensure(&[Component::KubeScheduler]).await?;
+        let components = ensure(self.kubernetes, &[Component::KubeScheduler]).await?;
         let command = Command::new(component.name(), components.path(component));
         self.start_controller(command, Actor::Scheduler).await
     }

@@ -36,7 +36,7 @@ use self::{
     server::{Server, free_port},
 };
 use crate::{
-    components::{self, Component, Components},
+    components::{self, Component, Components, Kubernetes},
     process::{Command, Process},
 };
 
@@ -50,6 +50,8 @@ pub const UNLIMITED: [&str; 3] = [
 /// How a cluster is started.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// The version of kube-apiserver and kubectl, and of the controllers that are started later.
+    pub kubernetes: Kubernetes,
     /// The address that the API server listens at; that of the bridge when kube-proxies in
     /// network namespaces shall reach it.
     pub bind: IpAddr,
@@ -67,6 +69,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            kubernetes: Kubernetes::default(),
             bind: Ipv4Addr::LOCALHOST.into(),
             service_cidrs: vec!["10.96.0.0/16".to_owned()],
             audit: false,
@@ -83,6 +86,7 @@ pub struct Cluster {
     // Dropped from top to bottom: first who asks, then who answers, then the files.
     apiserver: Server,
     etcd: Server,
+    kubernetes: Kubernetes,
     components: Components,
     certificates: Certificates,
     tokens: Tokens,
@@ -95,12 +99,11 @@ impl Cluster {
     /// Starts etcd and kube-apiserver and gives the actors their rights. Takes about 5 seconds
     /// when the components are built, else some minutes with progress on standard error.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let components = ensure(&[
-            Component::Etcd,
-            Component::Etcdctl,
-            Component::KubeApiserver,
-            Component::Kubectl,
-        ])
+        let kubernetes = options.kubernetes;
+        let components = ensure(
+            kubernetes,
+            &[Component::Etcd, Component::Etcdctl, Component::KubeApiserver, Component::Kubectl],
+        )
         .await?;
         let name = directory::new_name();
         let directory = Directory::create(&env::temp_dir(), &name)?;
@@ -124,8 +127,17 @@ impl Cluster {
             tokens.write_kubeconfig(actor, &apiserver.url, &tokens.kubeconfig(actor))?;
         }
 
-        let cluster =
-            Self { apiserver, etcd, components, certificates, tokens, audit_log, data, directory };
+        let cluster = Self {
+            apiserver,
+            etcd,
+            kubernetes,
+            components,
+            certificates,
+            tokens,
+            audit_log,
+            data,
+            directory,
+        };
         cluster.grant_rights().await?;
         Ok(cluster)
     }
@@ -185,6 +197,12 @@ impl Cluster {
         self.apiserver.restart(self.directory.path()).await
     }
 
+    /// The same with further arguments, now and at later restarts.
+    pub async fn restart_apiserver_with(&mut self, args: &[&str]) -> Result<(), Error> {
+        self.apiserver.add(args);
+        self.restart_apiserver().await
+    }
+
     /// Kills etcd, if it runs, and starts it again on the same address and data.
     pub async fn restart_etcd(&mut self) -> Result<(), Error> {
         self.etcd.restart(self.directory.path()).await
@@ -239,8 +257,8 @@ impl Cluster {
 }
 
 /// Builds what is missing, off the runtime's threads.
-async fn ensure(wanted: &'static [Component]) -> Result<Components, Error> {
-    Ok(tokio::task::spawn_blocking(|| components::ensure(wanted)).await??)
+async fn ensure(kubernetes: Kubernetes, wanted: &'static [Component]) -> Result<Components, Error> {
+    Ok(tokio::task::spawn_blocking(move || components::ensure_of(kubernetes, wanted)).await??)
 }
 
 fn etcd(

@@ -44,6 +44,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Adds arguments for the next start.
+    pub(super) fn add(&mut self, args: &[&str]) {
+        self.command = self.command.clone().args(args);
+    }
+
     /// Kills it, if it runs, and starts it again.
     pub(super) async fn restart(&mut self, directory: &Path) -> Result<(), Error> {
         if self.process.is_running() {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Component, Error};
+use super::{Component, Error, Kubernetes};
 use crate::{
     process::tail,
     progress::{Progress, say},
@@ -17,34 +17,39 @@ use crate::{
 /// The components whose versions one go.mod selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    Kubernetes,
+    Kubernetes(Kubernetes),
     Etcd,
 }
 
 impl Family {
+    /// What its binaries are kept under.
     fn name(self) -> &'static str {
         match self {
-            Self::Kubernetes => "kubernetes",
+            Self::Kubernetes(_) => "kubernetes",
             Self::Etcd => "etcd",
         }
     }
 
     fn module(self) -> &'static str {
         match self {
-            Self::Kubernetes => "k8s.io/kubernetes",
+            Self::Kubernetes(_) => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
         }
     }
 
     fn directory(self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(self.name())
+        let folder = match self {
+            Self::Kubernetes(version) => version.folder(),
+            Self::Etcd => "etcd",
+        };
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(folder)
     }
 
     /// What the linker writes into the binaries; without the versions `/version` and
     /// `kubectl version` answer nonsense.
     fn linker_flags(self, version: &str) -> String {
         let mut flags = "-s -w".to_owned();
-        if self == Self::Kubernetes {
+        if matches!(self, Self::Kubernetes(_)) {
             let mut numbers = version.trim_start_matches('v').split('.');
             let (major, minor) = (numbers.next().unwrap_or(""), numbers.next().unwrap_or(""));
             for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
@@ -98,6 +103,7 @@ fn word_after(text: &str, first: &str) -> Option<String> {
 #[derive(Debug)]
 struct Target {
     component: Component,
+    family: Family,
     version: String,
     flags: String,
     path: PathBuf,
@@ -106,11 +112,12 @@ struct Target {
 /// Builds what is missing below `cache`.
 pub(super) fn ensure(
     cache: &Path,
+    kubernetes: Kubernetes,
     components: &[Component],
 ) -> Result<Vec<(Component, PathBuf)>, Error> {
     let mut targets = Vec::new();
-    for family in [Family::Etcd, Family::Kubernetes] {
-        let ours = components.iter().copied().filter(|it| it.family() == family);
+    for family in [Family::Etcd, Family::Kubernetes(kubernetes)] {
+        let ours = components.iter().copied().filter(|it| it.family(kubernetes) == family);
         let ours = ours.collect::<Vec<_>>();
         let Some(first) = ours.first() else { continue };
         let pin = Pin::read(family)?;
@@ -120,6 +127,7 @@ pub(super) fn ensure(
         let directory = cache.join(format!("{}-{}-{key}", family.name(), pin.version));
         targets.extend(ours.into_iter().map(|component| Target {
             component,
+            family,
             version: pin.version.clone(),
             flags: flags.clone(),
             path: directory.join(component.name()),
@@ -225,7 +233,7 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
         .args(["-ldflags", &target.flags, "-o"])
         .arg(&unfinished)
         .arg(target.component.package())
-        .current_dir(target.component.family().directory())
+        .current_dir(target.family.directory())
         // Pure Go, exactly the compiler that the key names, and no workspace around the checkout.
         .envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "")])
         .stdin(Stdio::null())
@@ -261,10 +269,13 @@ mod tests {
 
     #[test]
     fn pins_name_a_version_and_a_go() {
-        for family in [Family::Kubernetes, Family::Etcd] {
-            let pin = Pin::read(family).unwrap();
-            assert!(pin.version.starts_with('v'), "{pin:?}");
-            assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);
+        let pin = Pin::read(Family::Etcd).unwrap();
+        assert!(pin.version.starts_with('v'), "{pin:?}");
+        assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);
+        for kubernetes in Kubernetes::ALL {
+            let pin = Pin::read(Family::Kubernetes(kubernetes)).unwrap();
+            assert_eq!(pin.version, format!("v{kubernetes}"), "as the command line calls it");
+            assert!(numbers(&pin.go) >= vec![1, 24], "{}", pin.go);
         }
     }
 

@@ -1,20 +1,23 @@
 //! The real components, built from upstream's Go modules and kept between runs.
 //!
 //! `e2e/components/FAMILY/go.mod` pins what is built; `regenerate.sh` there writes it anew for
-//! other versions. The binaries lie outside the checkout, in `$CLOSEHAUL_E2E_CACHE`, else
+//! other versions. Of Kubernetes there are several, [`Kubernetes`], built only when asked for. The binaries lie outside the checkout, in `$CLOSEHAUL_E2E_CACHE`, else
 //! `$XDG_CACHE_HOME/closehaul`, else `~/.cache/closehaul`, in a directory whose name carries a
 //! hash of everything they depend on, so a changed pin or compiler never finds an old binary.
 //!
 //! `KUBEBUILDER_ASSETS`, when set, is a directory with `etcd`, `kube-apiserver` and `kubectl`
-//! that are taken instead.
+//! that are taken instead of the default version's.
 
 mod build;
+mod version;
 
 use std::{
     collections::HashMap,
     env, fs, io,
     path::{Path, PathBuf},
 };
+
+pub use version::Kubernetes;
 
 /// What can go wrong on the way to a component's binary.
 #[derive(Debug, thiserror::Error)]
@@ -115,10 +118,10 @@ impl Component {
         }
     }
 
-    fn family(self) -> build::Family {
+    fn family(self, kubernetes: Kubernetes) -> build::Family {
         match self {
             Self::Etcd | Self::Etcdctl => build::Family::Etcd,
-            _ => build::Family::Kubernetes,
+            _ => build::Family::Kubernetes(kubernetes),
         }
     }
 
@@ -143,10 +146,14 @@ impl Component {
         }
     }
 
-    /// Where `KUBEBUILDER_ASSETS` has it, if that is set and has components of this kind.
-    fn asset(self) -> Option<PathBuf> {
+    /// Where `KUBEBUILDER_ASSETS` has it, if that is set and has components of this kind: of
+    /// Kubernetes one version, which is taken for the default one.
+    fn asset(self, kubernetes: Kubernetes) -> Option<PathBuf> {
         let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty())?;
-        let known = matches!(self, Self::Etcd | Self::KubeApiserver | Self::Kubectl);
+        let known = match self {
+            Self::KubeApiserver | Self::Kubectl => kubernetes == Kubernetes::default(),
+            _ => self == Self::Etcd,
+        };
         known.then(|| Path::new(&assets).join(self.name()))
     }
 }
@@ -173,11 +180,17 @@ impl Components {
 ///
 /// Processes that call this at the same time build each component once.
 pub fn ensure(components: &[Component]) -> Result<Components, Error> {
+    ensure_of(Kubernetes::default(), components)
+}
+
+/// The same with the components of that version of Kubernetes; other components are the same for
+/// all of them.
+pub fn ensure_of(kubernetes: Kubernetes, components: &[Component]) -> Result<Components, Error> {
     let directory = cache()?;
     let mut paths = HashMap::new();
     let mut wanted = Vec::new();
     for &component in components {
-        if let Some(path) = component.asset() {
+        if let Some(path) = component.asset(kubernetes) {
             if !path.is_file() {
                 return Err(Error::Asset { path });
             }
@@ -186,7 +199,7 @@ pub fn ensure(components: &[Component]) -> Result<Components, Error> {
             wanted.push(component);
         }
     }
-    for (component, path) in build::ensure(&directory, &wanted)? {
+    for (component, path) in build::ensure(&directory, kubernetes, &wanted)? {
         paths.insert(component, path);
     }
     Ok(Components { directory, paths })

@@ -1,4 +1,4 @@
-//! What the walkthrough prints. Nothing is wider than 100 columns; colour only on a terminal.
+//! What the walkthrough and whatever is like it print. Nothing is wider than 100 columns; colour only on a terminal.
 
 use std::{
     fmt::Display,
@@ -7,7 +7,7 @@ use std::{
 
 /// Standard output.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Console {
+pub(crate) struct Console {
     colour: bool,
 }
 
@@ -21,33 +21,33 @@ enum Paint {
 }
 
 /// Prints a line as it is.
-pub(super) fn line(text: impl Display) {
+pub(crate) fn line(text: impl Display) {
     println!("{text}");
 }
 
 impl Console {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self { colour }
     }
 
     /// The beginning of a step.
-    pub(super) fn heading(self, text: impl Display) {
+    pub(crate) fn heading(self, text: impl Display) {
         line(format_args!("\n{}", self.paint(Paint::Bold, text)));
     }
 
     /// A command, before it runs.
-    pub(super) fn command(self, command: &str) {
+    pub(crate) fn command(self, command: &str) {
         line(self.paint(Paint::Bold, format_args!("$ {command}")));
     }
 
     /// What the walkthrough itself does or waits for.
-    pub(super) fn note(self, text: impl Display) {
+    pub(crate) fn note(self, text: impl Display) {
         line(self.paint(Paint::Dim, format_args!("  {text}")));
     }
 
     /// `ok`, or `FAILED` and why.
-    pub(super) fn verdict(self, text: &str, problems: &[String]) {
+    pub(crate) fn verdict(self, text: &str, problems: &[String]) {
         if problems.is_empty() {
             line(format_args!("  {}  {text}", self.paint(Paint::Green, "ok")));
         }
@@ -62,7 +62,7 @@ impl Console {
 }
 
 /// Prints rows below a header, columns aligned: text to the left, numbers to the right.
-pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) {
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) {
     for text in aligned(header, rows) {
         line(format_args!("  {text}"));
     }

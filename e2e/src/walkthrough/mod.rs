@@ -4,7 +4,7 @@
 //! by who answers. As root the requests go through real kube-proxies in network namespaces;
 //! without root the same cluster runs on loopback and a model of kube-proxy picks the answers.
 
-mod console;
+pub(crate) mod console;
 mod endpoints;
 mod error;
 mod model;

@@ -1,10 +1,14 @@
 //! What the walkthrough can be asked for.
 
-use crate::proxy;
+use crate::{components::Kubernetes, proxy};
 
 /// What the walkthrough can be asked for.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Options {
+    /// The version of kube-apiserver, the controllers, kube-proxy and kubectl; those of another one
+    /// than the default are built when they are first asked for, which takes some minutes
+    #[arg(long, value_enum, default_value_t, value_name = "VERSION")]
+    pub kubernetes: Kubernetes,
     /// How the kube-proxies program the kernel
     #[arg(long, value_enum, default_value_t)]
     pub proxy: proxy::Mode,

@@ -58,15 +58,20 @@ impl Report {
 }
 
 impl Row {
-    fn summary(&self) -> [String; 6] {
+    /// The nodes whose pods answered, each with how many of the counted requests.
+    pub fn answered_by(&self) -> String {
         let mut nodes = BTreeMap::<&str, u64>::new();
         for (answer, count) in &self.answers {
             *nodes.entry(answer.rsplit('@').next().unwrap_or_default()).or_default() += count;
         }
         let nodes: Vec<_> = nodes.iter().map(|(node, count)| format!("{count} {node}")).collect();
+        nodes.join(", ")
+    }
+
+    fn summary(&self) -> [String; 6] {
         [
             self.step.to_owned(),
-            nodes.join(", "),
+            self.answered_by(),
             self.beside.to_string(),
             self.failed.to_string(),
             self.elapsed.as_secs().to_string(),

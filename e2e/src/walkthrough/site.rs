@@ -67,12 +67,18 @@ impl Site {
     ) -> Result<Self, Error> {
         let network = network(console)?;
         let has_network = network.is_some();
-        let components = tokio::task::spawn_blocking(|| components::ensure(&COMPONENTS));
+        let kubernetes = options.kubernetes;
+        let components =
+            tokio::task::spawn_blocking(move || components::ensure_of(kubernetes, &COMPONENTS));
         let components = components.await.map_err(cluster::Error::Cancelled)??;
         let closehaul = closehaul::build(Profile::Dev).await?;
-        console.note("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler");
+        console.note(format_args!(
+            "starting etcd, and kube-apiserver, kube-controller-manager and kube-scheduler \
+             {kubernetes}"
+        ));
         let bind = network.as_ref().map_or(Ipv4Addr::LOCALHOST, Network::host);
-        let settings = cluster::Options { bind: IpAddr::V4(bind), ..Default::default() };
+        let settings =
+            cluster::Options { kubernetes, bind: IpAddr::V4(bind), ..Default::default() };
         let cluster = Cluster::start(settings).await?;
         // A copy: whoever rebuilds this package meanwhile replaces the original.
         let copy = cluster.directory().join("pod-server");

@@ -103,8 +103,9 @@ impl Snapshot {
     }
 
     fn report<'a>(&'a self, service: &'a Service, max_endpoints: usize) -> Report<'a> {
-        // There is no history here, so a write gets no trigger time.
-        let plan = self.index.plan(&service.key, None, max_endpoints);
+        // There is no history here, so a write gets no trigger time, and the API server has not
+        // been seen to drop anything.
+        let plan = self.index.plan(&service.key, None, max_endpoints, true);
         let family = plan.as_ref().and_then(|plan| plan.families.first());
         let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));

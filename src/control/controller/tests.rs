@@ -57,6 +57,12 @@ fn list_the_rest(controller: &mut Controller, now: Instant) {
     controller.take_in(Event::Node(Change::Listed), now);
 }
 
+/// Nothing was written, and nothing failed.
+fn outcome_of(job: Job) -> Outcome {
+    let (written, failures) = (Vec::new(), Vec::new());
+    Outcome { service: job.service, written, failures, node_hints_dropped: false }
+}
+
 /// The version of another slice says nothing about a slice that the list has yet to name.
 #[test]
 fn a_list_under_way_shows_no_write() {
@@ -68,7 +74,7 @@ fn a_list_under_way_shows_no_write() {
     let job = controller.next_job(now).unwrap();
     assert_eq!(job.families[0].creates.len(), 1);
     let written = vec![Sight::Version(50)];
-    controller.finish(Outcome { service: job.service, written, failures: Vec::new() }, now);
+    controller.finish(Outcome { written, ..outcome_of(job) }, now);
 
     controller.take_in(Event::Slice(Change::Restarted), now);
     put_slice(&mut controller, slice("db", 60), now);
@@ -121,6 +127,47 @@ fn many_services_that_need_nothing_do_not_hold_everything_up() {
     assert!(controller.queue.is_empty());
 }
 
+/// What one answer shows holds for every Service (endpointslice-semantics 5.4).
+#[test]
+fn hints_for_nodes_are_given_up_for_all_services() {
+    let now = Instant::now();
+    let mut controller = controller();
+    for name in ["web", "db"] {
+        let mut service = service(name);
+        service["spec"]["trafficDistribution"] = json!("PreferSameNode");
+        put_service(&mut controller, service, now);
+        let pod = json!({
+            "metadata": { "namespace": "shop", "name": name, "labels": { "app": name } },
+            "spec": { "nodeName": "a1", "containers": [] },
+            "status": { "podIPs": [{ "ip": "10.0.0.1" }], "phase": "Running",
+                "conditions": [{ "type": "Ready", "status": "True" }] },
+        });
+        let pod = serde_json::from_value(pod).unwrap();
+        controller.take_in(Event::Pod(Change::Applied(pod)), now);
+    }
+    let node = serde_json::from_value(json!({ "metadata": { "name": "a1" } })).unwrap();
+    controller.take_in(Event::Node(Change::Applied(node)), now);
+    list_slices(&mut controller, &[], now);
+    list_the_rest(&mut controller, now);
+    let nodes = |job: &Job| {
+        let endpoints = job.families[0].creates[0].endpoints.iter();
+        endpoints
+            .filter_map(|endpoint| endpoint.hints.as_ref())
+            .map(|hints| hints.nodes.len())
+            .sum::<usize>()
+    };
+
+    let first = controller.next_job(now).unwrap();
+    assert_eq!(nodes(&first), 1);
+    assert!(!controller.drops_node_hints());
+    controller.finish(Outcome { node_hints_dropped: true, ..outcome_of(first) }, now);
+    assert!(controller.drops_node_hints());
+    let second = controller.next_job(now).unwrap();
+    assert_eq!(nodes(&second), 0);
+    controller.finish(outcome_of(second), now);
+    assert!(controller.drops_node_hints(), "until the process ends");
+}
+
 /// One address type is refused, the other told to wait: the Service waits.
 #[test]
 fn a_busy_server_is_spared_whatever_else_failed() {
@@ -134,7 +181,7 @@ fn a_busy_server_is_spared_whatever_else_failed() {
         list_slices(&mut controller, &[], now);
         list_the_rest(&mut controller, now);
         let job = controller.next_job(now).unwrap();
-        controller.finish(Outcome { service: job.service, written: Vec::new(), failures }, now);
+        controller.finish(Outcome { failures, ..outcome_of(job) }, now);
         assert_eq!(controller.next_due(), Some(now + 30 * second));
     }
 }

@@ -35,11 +35,13 @@ pub fn mechanism(service: &Service) -> Mechanism {
 }
 
 /// Sets the hints of everything that is written, and turns unchanged slices whose hints are
-/// wrong into updates. Returns the counts of the legacy mechanism, if it succeeded.
+/// wrong into updates. Returns the counts of the legacy mechanism, if it succeeded. `node_hints`
+/// is that of [`super::World`].
 pub fn assign(
     mechanism: Mechanism,
     packing: &mut Packing<'_>,
     shares: Option<&CpuShares>,
+    node_hints: bool,
 ) -> Option<ZoneCounts> {
     match mechanism {
         Mechanism::Auto => {
@@ -50,7 +52,7 @@ pub fn assign(
             counts
         }
         Mechanism::TrafficDistribution(preference) => {
-            traffic_distribution::assign(preference, packing);
+            traffic_distribution::assign(preference, packing, node_hints);
             None
         }
         Mechanism::Off => {

@@ -1,0 +1,41 @@
+//! Which Kubernetes: the default one, and older ones that closehaul must get on with too.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+/// A version of Kubernetes that is pinned here, see `e2e/components/kubernetes*/go.mod`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum)]
+pub enum Kubernetes {
+    /// The oldest whose API server takes hints for nodes as it comes, and lets that be switched off.
+    #[value(name = "1.34.4")]
+    V1_34,
+    /// The one in between.
+    #[value(name = "1.36.3")]
+    V1_36,
+    /// What all tests run on that do not say otherwise.
+    #[default]
+    #[value(name = "1.37.2")]
+    V1_37,
+}
+
+impl Kubernetes {
+    /// All of them, from the oldest.
+    pub const ALL: [Self; 3] = [Self::V1_34, Self::V1_36, Self::V1_37];
+
+    /// The folder with its go.mod; the default one's is not renamed with every new version.
+    pub(super) fn folder(self) -> &'static str {
+        match self {
+            Self::V1_34 => "kubernetes-1.34",
+            Self::V1_36 => "kubernetes-1.36",
+            Self::V1_37 => "kubernetes",
+        }
+    }
+}
+
+impl fmt::Display for Kubernetes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // All have a name.
+        self.to_possible_value().map_or(Ok(()), |value| out.write_str(value.get_name()))
+    }
+}

@@ -1,0 +1,18 @@
+//! What an API server does whose feature gates are off.
+
+use serde_json::Value;
+
+/// Takes all hints for nodes out of a slice that is to be stored, unless what is stored already has
+/// some (endpointslice-semantics 5.4).
+pub fn drop_node_hints(slice: &mut Value, stored: Option<&Value>) {
+    let endpoints = stored.and_then(|stored| stored["endpoints"].as_array());
+    if endpoints.into_iter().flatten().any(|endpoint| endpoint["hints"].get("forNodes").is_some()) {
+        return;
+    }
+    let endpoints = slice.get_mut("endpoints").and_then(Value::as_array_mut);
+    for endpoint in endpoints.into_iter().flatten() {
+        if let Some(hints) = endpoint.get_mut("hints").and_then(Value::as_object_mut) {
+            hints.remove("forNodes");
+        }
+    }
+}
