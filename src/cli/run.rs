@@ -22,6 +22,7 @@ use crate::control::{
     run,
     write::{Limit, Writer},
 };
+use crate::observe::announce::Reporter;
 
 /// How long one write may take where no lease limits it.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -174,9 +175,11 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
     let reader = connect(&config)?;
+    let identity = Identity::new();
+    let reporter = Reporter { client: connect(&config)?, instance: identity.to_string() };
     let terminated = terminated()?;
     if !args.leader_elect {
-        run::run(controller, &reader, writer, concurrency, terminated).await;
+        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
         return Ok(());
     }
 
@@ -190,11 +193,10 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     writer.timeout = WRITE_LIMIT.min(margin.mul_f64(0.8));
     let (drained, released) = oneshot::channel::<()>();
     let released = async { drop(released.await) };
-    let identity = Identity::new();
     let election =
         lease::run(leases, &args.leader_elect_resource_name, &identity, &timing, sender, released);
     let work = async {
-        run::run(controller, &reader, writer, concurrency, terminated).await;
+        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
         drop(drained);
     };
     // If the lease is lost, the work is dropped where it stands.

@@ -2,6 +2,8 @@
 //! neither waits nor speaks with anybody.
 
 mod events;
+mod others;
+mod told;
 #[cfg(test)]
 mod tests;
 
@@ -11,17 +13,19 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 pub use self::events::Event;
 use super::{
-    progress::{Ended, Progress, Verdict},
+    expectations::Sight,
+    other_writer::OtherWriter,
+    progress::{Progress, Verdict},
     queue::{Class, Queue},
-    write::{Outcome, WriteError},
+    write::Outcome,
 };
 use crate::{
-    causes::causes,
     cluster::{Index, Watched},
+    observe::announce::Announcement,
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -34,10 +38,6 @@ const ECHO_LIMIT: Duration = Duration::from_secs(30);
 /// How many Services are looked at in one go: events and the lease are not to wait while thousands
 /// are planned that need nothing, as at the start.
 const SYNCS: usize = 32;
-/// Of the failures of one Service in a row, every so manieth is told: the first, and then about
-/// one in ten minutes. When the API server is away, thousands of Services fail.
-const TELL_EVERY: u32 = 10;
-
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -74,6 +74,14 @@ pub struct Controller {
     slices_list: Option<SlicesList>,
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: HashSet<ServiceKey>,
+    /// Since when this copy leads.
+    leads_since: Option<Instant>,
+    /// The version of the first own write.
+    first_write: Option<u64>,
+    other_writer: OtherWriter,
+    foreign_writes: u64,
+    /// Not fetched yet.
+    announcements: Vec<Announcement>,
 }
 
 /// A list of slices. It shows them in any order, so no write can be taken for seen before it has
@@ -98,6 +106,11 @@ impl Controller {
             slices_seen: 0,
             slices_list: None,
             unseen: HashSet::new(),
+            leads_since: None,
+            first_write: None,
+            other_writer: OtherWriter::default(),
+            foreign_writes: 0,
+            announcements: Vec::new(),
         }
     }
 
@@ -119,6 +132,7 @@ impl Controller {
         if !self.is_complete() {
             return None;
         }
+        self.leads_since.get_or_insert(now);
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
             if let Some(job) = self.sync(&key, class, now) {
@@ -132,6 +146,7 @@ impl Controller {
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             self.progress.remove(key);
+            self.other_writer.forget(key);
             self.queue.done(key, now);
             return None;
         };
@@ -142,10 +157,14 @@ impl Controller {
             self.queue.done(key, now);
             return None;
         };
+        let is_touched = progress.is_touched;
+        let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
         if !plan.is_empty() && plan.is_hints_only() && class == Class::Endpoints {
             self.queue.defer(key, now, Class::Hints);
+            self.tell_finding(key, finding);
             return None;
         }
+        progress.is_touched = false;
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
@@ -158,35 +177,37 @@ impl Controller {
                 .map(|family| (family.address_type, family.counts.clone()))
                 .collect();
         }
-        if plan.is_empty() {
-            self.queue.done(key, now);
-            return None;
-        }
-        progress.expectations.begin();
         let families = plan.families.into_iter().map(|family| family.changes);
-        Some(Job {
-            service: key.clone(),
-            families: families.filter(|changes| !changes.is_empty()).collect(),
-        })
+        let families: Vec<Changes> = families.filter(|changes| !changes.is_empty()).collect();
+        if families.is_empty() {
+            self.queue.done(key, now);
+        } else {
+            progress.expectations.begin();
+        }
+        self.tell_finding(key, finding);
+        (!families.is_empty()).then(|| Job { service: key.clone(), families })
     }
 
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
         let Outcome { service: key, written, failures } = outcome;
-        let repair_due = self.repair_due(now);
+        let versions = written.iter().filter_map(|sight| match sight {
+            Sight::Version(version) => Some(*version),
+            Sight::Gone(_) => None,
+        });
+        self.first_write = self.first_write.or(versions.min());
         let Some(progress) = self.progress.get_mut(&key) else {
             // It was deleted in the meantime.
             self.queue.done(&key, now);
             return;
         };
-        if progress.expectations.end(written, self.slices_seen) {
-            self.queue.add(key.clone(), Class::Endpoints, repair_due);
-        }
-        progress.ended = Some(Ended { at: now, verdict: Verdict::on(&failures) });
+        let foreign = progress.end(written, &failures, self.slices_seen, now);
         let before = self.queue.failures(&key);
-        for failure in failures {
-            tell(&key, &failure, before);
+        self.saw_others(&key, foreign, now);
+        if foreign.events > 0 {
+            self.queue.add(key.clone(), Class::Endpoints, self.repair_due(&key, now));
         }
+        self.tell_failures(&key, &failures, before);
         self.unseen.insert(key.clone());
         self.settle(&key, now);
     }
@@ -217,7 +238,6 @@ impl Controller {
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.slices_list.take() else { return };
         self.slices_seen = list.seen;
-        let due = self.repair_due(now);
         for key in std::mem::take(&mut self.unseen) {
             let Some(progress) = self.progress.get_mut(&key) else { continue };
             if progress.ended.is_some_and(|ended| ended.at > list.began) {
@@ -225,7 +245,7 @@ impl Controller {
                 continue;
             }
             progress.expectations.drop_all();
-            self.queue.add(key.clone(), Class::Endpoints, due);
+            self.queue.add(key.clone(), Class::Endpoints, self.repair_due(&key, now));
             self.settle(&key, now);
         }
     }
@@ -234,6 +254,7 @@ impl Controller {
     /// called about once a second.
     pub fn tick(&mut self, now: Instant) {
         self.give_up_nodes(now);
+        self.forget_others(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }
@@ -242,20 +263,5 @@ impl Controller {
     /// When [`Self::next_job`] is worth a call, if nothing happens before.
     pub fn next_due(&self) -> Option<Instant> {
         self.queue.next_due()
-    }
-}
-
-/// Logs a failed write of a Service that has failed `before` times in a row.
-fn tell(key: &ServiceKey, failure: &WriteError, before: u32) {
-    let cause = causes(failure);
-    if !before.is_multiple_of(TELL_EVERY) {
-        debug!(service = %key, cause, before, "a write failed again");
-        return;
-    }
-    match failure {
-        WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
-            info!(service = %key, cause, before, "a write was not made, trying again");
-        }
-        _ => warn!(service = %key, cause, before, "a write failed, trying again"),
     }
 }

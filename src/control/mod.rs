@@ -5,7 +5,7 @@ pub mod client;
 pub mod controller;
 pub mod expectations;
 pub mod lease;
-mod pace;
+pub mod other_writer;
 pub mod progress;
 pub mod queue;
 pub mod run;

@@ -17,9 +17,10 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::{expectations::Sight, lease::Leadership, pace::Pace};
+use super::{expectations::Sight, lease::Leadership};
 use crate::{
-    api::{Kind, render::SliceDocument},
+    api::{Kind, refusal::is_namespace_terminating, render::SliceDocument},
+    pace::Pace,
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -68,6 +69,25 @@ pub struct Outcome {
     pub written: Vec<Sight>,
     /// The first failure of each address type.
     pub failures: Vec<WriteError>,
+}
+
+impl WriteError {
+    /// Whether the write may have been applied all the same, now or later.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } => true,
+            Self::Refused { status, .. } => status.code >= 500,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
+
+    /// Whether it is a failure that somebody has to know of, and no part of normal life.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } | Self::Refused { .. } => true,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
 }
 
 /// A write that failed.
@@ -274,10 +294,4 @@ fn refusal(what: String, status: Box<Status>) -> WriteError {
         }
         _ => WriteError::Refused { what, status },
     }
-}
-
-/// Whether a refusal says that the namespace is going away (endpointslice-semantics 2).
-fn is_namespace_terminating(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

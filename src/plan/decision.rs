@@ -51,6 +51,8 @@ pub enum Reason {
     NodeWithoutZoneLabel,
     /// A slice of another manager has ready endpoints without the hints that are asked for.
     ForeignSliceWithoutHints,
+    /// Somebody else overwrites the slices again and again.
+    OverwrittenByOtherController,
     /// The Service's traffic policy is `Local`, for which hints do not count.
     TrafficPolicyLocal,
     /// The Service has no cluster IP, so that no proxy sees it.

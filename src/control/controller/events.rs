@@ -10,7 +10,11 @@ use super::{Controller, SlicesList};
 use crate::{
     api::Object,
     cluster::{Gone, NodeChange, ServiceChange, SliceChange, Watched},
-    control::{expectations::Sight, queue::Class, watch::Change},
+    control::{
+        expectations::{Foreign, Shown, Sight},
+        queue::Class,
+        watch::Change,
+    },
     plan::{
         name::{Name, ServiceKey},
         node::Node,
@@ -20,9 +24,6 @@ use crate::{
     },
 };
 
-/// The least time between a slice that somebody else changed and its repair, so that two
-/// writers who disagree do not exchange blows without end (endpointslice-semantics 1.4).
-const SLICE_DELAY: Duration = Duration::from_secs(1);
 /// How long a deleted node may stay away before its pods leave the slices.
 const NODE_DELAY: Duration = Duration::from_secs(10);
 
@@ -102,6 +103,7 @@ impl Controller {
         self.index.remove_service(key);
         self.queue.forget(key);
         self.unseen.remove(key);
+        self.other_writer.forget(key);
         let progress = self.progress.remove(key);
         if progress.is_some_and(|progress| progress.ended.is_some()) {
             // Its writes will not be waited for, and a Service of the same name may come again.
@@ -164,25 +166,33 @@ impl Controller {
     ) {
         for name in change.services {
             let key = ServiceKey { namespace: namespace.clone(), name };
-            let progress = self.progress.get_mut(&key);
-            let is_foreign =
-                progress.is_none_or(|progress| progress.expectations.see(sight.clone()));
+            let is_sign = change.is_rewritten && self.is_sign(&key, sight, now);
+            let shown = Shown { sight: sight.clone(), is_sign };
+            let foreign = match self.progress.get_mut(&key) {
+                Some(progress) => progress.see(shown, now),
+                // It has not been planned here yet, so that nobody knows what it should be.
+                None => Foreign { events: 1, signs: 0 },
+            };
+            self.saw_others(&key, foreign, now);
             // Slices of a deleted Service are the garbage collector's.
-            if is_foreign && self.index.service(&key).is_some() {
-                self.queue.add(key.clone(), Class::Endpoints, self.repair_due(now));
+            if foreign.events > 0 && self.index.service(&key).is_some() {
+                self.queue.add(key.clone(), Class::Endpoints, self.repair_due(&key, now));
             }
             self.settle(&key, now);
         }
     }
 
-    /// When a slice is repaired that somebody else has changed.
-    pub(super) fn repair_due(&self, now: Instant) -> Instant {
-        now + self.settings.batch_period.max(SLICE_DELAY)
-    }
-
     fn enqueue(&mut self, services: Vec<ServiceKey>, due: Instant) {
         for key in services {
+            self.touch(&key);
             self.queue.add(key, Class::Endpoints, due);
+        }
+    }
+
+    /// Something that a Service's slices depend on has changed.
+    fn touch(&mut self, key: &ServiceKey) {
+        if let Some(progress) = self.progress.get_mut(key) {
+            progress.is_touched = true;
         }
     }
 }
@@ -197,6 +207,7 @@ trait Followed: Sized {
 impl Followed for Service {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let key = object.value.key.clone();
+        controller.touch(&key);
         match controller.index.apply_service(object.value) {
             ServiceChange::Nothing => {}
             ServiceChange::Hints => controller.queue.add(key, Class::Hints, now),
