@@ -22,6 +22,7 @@ use super::{
 use crate::{
     causes::causes,
     cluster::{Index, Watched},
+    observe::Metrics,
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -62,6 +63,7 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
+    metrics: Metrics,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Progress>,
@@ -87,9 +89,10 @@ struct SlicesList {
 
 impl Controller {
     /// A controller that knows nothing yet.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, metrics: Metrics) -> Self {
         Self {
             settings,
+            metrics,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::new(),
