@@ -15,14 +15,16 @@ use super::{
     connection::{ConnectError, Connection},
     duration,
 };
-use crate::control::{
-    client::client,
-    controller::{Controller, Settings},
-    lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
-    run,
-    write::{Limit, Writer},
+use crate::{
+    control::{
+        client::client,
+        controller::{Controller, Settings},
+        lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
+        run,
+        write::{Limit, Writer},
+    },
+    observe::{Metrics, MetricsError, announce::Reporter},
 };
-use crate::observe::announce::Reporter;
 
 /// How long one write may take where no lease limits it.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -135,6 +137,9 @@ pub enum RunError {
     /// The lease.
     #[error(transparent)]
     Lease(#[from] LeaseError),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signal(#[source] std::io::Error),
@@ -162,21 +167,24 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let config = args.connection.config().await?;
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
-    let controller = Controller::new(Settings {
+    let metrics = Metrics::new()?;
+    let settings = Settings {
         max_endpoints: args.max_endpoints_per_slice.into(),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,
-    });
+    };
+    let controller = Controller::new(settings, metrics.clone());
     let mut writer = Writer {
         client: connect(&config)?,
         leadership: Leadership::always(),
         timeout: WRITE_LIMIT,
         limit: Limit::new(args.kube_api_qps, args.kube_api_burst),
+        metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
     let reader = connect(&config)?;
     let identity = Identity::new();
-    let reporter = Reporter { client: connect(&config)?, instance: identity.to_string() };
+    let reporter = Reporter { client: connect(&config)?, instance: identity.to_string(), metrics };
     let terminated = terminated()?;
     if !args.leader_elect {
         run::run(controller, &reader, writer, reporter, concurrency, terminated).await;

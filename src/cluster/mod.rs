@@ -65,6 +65,16 @@ pub enum Watched {
 impl Watched {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Services, Self::Pods, Self::Nodes, Self::Slices];
+
+    /// The word for its objects that the API has.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Services => "services",
+            Self::Pods => "pods",
+            Self::Nodes => "nodes",
+            Self::Slices => "endpointslices",
+        }
+    }
 }
 
 // === reading ===

@@ -3,9 +3,9 @@
 
 mod events;
 mod others;
-mod told;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     cluster::{Index, Watched},
-    observe::announce::Announcement,
+    observe::{Metrics, announce::Announcement},
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -62,6 +62,7 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
+    metrics: Metrics,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Progress>,
@@ -79,7 +80,6 @@ pub struct Controller {
     /// The version of the first own write.
     first_write: Option<u64>,
     other_writer: OtherWriter,
-    foreign_writes: u64,
     /// Not fetched yet.
     announcements: Vec<Announcement>,
 }
@@ -95,9 +95,10 @@ struct SlicesList {
 
 impl Controller {
     /// A controller that knows nothing yet.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, metrics: Metrics) -> Self {
         Self {
             settings,
+            metrics,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::new(),
@@ -109,7 +110,6 @@ impl Controller {
             leads_since: None,
             first_write: None,
             other_writer: OtherWriter::default(),
-            foreign_writes: 0,
             announcements: Vec::new(),
         }
     }
@@ -164,7 +164,7 @@ impl Controller {
             self.tell_finding(key, finding);
             return None;
         }
-        progress.is_touched = false;
+        progress.was_touched = std::mem::take(&mut progress.is_touched);
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }

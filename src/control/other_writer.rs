@@ -111,9 +111,7 @@ impl OtherWriter {
         let fought = self.signs.get(service).map_or(0, |signs| signs.fought);
         match fought.checked_sub(1) {
             None => Duration::ZERO,
-            Some(before) => {
-                FIRST_DELAY.saturating_mul(1_u32 << before.min(16)).min(LONGEST_DELAY)
-            }
+            Some(before) => FIRST_DELAY.saturating_mul(1_u32 << before.min(16)).min(LONGEST_DELAY),
         }
     }
 
@@ -240,7 +238,11 @@ mod tests {
     fn who_agrees_twice_is_a_controller() {
         assert_eq!(play(&[(0, "a", Agrees)]), (vec![], vec![]));
         assert_eq!(play(&[(0, "a", Agrees), (200, "b", Agrees)]), (vec![200], vec![]));
-        assert_eq!(play(&[(0, "a", Agrees), (300, "b", Agrees)]), (vec![], vec![]), "too far apart");
+        assert_eq!(
+            play(&[(0, "a", Agrees), (300, "b", Agrees)]),
+            (vec![], vec![]),
+            "too far apart"
+        );
         let later = [(0, "a", Agrees), (300, "b", Agrees), (599, "b", Agrees)];
         assert_eq!(play(&later), (vec![599], vec![]));
     }

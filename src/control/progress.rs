@@ -29,8 +29,10 @@ pub struct Progress {
     pub expectations: Expectations,
     /// Writes that have ended and wait to be seen.
     pub ended: Option<Ended>,
-    /// Whether anything but its slices has changed since its last plan came true.
+    /// Whether anything but its slices has changed since its last plan.
     pub is_touched: bool,
+    /// The same of its last plan, which is to come true yet.
+    pub was_touched: bool,
     /// Until when a write may still show of which no answer has come.
     pub unanswered: Option<Instant>,
     /// Whether it has been told that its writes fail.
@@ -81,12 +83,18 @@ impl Progress {
 
     /// Takes note of the end of its writes, `seen` being the version that the watch has reached;
     /// returns what the events in between show of others.
-    pub fn end(&mut self, written: Vec<Sight>, failures: &[WriteError], seen: u64, now: Instant) -> Foreign {
+    pub fn end(
+        &mut self,
+        written: Vec<Sight>,
+        failures: &[WriteError],
+        seen: u64,
+        now: Instant,
+    ) -> Foreign {
         let foreign = self.expectations.end(written, seen);
         if failures.iter().any(WriteError::is_unanswered) {
             self.unanswered = Some(now + UNANSWERED);
         }
-        self.is_touched |= !failures.is_empty();
+        self.is_touched |= self.was_touched && !failures.is_empty();
         self.ended = Some(Ended { at: now, verdict: Verdict::on(failures) });
         self.without_unanswered(foreign, now)
     }

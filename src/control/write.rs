@@ -20,6 +20,7 @@ use tracing::debug;
 use super::{expectations::Sight, lease::Leadership};
 use crate::{
     api::{Kind, refusal::is_namespace_terminating, render::SliceDocument},
+    observe::{Metrics, Operation, WriteKind, WriteResult},
     pace::Pace,
     plan::{
         changes::Changes,
@@ -39,6 +40,8 @@ pub struct Writer {
     pub timeout: Duration,
     /// How many writes are sent.
     pub limit: Limit,
+    /// Where writes are counted.
+    pub metrics: Metrics,
 }
 
 /// How many writes are sent in all, by all writers together; no limit by default.
@@ -139,6 +142,20 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// What came of the write, in one word.
+    pub fn result(&self) -> WriteResult {
+        match self {
+            Self::Conflict { .. } => WriteResult::Conflict,
+            Self::Busy { .. } => WriteResult::Busy,
+            Self::NotLeading { .. } => WriteResult::NotLeading,
+            Self::TimedOut { .. } => WriteResult::TimedOut,
+            Self::Refused { .. } => WriteResult::Refused,
+            Self::Lost { .. } => WriteResult::Lost,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     metadata: AnswerMeta,
@@ -168,8 +185,9 @@ impl Writer {
         changes: Changes,
         written: &mut Vec<Sight>,
     ) -> Result<(), WriteError> {
+        let kind = if changes.is_hints_only { WriteKind::Hints } else { WriteKind::Endpoints };
         for slice in &changes.creates {
-            match self.send(Method::POST, slice).await {
+            match self.send(kind, Operation::Create, slice).await {
                 // Nothing more can be written in a namespace that is going away.
                 Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {
                     return Ok(());
@@ -178,15 +196,39 @@ impl Writer {
             }
         }
         for slice in &changes.updates {
-            written.extend(self.send(Method::PUT, slice).await?);
+            written.extend(self.send(kind, Operation::Update, slice).await?);
         }
         for slice in &changes.deletes {
-            written.extend(self.delete(slice).await?);
+            written.extend(self.send(kind, Operation::Delete, slice).await?);
         }
         Ok(())
     }
 
-    async fn send(&self, method: Method, slice: &Slice) -> Result<Option<Sight>, WriteError> {
+    /// Makes one write and counts it.
+    async fn send(
+        &self,
+        kind: WriteKind,
+        operation: Operation,
+        slice: &Slice,
+    ) -> Result<Option<Sight>, WriteError> {
+        self.limit.wait().await;
+        let sent = Instant::now();
+        let result = match operation {
+            Operation::Create => self.put(Method::POST, slice).await,
+            Operation::Update => self.put(Method::PUT, slice).await,
+            Operation::Delete => self.delete(slice).await,
+        };
+        let came = result.as_ref().map_or_else(WriteError::result, |_| WriteResult::Done);
+        let took = (came != WriteResult::NotLeading).then(|| sent.elapsed());
+        self.metrics.own.wrote(kind, operation, came, took);
+        // What was gone already was not deleted by us (kubernetes#141304).
+        if matches!(result, Ok(Some(_))) {
+            self.metrics.built_in.changed(operation);
+        }
+        result
+    }
+
+    async fn put(&self, method: Method, slice: &Slice) -> Result<Option<Sight>, WriteError> {
         let what = what(&method, slice);
         let body = serde_json::to_vec(&SliceDocument::from(slice)).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
@@ -220,7 +262,6 @@ impl Writer {
         slice: &Slice,
         body: Vec<u8>,
     ) -> Result<T, WriteError> {
-        self.limit.wait().await;
         let sent = Instant::now();
         if !self.leadership.holds(sent) {
             return Err(WriteError::NotLeading { what });

@@ -20,6 +20,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use super::{Announced, Metrics};
 use crate::{
     api::refusal::is_namespace_terminating,
     causes::causes,
@@ -164,9 +165,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::ForeignSliceWithoutHints => {
             "an EndpointSlice of another manager has ready endpoints without hints"
         }
-        Reason::OverwrittenByOtherController => {
-            "another controller writes the EndpointSlices, too"
-        }
+        Reason::OverwrittenByOtherController => "another controller writes the EndpointSlices, too",
         Reason::TrafficPolicyLocal => "the traffic policy Local lets hints not count",
         Reason::Headless => "no proxy sees a headless Service",
         Reason::ExternalName => "the Service is an alias",
@@ -177,14 +176,18 @@ fn meaning(reason: Reason) -> &'static str {
     }
 }
 
-/// Where announcements are handed in. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Announcer(mpsc::Sender<Announcement>);
+/// Where announcements are handed in.
+#[derive(Debug)]
+pub struct Announcer {
+    sender: mpsc::Sender<Announcement>,
+    metrics: Metrics,
+}
 
 impl Announcer {
     /// Hands one in; it is dropped if too many wait.
     pub fn announce(&self, announcement: Announcement) {
-        if let Err(dropped) = self.0.try_send(announcement) {
+        if let Err(dropped) = self.sender.try_send(announcement) {
+            self.metrics.others.announced(Announced::Dropped);
             debug!(announcement = ?dropped.into_inner(), "too many Events wait, dropped one");
         }
     }
@@ -197,6 +200,8 @@ pub struct Reporter {
     pub client: Client,
     /// Which copy of closehaul it is; at most 128 bytes.
     pub instance: String,
+    /// Where Events are counted.
+    pub metrics: Metrics,
 }
 
 impl Reporter {
@@ -207,6 +212,7 @@ impl Reporter {
         may_send: F,
     ) -> (Announcer, impl Future<Output = ()> + Send + use<F>) {
         let (sender, receiver) = mpsc::channel(WAITING);
+        let announcer = Announcer { sender, metrics: self.metrics.clone() };
         let sending = Sending {
             reporter: self,
             may_send,
@@ -214,7 +220,7 @@ impl Reporter {
             services: HashMap::new(),
             is_failing: false,
         };
-        (Announcer(sender), sending.run(receiver))
+        (announcer, sending.run(receiver))
     }
 }
 
@@ -230,14 +236,14 @@ struct Sending<F> {
 impl<F: Fn() -> bool> Sending<F> {
     async fn run(mut self, mut receiver: mpsc::Receiver<Announcement>) {
         while let Some(announcement) = receiver.recv().await {
-            if !self.book(&announcement.service, Instant::now()) {
+            let announced = if self.book(&announcement.service, Instant::now()) {
+                sleep_until(self.pace.book(Instant::now())).await;
+                if (self.may_send)() { self.send(&announcement).await } else { Announced::Dropped }
+            } else {
                 debug!(?announcement, "too many Events of one Service, dropped one");
-                continue;
-            }
-            sleep_until(self.pace.book(Instant::now())).await;
-            if (self.may_send)() {
-                self.send(&announcement).await;
-            }
+                Announced::Dropped
+            };
+            self.reporter.metrics.others.announced(announced);
         }
     }
 
@@ -255,7 +261,7 @@ impl<F: Fn() -> bool> Sending<F> {
         may_go
     }
 
-    async fn send(&mut self, announcement: &Announcement) {
+    async fn send(&mut self, announcement: &Announcement) -> Announced {
         let event = event(announcement, &self.reporter.instance, Timestamp::now());
         let events: Api<Event> =
             Api::namespaced(self.reporter.client.clone(), &announcement.service.namespace);
@@ -265,9 +271,11 @@ impl<F: Fn() -> bool> Sending<F> {
         let cause = match timeout(LIMIT, events.create(&parameters, &event)).await {
             Ok(Ok(_)) => {
                 self.is_failing = false;
-                return;
+                return Announced::Sent;
             }
-            Ok(Err(kube::Error::Api(status))) if is_namespace_terminating(&status) => return,
+            Ok(Err(kube::Error::Api(status))) if is_namespace_terminating(&status) => {
+                return Announced::Dropped;
+            }
             Ok(Err(error)) => causes(&error),
             Err(_) => format!("no answer within {LIMIT:?}"),
         };
@@ -280,6 +288,7 @@ impl<F: Fn() -> bool> Sending<F> {
                  events of the group events.k8s.io. All else goes on"
             );
         }
+        Announced::Failed
     }
 }
 

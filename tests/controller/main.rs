@@ -12,6 +12,7 @@ mod foreign;
 mod gaps;
 mod leadership;
 mod log;
+mod metrics;
 mod nodes;
 mod others;
 mod pace;

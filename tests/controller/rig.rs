@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use closehaul::control::{
-    controller::{Controller, Settings},
-    lease::Leadership,
-    run::run,
-    write::{Limit, Writer},
+use closehaul::{
+    control::{
+        controller::{Controller, Settings},
+        lease::Leadership,
+        run::run,
+        write::{Limit, Writer},
+    },
+    observe::{Metrics, announce::Reporter},
 };
-use closehaul::observe::announce::Reporter;
 use serde_json::{Value, json};
 use tokio::{
     sync::oneshot,
@@ -25,7 +27,6 @@ pub const SERVICES: &str = "v1/services";
 pub const PODS: &str = "v1/pods";
 pub const NODES: &str = "v1/nodes";
 pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
-pub const EVENTS: &str = "events.k8s.io/v1/events";
 
 /// Slices of so many endpoints at most.
 pub fn settings_of(max_endpoints: usize) -> Settings {
@@ -56,6 +57,7 @@ impl Default for Options {
 /// The controller at work.
 pub struct Rig {
     pub api: FakeApi,
+    pub metrics: Metrics,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
     /// Writes before this were looked at.
@@ -73,20 +75,26 @@ impl Rig {
 
     pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
         let (stop, stopped) = oneshot::channel();
+        let metrics = Metrics::new().unwrap();
         let writer = Writer {
             client: api.client(),
             leadership,
             timeout: options.timeout,
             limit: Limit::default(),
+            metrics: metrics.clone(),
         };
         let reader = api.client();
-        let reporter = Reporter { client: api.client(), instance: "closehaul-0".to_owned() };
-        let controller = Controller::new(options.settings);
+        let reporter = Reporter {
+            client: api.client(),
+            instance: "closehaul-0".to_owned(),
+            metrics: metrics.clone(),
+        };
+        let controller = Controller::new(options.settings, metrics.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
             run(controller, &reader, writer, reporter, options.concurrency, stopped).await;
         });
-        Self { api, stop, running, mark: 0 }
+        Self { api, metrics, stop, running, mark: 0 }
     }
 
     /// A controller that has written what there was to write; counting starts afresh.
@@ -184,6 +192,13 @@ impl Rig {
         let mut endpoints: Vec<_> = endpoints.map(text).collect();
         endpoints.sort();
         endpoints
+    }
+
+    /// The value of a series, named as `/metrics` names it; 0 if it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics.text().unwrap();
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).unwrap_or_default()
     }
 
     /// Ends the controller where it stands and starts another.

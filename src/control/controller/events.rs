@@ -79,11 +79,13 @@ impl Controller {
                 let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
                 let (namespace, name) =
                     (text(&object.metadata.namespace), text(&object.metadata.name));
+                self.metrics.own.malformed(kind);
                 warn!(?kind, %namespace, %name, error = object.error, "passed over a malformed object");
                 let gone = T::gone(namespace, name);
                 if deleted { self.gone(gone, now) } else { self.index.confirm(&gone) }
             }
-            Change::Failed { error, will_retry_in } => {
+            Change::Failed { error, cause, will_retry_in } => {
+                self.metrics.own.watch_restarted(kind, cause.as_str());
                 warn!(?kind, error, ?will_retry_in, "watching failed");
             }
         }

@@ -23,21 +23,9 @@ const HANDOVER: Duration = Duration::from_secs(10);
 const SLICE_DELAY: Duration = Duration::from_secs(1);
 
 impl Controller {
-    /// Whether another writer has been seen in the last minutes: somebody else who acts as a
-    /// controller of our slices does.
+    /// Whether somebody else acts as a controller of our slices, as far as the last minutes show.
     pub fn has_other_writer(&self) -> bool {
         self.other_writer.is_active()
-    }
-
-    /// How many Services' slices are overwritten by it again and again.
-    pub fn contested(&self) -> usize {
-        self.other_writer.contested()
-    }
-
-    /// How many writes of others have been seen that changed endpoints or ports of our slices, or
-    /// made some.
-    pub fn foreign_writes(&self) -> u64 {
-        self.foreign_writes
     }
 
     /// Whether an event that shows a new slice, or other endpoints or ports, is a sign of another
@@ -63,7 +51,7 @@ impl Controller {
     /// Takes note of what events show of others.
     pub(super) fn saw_others(&mut self, service: &ServiceKey, foreign: Foreign, now: Instant) {
         if foreign.signs > 0 {
-            self.foreign_writes += foreign.signs as u64;
+            self.metrics.others.writes.inc_by(foreign.signs as u64);
             self.other_writer.wrote(service, now);
         }
     }
@@ -86,6 +74,7 @@ impl Controller {
             );
         }
         if finding != Finding::default() {
+            self.count_others();
             self.announce(service, News::Overwritten);
         }
     }
@@ -93,8 +82,15 @@ impl Controller {
     /// Forgets another writer of which nothing has been seen for long.
     pub(super) fn forget_others(&mut self, now: Instant) {
         if self.other_writer.tick(now) {
-            info!(after = ?QUIET, "nobody else has written the slices that closehaul manages for a while");
+            info!(after = ?QUIET, "nobody else writes the slices that closehaul manages any more");
         }
+        self.count_others();
+    }
+
+    fn count_others(&self) {
+        let metrics = &self.metrics.others;
+        metrics.active.set(self.other_writer.is_active().into());
+        metrics.contested.set(i64::try_from(self.other_writer.contested()).unwrap_or(i64::MAX));
     }
 
     /// When a slice of a Service is repaired that somebody else has changed.

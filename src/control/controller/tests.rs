@@ -6,7 +6,8 @@ use super::*;
 use crate::control::{expectations::Sight, watch::Change};
 
 fn controller() -> Controller {
-    Controller::new(Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 })
+    let settings = Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 };
+    Controller::new(settings, Metrics::new().unwrap())
 }
 
 fn service(name: &str) -> Value {
