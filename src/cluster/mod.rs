@@ -18,13 +18,15 @@ use self::{
     pool::Pool,
 };
 use crate::plan::{
-    self, Plan, World,
+    self, Family, Plan, World,
+    decision::{Decision, Standing, decide},
     hints::auto::{self, CpuShares},
     metadata,
     name::{Name, ServiceKey},
     node::{Node, Nodes},
     pod::Pod,
     service::Service,
+    share::Topology,
     slice::Slice,
 };
 
@@ -37,6 +39,8 @@ pub struct Index {
     doubted_nodes: HashSet<Name>,
     /// Worked out when it is asked for; emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
+    /// The same.
+    topology: OnceCell<Topology>,
     pool: Pool,
 }
 
@@ -110,6 +114,11 @@ impl Index {
         self.shares.get_or_init(|| auto::cpu_shares(&self.nodes)).as_ref()
     }
 
+    /// Which zones there are, and where clients are assumed to run.
+    pub fn topology(&self) -> &Topology {
+        self.topology.get_or_init(|| Topology::of(&self.nodes))
+    }
+
     /// What is to be done for a Service; `None` if it is not known or not served.
     pub fn plan(
         &self,
@@ -127,6 +136,21 @@ impl Index {
             trigger_time,
             max_endpoints,
         }))
+    }
+
+    /// What becomes of a Service's wish for locality by this plan, judged by the first address type.
+    /// Slices of other managers are not known here.
+    pub fn decide(&self, service: &Service, plan: &Plan<'_>) -> Decision {
+        let first = plan.families.first();
+        let slices: Vec<&Slice> = first.into_iter().flat_map(Family::after).collect();
+        decide(Standing {
+            service,
+            slices: &slices,
+            foreign: &[],
+            has_nodeless: !plan.nodeless.is_empty(),
+            nodes: &self.nodes,
+            topology: self.topology(),
+        })
     }
 }
 
@@ -214,6 +238,7 @@ impl Index {
 
     fn node_change(&mut self, name: &str, has_moved: bool) -> NodeChange {
         self.shares = OnceCell::new();
+        self.topology = OnceCell::new();
         let mut services = Vec::new();
         if has_moved {
             for (namespace, island) in &self.islands {

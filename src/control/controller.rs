@@ -1,6 +1,7 @@
 //! Controller: the one owner of the index and the queue. Events go in, writes come out; it
 //! neither waits nor speaks with anybody.
 
+mod decisions;
 mod events;
 mod others;
 #[cfg(test)]
@@ -15,10 +16,12 @@ use std::{
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use self::decisions::Nodeless;
 pub use self::events::Event;
 use super::{
     expectations::Sight,
     other_writer::OtherWriter,
+    outlook::Outlook,
     progress::{Progress, Verdict},
     queue::{Class, Queue},
     write::Outcome,
@@ -80,6 +83,10 @@ pub struct Controller {
     /// The version of the first own write.
     first_write: Option<u64>,
     other_writer: OtherWriter,
+    /// Whether the decisions that were found at the start have been told.
+    is_summed_up: bool,
+    /// Services with pods whose node is not known.
+    nodeless: HashMap<ServiceKey, Nodeless>,
     /// Not fetched yet.
     announcements: Vec<Announcement>,
 }
@@ -110,6 +117,8 @@ impl Controller {
             leads_since: None,
             first_write: None,
             other_writer: OtherWriter::default(),
+            is_summed_up: false,
+            nodeless: HashMap::new(),
             announcements: Vec::new(),
         }
     }
@@ -147,6 +156,7 @@ impl Controller {
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             self.progress.remove(key);
             self.other_writer.forget(key);
+            self.nodeless.remove(key);
             self.queue.done(key, now);
             return None;
         };
@@ -159,9 +169,12 @@ impl Controller {
         };
         let is_touched = progress.is_touched;
         let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
+        let is_contested = self.other_writer.is_contested(key);
+        let outlook = Outlook::of(service, &plan, self.index.decide(service, &plan), is_contested);
+        let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
         if !plan.is_empty() && plan.is_hints_only() && class == Class::Endpoints {
             self.queue.defer(key, now, Class::Hints);
-            self.tell_finding(key, finding);
+            self.tell_plan(key, outlook, nodeless, finding, now);
             return None;
         }
         progress.was_touched = std::mem::take(&mut progress.is_touched);
@@ -184,7 +197,7 @@ impl Controller {
         } else {
             progress.expectations.begin();
         }
-        self.tell_finding(key, finding);
+        self.tell_plan(key, outlook, nodeless, finding, now);
         (!families.is_empty()).then(|| Job { service: key.clone(), families })
     }
 
@@ -255,6 +268,8 @@ impl Controller {
     pub fn tick(&mut self, now: Instant) {
         self.give_up_nodes(now);
         self.forget_others(now);
+        self.sum_up();
+        self.tell_nodeless(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }

@@ -6,6 +6,7 @@ pub mod controller;
 pub mod expectations;
 pub mod lease;
 pub mod other_writer;
+pub mod outlook;
 pub mod progress;
 pub mod queue;
 pub mod run;

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     expectations::{Expectations, Foreign, Shown, Sight},
+    outlook::Outlook,
     write::WriteError,
 };
 use crate::plan::{
@@ -35,6 +36,8 @@ pub struct Progress {
     pub was_touched: bool,
     /// Until when a write may still show of which no answer has come.
     pub unanswered: Option<Instant>,
+    /// What is told of it, as of its last plan.
+    pub outlook: Option<Outlook>,
     /// Whether it has been told that its writes fail.
     pub is_failure_told: bool,
 }

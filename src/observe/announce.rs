@@ -66,8 +66,10 @@ pub enum News {
     UpdateFailed(String),
     /// The legacy annotation has led to hints.
     AutoHints,
-    /// The legacy annotation does not lead to hints any more; why, if it still is there.
+    /// The legacy annotation does not lead to hints; why, if it is not the CPU that is not known.
     NoAutoHints(Option<Reason>),
+    /// The legacy annotation has led to hints, and is gone.
+    AutoRemoved,
     /// Locality is asked for, and cannot be had.
     Ineffective(Reason),
     /// Locality is asked for, and is to be had now.
@@ -88,7 +90,7 @@ impl News {
     /// looked for; the instance says in any case that it was closehaul.
     fn controller(&self) -> &'static str {
         match self {
-            Self::UpdateFailed(_) | Self::AutoHints | Self::NoAutoHints(_) => {
+            Self::UpdateFailed(_) | Self::AutoHints | Self::NoAutoHints(_) | Self::AutoRemoved => {
                 "endpoint-slice-controller"
             }
             _ => "closehaul",
@@ -99,7 +101,7 @@ impl News {
         match self {
             Self::UpdateFailed(_) => "FailedToUpdateEndpointSlices".to_owned(),
             Self::AutoHints => "TopologyAwareHintsEnabled".to_owned(),
-            Self::NoAutoHints(_) => "TopologyAwareHintsDisabled".to_owned(),
+            Self::NoAutoHints(_) | Self::AutoRemoved => "TopologyAwareHintsDisabled".to_owned(),
             Self::Ineffective(reason) => reason.to_string(),
             Self::Effective => Reason::Applied.to_string(),
             Self::NodeMissing { .. } => Reason::NodeMissing.to_string(),
@@ -126,12 +128,12 @@ impl News {
                 format!("The EndpointSlices cannot be written, trying again: {cause}")
             }
             Self::AutoHints => "Hints by the topology annotation are in force".to_owned(),
-            Self::NoAutoHints(None) => {
-                "Hints by the topology annotation are no longer in force: it is not asked for"
-                    .to_owned()
-            }
-            Self::NoAutoHints(Some(reason)) => {
-                format!("Hints by the topology annotation are not in force: {}", meaning(*reason))
+            Self::NoAutoHints(reason) => format!(
+                "Hints by the topology annotation are not in force: {}",
+                reason.map_or("the CPU of a node is not known", meaning)
+            ),
+            Self::AutoRemoved => {
+                "Hints by the topology annotation are no longer in force: it is gone".to_owned()
             }
             Self::Ineffective(reason) => {
                 format!("Traffic does not stay near as it is asked to: {}", meaning(*reason))

@@ -205,6 +205,16 @@ impl Standing<'_> {
 }
 
 impl Decision {
+    /// The same for a Service whose slices somebody else overwrites again and again.
+    #[must_use]
+    pub fn overwritten(mut self) -> Self {
+        if self.state != State::None {
+            self.state = State::Ineffective;
+            self.reasons.insert(0, Reason::OverwrittenByOtherController);
+        }
+        self
+    }
+
     /// The reason for what becomes of one zone.
     pub fn reason_in(&self, zone: &ZoneShare) -> Reason {
         let general = self.reasons.first().copied().unwrap_or(Reason::Applied);

@@ -111,6 +111,32 @@ async fn a_lost_lease_ends_a_job_and_the_next_leader_ends_the_work() {
     drop(first.rig);
 }
 
+/// Announcements that wait for their turn when the lease is lost are dropped.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_announced_without_the_lease() {
+    let pods: Vec<String> = (0..60).map(|number| format!("s{number}-1")).collect();
+    let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
+    let first = Copy::start(&api, Options::default());
+    let second = Copy::start(&api, Options::default());
+    first.rig.until("all", |rig| rig.slices("s59").len() == 1).await;
+    first.rig.pass(5 * SECOND).await;
+    for number in 0..60 {
+        let mut headless = service(&format!("s{number}"));
+        headless["spec"]["clusterIP"] = json!("None");
+        headless["spec"]["trafficDistribution"] = json!("PreferSameZone");
+        api.put(SERVICES, headless);
+    }
+    first.rig.pass(5 * SECOND).await;
+    let sent = api.count(is_event);
+    assert!((25..=35).contains(&sent), "{sent}: by one copy, in turn");
+    api.fault(on("PUT", "/leases"), Effect::Hang);
+    assert!(first.election.await.unwrap().is_err());
+    let lost = Instant::now();
+    first.rig.pass(10 * MINUTE).await;
+    assert_eq!(api.count(|seen| is_event(seen) && seen.at > lost), 0);
+    drop(second);
+}
+
 /// To a copy that does not lead, all writes are somebody else's; and to one that has just begun,
 /// those of the last leader that it had not seen yet.
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,8 @@
 #[path = "../fake_api/mod.rs"]
 mod fake_api;
 
+mod announcements;
+mod decisions;
 mod failures;
 mod foreign;
 mod gaps;

@@ -27,6 +27,7 @@ pub const SERVICES: &str = "v1/services";
 pub const PODS: &str = "v1/pods";
 pub const NODES: &str = "v1/nodes";
 pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
+pub const EVENTS: &str = "events.k8s.io/v1/events";
 
 /// Slices of so many endpoints at most.
 pub fn settings_of(max_endpoints: usize) -> Settings {

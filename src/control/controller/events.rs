@@ -106,6 +106,7 @@ impl Controller {
         self.queue.forget(key);
         self.unseen.remove(key);
         self.other_writer.forget(key);
+        self.nodeless.remove(key);
         let progress = self.progress.remove(key);
         if progress.is_some_and(|progress| progress.ended.is_some()) {
             // Its writes will not be waited for, and a Service of the same name may come again.
@@ -209,8 +210,11 @@ trait Followed: Sized {
 impl Followed for Service {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let key = object.value.key.clone();
-        controller.touch(&key);
-        match controller.index.apply_service(object.value) {
+        let change = controller.index.apply_service(object.value);
+        if change != ServiceChange::Nothing {
+            controller.touch(&key);
+        }
+        match change {
             ServiceChange::Nothing => {}
             ServiceChange::Hints => controller.queue.add(key, Class::Hints, now),
             ServiceChange::Endpoints => controller.queue.add(key, Class::Endpoints, now),
