@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
-use super::{built_in::BuiltIn, own::Own, process::Process};
+use super::{built_in::BuiltIn, own::Own, process::Process, services::Services};
 
 /// What a scraper is told; cheap to clone, all clones count together.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Metrics {
     pub built_in: Arc<BuiltIn>,
     /// Our own.
     pub own: Arc<Own>,
+    /// Those of single Services.
+    pub services: Arc<Services>,
 }
 
 /// Metrics that cannot be registered or shown.
@@ -28,17 +30,23 @@ pub enum MetricsError {
 }
 
 impl Metrics {
-    /// All metrics, at zero.
+    /// All metrics, at zero; none of single Services.
     pub fn new() -> Result<Self, MetricsError> {
-        Self::register().map_err(MetricsError::Register)
+        Self::with_services(0)
     }
 
-    fn register() -> prometheus::Result<Self> {
+    /// All metrics, at zero; those of single Services for at most `limit` of them.
+    pub fn with_services(limit: usize) -> Result<Self, MetricsError> {
+        Self::register(limit).map_err(MetricsError::Register)
+    }
+
+    fn register(limit: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let built_in = Arc::new(BuiltIn::register(&registry)?);
         let own = Arc::new(Own::register(&registry)?);
+        let services = Arc::new(Services::register(&registry, limit)?);
         registry.register(Box::new(Process::new()?))?;
-        Ok(Self { registry, built_in, own })
+        Ok(Self { registry, built_in, own, services })
     }
 
     /// All metrics in Prometheus' text format 0.0.4.

@@ -12,7 +12,7 @@ use closehaul::{
         run::run,
         write::{Limit, Writer},
     },
-    observe::Metrics,
+    observe::{Health, Metrics},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -58,6 +58,7 @@ impl Default for Options {
 pub struct Rig {
     pub api: FakeApi,
     pub metrics: Metrics,
+    pub health: Health,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
     /// Writes before this were looked at.
@@ -75,7 +76,7 @@ impl Rig {
 
     pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let metrics = Metrics::new().unwrap();
+        let (metrics, health) = (Metrics::with_services(2).unwrap(), Health::default());
         let writer = Writer {
             client: api.client(),
             leadership,
@@ -84,12 +85,12 @@ impl Rig {
             metrics: metrics.clone(),
         };
         let reader = api.client();
-        let controller = Controller::new(options.settings, metrics.clone());
+        let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
             run(controller, &reader, writer, options.concurrency, stopped).await;
         });
-        Self { api, metrics, stop, running, mark: 0 }
+        Self { api, metrics, health, stop, running, mark: 0 }
     }
 
     /// A controller that has written what there was to write; counting starts afresh.
