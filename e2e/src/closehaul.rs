@@ -120,9 +120,14 @@ pub async fn start(cluster: &Cluster, args: &[&str]) -> Result<Process, Error> {
 
 /// `closehaul run` as [`start`] starts it, for another binary or kubeconfig (such as that of a
 /// proxy, [`Cluster::kubeconfig_at`]), or to be given a prefix, an environment or, as one of
-/// several replicas, a name before its start.
+/// several replicas, a name before its start. It serves neither metrics nor health, of which one
+/// machine has but one default port, unless the `args` say where.
 pub fn command(binary: &Path, kubeconfig: &Path, args: &[&str]) -> Command {
-    Command::new("closehaul", binary).args(["run", "--kubeconfig"]).arg(kubeconfig).args(args)
+    let off = |command: Command, name| command.env(name, "0");
+    let command = Command::new("closehaul", binary).args(["run", "--kubeconfig"]).arg(kubeconfig);
+    ["CLOSEHAUL_METRICS_BIND_ADDRESS", "CLOSEHAUL_HEALTH_PROBE_BIND_ADDRESS"]
+        .into_iter()
+        .fold(command.args(args), off)
 }
 
 #[cfg(test)]

@@ -119,6 +119,17 @@ impl Index {
         self.topology.get_or_init(|| Topology::of(&self.nodes))
     }
 
+    /// How many objects of a kind are known. Looks at each namespace.
+    pub fn count(&self, kind: Watched) -> usize {
+        let of_each = |count: fn(&Island) -> usize| self.islands.values().map(count).sum();
+        match kind {
+            Watched::Services => of_each(Island::service_count),
+            Watched::Pods => of_each(Island::pod_count),
+            Watched::Slices => of_each(|island| island.slices.len()),
+            Watched::Nodes => self.nodes.len(),
+        }
+    }
+
     /// What is to be done for a Service; `None` if it is not known or not served.
     pub fn plan(
         &self,

@@ -24,11 +24,12 @@ use super::{
     outlook::Outlook,
     progress::{Progress, Verdict},
     queue::{Class, Queue},
+    tally::Tally,
     write::Outcome,
 };
 use crate::{
     cluster::{Index, Watched},
-    observe::{Metrics, announce::Announcement},
+    observe::{Health, Metrics, announce::Announcement},
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -66,6 +67,8 @@ pub struct Job {
 pub struct Controller {
     settings: Settings,
     metrics: Metrics,
+    tally: Tally,
+    health: Health,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Progress>,
@@ -102,10 +105,12 @@ struct SlicesList {
 
 impl Controller {
     /// A controller that knows nothing yet.
-    pub fn new(settings: Settings, metrics: Metrics) -> Self {
+    pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         Self {
             settings,
+            tally: Tally::new(metrics.clone()),
             metrics,
+            health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::new(),
@@ -144,6 +149,7 @@ impl Controller {
         self.leads_since.get_or_insert(now);
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
+            self.tally.taken(self.queue.waited(&key, now));
             if let Some(job) = self.sync(&key, class, now) {
                 return Some(job);
             }
@@ -153,10 +159,12 @@ impl Controller {
 
     /// Plans one Service; returns what is to be written.
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
+        let began = Instant::now();
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             self.progress.remove(key);
             self.other_writer.forget(key);
             self.nodeless.remove(key);
+            self.tally.passed_over(key, began);
             self.queue.done(key, now);
             return None;
         };
@@ -181,6 +189,7 @@ impl Controller {
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
+        self.tally.planned(service, &plan, &outlook.decision);
         progress.seen = Some(seen);
         progress.counts.clear();
         if service.auto {
@@ -190,20 +199,24 @@ impl Controller {
                 .map(|family| (family.address_type, family.counts.clone()))
                 .collect();
         }
-        let families = plan.families.into_iter().map(|family| family.changes);
-        let families: Vec<Changes> = families.filter(|changes| !changes.is_empty()).collect();
-        if families.is_empty() {
+        if plan.is_empty() {
+            self.tally.idle(service, &plan, began);
             self.queue.done(key, now);
-        } else {
-            progress.expectations.begin();
+            self.tell_plan(key, outlook, nodeless, finding, now);
+            return None;
         }
+        self.tally.began(service, &plan, began);
+        progress.expectations.begin();
+        let families = plan.families.into_iter().map(|family| family.changes);
+        let families = families.filter(|changes| !changes.is_empty()).collect();
         self.tell_plan(key, outlook, nodeless, finding, now);
-        (!families.is_empty()).then(|| Job { service: key.clone(), families })
+        Some(Job { service: key.clone(), families })
     }
 
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
-        let Outcome { service: key, written, failures } = outcome;
+        self.tally.ended(&outcome);
+        let Outcome { service: key, written, failures, .. } = outcome;
         let versions = written.iter().filter_map(|sight| match sight {
             Sight::Version(version) => Some(*version),
             Sight::Gone(_) => None,
@@ -218,7 +231,8 @@ impl Controller {
         let before = self.queue.failures(&key);
         self.saw_others(&key, foreign, now);
         if foreign.events > 0 {
-            self.queue.add(key.clone(), Class::Endpoints, self.repair_due(&key, now));
+            let due = self.repair_due(&key, now);
+            self.enqueue(key.clone(), Class::Endpoints, due);
         }
         self.tell_failures(&key, &failures, before);
         self.unseen.insert(key.clone());
@@ -235,6 +249,7 @@ impl Controller {
         } else if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
             warn!(service = %key, "the watch has not shown an own write in time, going on without it");
             progress.expectations.drop_all();
+            self.tally.unseen();
         } else {
             return;
         }
@@ -258,14 +273,22 @@ impl Controller {
                 continue;
             }
             progress.expectations.drop_all();
-            self.queue.add(key.clone(), Class::Endpoints, self.repair_due(&key, now));
+            let due = self.repair_due(&key, now);
+            self.enqueue(key.clone(), Class::Endpoints, due);
             self.settle(&key, now);
         }
     }
 
-    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes: to be
-    /// called about once a second.
+    /// Whether this copy may write just now; nothing is decided by it.
+    pub fn lead(&mut self, is_leading: bool) {
+        self.tally.lead(is_leading);
+    }
+
+    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes, and
+    /// tells where it stands: to be called about once a second.
     pub fn tick(&mut self, now: Instant) {
+        self.health.turned(now);
+        self.tally.publish(&self.queue, &self.index, now);
         self.give_up_nodes(now);
         self.forget_others(now);
         self.sum_up();

@@ -12,5 +12,6 @@ pub mod queue;
 pub mod run;
 pub mod spacing;
 mod streaming;
+mod tally;
 pub mod watch;
 pub mod write;

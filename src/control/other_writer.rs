@@ -64,6 +64,15 @@ pub struct Finding {
     pub is_contested: bool,
 }
 
+/// What is long past.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The other writer has just been found gone.
+    pub is_gone: bool,
+    /// Services whose slices are overwritten no more.
+    pub freed: Vec<ServiceKey>,
+}
+
 impl OtherWriter {
     /// Somebody else wrote slices of this Service.
     pub fn wrote(&mut self, service: &ServiceKey, now: Instant) {
@@ -135,16 +144,17 @@ impl OtherWriter {
         self.signs.remove(service);
     }
 
-    /// Forgets what is long past; returns whether the other writer has just been found gone. To be
-    /// called from time to time.
-    pub fn tick(&mut self, now: Instant) -> bool {
+    /// Forgets what is long past; to be called from time to time.
+    pub fn tick(&mut self, now: Instant) -> Forgotten {
         let is_past = |at: Instant| now.saturating_duration_since(at) >= QUIET;
-        self.signs.retain(|_, signs| !is_past(signs.latest));
-        if !self.active.is_some_and(is_past) {
-            return false;
+        let past = self.signs.extract_if(|_, signs| is_past(signs.latest));
+        let freed =
+            past.filter(|(_, signs)| signs.fought > 0).map(|(service, _)| service).collect();
+        let is_gone = self.active.is_some_and(is_past);
+        if is_gone {
+            self.active = None;
         }
-        self.active = None;
-        true
+        Forgotten { is_gone, freed }
     }
 }
 
@@ -271,8 +281,9 @@ mod tests {
         }
         assert_eq!(delays, [0, 0, 0, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!((other.contested(), other.delay(&key("b"))), (1, Duration::ZERO));
-        assert!(!other.tick(now + QUIET - Duration::from_secs(100)));
-        assert!(other.tick(now + QUIET));
+        assert_eq!(other.tick(now + QUIET - Duration::from_secs(100)), Forgotten::default());
+        let forgotten = Forgotten { is_gone: true, freed: vec![key("a")] };
+        assert_eq!(other.tick(now + QUIET), forgotten);
         assert_eq!((other.contested(), other.is_active()), (0, false));
         assert_eq!(other.delay(&key("a")), Duration::ZERO);
     }

@@ -119,6 +119,25 @@ impl Cause {
         }
     }
 
+    /// Whether what went wrong is in the API server's own words, fit to be shown to anybody.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Expired | Self::Forbidden | Self::Busy | Self::Refused)
+    }
+
+    /// What it means, in general.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoStreaming => "the list cannot be streamed, pages are read instead",
+            Self::Expired => "the API server does not know the version that was asked for",
+            Self::Forbidden => "no right to list and watch",
+            Self::Busy => "the API server is busy",
+            Self::Refused => "the API server refused",
+            Self::Undecodable => "the API server's answer cannot be read",
+            Self::TimedOut => "the API server does not answer in time",
+            Self::Connection => "the API server is not reached, or the connection broke",
+        }
+    }
+
     /// A word for it.
     pub fn as_str(self) -> &'static str {
         match self {

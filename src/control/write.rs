@@ -23,6 +23,7 @@ use crate::{
     observe::{Metrics, Operation, WriteKind, WriteResult},
     pace::Pace,
     plan::{
+        address::AddressType,
         changes::Changes,
         name::{Name, ServiceKey},
         slice::Slice,
@@ -72,6 +73,8 @@ pub struct Outcome {
     pub written: Vec<Sight>,
     /// The first failure of each address type.
     pub failures: Vec<WriteError>,
+    /// The address types of which all was written.
+    pub complete: Vec<AddressType>,
 }
 
 impl WriteError {
@@ -171,26 +174,30 @@ impl Writer {
     /// Writes the changes of one Service. A failure ends the writes of its address type; the
     /// others go on (endpointslice-semantics 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
-        let mut outcome = Outcome { service, written: Vec::new(), failures: Vec::new() };
+        let (written, failures, complete) = (Vec::new(), Vec::new(), Vec::new());
+        let mut outcome = Outcome { service, written, failures, complete };
         for changes in families {
-            if let Err(error) = self.write_family(changes, &mut outcome.written).await {
-                outcome.failures.push(error);
+            let address_type = changes.address_type();
+            match self.write_family(changes, &mut outcome.written).await {
+                Ok(true) => outcome.complete.extend(address_type),
+                Ok(false) => {}
+                Err(error) => outcome.failures.push(error),
             }
         }
         outcome
     }
 
+    /// Returns whether all was written: nothing more can be in a namespace that is going away.
     async fn write_family(
         &self,
         changes: Changes,
         written: &mut Vec<Sight>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<bool, WriteError> {
         let kind = if changes.is_hints_only { WriteKind::Hints } else { WriteKind::Endpoints };
         for slice in &changes.creates {
             match self.send(kind, Operation::Create, slice).await {
-                // Nothing more can be written in a namespace that is going away.
                 Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {
-                    return Ok(());
+                    return Ok(false);
                 }
                 result => written.extend(result?),
             }
@@ -201,7 +208,7 @@ impl Writer {
         for slice in &changes.deletes {
             written.extend(self.send(kind, Operation::Delete, slice).await?);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes one write and counts it.

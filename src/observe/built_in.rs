@@ -32,8 +32,7 @@ pub struct BuiltIn {
     slices_changed: HistogramVec,
     syncs: IntCounterVec,
     services_by_preference: IntGaugeVec,
-    /// Services that are due and wait.
-    pub depth: Gauge,
+    depth: IntGauge,
     /// Services put into the queue.
     pub adds: IntCounter,
     /// Services put back because something failed.
@@ -123,6 +122,8 @@ impl BuiltIn {
             format!("{PREFIX}_endpointslices_changed_per_sync"),
             "Slices changed by the work on one address type of a Service.",
         );
+        let depth = queue("depth", "Services that are due and wait.");
+        let depth = register(registry, IntGaugeVec::new(depth, &["name"]))?;
         let metrics = Self {
             endpoints_added: histogram(
                 options(
@@ -163,7 +164,7 @@ impl BuiltIn {
                     &["traffic_distribution"],
                 ),
             )?,
-            depth: of_queue(queue("depth", "Services that are due and wait."))?,
+            depth: depth.with_label_values(&[QUEUE]),
             adds: counted(queue("adds_total", "Services put into the queue."))?,
             retries: counted(queue(
                 "retries_total",
@@ -205,8 +206,8 @@ impl BuiltIn {
 
     /// A plan adds and removes so many endpoints of one address type.
     pub fn planned(&self, added: usize, removed: usize) {
-        self.endpoints_added.observe(count(added));
-        self.endpoints_removed.observe(count(removed));
+        self.endpoints_added.observe(float(added));
+        self.endpoints_removed.observe(float(removed));
     }
 
     /// A slice was written.
@@ -218,11 +219,11 @@ impl BuiltIn {
     /// `preference`: the trafficDistribution in force, or nothing.
     pub fn slices_changed(&self, slices: usize, auto: bool, preference: &str) {
         let topology = if auto { "Auto" } else { "Disabled" };
-        self.slices_changed.with_label_values(&[topology, preference]).observe(count(slices));
+        self.slices_changed.with_label_values(&[topology, preference]).observe(float(slices));
     }
 
     /// The work on a Service has ended.
-    pub fn synced(&self, synced: Synced) {
+    pub fn count(&self, synced: Synced) {
         self.syncs.with_label_values(&[synced.as_str()]).inc();
     }
 
@@ -241,6 +242,11 @@ impl BuiltIn {
         self.work_duration.observe(time.as_secs_f64());
     }
 
+    /// So many Services are due and wait.
+    pub fn overdue(&self, services: i64) {
+        self.depth.set(services);
+    }
+
     /// For how long each Service in work has been so.
     pub fn working(&self, times: impl IntoIterator<Item = Duration>) {
         let (mut sum, mut longest) = (Duration::ZERO, Duration::ZERO);
@@ -254,6 +260,6 @@ impl BuiltIn {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of endpoints and slices are below 2^52")]
-fn count(number: usize) -> f64 {
+fn float(number: usize) -> f64 {
     number as f64
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
-use super::{built_in::BuiltIn, others::Others, own::Own, process::Process};
+use super::{built_in::BuiltIn, others::Others, own::Own, process::Process, services::Services};
 
 /// What a scraper is told; cheap to clone, all clones count together.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Metrics {
     pub own: Arc<Own>,
     /// Of other writers, and of announcements.
     pub others: Arc<Others>,
+    /// Those of single Services.
+    pub services: Arc<Services>,
 }
 
 /// Metrics that cannot be registered or shown.
@@ -30,18 +32,24 @@ pub enum MetricsError {
 }
 
 impl Metrics {
-    /// All metrics, at zero.
+    /// All metrics, at zero; none of single Services.
     pub fn new() -> Result<Self, MetricsError> {
-        Self::register().map_err(MetricsError::Register)
+        Self::with_services(0)
     }
 
-    fn register() -> prometheus::Result<Self> {
+    /// All metrics, at zero; those of single Services for at most `limit` of them.
+    pub fn with_services(limit: usize) -> Result<Self, MetricsError> {
+        Self::register(limit).map_err(MetricsError::Register)
+    }
+
+    fn register(limit: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let built_in = Arc::new(BuiltIn::register(&registry)?);
         let own = Arc::new(Own::register(&registry)?);
         let others = Arc::new(Others::register(&registry)?);
+        let services = Arc::new(Services::register(&registry, limit)?);
         registry.register(Box::new(Process::new()?))?;
-        Ok(Self { registry, built_in, own, others })
+        Ok(Self { registry, built_in, own, others, services })
     }
 
     /// All metrics in Prometheus' text format 0.0.4.

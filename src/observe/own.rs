@@ -29,8 +29,7 @@ pub struct Own {
     watch_restarts: IntCounterVec,
     decode_errors: IntCounterVec,
     index_objects: IntGaugeVec,
-    /// Services in the queue, due or not, by what they wait for.
-    pub queue_services: IntGaugeVec,
+    queue_services: IntGaugeVec,
     /// How long the most overdue Service has been due, in seconds.
     pub queue_oldest: Gauge,
     propagation: HistogramVec,
@@ -230,6 +229,11 @@ impl Own {
     /// So many objects are in memory.
     pub fn indexed(&self, kind: Watched, objects: i64) {
         self.index_objects.with_label_values(&[kind.plural()]).set(objects);
+    }
+
+    /// So many Services wait in the queue in this class.
+    pub fn queued(&self, class: &'static str, services: i64) {
+        self.queue_services.with_label_values(&[class]).set(services);
     }
 
     /// So much time after its event, the last slice was written.

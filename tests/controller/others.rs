@@ -11,6 +11,10 @@ use crate::{
 
 const OVERWRITTEN: &str = "OverwrittenByOtherController";
 
+/// Services that prefer something, and cannot have it for this reason.
+const CONTESTED: &str =
+    "closehaul_services{reason=\"OverwrittenByOtherController\",state=\"Ineffective\"}";
+
 /// A controller that has led for a while, on two pods of one Service each.
 async fn leading() -> Rig {
     let rig = Rig::settled(cluster(&["web-1", "db-1"])).await;
@@ -87,6 +91,11 @@ async fn writes_that_are_minutes_apart_are_nobodys() {
 async fn a_fight_slows_down() {
     for every in [50 * MS, 300 * MS, 999 * MS, 3 * SECOND] {
         let mut rig = leading().await;
+        edit(&rig.api, SERVICES, "web", |service| {
+            service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+        });
+        rig.pass(SECOND).await;
+        rig.look();
         let rounds = (4 * MINUTE).as_millis() / every.as_millis();
         for round in 0..usize::try_from(rounds).unwrap() {
             edit_endpoints(&rig, "web", round % 2);
@@ -97,6 +106,7 @@ async fn a_fight_slows_down() {
         assert!((7..=16).contains(&times.len()), "against one per {every:?}: {waits:?}");
         assert!(waits.iter().max().unwrap() >= &55, "against one per {every:?}: {waits:?}");
         assert_eq!(rig.events("web"), [OVERWRITTEN], "against one per {every:?}");
+        assert_eq!(rig.metric(CONTESTED), 1.0);
         // Others have nothing to do with it, and pods come first.
         edit_endpoints(&rig, "db", 7);
         let took = rig.until_endpoints("db", &["db-1"]).await;
@@ -104,6 +114,7 @@ async fn a_fight_slows_down() {
         set_ready(&rig.api, "web-1", false);
         assert!(rig.until_endpoints("web", &["web-1!"]).await < SECOND);
         rig.pass(6 * MINUTE).await;
+        assert_eq!(rig.metric(CONTESTED), 0.0);
         edit_endpoints(&rig, "web", 7);
         let took = rig.until_endpoints("web", &["web-1!"]).await;
         assert!(took <= 1100 * MS, "peace: {took:?}");

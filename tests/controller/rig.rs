@@ -12,7 +12,7 @@ use closehaul::{
         run::run,
         write::{Limit, Writer},
     },
-    observe::{Metrics, announce::Reporter},
+    observe::{Health, Metrics, announce::Reporter},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -59,6 +59,7 @@ impl Default for Options {
 pub struct Rig {
     pub api: FakeApi,
     pub metrics: Metrics,
+    pub health: Health,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
     /// Writes before this were looked at.
@@ -76,7 +77,7 @@ impl Rig {
 
     pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let metrics = Metrics::new().unwrap();
+        let (metrics, health) = (Metrics::with_services(2).unwrap(), Health::default());
         let writer = Writer {
             client: api.client(),
             leadership,
@@ -90,12 +91,12 @@ impl Rig {
             instance: "closehaul-0".to_owned(),
             metrics: metrics.clone(),
         };
-        let controller = Controller::new(options.settings, metrics.clone());
+        let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
             run(controller, &reader, writer, reporter, options.concurrency, stopped).await;
         });
-        Self { api, metrics, stop, running, mark: 0 }
+        Self { api, metrics, health, stop, running, mark: 0 }
     }
 
     /// A controller that has written what there was to write; counting starts afresh.

@@ -10,7 +10,8 @@ use super::Controller;
 use crate::{
     control::{
         expectations::{Foreign, Sight},
-        other_writer::{Finding, QUIET},
+        other_writer::{Finding, Forgotten, QUIET},
+        queue::Class,
     },
     observe::announce::News,
     plan::name::ServiceKey,
@@ -23,11 +24,6 @@ const HANDOVER: Duration = Duration::from_secs(10);
 const SLICE_DELAY: Duration = Duration::from_secs(1);
 
 impl Controller {
-    /// Whether somebody else acts as a controller of our slices, as far as the last minutes show.
-    pub fn has_other_writer(&self) -> bool {
-        self.other_writer.is_active()
-    }
-
     /// Whether an event that shows a new slice, or other endpoints or ports, is a sign of another
     /// writer, unless it shows an own write. Not so
     ///
@@ -81,13 +77,19 @@ impl Controller {
 
     /// Forgets another writer of which nothing has been seen for long.
     pub(super) fn forget_others(&mut self, now: Instant) {
-        if self.other_writer.tick(now) {
+        let Forgotten { is_gone, freed } = self.other_writer.tick(now);
+        for service in freed {
+            // Nothing is to be written, but its decision is another one.
+            self.enqueue(service, Class::Endpoints, now);
+        }
+        if is_gone {
             info!(after = ?QUIET, "nobody else writes the slices that closehaul manages any more");
         }
         self.count_others();
     }
 
     fn count_others(&self) {
+        self.health.other_writer(self.other_writer.is_active());
         let metrics = &self.metrics.others;
         metrics.active.set(self.other_writer.is_active().into());
         metrics.contested.set(i64::try_from(self.other_writer.contested()).unwrap_or(i64::MAX));
