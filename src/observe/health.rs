@@ -88,14 +88,14 @@ impl Health {
 
     /// A kind has been listed; it stays so while its watch is mended.
     pub fn listed(&self, kind: Watched) {
-        if let Some(list) = place(&mut *lock(&self.0.lists), kind) {
+        if let Some(list) = place(&mut lock(&self.0.lists), kind) {
             *list = List::Done;
         }
     }
 
     /// Listing or watching a kind has failed. `why` is shown to anybody who asks.
     pub fn not_listed(&self, kind: Watched, why: &str) {
-        if let Some(list @ List::Missing(_)) = place(&mut *lock(&self.0.lists), kind) {
+        if let Some(list @ List::Missing(_)) = place(&mut lock(&self.0.lists), kind) {
             *list = List::Missing(Some(why.to_owned()));
         }
     }
@@ -131,8 +131,10 @@ impl Health {
         let is_stopping = self.0.is_stopping.load(Ordering::Relaxed);
         let wrong = is_stopping.then(|| "it has been asked to stop".to_owned());
         checks.push(Check::new("shutdown", wrong));
-        let note = self.0.has_other_writer.load(Ordering::Relaxed).then_some(OTHER_WRITER);
-        checks.push(Check { note, ..Check::new("other-writer", None) });
+        if self.0.has_other_writer.load(Ordering::Relaxed) {
+            let note = Some(OTHER_WRITER);
+            checks.push(Check { note, ..Check::new("other-writer", None) });
+        }
         checks
     }
 
