@@ -8,6 +8,7 @@
 //! - [`net`]: network namespaces for nodes and pods
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
+//! - [`scrape`]: what processes measure, and whether they say that they are well
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`figures`]: what closehaul costs beside the built-in controller
 //! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is theirs alone
@@ -27,6 +28,7 @@ pub mod process;
 mod progress;
 pub mod proxy;
 pub mod readers;
+pub mod scrape;
 pub mod versions;
 pub mod walkthrough;
 pub mod world;

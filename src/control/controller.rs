@@ -1,9 +1,12 @@
 //! Controller: the one owner of the index and the queue. Events go in, writes come out; it
 //! neither waits nor speaks with anybody.
 
+mod decisions;
 mod events;
+mod others;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,17 +14,22 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+use self::decisions::Nodeless;
 pub use self::events::Event;
 use super::{
-    progress::{Ended, Progress, Verdict},
+    expectations::Sight,
+    other_writer::OtherWriter,
+    outlook::Outlook,
+    progress::{Progress, Verdict},
     queue::{Class, Queue},
-    write::{Outcome, WriteError},
+    tally::Tally,
+    write::Outcome,
 };
 use crate::{
-    causes::causes,
     cluster::{Index, Watched},
+    observe::{Health, Metrics, announce::Announcement},
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -34,10 +42,6 @@ const ECHO_LIMIT: Duration = Duration::from_secs(30);
 /// How many Services are looked at in one go: events and the lease are not to wait while thousands
 /// are planned that need nothing, as at the start.
 const SYNCS: usize = 32;
-/// Of the failures of one Service in a row, every so manieth is told: the first, and then about
-/// one in ten minutes. When the API server is away, thousands of Services fail.
-const TELL_EVERY: u32 = 10;
-
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -62,6 +66,9 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
+    metrics: Metrics,
+    tally: Tally,
+    health: Health,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Progress>,
@@ -76,6 +83,17 @@ pub struct Controller {
     unseen: HashSet<ServiceKey>,
     /// Whether `forNodes` is written: until an answer shows that the API server drops it.
     node_hints: bool,
+    /// Since when this copy leads.
+    leads_since: Option<Instant>,
+    /// The version of the first own write.
+    first_write: Option<u64>,
+    other_writer: OtherWriter,
+    /// Whether the decisions that were found at the start have been told.
+    is_summed_up: bool,
+    /// Services with pods whose node is not known.
+    nodeless: HashMap<ServiceKey, Nodeless>,
+    /// Not fetched yet.
+    announcements: Vec<Announcement>,
 }
 
 /// A list of slices. It shows them in any order, so no write can be taken for seen before it has
@@ -89,9 +107,12 @@ struct SlicesList {
 
 impl Controller {
     /// A controller that knows nothing yet.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         Self {
             settings,
+            tally: Tally::new(metrics.clone()),
+            metrics,
+            health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::new(),
@@ -101,6 +122,12 @@ impl Controller {
             slices_list: None,
             unseen: HashSet::new(),
             node_hints: true,
+            leads_since: None,
+            first_write: None,
+            other_writer: OtherWriter::default(),
+            is_summed_up: false,
+            nodeless: HashMap::new(),
+            announcements: Vec::new(),
         }
     }
 
@@ -122,8 +149,10 @@ impl Controller {
         if !self.is_complete() {
             return None;
         }
+        self.leads_since.get_or_insert(now);
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
+            self.tally.taken(self.queue.waited(&key, now));
             if let Some(job) = self.sync(&key, class, now) {
                 return Some(job);
             }
@@ -133,8 +162,12 @@ impl Controller {
 
     /// Plans one Service; returns what is to be written.
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
+        let began = Instant::now();
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             self.progress.remove(key);
+            self.other_writer.forget(key);
+            self.nodeless.remove(key);
+            self.tally.passed_over(key, began);
             self.queue.done(key, now);
             return None;
         };
@@ -146,13 +179,21 @@ impl Controller {
             self.queue.done(key, now);
             return None;
         };
+        let is_touched = progress.is_touched;
+        let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
+        let is_contested = self.other_writer.is_contested(key);
+        let outlook = Outlook::of(service, &plan, self.index.decide(service, &plan), is_contested);
+        let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
         if !plan.is_empty() && plan.is_hints_only() && class == Class::Endpoints {
             self.queue.defer(key, now, Class::Hints);
+            self.tell_plan(key, outlook, nodeless, finding, now);
             return None;
         }
+        progress.was_touched = std::mem::take(&mut progress.is_touched);
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
+        self.tally.planned(service, &plan, &outlook.decision);
         progress.seen = Some(seen);
         progress.counts.clear();
         if service.auto {
@@ -163,37 +204,44 @@ impl Controller {
                 .collect();
         }
         if plan.is_empty() {
+            self.tally.idle(service, &plan, began);
             self.queue.done(key, now);
+            self.tell_plan(key, outlook, nodeless, finding, now);
             return None;
         }
+        self.tally.began(service, &plan, began);
         progress.expectations.begin();
         let families = plan.families.into_iter().map(|family| family.changes);
-        Some(Job {
-            service: key.clone(),
-            families: families.filter(|changes| !changes.is_empty()).collect(),
-        })
+        let families = families.filter(|changes| !changes.is_empty()).collect();
+        self.tell_plan(key, outlook, nodeless, finding, now);
+        Some(Job { service: key.clone(), families })
     }
 
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
-        let Outcome { service: key, written, failures, node_hints_dropped } = outcome;
+        self.tally.ended(&outcome);
+        let Outcome { service: key, written, failures, node_hints_dropped, .. } = outcome;
         if node_hints_dropped {
             self.give_up_node_hints(&key);
         }
-        let repair_due = self.repair_due(now);
+        let versions = written.iter().filter_map(|sight| match sight {
+            Sight::Version(version) => Some(*version),
+            Sight::Gone(_) => None,
+        });
+        self.first_write = self.first_write.or(versions.min());
         let Some(progress) = self.progress.get_mut(&key) else {
             // It was deleted in the meantime.
             self.queue.done(&key, now);
             return;
         };
-        if progress.expectations.end(written, self.slices_seen) {
-            self.queue.add(key.clone(), Class::Endpoints, repair_due);
-        }
-        progress.ended = Some(Ended { at: now, verdict: Verdict::on(&failures) });
+        let foreign = progress.end(written, &failures, self.slices_seen, now);
         let before = self.queue.failures(&key);
-        for failure in failures {
-            tell(&key, &failure, before);
+        self.saw_others(&key, foreign, now);
+        if foreign.events > 0 {
+            let due = self.repair_due(&key, now);
+            self.enqueue(key.clone(), Class::Endpoints, due);
         }
+        self.tell_failures(&key, &failures, before);
         self.unseen.insert(key.clone());
         self.settle(&key, now);
     }
@@ -229,6 +277,7 @@ impl Controller {
         } else if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
             warn!(service = %key, "the watch has not shown an own write in time, going on without it");
             progress.expectations.drop_all();
+            self.tally.unseen();
         } else {
             return;
         }
@@ -245,7 +294,6 @@ impl Controller {
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.slices_list.take() else { return };
         self.slices_seen = list.seen;
-        let due = self.repair_due(now);
         for key in std::mem::take(&mut self.unseen) {
             let Some(progress) = self.progress.get_mut(&key) else { continue };
             if progress.ended.is_some_and(|ended| ended.at > list.began) {
@@ -253,15 +301,26 @@ impl Controller {
                 continue;
             }
             progress.expectations.drop_all();
-            self.queue.add(key.clone(), Class::Endpoints, due);
+            let due = self.repair_due(&key, now);
+            self.enqueue(key.clone(), Class::Endpoints, due);
             self.settle(&key, now);
         }
     }
 
-    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes: to be
-    /// called about once a second.
+    /// Whether this copy may write just now; nothing is decided by it.
+    pub fn lead(&mut self, is_leading: bool) {
+        self.tally.lead(is_leading);
+    }
+
+    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes, and
+    /// tells where it stands: to be called about once a second.
     pub fn tick(&mut self, now: Instant) {
+        self.health.turned(now);
+        self.tally.publish(&self.queue, &self.index, now);
         self.give_up_nodes(now);
+        self.forget_others(now);
+        self.sum_up();
+        self.tell_nodeless(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }
@@ -270,20 +329,5 @@ impl Controller {
     /// When [`Self::next_job`] is worth a call, if nothing happens before.
     pub fn next_due(&self) -> Option<Instant> {
         self.queue.next_due()
-    }
-}
-
-/// Logs a failed write of a Service that has failed `before` times in a row.
-fn tell(key: &ServiceKey, failure: &WriteError, before: u32) {
-    let cause = causes(failure);
-    if !before.is_multiple_of(TELL_EVERY) {
-        debug!(service = %key, cause, before, "a write failed again");
-        return;
-    }
-    match failure {
-        WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
-            info!(service = %key, cause, before, "a write was not made, trying again");
-        }
-        _ => warn!(service = %key, cause, before, "a write failed, trying again"),
     }
 }

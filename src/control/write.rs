@@ -20,10 +20,13 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::{expectations::Sight, lease::Leadership, pace::Pace};
+use super::{expectations::Sight, lease::Leadership};
 use crate::{
-    api::{Kind, render::SliceDocument},
+    api::{Kind, refusal::is_namespace_terminating, render::SliceDocument},
+    observe::{Metrics, Operation, WriteKind, WriteResult},
+    pace::Pace,
     plan::{
+        address::AddressType,
         changes::Changes,
         name::{Name, ServiceKey},
         slice::Slice,
@@ -41,6 +44,8 @@ pub struct Writer {
     pub timeout: Duration,
     /// How many writes are sent.
     pub limit: Limit,
+    /// Where writes are counted.
+    pub metrics: Metrics,
 }
 
 /// How many writes are sent in all, by all writers together; no limit by default.
@@ -71,8 +76,37 @@ pub struct Outcome {
     pub written: Vec<Sight>,
     /// The first failure of each address type.
     pub failures: Vec<WriteError>,
+    /// The address types of which all was written.
+    pub complete: Vec<AddressType>,
     /// Whether the API server stored a slice without the `forNodes` hints that were sent.
     pub node_hints_dropped: bool,
+}
+
+impl Outcome {
+    /// Nothing was written, and nothing failed.
+    pub fn of(service: ServiceKey) -> Self {
+        let (written, failures, complete) = (Vec::new(), Vec::new(), Vec::new());
+        Self { service, written, failures, complete, node_hints_dropped: false }
+    }
+}
+
+impl WriteError {
+    /// Whether the write may have been applied all the same, now or later.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } => true,
+            Self::Refused { status, .. } => status.code >= 500,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
+
+    /// Whether it is a failure that somebody has to know of, and no part of normal life.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } | Self::Refused { .. } => true,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
 }
 
 /// A write that failed.
@@ -124,6 +158,20 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// What came of the write, in one word.
+    pub fn result(&self) -> WriteResult {
+        match self {
+            Self::Conflict { .. } => WriteResult::Conflict,
+            Self::Busy { .. } => WriteResult::Busy,
+            Self::NotLeading { .. } => WriteResult::NotLeading,
+            Self::TimedOut { .. } => WriteResult::TimedOut,
+            Self::Refused { .. } => WriteResult::Refused,
+            Self::Lost { .. } => WriteResult::Lost,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     metadata: AnswerMeta,
@@ -163,57 +211,80 @@ impl Writer {
     /// Writes the changes of one Service. A failure ends the writes of its address type; the
     /// others go on (endpointslice-semantics 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
-        let mut outcome = Outcome {
-            service,
-            written: Vec::new(),
-            failures: Vec::new(),
-            node_hints_dropped: false,
-        };
+        let mut outcome = Outcome::of(service);
         for changes in families {
-            if let Err(error) = self.write_family(changes, &mut outcome).await {
-                outcome.failures.push(error);
+            let address_type = changes.address_type();
+            match self.write_family(changes, &mut outcome).await {
+                Ok(true) => outcome.complete.extend(address_type),
+                Ok(false) => {}
+                Err(error) => outcome.failures.push(error),
             }
         }
         outcome
     }
 
+    /// Returns whether all was written: nothing more can be in a namespace that is going away.
     async fn write_family(
         &self,
         changes: Changes,
         outcome: &mut Outcome,
-    ) -> Result<(), WriteError> {
+    ) -> Result<bool, WriteError> {
+        let kind = if changes.is_hints_only { WriteKind::Hints } else { WriteKind::Endpoints };
         for slice in &changes.creates {
-            match self.send(Method::POST, slice, outcome).await {
-                // Nothing more can be written in a namespace that is going away.
+            match self.send(kind, Operation::Create, slice, outcome).await {
                 Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {
-                    return Ok(());
+                    return Ok(false);
                 }
                 result => result?,
             }
         }
         for slice in &changes.updates {
-            self.send(Method::PUT, slice, outcome).await?;
+            self.send(kind, Operation::Update, slice, outcome).await?;
         }
         for slice in &changes.deletes {
-            outcome.written.extend(self.delete(slice).await?);
+            self.send(kind, Operation::Delete, slice, outcome).await?;
         }
+        Ok(true)
+    }
+
+    /// Makes one write and counts it.
+    async fn send(
+        &self,
+        kind: WriteKind,
+        operation: Operation,
+        slice: &Slice,
+        outcome: &mut Outcome,
+    ) -> Result<(), WriteError> {
+        self.limit.wait().await;
+        let sent = Instant::now();
+        let result = match operation {
+            Operation::Create => self.put(Method::POST, slice, outcome).await,
+            Operation::Update => self.put(Method::PUT, slice, outcome).await,
+            Operation::Delete => self.delete(slice).await,
+        };
+        let came = result.as_ref().map_or_else(WriteError::result, |_| WriteResult::Done);
+        let took = (came != WriteResult::NotLeading).then(|| sent.elapsed());
+        self.metrics.own.wrote(kind, operation, came, took);
+        // What was gone already was not deleted by us (kubernetes#141304).
+        if matches!(result, Ok(Some(_))) {
+            self.metrics.built_in.changed(operation);
+        }
+        outcome.written.extend(result?);
         Ok(())
     }
 
-    async fn send(
+    async fn put(
         &self,
         method: Method,
         slice: &Slice,
         outcome: &mut Outcome,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Option<Sight>, WriteError> {
         let what = what(&method, slice);
         let body = serde_json::to_vec(&SliceDocument::from(slice)).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
         let answer: Answer = self.request(what, method, slice, body).await?;
         outcome.node_hints_dropped |= has_node_hints(slice) && !answer.has_node_hints();
-        let version = answer.metadata.resource_version.parse().ok();
-        outcome.written.extend(version.map(Sight::Version));
-        Ok(())
+        Ok(answer.metadata.resource_version.parse().ok().map(Sight::Version))
     }
 
     async fn delete(&self, slice: &Slice) -> Result<Option<Sight>, WriteError> {
@@ -240,7 +311,6 @@ impl Writer {
         slice: &Slice,
         body: Vec<u8>,
     ) -> Result<T, WriteError> {
-        self.limit.wait().await;
         let sent = Instant::now();
         if !self.leadership.holds(sent) {
             return Err(WriteError::NotLeading { what });
@@ -319,10 +389,4 @@ fn refusal(what: String, status: Box<Status>) -> WriteError {
         }
         _ => WriteError::Refused { what, status },
     }
-}
-
-/// Whether a refusal says that the namespace is going away (endpointslice-semantics 2).
-fn is_namespace_terminating(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
-use closehaul::control::{
-    controller::{Controller, Settings},
-    lease::Leadership,
-    run::run,
-    write::{Limit, Writer},
+use closehaul::{
+    control::{
+        controller::{Controller, Settings},
+        lease::Leadership,
+        run::run,
+        write::{Limit, Writer},
+    },
+    observe::{Health, Metrics, announce::Reporter},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -24,6 +27,7 @@ pub const SERVICES: &str = "v1/services";
 pub const PODS: &str = "v1/pods";
 pub const NODES: &str = "v1/nodes";
 pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
+pub const EVENTS: &str = "events.k8s.io/v1/events";
 
 /// Slices of so many endpoints at most.
 pub fn settings_of(max_endpoints: usize) -> Settings {
@@ -54,6 +58,8 @@ impl Default for Options {
 /// The controller at work.
 pub struct Rig {
     pub api: FakeApi,
+    pub metrics: Metrics,
+    pub health: Health,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
     /// Writes before this were looked at.
@@ -71,19 +77,26 @@ impl Rig {
 
     pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
         let (stop, stopped) = oneshot::channel();
+        let (metrics, health) = (Metrics::with_services(2).unwrap(), Health::default());
         let writer = Writer {
             client: api.client(),
             leadership,
             timeout: options.timeout,
             limit: Limit::default(),
+            metrics: metrics.clone(),
         };
         let reader = api.client();
-        let controller = Controller::new(options.settings);
+        let reporter = Reporter {
+            client: api.client(),
+            instance: "closehaul-0".to_owned(),
+            metrics: metrics.clone(),
+        };
+        let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            run(controller, &reader, writer, options.concurrency, stopped).await;
+            run(controller, &reader, writer, reporter, options.concurrency, stopped).await;
         });
-        Self { api, stop, running, mark: 0 }
+        Self { api, metrics, health, stop, running, mark: 0 }
     }
 
     /// A controller that has written what there was to write; counting starts afresh.
@@ -119,11 +132,22 @@ impl Rig {
         self.until(&what, |rig| rig.endpoints(service) == endpoints).await
     }
 
-    /// All writes so far, in order of arrival.
+    /// All writes so far, in order of arrival, Events apart.
     pub fn writes(&self) -> Vec<Seen> {
         let mut requests = self.api.requests();
-        requests.retain(|seen| seen.method != "GET");
+        requests.retain(|seen| seen.method != "GET" && !is_event(seen));
         requests
+    }
+
+    /// The Events of a Service, each as its reason, in order of arrival.
+    pub fn events(&self, service: &str) -> Vec<String> {
+        let (namespace, name) = parts(service);
+        let requests = self.api.requests().into_iter().filter(is_event).map(|seen| seen.body);
+        let of_service = requests.filter(|event| {
+            let about = &event["regarding"];
+            about["kind"] == "Service" && about["namespace"] == namespace && about["name"] == name
+        });
+        of_service.map(|event| event["reason"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The writes since the last look.
@@ -172,6 +196,13 @@ impl Rig {
         endpoints
     }
 
+    /// The value of a series, named as `/metrics` names it; 0 if it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics.text().unwrap();
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).unwrap_or_default()
+    }
+
     /// Ends the controller where it stands and starts another.
     pub async fn crash(self, options: Options) -> Self {
         let api = self.api.clone();
@@ -208,6 +239,11 @@ pub fn cluster(pods: &[&str]) -> FakeApi {
         api.put(PODS, pod(name));
     }
     api
+}
+
+/// Whether an Event is sent.
+pub fn is_event(seen: &Seen) -> bool {
+    seen.method == "POST" && seen.path.ends_with("/events")
 }
 
 /// Namespace and name.

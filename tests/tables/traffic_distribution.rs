@@ -61,8 +61,8 @@ fn assign_with(
     let mut packing = Packing {
         creates: vec![world::fresh_draft(created)],
         updates: vec![world::draft_of(&updated)],
-        deletes: Vec::new(),
         unchanged: unchanged.iter().collect(),
+        ..Packing::default()
     };
     let counts = hints::assign(hints::mechanism(&service), &mut packing, None, node_hints);
     assert_eq!(counts, None, "only the legacy annotation counts");

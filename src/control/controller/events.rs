@@ -10,7 +10,12 @@ use super::{Controller, SlicesList};
 use crate::{
     api::Object,
     cluster::{Gone, NodeChange, ServiceChange, SliceChange, Watched},
-    control::{expectations::Sight, queue::Class, watch::Change},
+    control::{
+        expectations::{Foreign, Shown, Sight},
+        queue::Class,
+        watch::Change,
+    },
+    observe::Trigger,
     plan::{
         name::{Name, ServiceKey},
         node::Node,
@@ -20,9 +25,6 @@ use crate::{
     },
 };
 
-/// The least time between a slice that somebody else changed and its repair, so that two
-/// writers who disagree do not exchange blows without end (endpointslice-semantics 1.4).
-const SLICE_DELAY: Duration = Duration::from_secs(1);
 /// How long a deleted node may stay away before its pods leave the slices.
 const NODE_DELAY: Duration = Duration::from_secs(10);
 
@@ -69,6 +71,7 @@ impl Controller {
                 if kind == Watched::Slices {
                     self.slices_listed(now);
                 }
+                self.health.listed(kind);
                 if self.listed.insert(kind) && self.is_complete() {
                     let services = self.index.services().count();
                     info!(services, nodes = self.index.nodes().len(), "all is listed");
@@ -78,11 +81,15 @@ impl Controller {
                 let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
                 let (namespace, name) =
                     (text(&object.metadata.namespace), text(&object.metadata.name));
+                self.tally.malformed(kind);
                 warn!(?kind, %namespace, %name, error = object.error, "passed over a malformed object");
                 let gone = T::gone(namespace, name);
                 if deleted { self.gone(gone, now) } else { self.index.confirm(&gone) }
             }
-            Change::Failed { error, will_retry_in } => {
+            Change::Failed { error, cause, will_retry_in } => {
+                self.tally.watch_failed(kind, cause.as_str());
+                self.health
+                    .not_listed(kind, if cause.is_answer() { &error } else { cause.words() });
                 warn!(?kind, error, ?will_retry_in, "watching failed");
             }
         }
@@ -101,7 +108,10 @@ impl Controller {
         // Its slices are the garbage collector's (endpointslice-semantics 1.3).
         self.index.remove_service(key);
         self.queue.forget(key);
+        self.tally.left(key);
         self.unseen.remove(key);
+        self.other_writer.forget(key);
+        self.nodeless.remove(key);
         let progress = self.progress.remove(key);
         if progress.is_some_and(|progress| progress.ended.is_some()) {
             // Its writes will not be waited for, and a Service of the same name may come again.
@@ -111,7 +121,16 @@ impl Controller {
 
     fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
         let services = self.index.remove_pod(namespace, name, version);
-        self.enqueue(services, now + self.settings.batch_period);
+        self.pod_changed(services, now);
+    }
+
+    fn pod_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
+        let due = now + self.settings.batch_period;
+        for key in services {
+            self.tally.touched(&key, Trigger::Pod, now);
+            self.touch(&key);
+            self.enqueue(key, Class::Endpoints, due);
+        }
     }
 
     /// The node stays known for a while: were it forgotten at once, whatever else leads to a sync
@@ -132,13 +151,17 @@ impl Controller {
     }
 
     fn node_changed(&mut self, change: NodeChange, now: Instant) {
-        self.enqueue(change.services, now);
+        let mut services = change.services;
         if change.shares {
             let shares = self.index.shares();
             let unbalanced =
                 self.progress.iter().filter(|(_, progress)| progress.is_unbalanced(shares));
-            let unbalanced: Vec<ServiceKey> = unbalanced.map(|(key, _)| key.clone()).collect();
-            self.enqueue(unbalanced, now);
+            services.extend(unbalanced.map(|(key, _)| key.clone()));
+        }
+        for key in services {
+            self.tally.touched(&key, Trigger::Node, now);
+            self.touch(&key);
+            self.enqueue(key, Class::Endpoints, now);
         }
     }
 
@@ -164,25 +187,34 @@ impl Controller {
     ) {
         for name in change.services {
             let key = ServiceKey { namespace: namespace.clone(), name };
-            let progress = self.progress.get_mut(&key);
-            let is_foreign =
-                progress.is_none_or(|progress| progress.expectations.see(sight.clone()));
+            let is_sign = change.is_rewritten && self.is_sign(&key, sight, now);
+            let shown = Shown { sight: sight.clone(), is_sign };
+            let foreign = match self.progress.get_mut(&key) {
+                Some(progress) => progress.see(shown, now),
+                // It has not been planned here yet, so that nobody knows what it should be.
+                None => Foreign { events: 1, signs: 0 },
+            };
+            self.saw_others(&key, foreign, now);
             // Slices of a deleted Service are the garbage collector's.
-            if is_foreign && self.index.service(&key).is_some() {
-                self.queue.add(key.clone(), Class::Endpoints, self.repair_due(now));
+            if foreign.events > 0 && self.index.service(&key).is_some() {
+                let due = self.repair_due(&key, now);
+                self.enqueue(key.clone(), Class::Endpoints, due);
             }
             self.settle(&key, now);
         }
     }
 
-    /// When a slice is repaired that somebody else has changed.
-    pub(super) fn repair_due(&self, now: Instant) -> Instant {
-        now + self.settings.batch_period.max(SLICE_DELAY)
+    /// Puts a Service into the queue.
+    pub(super) fn enqueue(&mut self, key: ServiceKey, class: Class, due: Instant) {
+        if self.queue.add(key, class, due) {
+            self.tally.queued();
+        }
     }
 
-    fn enqueue(&mut self, services: Vec<ServiceKey>, due: Instant) {
-        for key in services {
-            self.queue.add(key, Class::Endpoints, due);
+    /// Something that a Service's slices depend on has changed.
+    fn touch(&mut self, key: &ServiceKey) {
+        if let Some(progress) = self.progress.get_mut(key) {
+            progress.is_touched = true;
         }
     }
 }
@@ -197,10 +229,14 @@ trait Followed: Sized {
 impl Followed for Service {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let key = object.value.key.clone();
-        match controller.index.apply_service(object.value) {
+        let change = controller.index.apply_service(object.value);
+        if change != ServiceChange::Nothing {
+            controller.touch(&key);
+        }
+        match change {
             ServiceChange::Nothing => {}
-            ServiceChange::Hints => controller.queue.add(key, Class::Hints, now),
-            ServiceChange::Endpoints => controller.queue.add(key, Class::Endpoints, now),
+            ServiceChange::Hints => controller.enqueue(key, Class::Hints, now),
+            ServiceChange::Endpoints => controller.enqueue(key, Class::Endpoints, now),
         }
     }
 
@@ -219,7 +255,7 @@ impl Followed for Service {
 impl Followed for Pod {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let services = controller.index.apply_pod(&object.namespace, object.value);
-        controller.enqueue(services, now + controller.settings.batch_period);
+        controller.pod_changed(services, now);
     }
 
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::{expectations::Sight, watch::Change};
+use crate::control::{expectations::Sight, watch::Change, write::WriteError};
 
 fn controller() -> Controller {
-    Controller::new(Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 })
+    let settings = Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 };
+    Controller::new(settings, Metrics::new().unwrap(), Health::default())
 }
 
 fn service(name: &str) -> Value {
@@ -57,12 +58,6 @@ fn list_the_rest(controller: &mut Controller, now: Instant) {
     controller.take_in(Event::Node(Change::Listed), now);
 }
 
-/// Nothing was written, and nothing failed.
-fn outcome_of(job: Job) -> Outcome {
-    let (written, failures) = (Vec::new(), Vec::new());
-    Outcome { service: job.service, written, failures, node_hints_dropped: false }
-}
-
 /// The version of another slice says nothing about a slice that the list has yet to name.
 #[test]
 fn a_list_under_way_shows_no_write() {
@@ -74,7 +69,7 @@ fn a_list_under_way_shows_no_write() {
     let job = controller.next_job(now).unwrap();
     assert_eq!(job.families[0].creates.len(), 1);
     let written = vec![Sight::Version(50)];
-    controller.finish(Outcome { written, ..outcome_of(job) }, now);
+    controller.finish(Outcome { written, ..Outcome::of(job.service) }, now);
 
     controller.take_in(Event::Slice(Change::Restarted), now);
     put_slice(&mut controller, slice("db", 60), now);
@@ -160,11 +155,11 @@ fn hints_for_nodes_are_given_up_for_all_services() {
     let first = controller.next_job(now).unwrap();
     assert_eq!(nodes(&first), 1);
     assert!(!controller.drops_node_hints());
-    controller.finish(Outcome { node_hints_dropped: true, ..outcome_of(first) }, now);
+    controller.finish(Outcome { node_hints_dropped: true, ..Outcome::of(first.service) }, now);
     assert!(controller.drops_node_hints());
     let second = controller.next_job(now).unwrap();
     assert_eq!(nodes(&second), 0);
-    controller.finish(outcome_of(second), now);
+    controller.finish(Outcome::of(second.service), now);
     assert!(controller.drops_node_hints(), "until the process ends");
 }
 
@@ -181,7 +176,7 @@ fn a_busy_server_is_spared_whatever_else_failed() {
         list_slices(&mut controller, &[], now);
         list_the_rest(&mut controller, now);
         let job = controller.next_job(now).unwrap();
-        controller.finish(Outcome { failures, ..outcome_of(job) }, now);
+        controller.finish(Outcome { failures, ..Outcome::of(job.service) }, now);
         assert_eq!(controller.next_due(), Some(now + 30 * second));
     }
 }
