@@ -85,6 +85,8 @@ impl KubeProxy {
         let process = Command::new(name, options.binary)
             .prefix(Namespace::enter(options.namespace))
             .arg(format!("--config={}", config.display()))
+            // Every sync in the log: it explains a request that failed.
+            .arg("--v=3")
             .start(options.directory)?;
         Ok(Self { process, sender: Sender::new(options.server, options.namespace) })
     }
@@ -92,6 +94,11 @@ impl KubeProxy {
     /// Waits until it has programmed the kernel once.
     pub async fn ready(&self) -> Result<(), Error> {
         Ok(self.sender.wait(&self.process, "http://127.0.0.1:10256/healthz", LIMIT).await?)
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail()
     }
 
     /// Whether it still runs; if not, why.

@@ -14,6 +14,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdout, Command},
+    sync::watch,
     task::JoinHandle,
     time::{self, Instant},
 };
@@ -33,6 +34,7 @@ pub struct Sender {
 pub struct Flow {
     child: Child,
     answers: JoinHandle<Vec<Answer>>,
+    failed: watch::Receiver<bool>,
 }
 
 impl Sender {
@@ -98,11 +100,19 @@ impl Sender {
             .kill_on_drop(true)
             .spawn()?;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-        Ok(Flow { child, answers: tokio::spawn(read(stdout)) })
+        let (sender, failed) = watch::channel(false);
+        Ok(Flow { child, answers: tokio::spawn(read(stdout, sender)), failed })
     }
 }
 
 impl Flow {
+    /// Waits until a request has failed; for ever if none does.
+    pub async fn failure(&self) {
+        if self.failed.clone().wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Stops sending and returns all answers so far.
     pub async fn finish(mut self) -> io::Result<Vec<Answer>> {
         self.child.kill().await?;
@@ -110,12 +120,15 @@ impl Flow {
     }
 }
 
-async fn read(stdout: ChildStdout) -> Vec<Answer> {
+async fn read(stdout: ChildStdout, failed: watch::Sender<bool>) -> Vec<Answer> {
     let mut lines = BufReader::new(stdout).lines();
     let mut answers = Vec::new();
     while let Ok(Some(line)) = lines.next_line().await {
         answers.push(match line.strip_prefix(ERROR) {
-            Some(error) => Err(error.to_owned()),
+            Some(error) => {
+                failed.send_replace(true);
+                Err(error.to_owned())
+            }
             None => Ok(line),
         });
     }

@@ -165,7 +165,8 @@ async fn until(
     }
 }
 
-async fn list(api: &Client, case: &Case) -> Result<Vec<EndpointSlice>, Error> {
+/// The slices of a case.
+pub(super) async fn list(api: &Client, case: &Case) -> Result<Vec<EndpointSlice>, Error> {
     let slices: Api<EndpointSlice> = Api::default_namespaced(api.clone());
     let own = ListParams::default().labels(&format!("{SERVICE_NAME}={}", case.name));
     let list = slices.list(&own).await;

@@ -5,6 +5,7 @@ use super::{
     Count, Error, Family,
     cases::{CASES, Case, NODES, Step},
     change,
+    evidence::Witness,
     site::Site,
     traffic::{Path, Tally},
 };
@@ -13,9 +14,10 @@ use crate::{
     progress,
     proxy::Mode,
 };
-use futures::future::try_join_all;
+use futures::future::{join_all, pending, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     fmt,
     time::{Duration, Instant},
 };
@@ -122,21 +124,36 @@ async fn play(
     clients: &BTreeMap<&'static str, Sender>,
     tally: &Tally,
 ) -> Result<usize, Error> {
+    let witness = Witness::new(site, case);
     let addresses = change::create(&site.api, case).await?;
+    witness.note("Service and pods made");
     let own = clients.iter().filter(|(name, _)| case.clients().contains(*name));
     let paths: Vec<_> = own
         .flat_map(|(client, sender)| {
-            addresses.iter().map(|address| Path::new(client, sender, case.name, *address))
+            let path = |address| Path::new(client, sender, case.name, address, &witness);
+            addresses.iter().copied().map(path)
         })
         .collect();
     try_join_all(paths.iter().map(Path::open)).await?;
+    witness.note("every client has had an answer");
     // Where nothing changes, the checks themselves are enough requests.
     let changing: &[Path<'_>] = if case.steps.len() > 1 { &paths } else { &[] };
     let flows = changing.iter().map(Path::flow).collect::<Result<Vec<_>, _>>()?;
-    let mut checks = 0;
-    for step in case.steps {
-        checks += check(site, case, step, &paths, tally).await?;
-    }
+    let steps = async {
+        let mut checks = 0;
+        for step in case.steps {
+            checks += check(site, case, step, &paths, &witness, tally).await?;
+        }
+        Ok::<_, Error>(checks)
+    };
+    let watched = async {
+        join_all(changing.iter().zip(&flows).map(|(path, flow)| path.watch(flow))).await;
+        pending::<Infallible>().await
+    };
+    let checks = tokio::select! {
+        checks = steps => checks?,
+        never = watched => match never {},
+    };
     if let Some(server) = case.last() {
         // It must not have ended before its successor was reached: requests would rightly fail.
         change::must_exist(&site.api, &case.pod(server)).await?;
@@ -151,9 +168,12 @@ async fn check(
     case: &Case,
     step: &Step,
     paths: &[Path<'_>],
+    witness: &Witness<'_>,
     tally: &Tally,
 ) -> Result<usize, Error> {
+    witness.note(&format!("{:?} begins", step.change));
     change::apply(site, case, step.change).await?;
+    witness.note("done");
     let holds = if step.last().is_some() { LAST } else { Duration::ZERO };
     let checks = step.expected.iter().flat_map(|(clients, servers)| {
         let expected: BTreeSet<_> = servers.split(' ').map(|server| case.answer(server)).collect();
@@ -164,5 +184,6 @@ async fn check(
         })
     });
     let checks = try_join_all(checks).await?;
+    witness.note("every client answered as expected");
     Ok(checks.len())
 }

@@ -7,6 +7,7 @@ mod agreement;
 mod cases;
 mod change;
 mod error;
+mod evidence;
 mod generate;
 mod matrix;
 mod rules;

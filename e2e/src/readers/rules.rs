@@ -1,7 +1,7 @@
 //! The rules that a kube-proxy has programmed, read back from the kernel (`nft -j list`).
 
 use super::Error;
-use crate::net::Namespace;
+use crate::{net::Namespace, proxy::Mode};
 use closehaul::plan::address::AddressType;
 use serde_json::Value;
 use std::{
@@ -53,31 +53,63 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What is programmed for a Service (`NAMESPACE/NAME`) in a node's network namespace, to be read by
+/// people: chains of nftables, or rules of iptables.
+pub(super) async fn text(
+    mode: Mode,
+    namespace: &str,
+    family: AddressType,
+    service: &str,
+) -> Result<String, Error> {
+    let is_v6 = family == AddressType::IPv6;
+    let (table, save) = if is_v6 { ("ip6", "ip6tables-save") } else { ("ip", "iptables-save") };
+    let listing = match mode {
+        Mode::Nftables => run(namespace, &["nft", "list", "table", table, "kube-proxy"]).await?,
+        Mode::Iptables => run(namespace, &[save]).await?,
+    };
+    // A chain of nftables is a block of lines with the Service in the first one.
+    let mut inside = false;
+    let own = listing.lines().filter(|line| {
+        let named = line.contains(&format!("{service}/")) || line.contains(&format!("{service} "));
+        let inner = inside && !line.contains('{');
+        inside = line.contains("chain ") && named || inside && line.trim() != "}";
+        named || inner
+    });
+    Ok(own.map(|line| line.trim().to_owned() + "\n").collect())
+}
+
+/// Runs a program in a node's network namespace and returns what it printed.
+async fn run(namespace: &str, command: &[&str]) -> Result<String, Error> {
+    let [ip, arguments @ ..] = Namespace::enter(namespace);
+    let output = Command::new(ip)
+        .args(arguments)
+        .args(command)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|source| Error::Run { what: "ip", source })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::Command { command: command.join(" "), output: said });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 impl Rules {
     /// Reads the table of a family in a node's network namespace.
     pub(super) async fn read(namespace: &str, family: AddressType) -> Result<Self, Error> {
         let table = if family == AddressType::IPv6 { "ip6" } else { "ip" };
-        let [ip, arguments @ ..] = Namespace::enter(namespace);
-        let arguments = arguments.into_iter().chain(["nft", "-j", "list", "table", table]);
-        let output = Command::new(ip)
-            .args(arguments.chain(["kube-proxy"]))
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(|source| Error::Run { what: "nft", source })?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        if said.contains("No such file") {
+        let command = ["nft", "-j", "list", "table", table, "kube-proxy"];
+        let listing = match run(namespace, &command).await {
             // kube-proxy has not made the table yet.
-            return Ok(Self::default());
-        }
-        if !output.status.success() {
-            let command = format!("nft -j list table {table} kube-proxy");
-            let output = said.trim().to_owned();
-            return Err(Error::Command { command, output });
-        }
+            Err(Error::Command { output, .. }) if output.contains("No such file") => {
+                return Ok(Self::default());
+            }
+            listing => listing?,
+        };
         let listing: Value =
-            serde_json::from_slice(&output.stdout).map_err(Error::decode("nft's listing"))?;
+            serde_json::from_str(&listing).map_err(Error::decode("nft's listing"))?;
         Ok(Self::parse(&listing))
     }
 

@@ -43,7 +43,7 @@ const SERVES_FOR: Duration = Duration::from_secs(45);
 pub(super) struct Site {
     pub(super) api: Client,
     pub(super) server: PathBuf,
-    mode: Mode,
+    pub(super) mode: Mode,
     components: Components,
     nodes: BTreeMap<String, Joined>,
     controller: Option<Process>,
@@ -139,6 +139,16 @@ impl Site {
     /// The network namespaces of the nodes, by name.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.nodes.iter().map(|(name, node)| (name.as_str(), node.namespace.as_str()))
+    }
+
+    /// The network namespace of a node; empty if there is no such node.
+    pub(super) fn namespace(&self, node: &str) -> &str {
+        self.nodes.get(node).map_or("", |node| &node.namespace)
+    }
+
+    /// The end of the log of a node's kube-proxy.
+    pub(super) fn proxy_log(&self, node: &str) -> String {
+        self.nodes.get(node).map_or_else(String::new, |node| node.proxy.log_tail())
     }
 
     /// The network namespace of a pod, if it runs.

@@ -1,6 +1,6 @@
 //! Requests from the clients to one Service, and the count of all requests.
 
-use super::Error;
+use super::{Error, evidence::Witness};
 use crate::kubelet::requests::{Answer, Flow, Sender};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +30,7 @@ pub enum Family {
 }
 
 impl Family {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
@@ -72,12 +72,13 @@ impl Tally {
 }
 
 /// The way from a client to one address of a Service.
-#[derive(Debug)]
 pub(super) struct Path<'a> {
     pub(super) client: &'a str,
     pub(super) family: Family,
+    address: IpAddr,
     service: &'a str,
     sender: &'a Sender,
+    witness: &'a Witness<'a>,
     url: String,
 }
 
@@ -93,12 +94,13 @@ impl<'a> Path<'a> {
         sender: &'a Sender,
         service: &'a str,
         address: IpAddr,
+        witness: &'a Witness<'a>,
     ) -> Self {
         let url = match address {
             IpAddr::V4(address) => format!("http://{address}/"),
             IpAddr::V6(address) => format!("http://[{address}]/"),
         };
-        Self { client, family: Family::of(address), service, sender, url }
+        Self { client, family: Family::of(address), address, service, sender, witness, url }
     }
 
     /// Waits until the Service is programmed. These requests do not count: nobody can be blamed
@@ -112,7 +114,7 @@ impl<'a> Path<'a> {
                 Some(Err(error)) => error,
                 None => "nothing".to_owned(),
             };
-            self.in_time(started, "a first answer", last)?;
+            self.in_time(started, "a first answer", last).await?;
         }
     }
 
@@ -130,6 +132,9 @@ impl<'a> Path<'a> {
         loop {
             let answers = self.sender.send(&self.url, IN_A_ROW).await.map_err(run)?;
             tally.add(self, &answers);
+            if answers.iter().any(Result::is_err) {
+                self.witness.tell(self.client, self.address).await;
+            }
             let answered: BTreeSet<_> = answers.into_iter().filter_map(Result::ok).collect();
             let last = format!("{answered:?}");
             if answered.is_subset(expected) {
@@ -142,16 +147,23 @@ impl<'a> Path<'a> {
                 right_since = None;
                 reached.clear();
             }
-            self.in_time(started, &format!("answers of {expected:?} only"), last)?;
+            self.in_time(started, &format!("answers of {expected:?} only"), last).await?;
         }
     }
 
-    fn in_time(&self, started: Instant, what: &str, last: String) -> Result<(), Error> {
+    async fn in_time(&self, started: Instant, what: &str, last: String) -> Result<(), Error> {
         if started.elapsed() < LIMIT {
             return Ok(());
         }
         let what = format!("{self}: {what}");
+        let last = format!("{last}\n{}", self.witness.look(self.client, self.address).await);
         Err(Error::Late { what, seconds: LIMIT.as_secs(), last })
+    }
+
+    /// Tells what is to be seen when the first request of a flow fails.
+    pub(super) async fn watch(&self, flow: &Flow) {
+        flow.failure().await;
+        self.witness.tell(self.client, self.address).await;
     }
 
     /// Starts requests that go on beside other work.
