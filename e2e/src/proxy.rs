@@ -65,8 +65,8 @@ pub enum Error {
     Process(#[from] process::Error),
 }
 
-/// How long a kube-proxy may take until it is healthy.
-const LIMIT: Duration = Duration::from_secs(30);
+/// How long a kube-proxy may take until it is healthy, among others on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A running kube-proxy.
 #[derive(Debug)]

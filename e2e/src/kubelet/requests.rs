@@ -19,6 +19,9 @@ use tokio::{
     time::{self, Instant},
 };
 
+/// How long a request may take until it counts as failed.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The first line of the answer, or why there was none.
 pub type Answer = Result<String, String>;
 
@@ -93,6 +96,7 @@ impl Sender {
             .arg(&self.server)
             .args(["get", url, "--count", &count.to_string()])
             .args(["--every", &every.as_millis().to_string()])
+            .args(["--timeout", &TIMEOUT.as_millis().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // A signal to the terminal's processes must not fail a request.

@@ -111,7 +111,9 @@ impl<'a> Witness<'a> {
         let text = String::from_utf8_lossy(&output.stdout);
         let bad = ["Retrans", "Drop", "Discard", "NoRoute", "Unreach", "Timeout", "Reset", "Fail"];
         let bad = text.lines().filter(|line| bad.iter().any(|word| line.contains(word)));
-        Ok(bad.map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ") + "\n").collect())
+        Ok(bad
+            .map(|line| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ") + "\n")
+            .collect())
     }
 }
 

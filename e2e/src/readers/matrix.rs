@@ -3,7 +3,7 @@
 
 use super::{
     Count, Error, Family,
-    cases::{CASES, Case, NODES, Step},
+    cases::{CASES, Case, Change, NODES, Step},
     change,
     evidence::Witness,
     site::Site,
@@ -23,12 +23,12 @@ use std::{
 };
 use tokio::time;
 
-/// How long the last endpoint is watched while it serves and terminates. kube-proxies look at
-/// changes at least once a second.
+/// How long the last endpoint is watched while it serves and terminates, and its successor when
+/// it has ended. kube-proxies look at changes at least once a second.
 const LAST: Duration = Duration::from_secs(3);
 
 /// How long the clients may take to run.
-const CLIENTS: Duration = Duration::from_secs(30);
+const CLIENTS: Duration = Duration::from_secs(120);
 
 /// The outcome of the matrix under one mode of kube-proxy.
 #[derive(Debug)]
@@ -127,6 +127,9 @@ async fn play(
     let witness = Witness::new(site, case);
     let addresses = change::create(&site.api, case).await?;
     witness.note("Service and pods made");
+    let mut ready: BTreeSet<_> = case.servers.split(' ').collect();
+    change::listed(&site.api, case, &ready).await?;
+    witness.note("every server is listed as ready");
     let own = clients.iter().filter(|(name, _)| case.clients().contains(*name));
     let paths: Vec<_> = own
         .flat_map(|(client, sender)| {
@@ -142,7 +145,13 @@ async fn play(
     let steps = async {
         let mut checks = 0;
         for step in case.steps {
-            checks += check(site, case, step, &paths, &witness, tally).await?;
+            witness.note(&format!("{:?} begins", step.change));
+            change::apply(site, case, step.change).await?;
+            step.change.turn(&mut ready);
+            change::listed(&site.api, case, &ready).await?;
+            witness.note("the slices follow");
+            checks += check(case, step, &paths, tally).await?;
+            witness.note("every client is answered as expected");
         }
         Ok::<_, Error>(checks)
     };
@@ -163,18 +172,15 @@ async fn play(
     Ok(checks)
 }
 
+/// Checks whom the clients reach and returns how many checks that were.
 async fn check(
-    site: &Site,
     case: &Case,
     step: &Step,
     paths: &[Path<'_>],
-    witness: &Witness<'_>,
     tally: &Tally,
 ) -> Result<usize, Error> {
-    witness.note(&format!("{:?} begins", step.change));
-    change::apply(site, case, step.change).await?;
-    witness.note("done");
-    let holds = if step.last().is_some() { LAST } else { Duration::ZERO };
+    let ends = step.last().is_some() || matches!(step.change, Change::End(_));
+    let holds = if ends { LAST } else { Duration::ZERO };
     let checks = step.expected.iter().flat_map(|(clients, servers)| {
         let expected: BTreeSet<_> = servers.split(' ').map(|server| case.answer(server)).collect();
         let own = paths.iter().filter(|path| clients.split(' ').any(|name| name == path.client));
@@ -183,7 +189,5 @@ async fn check(
             async move { path.expect(&expected, holds, tally).await }
         })
     });
-    let checks = try_join_all(checks).await?;
-    witness.note("every client answered as expected");
-    Ok(checks.len())
+    Ok(try_join_all(checks).await?.len())
 }

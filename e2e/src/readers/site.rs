@@ -35,9 +35,9 @@ const COMPONENTS: [Component; 5] = [
 /// The ranges of Service addresses.
 const SERVICES: [&str; 2] = ["10.96.0.0/16", "fd00:96::/112"];
 
-/// How long a pod serves on after its deletion: long enough to be watched and replaced meanwhile
-/// on a busy machine too. Nothing waits for its end.
-const SERVES_FOR: Duration = Duration::from_secs(45);
+/// How long a pod serves on after its deletion: longer than any case, so that none ends while it
+/// is still needed. A case that wants its end deletes it for good.
+const SERVES_FOR: Duration = Duration::from_secs(3600);
 
 /// Everything that runs.
 pub(super) struct Site {

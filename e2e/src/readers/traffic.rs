@@ -17,8 +17,9 @@ const PACE: Duration = Duration::from_millis(250);
 /// So many answers in a row must be right (upstream: 10).
 const IN_A_ROW: u64 = 12;
 
-/// How long a change may take until the clients see it.
-const LIMIT: Duration = Duration::from_secs(40);
+/// How long a change that is in the slices may take until the clients see it. A kube-proxy whose
+/// sync failed tries again after 30 s (its `syncPeriod`): time for two of those.
+const LIMIT: Duration = Duration::from_secs(75);
 
 /// Requests of one address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
