@@ -8,6 +8,7 @@
 //! - [`net`]: network namespaces for nodes and pods
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
+//! - [`site`]: a cluster in namespaces with all of these, for the walkthrough and the readers
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`figures`]: what closehaul costs beside the built-in controller
 //! - [`readers`]: real kube-proxies and what their clients reach
@@ -26,5 +27,6 @@ pub mod process;
 mod progress;
 pub mod proxy;
 pub mod readers;
+pub mod site;
 pub mod walkthrough;
 pub mod world;

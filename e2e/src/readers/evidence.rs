@@ -92,7 +92,8 @@ impl<'a> Witness<'a> {
             Family::V4 => AddressType::IPv4,
             Family::V6 => AddressType::IPv6,
         };
-        rules::text(self.site.mode, namespace, family, &format!("default/{}", self.case.name)).await
+        rules::text(self.site.proxy, namespace, family, &format!("default/{}", self.case.name))
+            .await
     }
 
     /// What the kernel counted of things that went wrong, in the client's pod.
@@ -102,7 +103,8 @@ impl<'a> Witness<'a> {
         let [ip, arguments @ ..] = Namespace::enter(&namespace);
         let output = Command::new(ip)
             .args(arguments)
-            .args(["nstat", "--zeros=0", "--ignore", "--noupdate"])
+            // Since the namespace was made, and without a note of it in the user's files.
+            .args(["nstat", "-a", "-s"])
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()

@@ -6,7 +6,6 @@
 mod agreement;
 mod cases;
 mod change;
-mod error;
 mod evidence;
 mod generate;
 mod matrix;
@@ -14,7 +13,7 @@ mod rules;
 mod site;
 mod traffic;
 
+pub use crate::site::Error;
 pub use agreement::{Agreement, agreement};
-pub use error::Error;
 pub use matrix::{Matrix, matrix};
 pub use traffic::{Count, Family};
