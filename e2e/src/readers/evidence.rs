@@ -52,7 +52,9 @@ impl<'a> Witness<'a> {
         let slices = slices.map(|slices| slices.iter().map(slice).collect::<String>());
         let pods = self.pods().await;
         let rules = self.rules(client, address).await;
-        let log = self.site.proxy_log(client);
+        let service = format!("default/{}\"", self.case.name);
+        let words = [&*service, &address.to_string(), "topology labels", "failed", "complete"];
+        let log = self.site.proxy_log(client, &words);
         let counters = self.counters(client).await;
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         for (title, content) in [
@@ -60,7 +62,7 @@ impl<'a> Witness<'a> {
             ("slices", slices),
             ("pods", pods),
             ("rules of the client's node", rules),
-            ("end of its kube-proxy's log", Ok(log)),
+            ("its kube-proxy's log about that", Ok(log)),
             ("counters of the client's pod", counters),
             ("load", Ok(load)),
         ] {

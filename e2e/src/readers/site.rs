@@ -11,12 +11,6 @@ use crate::{
     proxy::Mode,
     site,
 };
-use k8s_openapi::api::core::v1::Node;
-use kube::{
-    Api,
-    api::{Patch, PatchParams},
-};
-use serde_json::json;
 use std::{ops::Deref, path::Path, time::Duration};
 
 /// All that may have to be built.
@@ -80,15 +74,6 @@ impl Site {
             self.site.join(node).await?;
         }
         self.site.ready().await
-    }
-
-    /// Gives a node another zone, as somebody does who edits its label.
-    pub(super) async fn set_zone(&self, node: &str, zone: &str) -> Result<(), Error> {
-        let nodes: Api<Node> = Api::all(self.api.clone());
-        let labels = json!({"topology.kubernetes.io/zone": zone});
-        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
-        let patched = nodes.patch(node, &PatchParams::default(), &patch).await;
-        patched.map(drop).map_err(Error::api(format!("the node {node}")))
     }
 
     /// An error if something that must run does not.

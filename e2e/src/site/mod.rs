@@ -11,9 +11,15 @@ use crate::{
     net::Network,
     proxy::{self, KubeProxy, Mode},
 };
-use kube::Client;
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
 use std::{
     collections::BTreeMap,
+    mem,
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -48,6 +54,8 @@ pub(crate) struct Site {
     pub(crate) components: Components,
     pub(crate) cluster: Cluster,
     proxies: BTreeMap<String, Proxied>,
+    /// Zones that nodes get when their kube-proxies run.
+    zones: Vec<(String, String)>,
     kubelet: Kubelet,
 }
 
@@ -88,15 +96,22 @@ impl Site {
             proxy,
             components,
             proxies: BTreeMap::new(),
+            zones: Vec::new(),
             kubelet: Kubelet::start(cluster.client(Actor::Kubelet)?, kubelet),
             cluster,
         })
     }
 
     /// Adds a node and starts its kube-proxy; [`Site::ready`] waits for it, so that several start
-    /// at once.
-    pub(crate) async fn join(&mut self, node: NodeSpec) -> Result<(), Error> {
+    /// at once, and gives the node its zone.
+    ///
+    /// Not before: kube-proxy (1.37.2) may lose the zone that its node has when it starts. Its
+    /// `NodeTopologyConfig` hears of the node before the proxier is registered with it if the
+    /// machine is busy, and calls it again only when the zone changes; until then every Service is
+    /// spread over all zones. A zone that comes later it does not lose.
+    pub(crate) async fn join(&mut self, mut node: NodeSpec) -> Result<(), Error> {
         let name = node.name.clone();
+        self.zones.extend(node.zone.take().map(|zone| (name.clone(), zone)));
         let added = self.kubelet.add_node(node).await?;
         if let Some(namespace) = added.namespace {
             let proxy = KubeProxy::start(proxy::Options {
@@ -113,12 +128,31 @@ impl Site {
         Ok(())
     }
 
-    /// Waits until every kube-proxy has programmed its kernel once.
-    pub(crate) async fn ready(&self) -> Result<(), Error> {
+    /// Waits until every kube-proxy has programmed its kernel once, and then until those of nodes
+    /// that have joined since know their zones.
+    pub(crate) async fn ready(&mut self) -> Result<(), Error> {
         for node in self.proxies.values() {
             node.proxy.ready().await?;
         }
+        let zones = mem::take(&mut self.zones);
+        for (node, zone) in &zones {
+            self.set_zone(node, zone).await?;
+        }
+        for (node, zone) in &zones {
+            if let Some(node) = self.proxies.get(node) {
+                node.proxy.hears(zone).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Gives a node another zone, as somebody does who edits its label.
+    pub(crate) async fn set_zone(&self, node: &str, zone: &str) -> Result<(), Error> {
+        let nodes: Api<Node> = Api::all(self.api.clone());
+        let labels = json!({"topology.kubernetes.io/zone": zone});
+        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        let patched = nodes.patch(node, &PatchParams::default(), &patch).await;
+        patched.map(drop).map_err(Error::api(format!("the node {node}")))
     }
 
     /// Switches a node off; its object stays.
@@ -139,9 +173,9 @@ impl Site {
         self.proxies.get(node).map_or("", |node| &node.namespace)
     }
 
-    /// The end of the log of a node's kube-proxy.
-    pub(crate) fn proxy_log(&self, node: &str) -> String {
-        self.proxies.get(node).map_or_else(String::new, |node| node.proxy.log_tail())
+    /// What the log of a node's kube-proxy says about `words`.
+    pub(crate) fn proxy_log(&self, node: &str, words: &[&str]) -> String {
+        self.proxies.get(node).map_or_else(String::new, |node| node.proxy.log_about(words))
     }
 
     /// The network namespace of a pod of the namespace `default`, if it runs.
