@@ -10,7 +10,7 @@ use closehaul::plan::metadata::{CONTROLLER, HEADLESS, MANAGED_BY, SERVICE_NAME};
 use e2e::{
     closehaul as program,
     cluster::{Actor, Cluster, ControllerManager, Options},
-    world::{Canary, Kind, Place, World, object, until},
+    world::{Canary, Kind, Place, World, normal, object, until},
 };
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::{Api, Client, api::PostParams};
@@ -279,16 +279,16 @@ async fn transitions_of_traffic_distribution(world: &World) {
     let node = json!({"forNodes": [{"name": "distribution"}]});
     let mut both = zone.clone();
     both["forNodes"] = node["forNodes"].clone();
-    let none = Value::Null;
-    follow(world, namespace, "nothing set", &none).await;
+    let no_hints = Value::Null;
+    follow(world, namespace, "nothing set", &no_hints).await;
     for (what, patch, hints) in [
         ("PreferClose", field(json!("PreferClose")), &zone),
-        ("Auto beside it, with one endpoint only", mode(json!("Auto")), &none),
+        ("Auto beside it, with one endpoint only", mode(json!("Auto")), &no_hints),
         ("PreferClose alone again", mode(Value::Null), &zone),
-        ("nothing", field(Value::Null), &none),
+        ("nothing", field(Value::Null), &no_hints),
         ("PreferSameZone", field(json!("PreferSameZone")), &zone),
         ("PreferSameNode", field(json!("PreferSameNode")), &both),
-        ("nothing again", field(Value::Null), &none),
+        ("nothing again", field(Value::Null), &no_hints),
     ] {
         world.patch(&place(namespace), &patch).await.unwrap();
         follow(world, namespace, what, hints).await;
@@ -310,7 +310,7 @@ async fn transitions_of_traffic_distribution(world: &World) {
 /// Waits until the one endpoint has these hints.
 async fn follow(world: &World, namespace: &str, what: &str, hints: &Value) {
     slices(world, namespace, what, |slices| {
-        let endpoints = slices.iter().flat_map(|slice| slice["endpoints"].as_array()).flatten();
+        let endpoints = slices.iter().flat_map(|slice| normal::items(&slice["endpoints"]));
         let all = endpoints.map(|endpoint| &endpoint["hints"]).collect::<Vec<_>>();
         all == [hints]
     })

@@ -67,15 +67,19 @@ pub(super) async fn text(
         Mode::Nftables => run(namespace, &["nft", "list", "table", table, "kube-proxy"]).await?,
         Mode::Iptables => run(namespace, &[save]).await?,
     };
-    // A chain of nftables is a block of lines with the Service in the first one.
+    Ok(about(&listing, service))
+}
+
+/// The lines that name a Service, and those of the chains of nftables that bear its name.
+fn about(listing: &str, service: &str) -> String {
     let mut inside = false;
-    let own = listing.lines().filter(|line| {
+    let own = listing.lines().map(str::trim).filter(|line| {
         let named = line.contains(&format!("{service}/")) || line.contains(&format!("{service} "));
-        let inner = inside && !line.contains('{');
-        inside = line.contains("chain ") && named || inside && line.trim() != "}";
+        let inner = inside;
+        inside = if line.starts_with("chain ") { named } else { inside && *line != "}" };
         named || inner
     });
-    Ok(own.map(|line| line.trim().to_owned() + "\n").collect())
+    own.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Runs a program in a node's network namespace and returns what it printed.
@@ -213,6 +217,30 @@ mod tests {
 
     fn to(endpoints: &[&str]) -> Outcome {
         Outcome::To(endpoints.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_is_programmed_for_a_service_is_found() {
+        let listing = "table ip kube-proxy {
+            map service-ips {
+                elements = { 10.96.0.1 . tcp . 80 : goto service-A-default/cart/tcp/ }
+            }
+            chain service-A-default/cart/tcp/ {
+                meta l4proto tcp dnat to numgen random mod 2 map { 0 : 10.0.0.1 . 80 }
+            }
+            chain service-B-default/cartoon/tcp/ {
+                meta l4proto tcp dnat to 10.0.0.9:80
+            }
+        }";
+        let own = "elements = { 10.96.0.1 . tcp . 80 : goto service-A-default/cart/tcp/ }
+chain service-A-default/cart/tcp/ {
+meta l4proto tcp dnat to numgen random mod 2 map { 0 : 10.0.0.1 . 80 }
+}
+";
+        assert_eq!(about(listing, "default/cart"), own);
+        let rule = r#"-A X -m comment --comment "default/cart -> 10.0.0.1:80" -j Y"#;
+        assert_eq!(about(rule, "default/cart"), format!("{rule}\n"));
+        assert_eq!(about(rule, "default/car"), "");
     }
 
     #[test]
