@@ -37,7 +37,8 @@ pub struct Sender {
 pub struct Flow {
     child: Child,
     answers: JoinHandle<Vec<Answer>>,
-    failed: watch::Receiver<bool>,
+    /// Why the first request failed.
+    failed: watch::Receiver<Option<String>>,
 }
 
 impl Sender {
@@ -104,16 +105,19 @@ impl Sender {
             .kill_on_drop(true)
             .spawn()?;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-        let (sender, failed) = watch::channel(false);
+        let (sender, failed) = watch::channel(None);
         Ok(Flow { child, answers: tokio::spawn(read(stdout, sender)), failed })
     }
 }
 
 impl Flow {
-    /// Waits until a request has failed; for ever if none does.
-    pub async fn failure(&self) {
-        if self.failed.clone().wait_for(|failed| *failed).await.is_err() {
-            std::future::pending::<()>().await;
+    /// Waits until a request has failed, and says why; for ever if none does.
+    pub async fn failure(&self) -> String {
+        let mut failed = self.failed.clone();
+        let first = failed.wait_for(Option::is_some).await;
+        match first.ok().and_then(|error| error.clone()) {
+            Some(error) => error,
+            None => std::future::pending().await,
         }
     }
 
@@ -124,13 +128,17 @@ impl Flow {
     }
 }
 
-async fn read(stdout: ChildStdout, failed: watch::Sender<bool>) -> Vec<Answer> {
+async fn read(stdout: ChildStdout, failed: watch::Sender<Option<String>>) -> Vec<Answer> {
     let mut lines = BufReader::new(stdout).lines();
     let mut answers = Vec::new();
     while let Ok(Some(line)) = lines.next_line().await {
         answers.push(match line.strip_prefix(ERROR) {
             Some(error) => {
-                failed.send_replace(true);
+                failed.send_if_modified(|first| {
+                    let is_first = first.is_none();
+                    first.get_or_insert_with(|| error.to_owned());
+                    is_first
+                });
                 Err(error.to_owned())
             }
             None => Ok(line),

@@ -74,10 +74,11 @@ impl<'a> Witness<'a> {
         text
     }
 
-    /// Looks and says what is to be seen, unless that was done often enough.
-    pub(super) async fn tell(&self, client: &str, address: IpAddr) {
+    /// Says why a request failed and what is to be seen, unless that was done often enough.
+    pub(super) async fn tell(&self, client: &str, address: IpAddr, why: &str) {
         if self.told.fetch_add(1, Ordering::Relaxed) < ENOUGH {
-            progress::say(&self.look(client, address).await);
+            let evidence = self.look(client, address).await;
+            progress::say(&format!("a request failed: {why}\n{evidence}"));
         }
     }
 

@@ -133,8 +133,8 @@ impl<'a> Path<'a> {
         loop {
             let answers = self.sender.send(&self.url, IN_A_ROW).await.map_err(run)?;
             tally.add(self, &answers);
-            if answers.iter().any(Result::is_err) {
-                self.witness.tell(self.client, self.address).await;
+            if let Some(why) = answers.iter().find_map(|answer| answer.as_ref().err()) {
+                self.witness.tell(self.client, self.address, why).await;
             }
             let answered: BTreeSet<_> = answers.into_iter().filter_map(Result::ok).collect();
             let last = format!("{answered:?}");
@@ -163,8 +163,8 @@ impl<'a> Path<'a> {
 
     /// Tells what is to be seen when the first request of a flow fails.
     pub(super) async fn watch(&self, flow: &Flow) {
-        flow.failure().await;
-        self.witness.tell(self.client, self.address).await;
+        let why = flow.failure().await;
+        self.witness.tell(self.client, self.address, &why).await;
     }
 
     /// Starts requests that go on beside other work.
