@@ -1,6 +1,7 @@
-//! Upstream's integration tests (endpointslice-semantics 10.7) with closehaul on a real API server:
-//! labels, terminating pods, who owns what when a selector comes or goes, and hints through all
-//! values of trafficDistribution. All on one control plane, each in namespaces of its own.
+//! Upstream's integration tests (endpointslice-semantics 10.7) with closehaul on a real API server,
+//! and then with the built-in controller: labels, terminating pods, who owns what when a selector
+//! comes or goes, and hints through all values of trafficDistribution. All on one control plane,
+//! each in namespaces of its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -37,6 +38,7 @@ async fn all() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     let client = cluster.client(Actor::Admin).unwrap();
     let world = World::new(client.clone());
+    let mut canary = Canary::create(&world).await.unwrap();
     // The mirroring controller among the others, but not the one that would write the Endpoints
     // of Services with a selector: those are this test's, as in upstream's.
     let manager = cluster.start_controller_manager_with(
@@ -44,21 +46,36 @@ async fn all() {
         &["--controllers=-endpoints-controller"],
     );
     let manager = manager.await.unwrap();
-    let program = program::start(&cluster, &["--leader-elect=false"]).await.unwrap();
-
-    tokio::join!(
-        label_semantics(&world),
-        headless_label(&world),
-        terminating(&world),
-        selectors_come_and_go(&world, client),
-        transitions_of_traffic_distribution(&world),
-    );
-
-    program.must_run().unwrap();
+    for controller in ["closehaul", "built-in"] {
+        let is_ours = controller == "closehaul";
+        let process = if is_ours {
+            program::start(&cluster, &["--leader-elect=false"]).await.unwrap()
+        } else {
+            // Whose tests these are: it shows that they ask for what upstream does.
+            cluster.start_controller_manager(ControllerManager::OnlySlices).await.unwrap()
+        };
+        let suite = Suite { controller, is_ours, world: &world };
+        tokio::join!(
+            suite.label_semantics(),
+            suite.headless_label(),
+            suite.terminating(),
+            suite.selectors_come_and_go(client.clone(), &mut canary),
+            suite.transitions_of_traffic_distribution(),
+        );
+        process.must_run().unwrap();
+        let status = process.stop(STOP).await.unwrap().expect("it ends when asked to");
+        assert!(status.success() || !is_ours, "{status}");
+    }
     manager.must_run().unwrap();
-    assert!(program.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
     manager.stop(STOP).await.unwrap();
     cluster.stop().await.unwrap();
+}
+
+/// The tests with one of the controllers, in namespaces that begin with its name.
+struct Suite<'a> {
+    controller: &'static str,
+    is_ours: bool,
+    world: &'a World,
 }
 
 /// Waits until the slices of a namespace's Service are right, and returns them.
@@ -97,80 +114,9 @@ fn labels(slice: &Value) -> Vec<String> {
     own.map(|(key, value)| format!("{key}={}", value.as_str().unwrap())).collect()
 }
 
-/// `TestEndpointsControllersLabelSemantics`: a headless Service's labels reach its slice, and the
-/// slice follows when one comes and one goes.
-async fn label_semantics(world: &World) {
-    let namespace = "labels";
-    world.create(&object::namespace(namespace)).await.unwrap();
-    let mut headless = service(namespace);
-    headless["spec"]["clusterIP"] = json!("None");
-    headless["metadata"]["labels"] = json!({"app": "test"});
-    world.create(&headless).await.unwrap();
-    let expected = ["app=test".to_owned(), format!("{HEADLESS}=")];
-    let made = slices(world, namespace, "the labels", |slices| {
-        slices.len() == 1 && labels(&slices[0]) == expected
-    })
-    .await;
-
-    let patch = json!({"metadata": {"labels": {"app": null, "new-label": "new-value"}}});
-    world.patch(&place(namespace), &patch).await.unwrap();
-    let expected = ["new-label=new-value".to_owned(), format!("{HEADLESS}=")];
-    let followed = slices(world, namespace, "the new labels", |slices| {
-        slices.len() == 1 && labels(&slices[0]) == expected
-    })
-    .await;
-    assert_eq!(made[0]["metadata"]["uid"], followed[0]["metadata"]["uid"], "in place");
-}
-
-/// `TestEndpointsHeadlessLabel`, 4 rows: only being headless decides about the label.
-async fn headless_label(world: &World) {
-    for (row, (is_headless, given)) in
-        [(false, false), (true, false), (false, true), (true, true)].into_iter().enumerate()
-    {
-        let namespace = format!("headless-{row}");
-        world.create(&object::namespace(&namespace)).await.unwrap();
-        let mut service = service(&namespace);
-        if is_headless {
-            service["spec"]["clusterIP"] = json!("None");
-        }
-        if given {
-            service["metadata"]["labels"] = json!({HEADLESS: ""});
-        }
-        world.create(&service).await.unwrap();
-        let made = slices(world, &namespace, "a slice", |slices| slices.len() == 1).await;
-        let expected = if is_headless { vec![format!("{HEADLESS}=")] } else { Vec::new() };
-        assert_eq!(labels(&made[0]), expected, "{namespace}");
-    }
-}
-
-/// `TestEndpointSliceTerminating`, 2 rows: whether a terminating pod serves is whether it is Ready.
-async fn terminating(world: &World) {
-    world.create(&object::node("terminating", None)).await.unwrap();
-    for ready in [true, false] {
-        let namespace = if ready { "ready-terminating" } else { "unready-terminating" };
-        world.create(&object::namespace(namespace)).await.unwrap();
-        world.create(&service(namespace)).await.unwrap();
-        let [address, _] = object::addresses(100 + u64::from(ready));
-        let mut pod = object::pod(namespace, "pod", SERVICE, "terminating", &[address]);
-        pod["status"]["conditions"] = object::ready(ready);
-        world.create(&pod).await.unwrap();
-        let conditions = |[ready, serving, terminating]: [bool; 3]| {
-            let expected = json!({"ready": ready, "serving": serving, "terminating": terminating});
-            move |slices: &[Value]| {
-                slices.len() == 1 && slices[0]["endpoints"][0]["conditions"] == expected
-            }
-        };
-        let before = conditions([ready, ready, false]);
-        slices(world, namespace, "the endpoint", before).await;
-        world.terminate(&Place::new(Kind::Pod, namespace, "pod")).await.unwrap();
-        let after = conditions([false, ready, true]);
-        slices(world, namespace, "the terminating endpoint", after).await;
-    }
-}
-
 /// A Service with Endpoints of the same name, and its selector before and after a change.
 struct Selector {
-    namespace: &'static str,
+    namespace: String,
     before: Value,
     change: Value,
     /// Whether it has a selector before; it has one afterwards if not.
@@ -181,8 +127,9 @@ impl Selector {
     /// The 4 rows of `TestEndpointSliceMirroringSelectorTransition`.
     fn rows() -> [Self; 4] {
         let some = json!({"foo": "bar"});
-        let row = |namespace, before: &Value, change: &Value, selects| {
-            let (before, change) = (before.clone(), change.clone());
+        let row = |namespace: &str, before: &Value, change: &Value, selects| {
+            let (namespace, before, change) =
+                (namespace.to_owned(), before.clone(), change.clone());
             Self { namespace, before, change, selects }
         };
         [
@@ -200,7 +147,7 @@ impl Selector {
             move |slice: &&Value| slice["metadata"]["labels"][MANAGED_BY] == json!(controller)
         };
         let what = format!("{ours} slices of ours and {mirrored} mirrored ones");
-        let all = slices(world, self.namespace, &what, |slices| {
+        let all = slices(world, &self.namespace, &what, |slices| {
             let count = |controller| slices.iter().filter(by(controller)).count();
             slices.len() == ours + mirrored
                 && (count(CONTROLLER), count(MIRRORING)) == (ours, mirrored)
@@ -208,103 +155,6 @@ impl Selector {
         .await;
         all.into_iter().filter(|slice| by(CONTROLLER)(&slice)).collect()
     }
-}
-
-/// `TestEndpointSliceMirroringSelectorTransition`, and of `TestEndpointSliceMirroring` the rows with
-/// and without selector and without Endpoints: a Service without selector is the mirroring
-/// controller's, one with a selector is ours, and neither touches what the other has written.
-async fn selectors_come_and_go(world: &World, client: Client) {
-    let mut canary = Canary::create(world).await.unwrap();
-    let rows = Selector::rows();
-    for row in &rows {
-        let namespace = row.namespace;
-        world.create(&object::namespace(namespace)).await.unwrap();
-        let mut service = service(namespace);
-        service["spec"]["selector"] = row.before.clone();
-        world.create(&service).await.unwrap();
-        let endpoints = json!({
-            "metadata": {"name": SERVICE},
-            "subsets": [{"ports": [{"port": 80}], "addresses": [{"ip": "10.0.0.1"}]}],
-        });
-        let endpoints: Endpoints = serde_json::from_value(endpoints).unwrap();
-        let api: Api<Endpoints> = Api::namespaced(client.clone(), namespace);
-        api.create(&PostParams::default(), &endpoints).await.unwrap();
-    }
-    let without = "without-endpoints";
-    world.create(&object::namespace(without)).await.unwrap();
-    let mut service = service(without);
-    service["spec"]["selector"] = Value::Null;
-    world.create(&service).await.unwrap();
-
-    for row in &rows {
-        row.slices(world, usize::from(row.selects), usize::from(!row.selects)).await;
-    }
-    // Whoever has followed the canary has seen all of them.
-    canary.follow(world).await.unwrap();
-    for row in &rows {
-        row.slices(world, usize::from(row.selects), usize::from(!row.selects)).await;
-    }
-    assert_eq!(world.slices_of(without, SERVICE).await.unwrap(), Vec::<Value>::new());
-
-    for row in rows {
-        let patch = json!({"spec": {"selector": row.change}});
-        if row.selects {
-            // Ours stay as they are, as the built-in controller's do (semantics 2).
-            let before = row.slices(world, 1, 0).await;
-            world.patch(&place(row.namespace), &patch).await.unwrap();
-            row.slices(world, 1, 1).await;
-            canary.follow(world).await.unwrap();
-            assert_eq!(row.slices(world, 1, 1).await, before, "{}", row.namespace);
-        } else {
-            world.patch(&place(row.namespace), &patch).await.unwrap();
-            let ours = row.slices(world, 1, 0).await;
-            assert_eq!(ours[0]["endpoints"], Value::Null, "{}: a placeholder", row.namespace);
-        }
-    }
-}
-
-/// `Test_TransitionsForTrafficDistribution`: one pod, one node.
-async fn transitions_of_traffic_distribution(world: &World) {
-    let namespace = "distribution";
-    world.create(&object::namespace(namespace)).await.unwrap();
-    world.create(&object::node("distribution", Some("zone-1"))).await.unwrap();
-    let [address, _] = object::addresses(1);
-    let pod = object::pod(namespace, "pod", SERVICE, "distribution", &[address]);
-    world.create(&pod).await.unwrap();
-    world.create(&service(namespace)).await.unwrap();
-
-    let mode = |value: Value| json!({"metadata": {"annotations": {"service.kubernetes.io/topology-mode": value}}});
-    let field = |value: Value| json!({"spec": {"trafficDistribution": value}});
-    let zone = json!({"forZones": [{"name": "zone-1"}]});
-    let node = json!({"forNodes": [{"name": "distribution"}]});
-    let mut both = zone.clone();
-    both["forNodes"] = node["forNodes"].clone();
-    let no_hints = Value::Null;
-    follow(world, namespace, "nothing set", &no_hints).await;
-    for (what, patch, hints) in [
-        ("PreferClose", field(json!("PreferClose")), &zone),
-        ("Auto beside it, with one endpoint only", mode(json!("Auto")), &no_hints),
-        ("PreferClose alone again", mode(Value::Null), &zone),
-        ("nothing", field(Value::Null), &no_hints),
-        ("PreferSameZone", field(json!("PreferSameZone")), &zone),
-        ("PreferSameNode", field(json!("PreferSameNode")), &both),
-        ("nothing again", field(Value::Null), &no_hints),
-    ] {
-        world.patch(&place(namespace), &patch).await.unwrap();
-        follow(world, namespace, what, hints).await;
-    }
-
-    // Here the built-in controller waits for the Service's next change; we do not (semantics 13.1).
-    let unlabelled = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": null}}});
-    world.patch(&Place::node("distribution"), &unlabelled).await.unwrap();
-    slices(world, namespace, "no zone any more", |slices| {
-        slices.len() == 1
-            && slices[0]["endpoints"][0]["nodeName"] == json!("distribution")
-            && slices[0]["endpoints"][0]["zone"].is_null()
-    })
-    .await;
-    world.patch(&place(namespace), &field(json!("PreferSameNode"))).await.unwrap();
-    follow(world, namespace, "PreferSameNode without a zone", &node).await;
 }
 
 /// Waits until the one endpoint has these hints.
@@ -315,4 +165,186 @@ async fn follow(world: &World, namespace: &str, what: &str, hints: &Value) {
         all == [hints]
     })
     .await;
+}
+
+impl Suite<'_> {
+    /// Makes a namespace.
+    async fn namespace(&self, name: &str) -> String {
+        let name = format!("{}-{name}", self.controller);
+        self.world.create(&object::namespace(&name)).await.unwrap();
+        name
+    }
+
+    /// `TestEndpointsControllersLabelSemantics`: a headless Service's labels reach its slice, and the
+    /// slice follows when one comes and one goes.
+    async fn label_semantics(&self) {
+        let world = self.world;
+        let namespace = &*self.namespace("labels").await;
+        let mut headless = service(namespace);
+        headless["spec"]["clusterIP"] = json!("None");
+        headless["metadata"]["labels"] = json!({"app": "test"});
+        world.create(&headless).await.unwrap();
+        let expected = ["app=test".to_owned(), format!("{HEADLESS}=")];
+        let made = slices(world, namespace, "the labels", |slices| {
+            slices.len() == 1 && labels(&slices[0]) == expected
+        })
+        .await;
+
+        let patch = json!({"metadata": {"labels": {"app": null, "new-label": "new-value"}}});
+        world.patch(&place(namespace), &patch).await.unwrap();
+        let expected = ["new-label=new-value".to_owned(), format!("{HEADLESS}=")];
+        let followed = slices(world, namespace, "the new labels", |slices| {
+            slices.len() == 1 && labels(&slices[0]) == expected
+        })
+        .await;
+        assert_eq!(made[0]["metadata"]["uid"], followed[0]["metadata"]["uid"], "in place");
+    }
+
+    /// `TestEndpointsHeadlessLabel`, 4 rows: only being headless decides about the label.
+    async fn headless_label(&self) {
+        let world = self.world;
+        for (row, (is_headless, given)) in
+            [(false, false), (true, false), (false, true), (true, true)].into_iter().enumerate()
+        {
+            let namespace = self.namespace(&format!("headless-{row}")).await;
+            let mut service = service(&namespace);
+            if is_headless {
+                service["spec"]["clusterIP"] = json!("None");
+            }
+            if given {
+                service["metadata"]["labels"] = json!({HEADLESS: ""});
+            }
+            world.create(&service).await.unwrap();
+            let made = slices(world, &namespace, "a slice", |slices| slices.len() == 1).await;
+            let expected = if is_headless { vec![format!("{HEADLESS}=")] } else { Vec::new() };
+            assert_eq!(labels(&made[0]), expected, "{namespace}");
+        }
+    }
+
+    /// `TestEndpointSliceTerminating`, 2 rows: whether a terminating pod serves is whether it is Ready.
+    async fn terminating(&self) {
+        let world = self.world;
+        let node = format!("{}-terminating", self.controller);
+        world.create(&object::node(&node, None)).await.unwrap();
+        for ready in [true, false] {
+            let namespace = if ready { "ready-terminating" } else { "unready-terminating" };
+            let namespace = &*self.namespace(namespace).await;
+            world.create(&service(namespace)).await.unwrap();
+            let [address, _] = object::addresses(100 + u64::from(ready));
+            let mut pod = object::pod(namespace, "pod", SERVICE, &node, &[address]);
+            pod["status"]["conditions"] = object::ready(ready);
+            world.create(&pod).await.unwrap();
+            let conditions = |[ready, serving, terminating]: [bool; 3]| {
+                let expected =
+                    json!({"ready": ready, "serving": serving, "terminating": terminating});
+                move |slices: &[Value]| {
+                    slices.len() == 1 && slices[0]["endpoints"][0]["conditions"] == expected
+                }
+            };
+            let before = conditions([ready, ready, false]);
+            slices(world, namespace, "the endpoint", before).await;
+            world.terminate(&Place::new(Kind::Pod, namespace, "pod")).await.unwrap();
+            let after = conditions([false, ready, true]);
+            slices(world, namespace, "the terminating endpoint", after).await;
+        }
+    }
+
+    /// `TestEndpointSliceMirroringSelectorTransition`, and of `TestEndpointSliceMirroring` the rows with
+    /// and without selector and without Endpoints: a Service without selector is the mirroring
+    /// controller's, one with a selector is ours, and neither touches what the other has written.
+    async fn selectors_come_and_go(&self, client: Client, canary: &mut Canary) {
+        let world = self.world;
+        let mut rows = Selector::rows();
+        for row in &mut rows {
+            row.namespace = self.namespace(&row.namespace).await;
+            let namespace = &*row.namespace;
+            let mut service = service(namespace);
+            service["spec"]["selector"] = row.before.clone();
+            world.create(&service).await.unwrap();
+            let endpoints = json!({
+                "metadata": {"name": SERVICE},
+                "subsets": [{"ports": [{"port": 80}], "addresses": [{"ip": "10.0.0.1"}]}],
+            });
+            let endpoints: Endpoints = serde_json::from_value(endpoints).unwrap();
+            let api: Api<Endpoints> = Api::namespaced(client.clone(), namespace);
+            api.create(&PostParams::default(), &endpoints).await.unwrap();
+        }
+        let without = &*self.namespace("without-endpoints").await;
+        let mut service = service(without);
+        service["spec"]["selector"] = Value::Null;
+        world.create(&service).await.unwrap();
+
+        for row in &rows {
+            row.slices(world, usize::from(row.selects), usize::from(!row.selects)).await;
+        }
+        // Whoever has followed the canary has seen all of them.
+        canary.follow(world).await.unwrap();
+        for row in &rows {
+            row.slices(world, usize::from(row.selects), usize::from(!row.selects)).await;
+        }
+        assert_eq!(world.slices_of(without, SERVICE).await.unwrap(), Vec::<Value>::new());
+
+        for row in rows {
+            let patch = json!({"spec": {"selector": row.change}});
+            if row.selects {
+                // Ours stay as they are, as the built-in controller's do (semantics 2).
+                let before = row.slices(world, 1, 0).await;
+                world.patch(&place(&row.namespace), &patch).await.unwrap();
+                row.slices(world, 1, 1).await;
+                canary.follow(world).await.unwrap();
+                assert_eq!(row.slices(world, 1, 1).await, before, "{}", row.namespace);
+            } else {
+                world.patch(&place(&row.namespace), &patch).await.unwrap();
+                let ours = row.slices(world, 1, 0).await;
+                assert_eq!(ours[0]["endpoints"], Value::Null, "{}: a placeholder", row.namespace);
+            }
+        }
+    }
+
+    /// `Test_TransitionsForTrafficDistribution`: one pod, one node.
+    async fn transitions_of_traffic_distribution(&self) {
+        let world = self.world;
+        // The node has the namespace's name.
+        let namespace = &*self.namespace("distribution").await;
+        world.create(&object::node(namespace, Some("zone-1"))).await.unwrap();
+        let [address, _] = object::addresses(1);
+        let pod = object::pod(namespace, "pod", SERVICE, namespace, &[address]);
+        world.create(&pod).await.unwrap();
+        world.create(&service(namespace)).await.unwrap();
+
+        let mode = |value: Value| json!({"metadata": {"annotations": {"service.kubernetes.io/topology-mode": value}}});
+        let field = |value: Value| json!({"spec": {"trafficDistribution": value}});
+        let zone = json!({"forZones": [{"name": "zone-1"}]});
+        let node = json!({"forNodes": [{"name": namespace}]});
+        let mut both = zone.clone();
+        both["forNodes"] = node["forNodes"].clone();
+        let no_hints = Value::Null;
+        follow(world, namespace, "nothing set", &no_hints).await;
+        for (what, patch, hints) in [
+            ("PreferClose", field(json!("PreferClose")), &zone),
+            ("Auto beside it, with one endpoint only", mode(json!("Auto")), &no_hints),
+            ("PreferClose alone again", mode(Value::Null), &zone),
+            ("nothing", field(Value::Null), &no_hints),
+            ("PreferSameZone", field(json!("PreferSameZone")), &zone),
+            ("PreferSameNode", field(json!("PreferSameNode")), &both),
+            ("nothing again", field(Value::Null), &no_hints),
+        ] {
+            world.patch(&place(namespace), &patch).await.unwrap();
+            follow(world, namespace, what, hints).await;
+        }
+
+        let unlabelled = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": null}}});
+        world.patch(&Place::node(namespace), &unlabelled).await.unwrap();
+        if self.is_ours {
+            // The built-in controller may wait for the Service's next change (semantics 13.1).
+            slices(world, namespace, "no zone any more", |slices| {
+                slices.len() == 1
+                    && slices[0]["endpoints"][0]["nodeName"] == json!(namespace)
+                    && slices[0]["endpoints"][0]["zone"].is_null()
+            })
+            .await;
+        }
+        world.patch(&place(namespace), &field(json!("PreferSameNode"))).await.unwrap();
+        follow(world, namespace, "PreferSameNode without a zone", &node).await;
+    }
 }

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::Path,
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 /// A command on the left is in the Debian package on the right.
@@ -19,6 +20,9 @@ const PACKAGES: [(&str, &str); 3] =
 ///
 /// [`Error::Packages`] where that cannot work, as this is not Debian or one of its children.
 pub fn prepare(say: impl FnOnce(&str)) -> Result<(), Error> {
+    // Tests that run beside each other: apt-get refuses to run twice.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = |command: &str| env::split_paths(&path).any(|dir| dir.join(command).exists());
     let missing = PACKAGES.iter().filter(|(command, _)| !on_path(command));

@@ -41,7 +41,7 @@ pub struct Matrix {
     pub checks: usize,
     /// The requests, by family.
     pub counts: BTreeMap<Family, Count>,
-    /// How long it took, without building.
+    /// How long it took, without building and starting the control plane.
     pub elapsed: Duration,
 }
 
@@ -71,26 +71,26 @@ impl fmt::Display for Matrix {
 /// Also when a client does not reach whom it must, with what it reached instead.
 pub async fn matrix(mode: Mode, server: &std::path::Path) -> Result<Matrix, Error> {
     let mut site = Site::start(mode, server).await?;
-    let started = Instant::now();
     let ran = run(&mut site).await;
     let running = site.check().await;
     let stopped = site.stop().await;
     // A process that ended explains whatever else went wrong.
     running?;
-    let (checks, counts) = ran?;
+    let (checks, counts, elapsed) = ran?;
     stopped?;
-    let matrix = Matrix { mode, cases: CASES.len(), checks, counts, elapsed: started.elapsed() };
+    let matrix = Matrix { mode, cases: CASES.len(), checks, counts, elapsed };
     progress::say(&matrix.to_string());
     Ok(matrix)
 }
 
-async fn run(site: &mut Site) -> Result<(usize, BTreeMap<Family, Count>), Error> {
+async fn run(site: &mut Site) -> Result<(usize, BTreeMap<Family, Count>, Duration), Error> {
     site.start_closehaul().await?;
+    let started = Instant::now();
     site.join(NODES.map(|(node, zone)| NodeSpec::worker(node, zone)).into()).await?;
     let clients = clients(site).await?;
     let tally = Tally::default();
     let checks = try_join_all(CASES.iter().map(|case| play(site, case, &clients, &tally))).await?;
-    Ok((checks.into_iter().sum(), tally.counts()))
+    Ok((checks.into_iter().sum(), tally.counts(), started.elapsed()))
 }
 
 /// A client on each node.
