@@ -9,6 +9,7 @@
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`scrape`]: what processes measure, and whether they say that they are well
+//! - [`site`]: a cluster in namespaces with all of these, for the walkthrough and the readers
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`figures`]: what closehaul costs beside the built-in controller
 //! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is theirs alone
@@ -29,6 +30,7 @@ mod progress;
 pub mod proxy;
 pub mod readers;
 pub mod scrape;
+pub mod site;
 pub mod versions;
 pub mod walkthrough;
 pub mod world;

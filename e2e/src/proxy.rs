@@ -3,7 +3,7 @@
 use crate::{
     kubelet::requests::Sender,
     net::{Namespace, Network},
-    process::{self, Command, Process},
+    process::{self, Command, Process, tail},
 };
 use std::{
     fmt, fs, io,
@@ -65,8 +65,14 @@ pub enum Error {
     Process(#[from] process::Error),
 }
 
-/// How long a kube-proxy may take until it is healthy.
-const LIMIT: Duration = Duration::from_secs(30);
+/// How long a kube-proxy may take until it is healthy, among others on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a kube-proxy logs when it takes over its node's zone.
+const ZONE_HEARD: &str = "Updated proxier node topology labels";
+
+/// Lines of the log that explain something.
+const ABOUT: usize = 30;
 
 /// A running kube-proxy.
 #[derive(Debug)]
@@ -85,6 +91,8 @@ impl KubeProxy {
         let process = Command::new(name, options.binary)
             .prefix(Namespace::enter(options.namespace))
             .arg(format!("--config={}", config.display()))
+            // Syncs and zones in the log: they explain a request that went wrong.
+            .arg("--v=4")
             .start(options.directory)?;
         Ok(Self { process, sender: Sender::new(options.server, options.namespace) })
     }
@@ -92,6 +100,30 @@ impl KubeProxy {
     /// Waits until it has programmed the kernel once.
     pub async fn ready(&self) -> Result<(), Error> {
         Ok(self.sender.wait(&self.process, "http://127.0.0.1:10256/healthz", LIMIT).await?)
+    }
+
+    /// Waits until it has heard that its node is in `zone`.
+    pub async fn hears(&self, zone: &str) -> Result<(), Error> {
+        let heard = async || {
+            let log = tokio::fs::read_to_string(self.process.log_path()).await;
+            let log = log.map_err(|error| error.to_string())?;
+            let mut lines = log.lines().filter(|line| line.contains(ZONE_HEARD));
+            lines
+                .next_back()
+                .filter(|line| line.contains(&format!("\"{zone}\"")))
+                .map(drop)
+                .ok_or_else(|| format!("no \"{ZONE_HEARD}\" with {zone} in its log"))
+        };
+        Ok(self.process.ready(LIMIT, heard).await?)
+    }
+
+    /// The last lines of its log that name one of `words`, or that are errors or warnings.
+    pub fn log_about(&self, words: &[&str]) -> String {
+        let log = fs::read_to_string(self.process.log_path()).unwrap_or_default();
+        let about = log.lines().filter(|line| {
+            line.starts_with(['E', 'W']) || words.iter().any(|word| line.contains(word))
+        });
+        tail(&about.collect::<Vec<_>>().join("\n"), ABOUT)
     }
 
     /// Whether it still runs; if not, why.

@@ -3,10 +3,10 @@
 use clap::Parser;
 use e2e::{
     kubelet::Command,
+    site,
     versions::{self, Options},
-    walkthrough::Error,
 };
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
 /// Runs `cargo walkthrough` with API server, controllers, kube-proxies and kubectl of every version
 /// of Kubernetes that is pinned here, and with 1.34.4 also against an API server that drops hints
@@ -26,25 +26,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Some(command) = arguments.in_pod {
-        return command.run().await;
-    }
-    let own = |source| Error::Run { what: "this program in the pods", source };
-    let checks = match env::current_exe().map_err(own) {
-        Ok(server) => versions::run(&arguments.options, &server).await,
-        Err(error) => Err(error),
-    };
-    match checks {
-        Ok(checks) if checks.iter().all(|check| check.result.is_ok()) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("versions: {error}");
-            match error {
-                Error::Packages { .. } => ExitCode::from(2),
-                Error::Interrupted => ExitCode::from(130),
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
+    let Arguments { options, in_pod } = Arguments::parse();
+    site::command("versions", in_pod, async |server| {
+        let checks = versions::run(&options, server).await?;
+        Ok(checks.iter().all(|check| check.result.is_ok()))
+    })
+    .await
 }

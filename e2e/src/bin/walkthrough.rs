@@ -3,9 +3,10 @@
 use clap::Parser;
 use e2e::{
     kubelet::Command,
-    walkthrough::{self, Error, Options, Report},
+    site,
+    walkthrough::{self, Options},
 };
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
 /// Replays the published Kubernetes 1.34 walkthrough of trafficDistribution on real components:
 /// etcd, kube-apiserver, kube-controller-manager, kube-scheduler, closehaul, and one kube-proxy
@@ -29,25 +30,9 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if let Some(command) = arguments.in_pod {
-        return command.run().await;
-    }
-    match walk(arguments.options).await {
-        Ok(report) if report.ok() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("walkthrough: {error}");
-            match error {
-                Error::Packages { .. } => ExitCode::from(2),
-                Error::Interrupted => ExitCode::from(130),
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
-}
-
-async fn walk(options: Options) -> Result<Report, Error> {
-    let own = |source| Error::Run { what: "this program in the pods", source };
-    walkthrough::run(options, &env::current_exe().map_err(own)?).await
+    let Arguments { options, in_pod } = Arguments::parse();
+    site::command("walkthrough", in_pod, async |server| {
+        Ok(walkthrough::run(options, server).await?.ok())
+    })
+    .await
 }

@@ -9,11 +9,15 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use std::{convert::Infallible, io, net::Ipv6Addr, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     time,
 };
+
+/// How a time of day looks in what is printed: as in kube-proxy's log.
+const TIME: &str = "%H:%M:%S%.3f";
 
 /// How a line starts that stands for a request without a good answer.
 pub(super) const ERROR: &str = "ERROR ";
@@ -53,15 +57,12 @@ pub(super) async fn get_many(url: &Uri, count: u64, every: Duration, timeout: Du
     pace.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     for number in 1.. {
         pace.tick().await;
-        let answer = match time::timeout(timeout, get(url)).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {} ms", timeout.as_millis())),
-        };
-        match answer {
+        let begun = Timestamp::now();
+        match get(url, timeout).await {
             Ok(answer) => println!("{answer}"),
             Err(error) => {
                 failed += 1;
-                println!("{ERROR}{error}");
+                println!("{ERROR}{error} (begun at {})", begun.strftime(TIME));
             }
         }
         if number == count {
@@ -78,6 +79,8 @@ enum Failure {
     NoHost,
     #[error("connect: {0}")]
     Connect(#[from] io::Error),
+    #[error("{stage}: nothing within {} ms", limit.as_millis())]
+    Silent { stage: &'static str, limit: Duration },
     #[error("request: {0}")]
     Request(#[from] hyper::Error),
     #[error("invalid request: {0}")]
@@ -86,25 +89,28 @@ enum Failure {
     Status(StatusCode),
 }
 
-async fn get(url: &Uri) -> Result<String, Failure> {
+async fn get(url: &Uri, limit: Duration) -> Result<String, Failure> {
+    let end = time::Instant::now() + limit;
+    let silent = |stage| move |_| Failure::Silent { stage, limit };
     let host = url.host().ok_or(Failure::NoHost)?;
     let address = (host.trim_matches(['[', ']']), url.port_u16().unwrap_or(80));
-    let stream = TcpStream::connect(address).await?;
+    let stream = time::timeout_at(end, TcpStream::connect(address)).await;
+    let stream = stream.map_err(silent("connect"))??;
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request = Request::get(url.path())
         .header(header::HOST, host)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
-    let response = sender.send_request(request).await;
-    let answer = match response {
-        Ok(response) if response.status() != StatusCode::OK => {
-            Err(Failure::Status(response.status()))
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        if response.status() != StatusCode::OK {
+            return Err(Failure::Status(response.status()));
         }
-        Ok(response) => response.into_body().collect().await.map_err(Failure::from),
-        Err(error) => Err(error.into()),
+        Ok(response.into_body().collect().await?.to_bytes())
     };
+    let answer = time::timeout_at(end, answer).await.map_err(silent("answer"));
     connection.abort();
-    let body = answer?.to_bytes();
+    let body = answer??;
     Ok(String::from_utf8_lossy(&body).lines().next().unwrap_or_default().to_owned())
 }

@@ -14,9 +14,13 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, ChildStdout, Command},
+    sync::watch,
     task::JoinHandle,
     time::{self, Instant},
 };
+
+/// How long a request may take until it counts as failed.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The first line of the answer, or why there was none.
 pub type Answer = Result<String, String>;
@@ -33,6 +37,8 @@ pub struct Sender {
 pub struct Flow {
     child: Child,
     answers: JoinHandle<Vec<Answer>>,
+    /// Why the first request failed.
+    failed: watch::Receiver<Option<String>>,
 }
 
 impl Sender {
@@ -91,6 +97,7 @@ impl Sender {
             .arg(&self.server)
             .args(["get", url, "--count", &count.to_string()])
             .args(["--every", &every.as_millis().to_string()])
+            .args(["--timeout", &TIMEOUT.as_millis().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // A signal to the terminal's processes must not fail a request.
@@ -98,11 +105,22 @@ impl Sender {
             .kill_on_drop(true)
             .spawn()?;
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
-        Ok(Flow { child, answers: tokio::spawn(read(stdout)) })
+        let (sender, failed) = watch::channel(None);
+        Ok(Flow { child, answers: tokio::spawn(read(stdout, sender)), failed })
     }
 }
 
 impl Flow {
+    /// Waits until a request has failed, and says why; for ever if none does.
+    pub async fn failure(&self) -> String {
+        let mut failed = self.failed.clone();
+        let first = failed.wait_for(Option::is_some).await;
+        match first.ok().and_then(|error| error.clone()) {
+            Some(error) => error,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Stops sending and returns all answers so far.
     pub async fn finish(mut self) -> io::Result<Vec<Answer>> {
         self.child.kill().await?;
@@ -110,12 +128,19 @@ impl Flow {
     }
 }
 
-async fn read(stdout: ChildStdout) -> Vec<Answer> {
+async fn read(stdout: ChildStdout, failed: watch::Sender<Option<String>>) -> Vec<Answer> {
     let mut lines = BufReader::new(stdout).lines();
     let mut answers = Vec::new();
     while let Ok(Some(line)) = lines.next_line().await {
         answers.push(match line.strip_prefix(ERROR) {
-            Some(error) => Err(error.to_owned()),
+            Some(error) => {
+                failed.send_if_modified(|first| {
+                    let is_first = first.is_none();
+                    first.get_or_insert_with(|| error.to_owned());
+                    is_first
+                });
+                Err(error.to_owned())
+            }
             None => Ok(line),
         });
     }

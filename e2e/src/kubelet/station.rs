@@ -29,8 +29,8 @@ use tokio::{
 /// The port of a pod that names none.
 const DEFAULT_PORT: u16 = 80;
 
-/// How long a pod's server may take to answer.
-const READY: Duration = Duration::from_secs(20);
+/// How long a pod's server may take to answer, among others on a busy machine.
+const READY: Duration = Duration::from_secs(60);
 
 /// What the task owns. Steps that wait run beside it as [`Later`].
 pub(super) struct Station {

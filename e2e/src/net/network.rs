@@ -110,10 +110,9 @@ impl Network {
         }
         lines.extend(self.nodes.values().flat_map(Node::routes));
         node.namespace.ip(&lines)?;
-        node.namespace.set(&[("ipv4/ip_forward", 1)])?;
-        if self.dual_stack {
-            node.namespace.set(&[("ipv6/conf/all/forwarding", 1)])?;
-        }
+        let mut settings = vec![("ipv4/ip_forward", 1)];
+        settings.extend(self.dual_stack.then_some(("ipv6/conf/all/forwarding", 1)));
+        node.namespace.set(&settings)?;
         for other in self.nodes.values() {
             other.namespace.ip(&node.routes())?;
         }
@@ -191,34 +190,33 @@ impl Node {
         let number = self.next_pod().ok_or_else(|| Error::Pod(name.to_owned()))?;
         let Addresses { v4, v6 } = self.pod(number);
         let pod = Pod { namespace: Namespace::new(namespace)?, addresses: self.pod(number) };
-        self.namespace.ip(&[
+        // Few processes for a pod: on a busy machine each waits for its turn.
+        let mut node = vec![
             format!("link add p{number} type veth peer name eth0 netns {}", pod.namespace.name()),
             format!("link set p{number} up"),
             format!("route add {v4}/32 dev p{number}"),
-        ])?;
+        ];
+        let mut inside = vec![
+            format!("address add {v4}/32 dev eth0"),
+            "link set eth0 up".into(),
+            "route add 169.254.1.1 dev eth0 scope link".into(),
+            "route add default via 169.254.1.1".into(),
+        ];
+        if let Some(v6) = v6 {
+            // No waiting for somebody else with the same address, on either end.
+            node.push(format!("address add fe80::1/64 dev p{number} nodad"));
+            node.push(format!("route add {v6}/128 dev p{number}"));
+            inside.push(format!("address add {v6}/128 dev eth0 nodad"));
+            inside.push("route add fe80::1/128 dev eth0".into());
+            inside.push("route add ::/0 via fe80::1 dev eth0".into());
+        }
+        self.namespace.ip(&node)?;
         // The node answers for 169.254.1.1, and at once: the kernel waits up to 0.8 s by default.
         self.namespace.set(&[
             (&format!("ipv4/conf/p{number}/proxy_arp"), 1),
             (&format!("ipv4/neigh/p{number}/proxy_delay"), 0),
         ])?;
-        pod.namespace.ip(&[
-            format!("address add {v4}/32 dev eth0"),
-            "link set eth0 up".into(),
-            "route add 169.254.1.1 dev eth0 scope link".into(),
-            "route add default via 169.254.1.1".into(),
-        ])?;
-        if let Some(v6) = v6 {
-            // No waiting for somebody else with the same address, on either end.
-            self.namespace.ip(&[
-                format!("address add fe80::1/64 dev p{number} nodad"),
-                format!("route add {v6}/128 dev p{number}"),
-            ])?;
-            pod.namespace.ip(&[
-                format!("address add {v6}/128 dev eth0 nodad"),
-                "route add fe80::1/128 dev eth0".into(),
-                "route add ::/0 via fe80::1 dev eth0".into(),
-            ])?;
-        }
+        pod.namespace.ip(&inside)?;
         self.last_pod = number;
         Ok(self.pods.entry(name.to_owned()).or_insert(pod))
     }

@@ -6,28 +6,46 @@ use std::{
     os::unix::fs::MetadataExt as _,
     path::Path,
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 /// A command on the left is in the Debian package on the right.
 const PACKAGES: [(&str, &str); 3] =
     [("ip", "iproute2"), ("nft", "nftables"), ("iptables", "iptables")];
 
-/// Packages to install before namespaces and kube-proxies work.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    packages: Vec<&'static str>,
-}
-
-/// The packages of which a command is not on the `PATH`, if any.
-pub fn missing() -> Option<Missing> {
+/// Installs the packages of which a command is not on the `PATH`, quietly; `say` hears the command
+/// before it runs. Needs root.
+///
+/// # Errors
+///
+/// [`Error::Packages`] where that cannot work, as this is not Debian or one of its children.
+pub fn prepare(say: impl FnOnce(&str)) -> Result<(), Error> {
+    // Tests that run beside each other: apt-get refuses to run twice.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = |command: &str| env::split_paths(&path).any(|dir| dir.join(command).exists());
-    let packages: Vec<_> = PACKAGES
-        .iter()
-        .filter(|(command, _)| !on_path(command))
-        .map(|(_, package)| *package)
-        .collect();
-    (!packages.is_empty()).then_some(Missing { packages })
+    let missing = PACKAGES.iter().filter(|(command, _)| !on_path(command));
+    let missing: Vec<_> = missing.map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    let command =
+        format!("apt-get update && apt-get install -y --no-install-recommends {packages}");
+    if !Path::new("/etc/debian_version").exists() {
+        return Err(Error::Packages { command });
+    }
+    say(&format!("installing: {command}"));
+    let status = Command::new("sh")
+        .args(["-c", &command])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .map_err(|source| Error::Start { command: command.clone(), source })?;
+    if status.success() { Ok(()) } else { Err(Error::Install { command }) }
 }
 
 /// Whether this process may make network namespaces.
@@ -46,31 +64,4 @@ pub fn available_to_tests() -> Result<bool, Error> {
     }
     eprintln!("not root: no network namespaces, nothing tested");
     Ok(false)
-}
-
-impl Missing {
-    /// The command that installs them on Debian, as root.
-    pub fn command(&self) -> String {
-        let packages = self.packages.join(" ");
-        format!("apt-get update && apt-get install -y --no-install-recommends {packages}")
-    }
-
-    /// Whether [`Missing::install`] can work: on Debian and its children.
-    pub fn installable(&self) -> bool {
-        Path::new("/etc/debian_version").exists()
-    }
-
-    /// Installs them with apt-get, quietly. Needs root.
-    pub fn install(&self) -> Result<(), Error> {
-        let command = self.command();
-        let status = Command::new("sh")
-            .args(["-c", &command])
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .map_err(|source| Error::Start { command: command.clone(), source })?;
-        if status.success() { Ok(()) } else { Err(Error::Install { command }) }
-    }
 }

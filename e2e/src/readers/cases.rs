@@ -39,8 +39,10 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
     Nothing,
-    /// A server's pod is deleted; it serves on for a while.
+    /// A server's pod is deleted; it serves on.
     Delete(&'static str),
+    /// The pod of a server that was deleted, and is reached no more, ends.
+    End(&'static str),
     /// A further server.
     Create(&'static str),
     /// A server's pod is Ready no more.
@@ -107,6 +109,7 @@ pub(super) const CASES: [Case; 13] = [
             Step { change: Change::Nothing, expected: &[("a1", "a1"), ("b1", "b1")] },
             Step { change: Change::Delete("a1"), expected: &[("a1 b1", "b1")] },
             Step { change: Change::Create("a1-new"), expected: &[("a1", "a1-new"), ("b1", "b1")] },
+            Step { change: Change::End("a1"), expected: &[("a1", "a1-new"), ("b1", "b1")] },
         ],
     },
     // The same with both levels to fall back to: the zone, then everybody.
@@ -193,6 +196,21 @@ pub(super) const CASES: [Case; 13] = [
         ],
     },
 ];
+
+impl Change {
+    /// What the change makes of the servers that are ready.
+    pub(super) fn turn(self, ready: &mut BTreeSet<&'static str>) {
+        match self {
+            Self::Delete(server) | Self::Unready(server) => drop(ready.remove(server)),
+            Self::Create(server) | Self::Ready(server) => drop(ready.insert(server)),
+            Self::Nothing
+            | Self::End(_)
+            | Self::Distribution(_)
+            | Self::Zone { .. }
+            | Self::Unhint => {}
+        }
+    }
+}
 
 impl Step {
     /// The server that is deleted in this step and reached all the same.

@@ -5,6 +5,7 @@ use super::{
     cases::{Case, Change, node},
     site::Site,
 };
+use crate::kubelet::requests;
 use closehaul::plan::metadata::SERVICE_NAME;
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
@@ -15,11 +16,12 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use tokio::time::{self, Instant};
 
-/// How long the controller may take to write what it must.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long the slices may take until they are as they must be. On a busy machine most of it goes
+/// by before the pods run.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Makes the Service of a case with its servers and returns its addresses.
 pub(super) async fn create(api: &Client, case: &Case) -> Result<Vec<IpAddr>, Error> {
@@ -60,6 +62,26 @@ pub(super) async fn create_pod(
     pods.create(&PostParams::default(), &pod).await.map(drop).map_err(Error::api(what))
 }
 
+/// Waits until the slices of both families list these servers as ready and no others.
+///
+/// Who changes something before takes the wrong state for the one that it meant: a server that is
+/// not ready yet cannot stand in for one that becomes unready, and requests rightly fail.
+pub(super) async fn listed(
+    api: &Client,
+    case: &Case,
+    ready: &BTreeSet<&'static str>,
+) -> Result<(), Error> {
+    let pods: BTreeSet<_> = ready.iter().map(|server| case.pod(server)).collect();
+    until(api, case, &format!("{pods:?} ready and no others"), |slice| {
+        let ready = slice.endpoints.iter().filter(|endpoint| {
+            endpoint.conditions.as_ref().is_some_and(|conditions| conditions.ready == Some(true))
+        });
+        let names = ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone());
+        names.collect::<BTreeSet<_>>() == pods
+    })
+    .await
+}
+
 /// An error if a pod is gone.
 pub(super) async fn must_exist(api: &Client, name: &str) -> Result<(), Error> {
     let pods: Api<Pod> = Api::default_namespaced(api.clone());
@@ -77,6 +99,14 @@ pub(super) async fn apply(site: &Site, case: &Case, change: Change) -> Result<()
             let deleted = pods.delete(&name, &DeleteParams::default()).await;
             deleted.map_err(Error::api(format!("the pod {name}")))?;
             served_by_terminating(api, case, &name).await
+        }
+        Change::End(server) => {
+            // A request that was on its way to it has had its answer, or has failed, by then.
+            time::sleep(requests::TIMEOUT).await;
+            let (pods, name): (Api<Pod>, _) =
+                (Api::default_namespaced(api.clone()), case.pod(server));
+            let ended = pods.delete(&name, &DeleteParams::default().grace_period(0)).await;
+            ended.map(drop).map_err(Error::api(format!("the pod {name}")))
         }
         Change::Create(server) => create_pod(api, &case.pod(server), case.name, node(server)).await,
         Change::Unready(server) => set_ready(api, &case.pod(server), "False").await,
@@ -165,7 +195,8 @@ async fn until(
     }
 }
 
-async fn list(api: &Client, case: &Case) -> Result<Vec<EndpointSlice>, Error> {
+/// The slices of a case.
+pub(super) async fn list(api: &Client, case: &Case) -> Result<Vec<EndpointSlice>, Error> {
     let slices: Api<EndpointSlice> = Api::default_namespaced(api.clone());
     let own = ListParams::default().labels(&format!("{SERVICE_NAME}={}", case.name));
     let list = slices.list(&own).await;

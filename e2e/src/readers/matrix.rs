@@ -3,8 +3,9 @@
 
 use super::{
     Count, Error, Family,
-    cases::{CASES, Case, NODES, Step},
+    cases::{CASES, Case, Change, NODES, Step},
     change,
+    evidence::Witness,
     site::Site,
     traffic::{Path, Tally},
 };
@@ -13,20 +14,21 @@ use crate::{
     progress,
     proxy::Mode,
 };
-use futures::future::try_join_all;
+use futures::future::{join_all, pending, try_join_all};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     fmt,
     time::{Duration, Instant},
 };
 use tokio::time;
 
-/// How long the last endpoint is watched while it serves and terminates. kube-proxies look at
-/// changes at least once a second.
+/// How long the last endpoint is watched while it serves and terminates, and its successor when
+/// it has ended. kube-proxies look at changes at least once a second.
 const LAST: Duration = Duration::from_secs(3);
 
 /// How long the clients may take to run.
-const CLIENTS: Duration = Duration::from_secs(30);
+const CLIENTS: Duration = Duration::from_secs(120);
 
 /// The outcome of the matrix under one mode of kube-proxy.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub struct Matrix {
     pub checks: usize,
     /// The requests, by family.
     pub counts: BTreeMap<Family, Count>,
-    /// How long it took, without building.
+    /// How long it took, without building and starting the control plane.
     pub elapsed: Duration,
 }
 
@@ -69,26 +71,26 @@ impl fmt::Display for Matrix {
 /// Also when a client does not reach whom it must, with what it reached instead.
 pub async fn matrix(mode: Mode, server: &std::path::Path) -> Result<Matrix, Error> {
     let mut site = Site::start(mode, server).await?;
-    let started = Instant::now();
     let ran = run(&mut site).await;
     let running = site.check().await;
     let stopped = site.stop().await;
     // A process that ended explains whatever else went wrong.
     running?;
-    let (checks, counts) = ran?;
+    let (checks, counts, elapsed) = ran?;
     stopped?;
-    let matrix = Matrix { mode, cases: CASES.len(), checks, counts, elapsed: started.elapsed() };
+    let matrix = Matrix { mode, cases: CASES.len(), checks, counts, elapsed };
     progress::say(&matrix.to_string());
     Ok(matrix)
 }
 
-async fn run(site: &mut Site) -> Result<(usize, BTreeMap<Family, Count>), Error> {
+async fn run(site: &mut Site) -> Result<(usize, BTreeMap<Family, Count>, Duration), Error> {
     site.start_closehaul().await?;
+    let started = Instant::now();
     site.join(NODES.map(|(node, zone)| NodeSpec::worker(node, zone)).into()).await?;
     let clients = clients(site).await?;
     let tally = Tally::default();
     let checks = try_join_all(CASES.iter().map(|case| play(site, case, &clients, &tally))).await?;
-    Ok((checks.into_iter().sum(), tally.counts()))
+    Ok((checks.into_iter().sum(), tally.counts(), started.elapsed()))
 }
 
 /// A client on each node.
@@ -122,21 +124,45 @@ async fn play(
     clients: &BTreeMap<&'static str, Sender>,
     tally: &Tally,
 ) -> Result<usize, Error> {
+    let witness = Witness::new(site, case);
     let addresses = change::create(&site.api, case).await?;
+    witness.note("Service and pods made");
+    let mut ready: BTreeSet<_> = case.servers.split(' ').collect();
+    change::listed(&site.api, case, &ready).await?;
+    witness.note("every server is listed as ready");
     let own = clients.iter().filter(|(name, _)| case.clients().contains(*name));
     let paths: Vec<_> = own
         .flat_map(|(client, sender)| {
-            addresses.iter().map(|address| Path::new(client, sender, case.name, *address))
+            let path = |address| Path::new(client, sender, case.name, address, &witness);
+            addresses.iter().copied().map(path)
         })
         .collect();
     try_join_all(paths.iter().map(Path::open)).await?;
+    witness.note("every client has had an answer");
     // Where nothing changes, the checks themselves are enough requests.
     let changing: &[Path<'_>] = if case.steps.len() > 1 { &paths } else { &[] };
     let flows = changing.iter().map(Path::flow).collect::<Result<Vec<_>, _>>()?;
-    let mut checks = 0;
-    for step in case.steps {
-        checks += check(site, case, step, &paths, tally).await?;
-    }
+    let steps = async {
+        let mut checks = 0;
+        for step in case.steps {
+            witness.note(&format!("{:?} begins", step.change));
+            change::apply(site, case, step.change).await?;
+            step.change.turn(&mut ready);
+            change::listed(&site.api, case, &ready).await?;
+            witness.note("the slices follow");
+            checks += check(case, step, &paths, tally).await?;
+            witness.note("every client is answered as expected");
+        }
+        Ok::<_, Error>(checks)
+    };
+    let watched = async {
+        join_all(changing.iter().zip(&flows).map(|(path, flow)| path.watch(flow))).await;
+        pending::<Infallible>().await
+    };
+    let checks = tokio::select! {
+        checks = steps => checks?,
+        never = watched => match never {},
+    };
     if let Some(server) = case.last() {
         // It must not have ended before its successor was reached: requests would rightly fail.
         change::must_exist(&site.api, &case.pod(server)).await?;
@@ -146,15 +172,15 @@ async fn play(
     Ok(checks)
 }
 
+/// Checks whom the clients reach and returns how many checks that were.
 async fn check(
-    site: &Site,
     case: &Case,
     step: &Step,
     paths: &[Path<'_>],
     tally: &Tally,
 ) -> Result<usize, Error> {
-    change::apply(site, case, step.change).await?;
-    let holds = if step.last().is_some() { LAST } else { Duration::ZERO };
+    let ends = step.last().is_some() || matches!(step.change, Change::End(_));
+    let holds = if ends { LAST } else { Duration::ZERO };
     let checks = step.expected.iter().flat_map(|(clients, servers)| {
         let expected: BTreeSet<_> = servers.split(' ').map(|server| case.answer(server)).collect();
         let own = paths.iter().filter(|path| clients.split(' ').any(|name| name == path.client));
@@ -163,6 +189,5 @@ async fn check(
             async move { path.expect(&expected, holds, tally).await }
         })
     });
-    let checks = try_join_all(checks).await?;
-    Ok(checks.len())
+    Ok(try_join_all(checks).await?.len())
 }

@@ -6,14 +6,14 @@
 mod agreement;
 mod cases;
 mod change;
-mod error;
+mod evidence;
 mod generate;
 mod matrix;
 mod rules;
 mod site;
 mod traffic;
 
+pub use crate::site::Error;
 pub use agreement::{Agreement, agreement};
-pub use error::Error;
 pub use matrix::{Matrix, matrix};
 pub use traffic::{Count, Family};

@@ -1,7 +1,7 @@
 //! The rules that a kube-proxy has programmed, read back from the kernel (`nft -j list`).
 
 use super::Error;
-use crate::net::Namespace;
+use crate::{net::Namespace, proxy::Mode};
 use closehaul::plan::address::AddressType;
 use serde_json::Value;
 use std::{
@@ -53,31 +53,67 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What is programmed for a Service (`NAMESPACE/NAME`) in a node's network namespace, to be read by
+/// people: chains of nftables, or rules of iptables.
+pub(super) async fn text(
+    mode: Mode,
+    namespace: &str,
+    family: AddressType,
+    service: &str,
+) -> Result<String, Error> {
+    let is_v6 = family == AddressType::IPv6;
+    let (table, save) = if is_v6 { ("ip6", "ip6tables-save") } else { ("ip", "iptables-save") };
+    let listing = match mode {
+        Mode::Nftables => run(namespace, &["nft", "list", "table", table, "kube-proxy"]).await?,
+        Mode::Iptables => run(namespace, &[save]).await?,
+    };
+    Ok(about(&listing, service))
+}
+
+/// The lines that name a Service, and those of the chains of nftables that bear its name.
+fn about(listing: &str, service: &str) -> String {
+    let mut inside = false;
+    let own = listing.lines().map(str::trim).filter(|line| {
+        let named = line.contains(&format!("{service}/")) || line.contains(&format!("{service} "));
+        let inner = inside;
+        inside = if line.starts_with("chain ") { named } else { inside && *line != "}" };
+        named || inner
+    });
+    own.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Runs a program in a node's network namespace and returns what it printed.
+async fn run(namespace: &str, command: &[&str]) -> Result<String, Error> {
+    let [ip, arguments @ ..] = Namespace::enter(namespace);
+    let output = Command::new(ip)
+        .args(arguments)
+        .args(command)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|source| Error::Run { what: "ip", source })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::Command { command: command.join(" "), output: said });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 impl Rules {
     /// Reads the table of a family in a node's network namespace.
     pub(super) async fn read(namespace: &str, family: AddressType) -> Result<Self, Error> {
         let table = if family == AddressType::IPv6 { "ip6" } else { "ip" };
-        let [ip, arguments @ ..] = Namespace::enter(namespace);
-        let arguments = arguments.into_iter().chain(["nft", "-j", "list", "table", table]);
-        let output = Command::new(ip)
-            .args(arguments.chain(["kube-proxy"]))
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(|source| Error::Run { what: "nft", source })?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        if said.contains("No such file") {
+        let command = ["nft", "-j", "list", "table", table, "kube-proxy"];
+        let listing = match run(namespace, &command).await {
             // kube-proxy has not made the table yet.
-            return Ok(Self::default());
-        }
-        if !output.status.success() {
-            let command = format!("nft -j list table {table} kube-proxy");
-            let output = said.trim().to_owned();
-            return Err(Error::Command { command, output });
-        }
+            Err(Error::Command { output, .. }) if output.contains("No such file") => {
+                return Ok(Self::default());
+            }
+            listing => listing?,
+        };
         let listing: Value =
-            serde_json::from_slice(&output.stdout).map_err(Error::decode("nft's listing"))?;
+            serde_json::from_str(&listing).map_err(Error::decode("nft's listing"))?;
         Ok(Self::parse(&listing))
     }
 
@@ -181,6 +217,30 @@ mod tests {
 
     fn to(endpoints: &[&str]) -> Outcome {
         Outcome::To(endpoints.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_is_programmed_for_a_service_is_found() {
+        let listing = "table ip kube-proxy {
+            map service-ips {
+                elements = { 10.96.0.1 . tcp . 80 : goto service-A-default/cart/tcp/ }
+            }
+            chain service-A-default/cart/tcp/ {
+                meta l4proto tcp dnat to numgen random mod 2 map { 0 : 10.0.0.1 . 80 }
+            }
+            chain service-B-default/cartoon/tcp/ {
+                meta l4proto tcp dnat to 10.0.0.9:80
+            }
+        }";
+        let own = "elements = { 10.96.0.1 . tcp . 80 : goto service-A-default/cart/tcp/ }
+chain service-A-default/cart/tcp/ {
+meta l4proto tcp dnat to numgen random mod 2 map { 0 : 10.0.0.1 . 80 }
+}
+";
+        assert_eq!(about(listing, "default/cart"), own);
+        let rule = r#"-A X -m comment --comment "default/cart -> 10.0.0.1:80" -j Y"#;
+        assert_eq!(about(rule, "default/cart"), format!("{rule}\n"));
+        assert_eq!(about(rule, "default/car"), "");
     }
 
     #[test]

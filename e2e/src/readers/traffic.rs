@@ -1,6 +1,6 @@
 //! Requests from the clients to one Service, and the count of all requests.
 
-use super::Error;
+use super::{Error, evidence::Witness};
 use crate::kubelet::requests::{Answer, Flow, Sender};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,8 +17,9 @@ const PACE: Duration = Duration::from_millis(250);
 /// So many answers in a row must be right (upstream: 10).
 const IN_A_ROW: u64 = 12;
 
-/// How long a change may take until the clients see it.
-const LIMIT: Duration = Duration::from_secs(40);
+/// How long a change that is in the slices may take until the clients see it. A kube-proxy whose
+/// sync failed tries again after 30 s (its `syncPeriod`): time for two of those.
+const LIMIT: Duration = Duration::from_secs(75);
 
 /// Requests of one address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +31,7 @@ pub enum Family {
 }
 
 impl Family {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 }
@@ -72,12 +73,13 @@ impl Tally {
 }
 
 /// The way from a client to one address of a Service.
-#[derive(Debug)]
 pub(super) struct Path<'a> {
     pub(super) client: &'a str,
     pub(super) family: Family,
+    address: IpAddr,
     service: &'a str,
     sender: &'a Sender,
+    witness: &'a Witness<'a>,
     url: String,
 }
 
@@ -93,12 +95,13 @@ impl<'a> Path<'a> {
         sender: &'a Sender,
         service: &'a str,
         address: IpAddr,
+        witness: &'a Witness<'a>,
     ) -> Self {
         let url = match address {
             IpAddr::V4(address) => format!("http://{address}/"),
             IpAddr::V6(address) => format!("http://[{address}]/"),
         };
-        Self { client, family: Family::of(address), service, sender, url }
+        Self { client, family: Family::of(address), address, service, sender, witness, url }
     }
 
     /// Waits until the Service is programmed. These requests do not count: nobody can be blamed
@@ -112,7 +115,7 @@ impl<'a> Path<'a> {
                 Some(Err(error)) => error,
                 None => "nothing".to_owned(),
             };
-            self.in_time(started, "a first answer", last)?;
+            self.in_time(started, "a first answer", last).await?;
         }
     }
 
@@ -130,6 +133,9 @@ impl<'a> Path<'a> {
         loop {
             let answers = self.sender.send(&self.url, IN_A_ROW).await.map_err(run)?;
             tally.add(self, &answers);
+            if let Some(why) = answers.iter().find_map(|answer| answer.as_ref().err()) {
+                self.witness.tell(self.client, self.address, why).await;
+            }
             let answered: BTreeSet<_> = answers.into_iter().filter_map(Result::ok).collect();
             let last = format!("{answered:?}");
             if answered.is_subset(expected) {
@@ -142,16 +148,23 @@ impl<'a> Path<'a> {
                 right_since = None;
                 reached.clear();
             }
-            self.in_time(started, &format!("answers of {expected:?} only"), last)?;
+            self.in_time(started, &format!("answers of {expected:?} only"), last).await?;
         }
     }
 
-    fn in_time(&self, started: Instant, what: &str, last: String) -> Result<(), Error> {
+    async fn in_time(&self, started: Instant, what: &str, last: String) -> Result<(), Error> {
         if started.elapsed() < LIMIT {
             return Ok(());
         }
         let what = format!("{self}: {what}");
+        let last = format!("{last}\n{}", self.witness.look(self.client, self.address).await);
         Err(Error::Late { what, seconds: LIMIT.as_secs(), last })
+    }
+
+    /// Tells what is to be seen when the first request of a flow fails.
+    pub(super) async fn watch(&self, flow: &Flow) {
+        let why = flow.failure().await;
+        self.witness.tell(self.client, self.address, &why).await;
     }
 
     /// Starts requests that go on beside other work.

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::{
     closehaul, cluster,
     components::Kubernetes,
-    process, proxy,
+    net, process, proxy,
     walkthrough::{
         self, Report,
         console::{Console, table},
@@ -113,12 +113,12 @@ async fn walk(
     proxy: proxy::Mode,
     server: &Path,
 ) -> Result<Vec<Check>, walkthrough::Error> {
-    use walkthrough::Error::{Interrupted, Packages};
+    use walkthrough::Error::{Interrupted, Network};
 
     let settings = walkthrough::Options { kubernetes, proxy, ..walkthrough::Options::default() };
     match walkthrough::run(settings, server).await {
         Ok(report) => Ok(rows(kubernetes, &report)),
-        Err(error @ (Interrupted | Packages { .. })) => Err(error),
+        Err(error @ (Interrupted | Network(net::Error::Packages { .. }))) => Err(error),
         Err(error) => {
             let (step, result) = ("walkthrough".to_owned(), Err(error.to_string()));
             Ok(vec![Check { kubernetes, step, result }])

@@ -6,7 +6,6 @@
 
 pub(crate) mod console;
 mod endpoints;
-mod error;
 mod model;
 mod options;
 mod report;
@@ -20,7 +19,7 @@ use site::Site;
 use std::{path::Path, time::Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use error::Error;
+pub use crate::site::Error;
 pub use options::{Controller, Options};
 pub use report::{Report, Row};
 

@@ -26,12 +26,12 @@ impl Model {
     /// Who answers `count` requests: the endpoints that the client reaches, in turn.
     pub(super) async fn send(&self, count: u64) -> Result<Vec<Answer>, Error> {
         let api: Api<Object<Service>> = Api::default_namespaced_with(self.api.clone(), &());
-        let service = api.get(SERVICE).await.map_err(Error::read("the Service"))?;
+        let service = api.get(SERVICE).await.map_err(Error::api("reading the Service"))?;
         let api: Api<Object<Slice>> = Api::default_namespaced_with(self.api.clone(), &());
         let all = ListParams::default();
-        let slices = api.list(&all).await.map_err(Error::read("the slices"))?;
+        let slices = api.list(&all).await.map_err(Error::api("reading the slices"))?;
         let api: Api<Object<Node>> = Api::all(self.api.clone());
-        let node = api.get(CLIENT_NODE).await.map_err(Error::read("the client's node"))?;
+        let node = api.get(CLIENT_NODE).await.map_err(Error::api("reading the client's node"))?;
 
         let client = Client { node: CLIENT_NODE, zone: node.value.zone.as_deref() };
         let slices = slices.iter().map(|slice| &slice.value);

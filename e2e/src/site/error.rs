@@ -1,18 +1,13 @@
-//! What can keep the readers' tests from an answer.
+//! What can go wrong with a cluster in namespaces and those who use it.
 
 use crate::{closehaul, cluster, components, kubelet, net, process, proxy};
-use std::io;
+use std::{io, process::ExitCode};
 
-/// What can keep the readers' tests from an answer. Requests that went wrong and rules that
-/// disagree are no errors: the reports say so.
+/// What can keep the walkthrough or the readers' tests from their end. A step with another outcome
+/// than expected, requests that went wrong and rules that disagree are no errors: the reports say
+/// so.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Debian packages are missing and cannot be installed here.
-    #[error("packages are missing; as root on Debian run `{command}`")]
-    Packages {
-        /// The command that installs them.
-        command: String,
-    },
     /// The network of namespaces.
     #[error(transparent)]
     Network(#[from] net::Error),
@@ -50,7 +45,7 @@ pub enum Error {
         /// What it wrote to its standard error.
         output: String,
     },
-    /// The API server refused a request.
+    /// The API server refused a request or could not be asked.
     #[error("{what}: {source}")]
     Api {
         /// What was to be read or written.
@@ -66,6 +61,9 @@ pub enum Error {
         /// Why not.
         source: serde_json::Error,
     },
+    /// An object lacks what it must have by now.
+    #[error("{0}")]
+    Incomplete(&'static str),
     /// Something that had to come did not come in time.
     #[error("{what} did not come within {seconds} s; last seen: {last}")]
     Late {
@@ -76,14 +74,30 @@ pub enum Error {
         /// What was there instead.
         last: String,
     },
+    /// Signals could not be listened to.
+    #[error("cannot listen for Ctrl-C: {0}")]
+    Signal(io::Error),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl Error {
-    pub(super) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+    pub(crate) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { what: what.into(), source: Box::new(source) }
     }
 
-    pub(super) fn decode(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
+    pub(crate) fn decode(what: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
         move |source| Self::Decode { what: what.into(), source }
+    }
+
+    /// The exit code of a command that ends with it: 2 when something must be installed first,
+    /// 130 after Ctrl-C as a shell says it, otherwise 1.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Network(net::Error::Packages { .. }) => ExitCode::from(2),
+            Self::Interrupted => ExitCode::from(130),
+            _ => ExitCode::FAILURE,
+        }
     }
 }
