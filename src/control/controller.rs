@@ -246,18 +246,13 @@ impl Controller {
         self.settle(&key, now);
     }
 
-    /// Whether the API server was seen to drop `forNodes`, so that Services which prefer the same
-    /// node get the hints for their zones alone.
-    pub fn drops_node_hints(&self) -> bool {
-        !self.node_hints
-    }
-
     /// Goes on without `forNodes` until this process ends, whatever later answers have: of several
     /// API servers, as during an upgrade, one may keep what the next one drops.
     fn give_up_node_hints(&mut self, key: &ServiceKey) {
         if !std::mem::replace(&mut self.node_hints, false) {
             return;
         }
+        self.tally.node_hints_dropped();
         warn!(
             service = %key,
             "the API server does not store hints.forNodes of slices: its feature gate \

@@ -115,6 +115,11 @@ impl Tally {
         self.metrics.own.watch_restarted(kind, cause);
     }
 
+    /// The API server drops hints for nodes.
+    pub fn node_hints_dropped(&self) {
+        self.metrics.own.node_hints_dropped.set(1);
+    }
+
     /// An object did not parse.
     pub fn malformed(&self, kind: Watched) {
         self.metrics.own.malformed(kind);

@@ -43,6 +43,8 @@ pub struct Own {
     pub ready_without_zone: IntGauge,
     /// Those of them that bear hints.
     pub ready_hinted: IntGauge,
+    /// 1 since an answer has shown that the API server drops hints for nodes.
+    pub node_hints_dropped: IntGauge,
 }
 
 /// What a write answers to.
@@ -191,6 +193,11 @@ impl Own {
                 "Ready endpoints that have no zone: they turn the hints of their Service off.",
             )?,
             ready_hinted: gauge("ready_endpoints_hinted", "Ready endpoints that bear hints.")?,
+
+            node_hints_dropped: gauge(
+                "node_hints_dropped",
+                "1 since the API server has been seen to drop hints for nodes, else 0.",
+            )?,
         };
         own.begin();
         Ok(own)

@@ -154,13 +154,13 @@ fn hints_for_nodes_are_given_up_for_all_services() {
 
     let first = controller.next_job(now).unwrap();
     assert_eq!(nodes(&first), 1);
-    assert!(!controller.drops_node_hints());
+    assert!(controller.node_hints);
     controller.finish(Outcome { node_hints_dropped: true, ..Outcome::of(first.service) }, now);
-    assert!(controller.drops_node_hints());
+    assert!(!controller.node_hints);
     let second = controller.next_job(now).unwrap();
     assert_eq!(nodes(&second), 0);
     controller.finish(Outcome::of(second.service), now);
-    assert!(controller.drops_node_hints(), "until the process ends");
+    assert!(!controller.node_hints, "until the process ends");
 }
 
 /// One address type is refused, the other told to wait: the Service waits.
