@@ -122,7 +122,11 @@ impl Standing<'_> {
 
     /// Under `spec.trafficDistribution`.
     fn preferred(self, preference: Preference) -> Decision {
-        let ready = share::ready(self.slices.iter().copied());
+        // An endpoint that is there twice changes nothing here, and to look for it costs more than
+        // all the rest where there are many.
+        let endpoints = self.slices.iter().flat_map(|slice| slice.endpoints.iter());
+        let ready: Vec<&Endpoint> =
+            endpoints.filter(|endpoint| endpoint.conditions.ready != Some(false)).collect();
         let has_zoneless = ready.iter().any(|endpoint| endpoint.zone.is_none());
         let has_nodeless = ready.iter().any(|endpoint| endpoint.node.is_none());
         let mut reasons = self.hindrances(preference);

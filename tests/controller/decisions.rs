@@ -1,6 +1,6 @@
 //! Decisions: one log line for each change, and one for all at the start.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{log::Log, rig::*};
 
@@ -17,8 +17,10 @@ fn changes(log: &Log) -> Vec<String> {
     log.lines("the decision on a Service has changed").iter().map(line).collect()
 }
 
-fn prefer(rig: &Rig, service: &str, value: Value) {
-    edit(&rig.api, SERVICES, service, |service| service["spec"]["trafficDistribution"] = value);
+fn prefer(rig: &Rig, service: &str, value: Option<&str>) {
+    edit(&rig.api, SERVICES, service, |service| {
+        service["spec"]["trafficDistribution"] = json!(value);
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +54,7 @@ async fn a_start_says_it_in_one_line_and_each_change_in_one() {
     rig.pass(SECOND).await;
     expected.push("other Node Applied Applied");
     assert_eq!(changes(&log), expected);
-    prefer(&rig, "cart", json!("PreferSameZone"));
+    prefer(&rig, "cart", Some("PreferSameZone"));
     rig.pass(SECOND).await;
     expected.push("cart Zone Applied ZoneEmpty");
     assert_eq!(changes(&log), expected);
@@ -62,7 +64,7 @@ async fn a_start_says_it_in_one_line_and_each_change_in_one() {
     set_ready(&rig.api, "web-1", true);
     rig.pass(SECOND).await;
     expected.push("web Zone Applied Applied");
-    prefer(&rig, "web", json!(null));
+    prefer(&rig, "web", None);
     rig.pass(SECOND).await;
     expected.push("web  None NoPreference");
     assert_eq!(changes(&log), expected);

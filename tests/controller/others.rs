@@ -1,6 +1,8 @@
 //! Other writers who go on: the built-in controller left running beside closehaul, a second
 //! installation, somebody who disagrees; and those who only look like one.
 
+#![allow(clippy::float_cmp, reason = "counts are whole numbers")]
+
 use serde_json::{Value, json};
 
 use crate::{
