@@ -19,6 +19,7 @@ use crate::{
 pub(super) enum Family {
     Kubernetes,
     Etcd,
+    Helm,
 }
 
 impl Family {
@@ -26,6 +27,7 @@ impl Family {
         match self {
             Self::Kubernetes => "kubernetes",
             Self::Etcd => "etcd",
+            Self::Helm => "helm",
         }
     }
 
@@ -33,6 +35,7 @@ impl Family {
         match self {
             Self::Kubernetes => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::Helm => "helm.sh/helm/v4",
         }
     }
 
@@ -109,7 +112,7 @@ pub(super) fn ensure(
     components: &[Component],
 ) -> Result<Vec<(Component, PathBuf)>, Error> {
     let mut targets = Vec::new();
-    for family in [Family::Etcd, Family::Kubernetes] {
+    for family in [Family::Etcd, Family::Kubernetes, Family::Helm] {
         let ours = components.iter().copied().filter(|it| it.family() == family);
         let ours = ours.collect::<Vec<_>>();
         let Some(first) = ours.first() else { continue };
@@ -261,7 +264,7 @@ mod tests {
 
     #[test]
     fn pins_name_a_version_and_a_go() {
-        for family in [Family::Kubernetes, Family::Etcd] {
+        for family in [Family::Kubernetes, Family::Etcd, Family::Helm] {
             let pin = Pin::read(family).unwrap();
             assert!(pin.version.starts_with('v'), "{pin:?}");
             assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);
