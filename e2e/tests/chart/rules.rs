@@ -35,10 +35,10 @@ fn alerts_fire_when_they_shall_and_not_otherwise() {
     for alert in alerts() {
         let name = &alert["alert"];
         let of_it = cases.iter().filter(|case| case["alertname"] == *name);
-        let (fires, rests) =
-            of_it.partition::<Vec<_>, _>(|case| !case["exp_alerts"].as_array().unwrap().is_empty());
-        assert!(!fires.is_empty(), "no test in which {name} fires");
-        assert!(!rests.is_empty(), "no test in which {name} does not fire");
+        let fires = of_it.clone().any(|case| case["exp_alerts"] != json!([]));
+        let rests = of_it.clone().any(|case| case["exp_alerts"] == json!([]));
+        assert!(fires, "no test in which {name} fires");
+        assert!(rests, "no test in which {name} does not fire");
     }
 }
 
