@@ -65,7 +65,20 @@ async fn judge() {
             }
         }
     }
+    // And what the documents tell users to apply.
+    let manifests = static_pod();
+    assert_eq!(documents(&manifests).unwrap().len(), 3);
+    apply(&cluster, &manifests, &["--dry-run=server"]).await.unwrap();
     cluster.stop().await.unwrap();
+}
+
+/// The manifests in docs/static-pod.md.
+fn static_pod() -> String {
+    let text = fs::read_to_string(repository().join("docs/static-pod.md")).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    // They are part of a list.
+    let lines = blocks.map(|block| block.replace("\n   ", "\n"));
+    lines.map(|block| block.trim_start().to_owned()).collect::<Vec<_>>().join("\n---\n")
 }
 
 /// Applies a manifest with kubectl; a warning of the API server is an error here.
