@@ -4,6 +4,7 @@
 //!
 //! - [`cli`]: what a user types, one file for each command
 //! - [`control`]: the running controller: watch, queue, sync, write, lease
+//! - [`observe`]: what is told of a running controller: metrics and health
 //! - [`cluster`]: what is known of the cluster now, and which Services a change touches
 //! - [`api`]: what is spoken with the API server: objects in, slices out
 //! - [`consumers`]: how those who send traffic read slices, as pure models
@@ -19,4 +20,5 @@ pub mod cli;
 pub mod cluster;
 pub mod consumers;
 pub mod control;
+pub mod observe;
 pub mod plan;

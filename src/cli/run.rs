@@ -5,6 +5,7 @@ use std::{io::IsTerminal, time::Duration};
 use clap::{Args, ValueEnum};
 use kube::{Api, Client, Config};
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
@@ -15,12 +16,15 @@ use super::{
     connection::{ConnectError, Connection},
     duration,
 };
-use crate::control::{
-    client::client,
-    controller::{Controller, Settings},
-    lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
-    run,
-    write::{Limit, Writer},
+use crate::{
+    control::{
+        client::client,
+        controller::{Controller, Settings},
+        lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
+        run,
+        write::{Limit, Writer},
+    },
+    observe::{self, Address, Health, ListenError, Metrics, MetricsError, Subject},
 };
 
 /// How long one write may take where no lease limits it.
@@ -97,6 +101,28 @@ pub struct Run {
     #[arg(long, default_value_t = 0, value_name = "N", env = "CLOSEHAUL_KUBE_API_BURST")]
     kube_api_burst: u32,
 
+    /// Where /metrics is served: :PORT for all addresses, IP:PORT, [IPv6]:PORT; 0 switches it off
+    #[arg(
+        long,
+        default_value = ":8080",
+        value_name = "ADDRESS",
+        env = "CLOSEHAUL_METRICS_BIND_ADDRESS"
+    )]
+    metrics_bind_address: Address,
+
+    /// Where /livez and /readyz are served; 0 switches them off
+    #[arg(
+        long,
+        default_value = ":8081",
+        value_name = "ADDRESS",
+        env = "CLOSEHAUL_HEALTH_PROBE_BIND_ADDRESS"
+    )]
+    health_probe_bind_address: Address,
+
+    /// How many Services have metrics of their own, three series each; 0: none
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=10_000), default_value_t = 0, value_name = "N", env = "CLOSEHAUL_METRICS_SERVICE_LIMIT")]
+    metrics_service_limit: u32,
+
     /// How log lines look; json in a cluster, text on a terminal
     #[arg(long, value_enum, value_name = "FORMAT", env = "CLOSEHAUL_LOG_FORMAT")]
     log_format: Option<LogFormat>,
@@ -134,6 +160,12 @@ pub enum RunError {
     /// The lease.
     #[error(transparent)]
     Lease(#[from] LeaseError),
+    /// An address for metrics or health.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
     Signal(#[source] std::io::Error),
@@ -158,35 +190,45 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         args.leader_elect_renew_deadline,
         args.leader_elect_retry_period,
     )?;
+    let metrics_listener = args.metrics_bind_address.listen("--metrics-bind-address")?;
+    let health_listener = args.health_probe_bind_address.listen("--health-probe-bind-address")?;
     let config = args.connection.config().await?;
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
-    let controller = Controller::new(Settings {
+    let (sender, leadership) = args.leader_elect.then(lease::leadership).unzip();
+    let leadership = leadership.unwrap_or_else(Leadership::always);
+    let metrics = Metrics::with_services(args.metrics_service_limit.try_into().unwrap_or(0))?;
+    let held = leadership.clone();
+    let health = Health::new(Some(Box::new(move || held.deadline())));
+    serve(metrics_listener, Subject::Metrics(metrics.clone()), "metrics");
+    serve(health_listener, Subject::Health(health.clone()), "health");
+
+    let settings = Settings {
         max_endpoints: args.max_endpoints_per_slice.into(),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,
-    });
+    };
+    let controller = Controller::new(settings, metrics.clone(), health.clone());
     let mut writer = Writer {
         client: connect(&config)?,
-        leadership: Leadership::always(),
+        leadership,
         timeout: WRITE_LIMIT,
         limit: Limit::new(args.kube_api_qps, args.kube_api_burst),
+        metrics,
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
     let reader = connect(&config)?;
-    let terminated = terminated()?;
-    if !args.leader_elect {
+    let terminated = terminated(health)?;
+    let Some(sender) = sender else {
         run::run(controller, &reader, writer, concurrency, terminated).await;
         return Ok(());
-    }
+    };
 
     let namespace = args.leader_elect_resource_namespace;
     let namespace = namespace.or_else(own_namespace).unwrap_or_else(|| "kube-system".into());
     let leases = Api::namespaced(connect(&config)?, &namespace);
-    let (sender, leadership) = lease::leadership();
     // A write that was sent at the last moment must have ended before another copy can lead.
     let margin = timing.lease_duration().saturating_sub(timing.renew_deadline());
-    writer.leadership = leadership;
     writer.timeout = WRITE_LIMIT.min(margin.mul_f64(0.8));
     let (drained, released) = oneshot::channel::<()>();
     let released = async { drop(released.await) };
@@ -206,6 +248,15 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     Ok(election.await?)
 }
 
+/// Answers at `listener`, if there is one, to the end of the process.
+fn serve(listener: Option<TcpListener>, subject: Subject, what: &str) {
+    let Some(listener) = listener else { return };
+    if let Ok(address) = listener.local_addr() {
+        info!(%address, "serving {what}");
+    }
+    tokio::spawn(observe::serve(listener, subject));
+}
+
 /// The namespace of the pod that this runs in.
 fn own_namespace() -> Option<String> {
     std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()
@@ -221,7 +272,7 @@ fn connect(config: &Config) -> Result<Client, ConnectError> {
 }
 
 /// Waits for SIGTERM or SIGINT.
-fn terminated() -> Result<impl Future<Output = ()>, RunError> {
+fn terminated(health: Health) -> Result<impl Future<Output = ()>, RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
     Ok(async move {
@@ -229,6 +280,7 @@ fn terminated() -> Result<impl Future<Output = ()>, RunError> {
             _ = terminate.recv() => info!("got SIGTERM"),
             _ = interrupt.recv() => info!("got SIGINT"),
         }
+        health.stopping();
     })
 }
 

@@ -69,6 +69,16 @@ impl Island {
         self.services.is_empty() && self.pods.is_empty() && self.slices.is_empty()
     }
 
+    /// How many Services there are.
+    pub fn service_count(&self) -> usize {
+        self.services.len()
+    }
+
+    /// How many pods there are.
+    pub fn pod_count(&self) -> usize {
+        self.pods.len()
+    }
+
     /// The Services.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
         self.services.values().map(|selected| &selected.service)

@@ -25,6 +25,7 @@ use crate::plan::{
     node::{Node, Nodes},
     pod::Pod,
     service::Service,
+    share::Topology,
     slice::Slice,
 };
 
@@ -37,6 +38,8 @@ pub struct Index {
     doubted_nodes: HashSet<Name>,
     /// Worked out when it is asked for; emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
+    /// The same.
+    topology: OnceCell<Topology>,
     pool: Pool,
 }
 
@@ -65,6 +68,16 @@ pub enum Watched {
 impl Watched {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Services, Self::Pods, Self::Nodes, Self::Slices];
+
+    /// The word for its objects that the API has.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Services => "services",
+            Self::Pods => "pods",
+            Self::Nodes => "nodes",
+            Self::Slices => "endpointslices",
+        }
+    }
 }
 
 // === reading ===
@@ -98,6 +111,22 @@ impl Index {
     /// The zones' shares of CPU.
     pub fn shares(&self) -> Option<&CpuShares> {
         self.shares.get_or_init(|| auto::cpu_shares(&self.nodes)).as_ref()
+    }
+
+    /// Which zones there are, and where clients are assumed to run.
+    pub fn topology(&self) -> &Topology {
+        self.topology.get_or_init(|| Topology::of(&self.nodes))
+    }
+
+    /// How many objects of a kind are known. Looks at each namespace.
+    pub fn count(&self, kind: Watched) -> usize {
+        let of_each = |count: fn(&Island) -> usize| self.islands.values().map(count).sum();
+        match kind {
+            Watched::Services => of_each(Island::service_count),
+            Watched::Pods => of_each(Island::pod_count),
+            Watched::Slices => of_each(|island| island.slices.len()),
+            Watched::Nodes => self.nodes.len(),
+        }
     }
 
     /// What is to be done for a Service; `None` if it is not known or not served.
@@ -204,6 +233,7 @@ impl Index {
 
     fn node_change(&mut self, name: &str, has_moved: bool) -> NodeChange {
         self.shares = OnceCell::new();
+        self.topology = OnceCell::new();
         let mut services = Vec::new();
         if has_moved {
             for (namespace, island) in &self.islands {

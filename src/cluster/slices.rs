@@ -33,6 +33,11 @@ impl Slices {
         self.services.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.services.len()
+    }
+
     /// The slices that name a Service.
     pub fn of(&self, service: &str) -> Vec<&Slice> {
         self.by_service.get(service).into_iter().flatten().map(|held| &held.slice).collect()

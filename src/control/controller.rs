@@ -17,11 +17,13 @@ pub use self::events::Event;
 use super::{
     progress::{Ended, Progress, Verdict},
     queue::{Class, Queue},
+    tally::Tally,
     write::{Outcome, WriteError},
 };
 use crate::{
     causes::causes,
     cluster::{Index, Watched},
+    observe::{Health, Metrics},
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -62,6 +64,8 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
+    tally: Tally,
+    health: Health,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Progress>,
@@ -87,9 +91,11 @@ struct SlicesList {
 
 impl Controller {
     /// A controller that knows nothing yet.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         Self {
             settings,
+            tally: Tally::new(metrics),
+            health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::new(),
@@ -121,6 +127,7 @@ impl Controller {
         }
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
+            self.tally.taken(self.queue.waited(&key, now));
             if let Some(job) = self.sync(&key, class, now) {
                 return Some(job);
             }
@@ -130,8 +137,10 @@ impl Controller {
 
     /// Plans one Service; returns what is to be written.
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
+        let began = Instant::now();
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             self.progress.remove(key);
+            self.tally.passed_over(key, began);
             self.queue.done(key, now);
             return None;
         };
@@ -149,6 +158,7 @@ impl Controller {
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
+        self.tally.planned(service, &plan, &self.index);
         progress.seen = Some(seen);
         progress.counts.clear();
         if service.auto {
@@ -159,9 +169,11 @@ impl Controller {
                 .collect();
         }
         if plan.is_empty() {
+            self.tally.idle(service, &plan, began);
             self.queue.done(key, now);
             return None;
         }
+        self.tally.began(service, &plan, began);
         progress.expectations.begin();
         let families = plan.families.into_iter().map(|family| family.changes);
         Some(Job {
@@ -172,17 +184,19 @@ impl Controller {
 
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
-        let Outcome { service: key, written, failures } = outcome;
+        self.tally.ended(&outcome);
+        let Outcome { service: key, written, failures, .. } = outcome;
         let repair_due = self.repair_due(now);
         let Some(progress) = self.progress.get_mut(&key) else {
             // It was deleted in the meantime.
             self.queue.done(&key, now);
             return;
         };
-        if progress.expectations.end(written, self.slices_seen) {
-            self.queue.add(key.clone(), Class::Endpoints, repair_due);
-        }
+        let is_foreign = progress.expectations.end(written, self.slices_seen);
         progress.ended = Some(Ended { at: now, verdict: Verdict::on(&failures) });
+        if is_foreign {
+            self.enqueue(key.clone(), Class::Endpoints, repair_due);
+        }
         let before = self.queue.failures(&key);
         for failure in failures {
             tell(&key, &failure, before);
@@ -201,6 +215,7 @@ impl Controller {
         } else if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
             warn!(service = %key, "the watch has not shown an own write in time, going on without it");
             progress.expectations.drop_all();
+            self.tally.unseen();
         } else {
             return;
         }
@@ -225,14 +240,21 @@ impl Controller {
                 continue;
             }
             progress.expectations.drop_all();
-            self.queue.add(key.clone(), Class::Endpoints, due);
+            self.enqueue(key.clone(), Class::Endpoints, due);
             self.settle(&key, now);
         }
     }
 
-    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes: to be
-    /// called about once a second.
+    /// Whether this copy may write just now; nothing is decided by it.
+    pub fn lead(&mut self, is_leading: bool) {
+        self.tally.lead(is_leading);
+    }
+
+    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes, and
+    /// tells where it stands: to be called about once a second.
     pub fn tick(&mut self, now: Instant) {
+        self.health.turned(now);
+        self.tally.publish(&self.queue, &self.index, now);
         self.give_up_nodes(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);

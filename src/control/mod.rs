@@ -11,5 +11,6 @@ pub mod queue;
 pub mod run;
 pub mod spacing;
 mod streaming;
+mod tally;
 pub mod watch;
 pub mod write;

@@ -65,6 +65,8 @@ struct Entry {
 enum State {
     Waiting(Class, Place),
     Working {
+        /// When it had become due.
+        due: Instant,
         /// Wanted once more after the present work.
         again: Option<(Class, Instant)>,
         /// Forgotten while being worked on: its outcome no longer matters.
@@ -93,16 +95,24 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// counts from its first event. A key in work runs once more afterwards. After a failure the
     /// key keeps its count of failures and comes at the event's time, but no sooner than
     /// [`EVENT_RETRY`] (or what the server asked for) after the failure.
-    pub fn add(&mut self, key: K, class: Class, due: Instant) {
+    ///
+    /// Returns whether this is one more piece of work: it was not waited for already.
+    pub fn add(&mut self, key: K, class: Class, due: Instant) -> bool {
         match self.entries.get_mut(&key) {
-            None => self.wait(key, class, due, 0, None),
-            Some(Entry { state: State::Working { again, forgotten }, .. }) => {
+            None => {
+                self.wait(key, class, due, 0, None);
+                true
+            }
+            Some(Entry { state: State::Working { again, forgotten, .. }, .. }) => {
+                let is_more = again.is_none();
                 *again = Some(merge(*again, class, due));
                 *forgotten = false;
+                is_more
             }
             Some(Entry { state: State::Waiting(..), not_before, .. }) => {
                 let due = not_before.map_or(due, |floor| floor.max(due));
                 self.bring_forward(&key, class, due);
+                false
             }
         }
     }
@@ -112,17 +122,18 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     ///
     /// Keys of class [`Class::Endpoints`] come first; within a class the one that became due first.
     pub fn take(&mut self, now: Instant) -> Option<(K, Class)> {
-        let (key, class) = if due(&self.endpoints, now) {
-            (self.endpoints.pop_first()?.1, Class::Endpoints)
-        } else if due(&self.hints, now) && self.hints_ready_at().is_none_or(|ready| ready <= now) {
+        let (((due, _), key), class) = if is_due(&self.endpoints, now) {
+            (self.endpoints.pop_first()?, Class::Endpoints)
+        } else if is_due(&self.hints, now) && self.hints_ready_at().is_none_or(|ready| ready <= now)
+        {
             if let Some(pace) = &mut self.hints_pace {
                 pace.spend(now);
             }
-            (self.hints.pop_first()?.1, Class::Hints)
+            (self.hints.pop_first()?, Class::Hints)
         } else {
             return None;
         };
-        self.entries.get_mut(&key)?.state = State::Working { again: None, forgotten: false };
+        self.entries.get_mut(&key)?.state = State::Working { due, again: None, forgotten: false };
         self.in_work += 1;
         Some((key, class))
     }
@@ -171,10 +182,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 self.class(class).remove(&place);
                 self.entries.remove(key);
             }
-            Some(entry) => {
-                entry.state = State::Working { again: None, forgotten: true };
-                entry.failures = 0;
-                entry.not_before = None;
+            Some(Entry {
+                state: State::Working { again, forgotten, .. },
+                failures,
+                not_before,
+            }) => {
+                (*again, *forgotten) = (None, true);
+                (*failures, *not_before) = (0, None);
             }
             None => {}
         }
@@ -183,6 +197,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Whether `key` has been taken and not been given back.
     pub fn is_in_work(&self, key: &K) -> bool {
         matches!(self.entries.get(key), Some(Entry { state: State::Working { .. }, .. }))
+    }
+
+    /// How long `key`, which is in work, had been due when it was taken at `now`.
+    pub fn waited(&self, key: &K, now: Instant) -> Duration {
+        match self.entries.get(key) {
+            Some(Entry { state: State::Working { due, .. }, .. }) => {
+                now.saturating_duration_since(*due)
+            }
+            _ => Duration::ZERO,
+        }
     }
 
     /// How many failures in a row `key` has had.
@@ -203,6 +227,20 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// How many keys wait, whether due or not.
     pub fn len(&self) -> usize {
         self.endpoints.len() + self.hints.len()
+    }
+
+    /// How many keys of a class wait, whether due or not.
+    pub fn waiting(&self, class: Class) -> usize {
+        match class {
+            Class::Endpoints => self.endpoints.len(),
+            Class::Hints => self.hints.len(),
+        }
+    }
+
+    /// How many keys wait and are due. Counts them one by one.
+    pub fn overdue(&self, now: Instant) -> usize {
+        let classes = [&self.endpoints, &self.hints];
+        classes.map(|class| class.range(..=(now, u64::MAX)).count()).iter().sum()
     }
 
     /// Whether no key waits.
@@ -240,7 +278,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             return None;
         }
         let (key, entry) = self.entries.remove_entry(key)?;
-        let State::Working { again, forgotten } = entry.state else { return None };
+        let State::Working { again, forgotten, .. } = entry.state else { return None };
         self.in_work -= 1;
         let Entry { failures, not_before, .. } = entry;
         Some(Ended { key, again, forgotten, failures, not_before })
@@ -290,7 +328,7 @@ struct Ended<K> {
     not_before: Option<Instant>,
 }
 
-fn due<K>(class: &BTreeMap<Place, K>, now: Instant) -> bool {
+fn is_due<K>(class: &BTreeMap<Place, K>, now: Instant) -> bool {
     class.keys().next().is_some_and(|(due, _)| *due <= now)
 }
 

@@ -52,6 +52,7 @@ pub async fn run(
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(shutdown);
     loop {
+        controller.lead(controller.is_complete() && writer.leadership.holds(Instant::now()));
         let due = controller
             .next_due()
             .filter(|_| may_write(&controller, &writer, &writers, concurrency));

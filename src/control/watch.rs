@@ -68,9 +68,89 @@ pub enum Change<K> {
     Failed {
         /// For the log.
         error: String,
+        /// What kind of failure it was.
+        cause: Cause,
         /// The next try comes after this, by itself.
         will_retry_in: Duration,
     },
+}
+
+/// What kind of failure broke a list or a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Lists cannot be streamed; pages take their place.
+    NoStreaming,
+    /// The server has forgotten the version, or does not know it yet.
+    Expired,
+    /// No right to it (401, 403).
+    Forbidden,
+    /// The server asks to wait (429).
+    Busy,
+    /// Any other answer than the one asked for.
+    Refused,
+    /// An answer that did not parse.
+    Undecodable,
+    /// No answer in time.
+    TimedOut,
+    /// The server was not reached, or the connection broke.
+    Connection,
+}
+
+impl Cause {
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::InitialListFailed(kube::Error::Api(status))
+            | Error::WatchStartFailed(kube::Error::Api(status))
+            | Error::WatchFailed(kube::Error::Api(status))
+            | Error::WatchError(status) => match status.code {
+                _ if is_unknown_version(status) => Self::Expired,
+                401 | 403 => Self::Forbidden,
+                429 => Self::Busy,
+                _ => Self::Refused,
+            },
+            Error::InitialListFailed(error)
+            | Error::WatchStartFailed(error)
+            | Error::WatchFailed(error) => match error {
+                kube::Error::SerdeError(_) => Self::Undecodable,
+                kube::Error::Service(error) if error.is::<Elapsed>() => Self::TimedOut,
+                _ => Self::Connection,
+            },
+            Error::NoResourceVersion => Self::Undecodable,
+        }
+    }
+
+    /// Whether what went wrong is in the API server's own words, fit to be shown to anybody.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Expired | Self::Forbidden | Self::Busy | Self::Refused)
+    }
+
+    /// What it means, in general.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoStreaming => "the list cannot be streamed, pages are read instead",
+            Self::Expired => "the API server does not know the version that was asked for",
+            Self::Forbidden => "no right to list and watch",
+            Self::Busy => "the API server is busy",
+            Self::Refused => "the API server refused",
+            Self::Undecodable => "the API server's answer cannot be read",
+            Self::TimedOut => "the API server does not answer in time",
+            Self::Connection => "the API server is not reached, or the connection broke",
+        }
+    }
+
+    /// A word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoStreaming => "no_streaming",
+            Self::Expired => "expired",
+            Self::Forbidden => "forbidden",
+            Self::Busy => "busy",
+            Self::Refused => "refused",
+            Self::Undecodable => "undecodable",
+            Self::TimedOut => "timed_out",
+            Self::Connection => "connection",
+        }
+    }
 }
 
 /// Follows all objects that `api` reaches; never ends.
@@ -168,13 +248,15 @@ where
             self.start_afresh();
             let causes = causes(error);
             let error = format!("streaming the list failed, using pages from now on: {causes}");
-            return Change::Failed { error, will_retry_in: Duration::ZERO };
+            let cause = Cause::NoStreaming;
+            return Change::Failed { error, cause, will_retry_in: Duration::ZERO };
         }
         if !self.listed || needs_list(error) {
             self.start_afresh();
         }
         self.wait = self.backoff.next().unwrap_or_default();
-        Change::Failed { error: causes(error), will_retry_in: self.wait }
+        let cause = Cause::of(error);
+        Change::Failed { error: causes(error), cause, will_retry_in: self.wait }
     }
 
     fn start_afresh(&mut self) {

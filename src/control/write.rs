@@ -20,7 +20,9 @@ use tracing::debug;
 use super::{expectations::Sight, lease::Leadership, pace::Pace};
 use crate::{
     api::{Kind, render::SliceDocument},
+    observe::{Metrics, Operation, WriteKind, WriteResult},
     plan::{
+        address::AddressType,
         changes::Changes,
         name::{Name, ServiceKey},
         slice::Slice,
@@ -38,6 +40,8 @@ pub struct Writer {
     pub timeout: Duration,
     /// How many writes are sent.
     pub limit: Limit,
+    /// Where writes are counted.
+    pub metrics: Metrics,
 }
 
 /// How many writes are sent in all, by all writers together; no limit by default.
@@ -68,6 +72,8 @@ pub struct Outcome {
     pub written: Vec<Sight>,
     /// The first failure of each address type.
     pub failures: Vec<WriteError>,
+    /// The address types of which all was written.
+    pub complete: Vec<AddressType>,
 }
 
 /// A write that failed.
@@ -119,6 +125,20 @@ pub enum WriteError {
     },
 }
 
+impl WriteError {
+    /// What came of the write, in one word.
+    pub fn result(&self) -> WriteResult {
+        match self {
+            Self::Conflict { .. } => WriteResult::Conflict,
+            Self::Busy { .. } => WriteResult::Busy,
+            Self::NotLeading { .. } => WriteResult::NotLeading,
+            Self::TimedOut { .. } => WriteResult::TimedOut,
+            Self::Refused { .. } => WriteResult::Refused,
+            Self::Lost { .. } => WriteResult::Lost,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     metadata: AnswerMeta,
@@ -134,39 +154,68 @@ impl Writer {
     /// Writes the changes of one Service. A failure ends the writes of its address type; the
     /// others go on (endpointslice-semantics 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
-        let mut outcome = Outcome { service, written: Vec::new(), failures: Vec::new() };
+        let (written, failures, complete) = (Vec::new(), Vec::new(), Vec::new());
+        let mut outcome = Outcome { service, written, failures, complete };
         for changes in families {
-            if let Err(error) = self.write_family(changes, &mut outcome.written).await {
-                outcome.failures.push(error);
+            let address_type = changes.address_type();
+            match self.write_family(changes, &mut outcome.written).await {
+                Ok(true) => outcome.complete.extend(address_type),
+                Ok(false) => {}
+                Err(error) => outcome.failures.push(error),
             }
         }
         outcome
     }
 
+    /// Returns whether all was written: nothing more can be in a namespace that is going away.
     async fn write_family(
         &self,
         changes: Changes,
         written: &mut Vec<Sight>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<bool, WriteError> {
+        let kind = if changes.is_hints_only { WriteKind::Hints } else { WriteKind::Endpoints };
         for slice in &changes.creates {
-            match self.send(Method::POST, slice).await {
-                // Nothing more can be written in a namespace that is going away.
+            match self.send(kind, Operation::Create, slice).await {
                 Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {
-                    return Ok(());
+                    return Ok(false);
                 }
                 result => written.extend(result?),
             }
         }
         for slice in &changes.updates {
-            written.extend(self.send(Method::PUT, slice).await?);
+            written.extend(self.send(kind, Operation::Update, slice).await?);
         }
         for slice in &changes.deletes {
-            written.extend(self.delete(slice).await?);
+            written.extend(self.send(kind, Operation::Delete, slice).await?);
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn send(&self, method: Method, slice: &Slice) -> Result<Option<Sight>, WriteError> {
+    /// Makes one write and counts it.
+    async fn send(
+        &self,
+        kind: WriteKind,
+        operation: Operation,
+        slice: &Slice,
+    ) -> Result<Option<Sight>, WriteError> {
+        self.limit.wait().await;
+        let sent = Instant::now();
+        let result = match operation {
+            Operation::Create => self.put(Method::POST, slice).await,
+            Operation::Update => self.put(Method::PUT, slice).await,
+            Operation::Delete => self.delete(slice).await,
+        };
+        let came = result.as_ref().map_or_else(WriteError::result, |_| WriteResult::Done);
+        let took = (came != WriteResult::NotLeading).then(|| sent.elapsed());
+        self.metrics.own.wrote(kind, operation, came, took);
+        // What was gone already was not deleted by us (kubernetes#141304).
+        if matches!(result, Ok(Some(_))) {
+            self.metrics.built_in.changed(operation);
+        }
+        result
+    }
+
+    async fn put(&self, method: Method, slice: &Slice) -> Result<Option<Sight>, WriteError> {
         let what = what(&method, slice);
         let body = serde_json::to_vec(&SliceDocument::from(slice)).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
@@ -200,7 +249,6 @@ impl Writer {
         slice: &Slice,
         body: Vec<u8>,
     ) -> Result<T, WriteError> {
-        self.limit.wait().await;
         let sent = Instant::now();
         if !self.leadership.holds(sent) {
             return Err(WriteError::NotLeading { what });

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::{
+    address::AddressType,
     metadata,
     pack::{Draft, Packing},
     service::Service,
@@ -60,6 +61,12 @@ impl Changes {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The address type of the slices; `None` if there is nothing to write.
+    pub fn address_type(&self) -> Option<AddressType> {
+        let mut slices = self.creates.iter().chain(&self.updates).chain(&self.deletes);
+        slices.next().map(|slice| slice.address_type)
     }
 
     /// How many writes there are.

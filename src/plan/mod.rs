@@ -7,6 +7,7 @@
 //! ```
 
 pub mod address;
+pub mod census;
 pub mod changes;
 pub mod decision;
 pub mod endpoint;
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 
 use self::{
     address::AddressType,
+    census::Census,
     changes::Changes,
     endpoint::Desired,
     hints::auto::{CpuShares, ZoneCounts},
@@ -81,6 +83,8 @@ pub struct Family<'a> {
     pub unchanged: Vec<&'a Slice>,
     /// Endpoints hinted to each zone, where the legacy annotation is in force.
     pub counts: Option<ZoneCounts>,
+    /// What it is about, in numbers; `None` if the Service has this address type no longer.
+    pub census: Option<Census>,
 }
 
 impl Plan<'_> {
@@ -124,7 +128,8 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     for (address_type, obsolete) in by_type {
         let deletes = obsolete.into_iter().cloned().collect();
         let changes = Changes { deletes, ..Changes::default() };
-        plan.families.push(Family { address_type, changes, unchanged: Vec::new(), counts: None });
+        let unchanged = Vec::new();
+        plan.families.push(Family { address_type, changes, unchanged, counts: None, census: None });
     }
     plan
 }
@@ -160,5 +165,7 @@ fn family<'a>(
     placeholder::ensure(service, address_type, total, &mut packing);
     let counts = hints::assign(hints::mechanism(service), &mut packing, world.shares);
     let changes = Changes::of(&mut packing, service, world.trigger_time);
-    Family { address_type, changes, unchanged: packing.unchanged, counts }
+    // Where there is no endpoint there is the placeholder.
+    let census = Census { slices: packing.census.slices.max(1), ..packing.census };
+    Family { address_type, changes, unchanged: packing.unchanged, counts, census: Some(census) }
 }

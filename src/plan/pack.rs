@@ -5,6 +5,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use super::{
     address::AddressType,
+    census::Census,
     labels::Labels,
     metadata,
     port::Ports,
@@ -23,6 +24,8 @@ pub struct Packing<'a> {
     pub deletes: Vec<&'a Slice>,
     /// Slices that are right as they are.
     pub unchanged: Vec<&'a Slice>,
+    /// What all of this is about.
+    pub census: Census,
 }
 
 /// A slice as it shall be written.
@@ -56,6 +59,7 @@ impl Packing<'_> {
         self.updates.extend(other.updates);
         self.deletes.extend(other.deletes);
         self.unchanged.extend(other.unchanged);
+        self.census.add(other.census);
     }
 }
 
@@ -106,9 +110,12 @@ pub fn pack<'a>(
     let mut missing: HashMap<Identity<'_>, &Endpoint> =
         desired.iter().map(|endpoint| (endpoint.identity(), endpoint)).collect();
     let mut packing = Packing::default();
+    packing.census.endpoints = missing.len();
+    packing.census.slices = missing.len().div_ceil(max);
     for slice in existing {
         keep(service, slice, &mut missing, &mut packing);
     }
+    packing.census.added = missing.len();
     let mut leftovers: Vec<Endpoint> = missing.into_values().cloned().collect();
     leftovers.sort_unstable_by(|a, b| a.pod_name().cmp(&b.pod_name()));
     let mut leftovers = leftovers.into_iter();
@@ -149,6 +156,7 @@ fn keep<'d, 'a: 'd>(
             endpoints.push(fresh.clone());
         } else {
             is_changed = true;
+            packing.census.removed += 1;
         }
     }
     if is_changed && endpoints.is_empty() {

@@ -11,6 +11,7 @@ mod failures;
 mod foreign;
 mod gaps;
 mod leadership;
+mod metrics;
 mod nodes;
 mod pace;
 mod recreated;

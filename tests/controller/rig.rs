@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
-use closehaul::control::{
-    controller::{Controller, Settings},
-    lease::Leadership,
-    run::run,
-    write::{Limit, Writer},
+use closehaul::{
+    control::{
+        controller::{Controller, Settings},
+        lease::Leadership,
+        run::run,
+        write::{Limit, Writer},
+    },
+    observe::{Health, Metrics},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -54,6 +57,8 @@ impl Default for Options {
 /// The controller at work.
 pub struct Rig {
     pub api: FakeApi,
+    pub metrics: Metrics,
+    pub health: Health,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
     /// Writes before this were looked at.
@@ -71,19 +76,21 @@ impl Rig {
 
     pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
         let (stop, stopped) = oneshot::channel();
+        let (metrics, health) = (Metrics::with_services(2).unwrap(), Health::default());
         let writer = Writer {
             client: api.client(),
             leadership,
             timeout: options.timeout,
             limit: Limit::default(),
+            metrics: metrics.clone(),
         };
         let reader = api.client();
-        let controller = Controller::new(options.settings);
+        let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
             run(controller, &reader, writer, options.concurrency, stopped).await;
         });
-        Self { api, stop, running, mark: 0 }
+        Self { api, metrics, health, stop, running, mark: 0 }
     }
 
     /// A controller that has written what there was to write; counting starts afresh.
@@ -170,6 +177,13 @@ impl Rig {
         let mut endpoints: Vec<_> = endpoints.map(text).collect();
         endpoints.sort();
         endpoints
+    }
+
+    /// The value of a series, named as `/metrics` names it; 0 if it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics.text().unwrap();
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).unwrap_or_default()
     }
 
     /// Ends the controller where it stands and starts another.

@@ -127,8 +127,8 @@ fn ready_endpoints_of_every_list_count() {
         let mut packing = Packing {
             creates: vec![world::fresh_draft(vec![created])],
             updates: vec![world::draft_of(&updated)],
-            deletes: Vec::new(),
             unchanged: vec![&unchanged],
+            ..Packing::default()
         };
         let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves));
         let expected = enough.then(|| counts(&[("a", 1), ("b", 1)]));

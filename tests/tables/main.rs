@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod auto;
+mod census;
 mod cpu_shares;
 mod endpoints;
 mod history;

@@ -50,8 +50,8 @@ fn assign(
     let mut packing = Packing {
         creates: vec![world::fresh_draft(created)],
         updates: vec![world::draft_of(&updated)],
-        deletes: Vec::new(),
         unchanged: unchanged.iter().collect(),
+        ..Packing::default()
     };
     let counts = hints::assign(hints::mechanism(&service), &mut packing, None);
     assert_eq!(counts, None, "only the legacy annotation counts");

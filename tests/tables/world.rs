@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use closehaul::plan::{
     World,
+    census::Census,
     hints::auto::{CpuShares, ZoneCounts},
     name::{Name, Uid},
     node::Nodes,
@@ -39,6 +40,7 @@ pub struct Writes {
     pub counts: Vec<ZoneCounts>,
     pub nodeless: Vec<Name>,
     pub hints_only: bool,
+    pub census: Vec<Census>,
 }
 
 impl Writes {
@@ -119,6 +121,7 @@ impl Cluster {
             writes.deletes.extend(family.changes.deletes.iter().cloned());
             writes.unchanged.extend(family.unchanged.iter().map(|slice| (*slice).clone()));
             writes.counts.extend(family.counts.clone());
+            writes.census.extend(family.census);
         }
         assert_eq!(plan.is_empty(), writes.tally() == (0, 0, 0));
         writes

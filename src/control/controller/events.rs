@@ -11,6 +11,7 @@ use crate::{
     api::Object,
     cluster::{Gone, NodeChange, ServiceChange, SliceChange, Watched},
     control::{expectations::Sight, queue::Class, watch::Change},
+    observe::Trigger,
     plan::{
         name::{Name, ServiceKey},
         node::Node,
@@ -69,6 +70,7 @@ impl Controller {
                 if kind == Watched::Slices {
                     self.slices_listed(now);
                 }
+                self.health.listed(kind);
                 if self.listed.insert(kind) && self.is_complete() {
                     let services = self.index.services().count();
                     info!(services, nodes = self.index.nodes().len(), "all is listed");
@@ -78,11 +80,15 @@ impl Controller {
                 let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
                 let (namespace, name) =
                     (text(&object.metadata.namespace), text(&object.metadata.name));
+                self.tally.malformed(kind);
                 warn!(?kind, %namespace, %name, error = object.error, "passed over a malformed object");
                 let gone = T::gone(namespace, name);
                 if deleted { self.gone(gone, now) } else { self.index.confirm(&gone) }
             }
-            Change::Failed { error, will_retry_in } => {
+            Change::Failed { error, cause, will_retry_in } => {
+                self.tally.watch_failed(kind, cause.as_str());
+                self.health
+                    .not_listed(kind, if cause.is_answer() { &error } else { cause.words() });
                 warn!(?kind, error, ?will_retry_in, "watching failed");
             }
         }
@@ -101,6 +107,7 @@ impl Controller {
         // Its slices are the garbage collector's (endpointslice-semantics 1.3).
         self.index.remove_service(key);
         self.queue.forget(key);
+        self.tally.left(key);
         self.unseen.remove(key);
         let progress = self.progress.remove(key);
         if progress.is_some_and(|progress| progress.ended.is_some()) {
@@ -111,7 +118,15 @@ impl Controller {
 
     fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
         let services = self.index.remove_pod(namespace, name, version);
-        self.enqueue(services, now + self.settings.batch_period);
+        self.pod_changed(services, now);
+    }
+
+    fn pod_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
+        let due = now + self.settings.batch_period;
+        for key in services {
+            self.tally.touched(&key, Trigger::Pod, now);
+            self.enqueue(key, Class::Endpoints, due);
+        }
     }
 
     /// The node stays known for a while: were it forgotten at once, whatever else leads to a sync
@@ -132,13 +147,19 @@ impl Controller {
     }
 
     fn node_changed(&mut self, change: NodeChange, now: Instant) {
-        self.enqueue(change.services, now);
+        for key in change.services {
+            self.tally.touched(&key, Trigger::Node, now);
+            self.enqueue(key, Class::Endpoints, now);
+        }
         if change.shares {
             let shares = self.index.shares();
             let unbalanced =
                 self.progress.iter().filter(|(_, progress)| progress.is_unbalanced(shares));
             let unbalanced: Vec<ServiceKey> = unbalanced.map(|(key, _)| key.clone()).collect();
-            self.enqueue(unbalanced, now);
+            for key in unbalanced {
+                self.tally.touched(&key, Trigger::Node, now);
+                self.enqueue(key, Class::Endpoints, now);
+            }
         }
     }
 
@@ -169,7 +190,7 @@ impl Controller {
                 progress.is_none_or(|progress| progress.expectations.see(sight.clone()));
             // Slices of a deleted Service are the garbage collector's.
             if is_foreign && self.index.service(&key).is_some() {
-                self.queue.add(key.clone(), Class::Endpoints, self.repair_due(now));
+                self.enqueue(key.clone(), Class::Endpoints, self.repair_due(now));
             }
             self.settle(&key, now);
         }
@@ -180,9 +201,10 @@ impl Controller {
         now + self.settings.batch_period.max(SLICE_DELAY)
     }
 
-    fn enqueue(&mut self, services: Vec<ServiceKey>, due: Instant) {
-        for key in services {
-            self.queue.add(key, Class::Endpoints, due);
+    /// Puts a Service into the queue.
+    pub(super) fn enqueue(&mut self, key: ServiceKey, class: Class, due: Instant) {
+        if self.queue.add(key, class, due) {
+            self.tally.queued();
         }
     }
 }
@@ -199,8 +221,8 @@ impl Followed for Service {
         let key = object.value.key.clone();
         match controller.index.apply_service(object.value) {
             ServiceChange::Nothing => {}
-            ServiceChange::Hints => controller.queue.add(key, Class::Hints, now),
-            ServiceChange::Endpoints => controller.queue.add(key, Class::Endpoints, now),
+            ServiceChange::Hints => controller.enqueue(key, Class::Hints, now),
+            ServiceChange::Endpoints => controller.enqueue(key, Class::Endpoints, now),
         }
     }
 
@@ -219,7 +241,7 @@ impl Followed for Service {
 impl Followed for Pod {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let services = controller.index.apply_pod(&object.namespace, object.value);
-        controller.enqueue(services, now + controller.settings.batch_period);
+        controller.pod_changed(services, now);
     }
 
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {

@@ -6,7 +6,8 @@ use super::*;
 use crate::control::{expectations::Sight, watch::Change};
 
 fn controller() -> Controller {
-    Controller::new(Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 })
+    let settings = Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 };
+    Controller::new(settings, Metrics::new().unwrap(), Health::default())
 }
 
 fn service(name: &str) -> Value {
@@ -68,7 +69,10 @@ fn a_list_under_way_shows_no_write() {
     let job = controller.next_job(now).unwrap();
     assert_eq!(job.families[0].creates.len(), 1);
     let written = vec![Sight::Version(50)];
-    controller.finish(Outcome { service: job.service, written, failures: Vec::new() }, now);
+    controller.finish(
+        Outcome { service: job.service, written, failures: Vec::new(), complete: Vec::new() },
+        now,
+    );
 
     controller.take_in(Event::Slice(Change::Restarted), now);
     put_slice(&mut controller, slice("db", 60), now);
@@ -134,7 +138,10 @@ fn a_busy_server_is_spared_whatever_else_failed() {
         list_slices(&mut controller, &[], now);
         list_the_rest(&mut controller, now);
         let job = controller.next_job(now).unwrap();
-        controller.finish(Outcome { service: job.service, written: Vec::new(), failures }, now);
+        controller.finish(
+            Outcome { service: job.service, written: Vec::new(), failures, complete: Vec::new() },
+            now,
+        );
         assert_eq!(controller.next_due(), Some(now + 30 * second));
     }
 }

@@ -1,0 +1,367 @@
+//! Tally: what the controller does, in numbers for [`crate::observe`]. Sums over all Services are
+//! kept by difference: each Service's part is remembered, and only what changes of it is added.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::write::{Outcome, WriteError};
+use crate::{
+    cluster::{Index, Watched},
+    control::queue::{Class, Queue},
+    observe::{Metrics, Synced, Trigger, WriteResult},
+    plan::{
+        Family, Plan,
+        address::AddressType,
+        decision::{Decision, Reason, Standing, State, decide},
+        hints::{Mechanism, mechanism},
+        name::{Name, ServiceKey},
+        service::Service,
+        slice::Slice,
+    },
+};
+
+/// The numbers of the controller's work.
+#[derive(Debug)]
+pub struct Tally {
+    metrics: Metrics,
+    parts: HashMap<ServiceKey, Part>,
+    /// Services that have series of their own.
+    named: HashSet<ServiceKey>,
+    /// Services whose writes are under way.
+    work: HashMap<ServiceKey, Work>,
+    /// Services that are to answer to an event, and since when.
+    moved: HashMap<ServiceKey, Moved>,
+    is_leading: bool,
+}
+
+/// What one Service adds to the sums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    endpoints: i64,
+    slices: i64,
+    slices_desired: i64,
+    ready: i64,
+    ready_without_zone: i64,
+    ready_hinted: i64,
+    /// The trafficDistribution in force.
+    preference: Option<Name>,
+    state: State,
+    reason: Reason,
+}
+
+/// The work on one Service.
+#[derive(Debug)]
+struct Work {
+    since: Instant,
+    label: Label,
+    /// How many slices of each address type are written.
+    writes: Vec<(AddressType, usize)>,
+    moved: Moved,
+}
+
+/// By what the hints of a Service are decided.
+#[derive(Clone, Debug)]
+struct Label {
+    auto: bool,
+    preference: Option<Name>,
+}
+
+/// Since when a Service has been waiting to answer to the first event of each sort.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moved {
+    pod: Option<Instant>,
+    node: Option<Instant>,
+}
+
+impl Moved {
+    /// The earlier of both.
+    fn merge(&mut self, other: Self) {
+        let earlier = |one: Option<Instant>, other| one.into_iter().chain(other).min();
+        self.pod = earlier(self.pod, other.pod);
+        self.node = earlier(self.node, other.node);
+    }
+}
+
+// === what happens ===
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            parts: HashMap::new(),
+            named: HashSet::new(),
+            work: HashMap::new(),
+            moved: HashMap::new(),
+            is_leading: false,
+        }
+    }
+
+    /// Whether this copy writes. How long events have been waiting for is told only from then on:
+    /// for a copy on standby, somebody else answers to them.
+    pub fn lead(&mut self, is_leading: bool) {
+        if self.is_leading != is_leading {
+            self.is_leading = is_leading;
+            self.moved = HashMap::new();
+            self.metrics.own.leader.set(is_leading.into());
+        }
+    }
+
+    /// A list or watch failed.
+    pub fn watch_failed(&self, kind: Watched, cause: &'static str) {
+        self.metrics.own.watch_restarted(kind, cause);
+    }
+
+    /// An object did not parse.
+    pub fn malformed(&self, kind: Watched) {
+        self.metrics.own.malformed(kind);
+    }
+
+    /// An event concerns a Service.
+    pub fn touched(&mut self, key: &ServiceKey, trigger: Trigger, now: Instant) {
+        if !self.is_leading {
+            return;
+        }
+        let moved = match trigger {
+            Trigger::Pod => Moved { pod: Some(now), node: None },
+            Trigger::Node => Moved { pod: None, node: Some(now) },
+        };
+        self.moved.entry(key.clone()).or_default().merge(moved);
+    }
+
+    /// A Service was put into the queue that did not wait there.
+    pub fn queued(&self) {
+        self.metrics.built_in.adds.inc();
+    }
+
+    /// A Service was taken out of the queue that had been due for so long.
+    pub fn taken(&self, waited: Duration) {
+        self.metrics.built_in.waited(waited);
+    }
+
+    /// A Service has been planned that is going to be written, or needs nothing.
+    pub fn planned(&mut self, service: &Service, plan: &Plan<'_>, index: &Index) {
+        for census in plan.families.iter().filter_map(|family| family.census) {
+            self.metrics.built_in.planned(census.added, census.removed);
+        }
+        let part = Part::of(service, plan, index);
+        self.put(&service.key, part);
+    }
+
+    /// Nothing is to be done for a Service that was looked at since `since`.
+    pub fn idle(&mut self, service: &Service, plan: &Plan<'_>, since: Instant) {
+        self.moved.remove(&service.key);
+        let label = Label::of(service);
+        for _ in plan.families.iter().filter(|family| family.census.is_some()) {
+            self.written(&label, 0);
+        }
+        self.synced(Synced::Success, since);
+    }
+
+    /// The writes for a Service begin, which was looked at since `since`.
+    pub fn began(&mut self, service: &Service, plan: &Plan<'_>, since: Instant) {
+        let label = Label::of(service);
+        let mut writes = Vec::new();
+        for family in plan.families.iter().filter(|family| family.census.is_some()) {
+            match family.changes.len() {
+                0 => self.written(&label, 0),
+                count => writes.push((family.address_type, count)),
+            }
+        }
+        let moved = self.moved.remove(&service.key).unwrap_or_default();
+        self.work.insert(service.key.clone(), Work { since, label, writes, moved });
+    }
+
+    /// The writes for a Service have ended.
+    pub fn ended(&mut self, outcome: &Outcome) {
+        let Some(Work { since, label, writes, moved }) = self.work.remove(&outcome.service) else {
+            return;
+        };
+        let complete = writes.iter().filter(|(family, _)| outcome.complete.contains(family));
+        complete.for_each(|(_, count)| self.written(&label, *count));
+        if let Some(reason) = reason(&outcome.failures) {
+            self.metrics.built_in.retries.inc();
+            self.metrics.own.retried(reason);
+            if self.parts.contains_key(&outcome.service) {
+                self.moved.entry(outcome.service.clone()).or_default().merge(moved);
+            }
+            self.synced(Synced::Error, since);
+            return;
+        }
+        let answered = [(Trigger::Pod, moved.pod), (Trigger::Node, moved.node)];
+        for (trigger, since) in answered {
+            if let Some(since) = since {
+                self.metrics.own.propagated(trigger, since.elapsed());
+            }
+        }
+        self.synced(Synced::Success, since);
+    }
+
+    /// The watch has not shown own writes in time.
+    pub fn unseen(&self) {
+        self.metrics.built_in.count(Synced::Stale);
+    }
+
+    /// A Service is not served any more.
+    pub fn left(&mut self, key: &ServiceKey) {
+        self.moved.remove(key);
+        if let Some(part) = self.parts.remove(key) {
+            self.add(&part, -1);
+            if self.named.remove(key) {
+                self.metrics.services.hide(key, (part.state, part.reason));
+            }
+            self.count_unnamed();
+        }
+    }
+
+    /// Nothing is to be done for a Service that is not served.
+    pub fn passed_over(&mut self, key: &ServiceKey, since: Instant) {
+        self.left(key);
+        self.synced(Synced::Success, since);
+    }
+
+    fn synced(&self, synced: Synced, since: Instant) {
+        self.metrics.built_in.count(synced);
+        self.metrics.built_in.worked(since.elapsed());
+    }
+
+    fn written(&self, label: &Label, slices: usize) {
+        let preference = label.preference.as_deref().unwrap_or_default();
+        self.metrics.built_in.slices_changed(slices, label.auto, preference);
+    }
+
+    /// Tells what is the case just now; to be called about once a second.
+    pub fn publish(&self, queue: &Queue<ServiceKey>, index: &Index, now: Instant) {
+        let Metrics { built_in, own, .. } = &self.metrics;
+        built_in.overdue(signed(queue.overdue(now)));
+        built_in.working(self.work.values().map(|work| work.since.elapsed()));
+        own.queued("endpoints", signed(queue.waiting(Class::Endpoints)));
+        own.queued("hints", signed(queue.waiting(Class::Hints)));
+        // On standby nothing is taken out of the queue.
+        let oldest = if self.is_leading { queue.oldest_age(now) } else { Duration::ZERO };
+        own.queue_oldest.set(oldest.as_secs_f64());
+        for kind in Watched::ALL {
+            own.indexed(kind, signed(index.count(kind)));
+        }
+    }
+}
+
+// === sums ===
+
+impl Tally {
+    /// Puts the part of a Service in place of the one it had.
+    fn put(&mut self, key: &ServiceKey, part: Part) {
+        let old = self.parts.get(key);
+        if old == Some(&part) && (self.named.contains(key) || self.is_full()) {
+            return;
+        }
+        let before = old.map(|old| (old.state, old.reason));
+        if let Some(old) = old {
+            self.add(old, -1);
+        }
+        self.add(&part, 1);
+        if self.named.contains(key) || !self.is_full() {
+            self.named.insert(key.clone());
+            let Part { state, reason, ready, ready_without_zone, .. } = part;
+            let services = &self.metrics.services;
+            services.show(key, before, (state, reason), ready, ready_without_zone);
+        }
+        self.parts.insert(key.clone(), part);
+        self.count_unnamed();
+    }
+
+    fn add(&self, part: &Part, sign: i64) {
+        let Metrics { built_in, own, .. } = &self.metrics;
+        built_in.endpoints_desired.add(sign * part.endpoints);
+        built_in.slices.add(sign * part.slices);
+        built_in.slices_desired.add(sign * part.slices_desired);
+        own.ready.add(sign * part.ready);
+        own.ready_without_zone.add(sign * part.ready_without_zone);
+        own.ready_hinted.add(sign * part.ready_hinted);
+        own.decided(part.state, part.reason, sign);
+        if let Some(preference) = &part.preference {
+            built_in.prefer(preference, sign);
+        }
+    }
+
+    /// Whether no more Services may have series of their own.
+    fn is_full(&self) -> bool {
+        self.named.len() >= self.metrics.services.limit
+    }
+
+    fn count_unnamed(&self) {
+        if self.metrics.services.limit > 0 {
+            self.metrics.services.left_out.set(signed(self.parts.len() - self.named.len()));
+        }
+    }
+}
+
+impl Part {
+    fn of(service: &Service, plan: &Plan<'_>, index: &Index) -> Self {
+        let decision = decision(service, plan, index);
+        let mut part = Self {
+            endpoints: 0,
+            slices: 0,
+            slices_desired: 0,
+            ready: 0,
+            ready_without_zone: 0,
+            ready_hinted: 0,
+            preference: Label::of(service).preference,
+            state: decision.state,
+            reason: decision.reasons.first().copied().unwrap_or(Reason::Applied),
+        };
+        for family in &plan.families {
+            let Some(census) = family.census else { continue };
+            part.endpoints += signed(census.endpoints);
+            part.slices_desired += signed(census.slices);
+            for slice in family.after() {
+                part.slices += 1;
+                for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.is_ready()) {
+                    part.ready += 1;
+                    part.ready_without_zone += i64::from(endpoint.zone.is_none());
+                    part.ready_hinted += i64::from(endpoint.hints.is_some());
+                }
+            }
+        }
+        part
+    }
+}
+
+impl Label {
+    fn of(service: &Service) -> Self {
+        let mechanism = mechanism(service);
+        let preferred = matches!(mechanism, Mechanism::TrafficDistribution(_));
+        Self {
+            auto: mechanism == Mechanism::Auto,
+            preference: service.traffic_distribution.clone().filter(|_| preferred),
+        }
+    }
+}
+
+/// What becomes of the Service's wish for locality, judged by its first address type. Slices of
+/// other managers are not known here.
+fn decision(service: &Service, plan: &Plan<'_>, index: &Index) -> Decision {
+    let slices: Vec<&Slice> = plan.families.first().into_iter().flat_map(Family::after).collect();
+    decide(Standing {
+        service,
+        slices: &slices,
+        foreign: &[],
+        has_nodeless: !plan.nodeless.is_empty(),
+        nodes: index.nodes(),
+        topology: index.topology(),
+    })
+}
+
+/// Why a Service is tried again; a busy server outweighs the rest.
+fn reason(failures: &[WriteError]) -> Option<WriteResult> {
+    let busy = failures.iter().find(|failure| matches!(failure, WriteError::Busy { .. }));
+    busy.or(failures.first()).map(WriteError::result)
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

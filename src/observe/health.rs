@@ -1,0 +1,197 @@
+//! Health: whether a copy is alive and ready, check by check. Ready means that it knows enough to
+//! write; a copy on standby is ready too.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::cluster::Watched;
+
+/// How long the main loop may be busy with one thing. It turns once a second; a list of many pods
+/// or a machine without CPU to spare may hold it up, but not for so long.
+const LOOP_LIMIT: Duration = Duration::from_secs(60);
+/// How long a copy may be there after its leadership has ended: it exits at once, if it can.
+const LEASE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is known of the health; cheap to clone, all clones tell of the same.
+#[derive(Clone, Debug)]
+pub struct Health(Arc<State>);
+
+struct State {
+    /// Of each kind, in the order of [`Watched::ALL`].
+    lists: Mutex<[List; 4]>,
+    turned: Mutex<Instant>,
+    is_stopping: AtomicBool,
+    leads_until: Option<Until>,
+}
+
+/// Says until when this copy leads, or led; `None` if it does not.
+type Until = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
+
+/// Whether a kind has been listed.
+#[derive(Clone, Debug)]
+enum List {
+    Done,
+    Missing(Option<String>),
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What is looked at.
+    pub name: &'static str,
+    /// What is wrong, if anything is.
+    pub wrong: Option<String>,
+}
+
+impl Default for Health {
+    /// Alive since now, nothing listed, without a lease.
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+impl Health {
+    /// Alive since now, nothing listed. `leads_until` says until when this copy leads: if that is
+    /// past and it is still there, something has kept it from stopping.
+    pub fn new(leads_until: Option<Until>) -> Self {
+        let lists = [const { List::Missing(None) }; 4];
+        Self(Arc::new(State {
+            lists: Mutex::new(lists),
+            turned: Mutex::new(Instant::now()),
+            is_stopping: AtomicBool::new(false),
+            leads_until,
+        }))
+    }
+
+    /// A kind has been listed; it stays so while its watch is mended.
+    pub fn listed(&self, kind: Watched) {
+        if let Some(list) = place(&mut *lock(&self.0.lists), kind) {
+            *list = List::Done;
+        }
+    }
+
+    /// Listing or watching a kind has failed. `why` is shown to anybody who asks.
+    pub fn not_listed(&self, kind: Watched, why: &str) {
+        if let Some(list @ List::Missing(_)) = place(&mut *lock(&self.0.lists), kind) {
+            *list = List::Missing(Some(why.to_owned()));
+        }
+    }
+
+    /// The main loop goes on.
+    pub fn turned(&self, now: Instant) {
+        *lock(&self.0.turned) = now;
+    }
+
+    /// The process has been asked to stop.
+    pub fn stopping(&self) {
+        self.0.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this copy may take over or go on writing.
+    pub fn readiness(&self) -> Vec<Check> {
+        let lists = lock(&self.0.lists).clone();
+        let listed = |(kind, list): (Watched, List)| {
+            let wrong = match list {
+                List::Done => None,
+                List::Missing(None) => Some("not listed yet".to_owned()),
+                List::Missing(Some(why)) => Some(format!("not listed yet: {why}")),
+            };
+            Check { name: kind.plural(), wrong }
+        };
+        let mut checks: Vec<_> = Watched::ALL.into_iter().zip(lists).map(listed).collect();
+        let is_stopping = self.0.is_stopping.load(Ordering::Relaxed);
+        let wrong = is_stopping.then(|| "it has been asked to stop".to_owned());
+        checks.push(Check { name: "shutdown", wrong });
+        checks
+    }
+
+    /// Whether this copy has to be ended from outside.
+    pub fn liveness(&self, now: Instant) -> Vec<Check> {
+        let still = now.saturating_duration_since(*lock(&self.0.turned));
+        let wrong = (still > LOOP_LIMIT)
+            .then(|| format!("the main loop has not turned for {} s", still.as_secs()));
+        let mut checks = vec![Check { name: "loop", wrong }];
+        if let Some(leads_until) = &self.0.leads_until {
+            let over = leads_until().map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+            let wrong = (over > LEASE_LIMIT).then(|| {
+                format!("the leadership ended {} s ago and it is still there", over.as_secs())
+            });
+            checks.push(Check { name: "lease", wrong });
+        }
+        checks
+    }
+}
+
+fn place(lists: &mut [List; 4], kind: Watched) -> Option<&mut List> {
+    let at = Watched::ALL.into_iter().position(|other| other == kind)?;
+    lists.get_mut(at)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("lists", &self.lists).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn wrong(checks: Vec<Check>) -> Vec<(&'static str, String)> {
+        checks.into_iter().filter_map(|check| Some((check.name, check.wrong?))).collect()
+    }
+
+    #[tokio::test]
+    async fn ready_when_all_kinds_are_listed() {
+        let health = Health::default();
+        assert_eq!(wrong(health.readiness()).len(), 4);
+        health.not_listed(Watched::Pods, "pods is forbidden");
+        for kind in [Watched::Services, Watched::Nodes, Watched::Slices] {
+            health.listed(kind);
+        }
+        let missing = "not listed yet: pods is forbidden".to_owned();
+        assert_eq!(wrong(health.readiness()), [("pods", missing)]);
+        health.listed(Watched::Pods);
+        health.not_listed(Watched::Pods, "gone for a while");
+        assert_eq!(wrong(health.readiness()), []);
+        health.stopping();
+        assert_eq!(wrong(health.readiness())[0].0, "shutdown");
+    }
+
+    #[tokio::test]
+    async fn alive_while_the_loop_turns() {
+        let health = Health::default();
+        let now = Instant::now();
+        assert_eq!(wrong(health.liveness(now + 59 * SECOND)), []);
+        assert_eq!(wrong(health.liveness(now + 62 * SECOND))[0].0, "loop");
+        health.turned(now + 62 * SECOND);
+        assert_eq!(wrong(health.liveness(now + 62 * SECOND)), []);
+    }
+
+    #[tokio::test]
+    async fn not_alive_when_the_leadership_is_long_over() {
+        let now = Instant::now();
+        for (until, alive) in
+            [(None, true), (Some(now + 9 * SECOND), true), (Some(now - 4 * SECOND), true)]
+        {
+            let health = Health::new(Some(Box::new(move || until)));
+            assert_eq!(wrong(health.liveness(now)).is_empty(), alive, "{until:?}");
+        }
+        let health = Health::new(Some(Box::new(move || Some(now - 6 * SECOND))));
+        assert_eq!(wrong(health.liveness(now))[0].0, "lease");
+    }
+}

@@ -1,0 +1,67 @@
+//! Metrics: everything that `/metrics` shows, by the names in `docs/metrics.md`.
+
+use std::sync::Arc;
+
+use prometheus::{Registry, TextEncoder};
+
+use super::{built_in::BuiltIn, own::Own, process::Process, services::Services};
+
+/// What a scraper is told; cheap to clone, all clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// The built-in controller's, by its names.
+    pub built_in: Arc<BuiltIn>,
+    /// Our own.
+    pub own: Arc<Own>,
+    /// Those of single Services.
+    pub services: Arc<Services>,
+}
+
+/// Metrics that cannot be registered or shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// A name or label that is not allowed, or is there twice: a fault of ours.
+    #[error("cannot set up the metrics")]
+    Register(#[source] prometheus::Error),
+    /// The text was not made.
+    #[error("cannot write the metrics out")]
+    Encode(#[source] prometheus::Error),
+}
+
+impl Metrics {
+    /// All metrics, at zero; none of single Services.
+    pub fn new() -> Result<Self, MetricsError> {
+        Self::with_services(0)
+    }
+
+    /// All metrics, at zero; those of single Services for at most `limit` of them.
+    pub fn with_services(limit: usize) -> Result<Self, MetricsError> {
+        Self::register(limit).map_err(MetricsError::Register)
+    }
+
+    fn register(limit: usize) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let built_in = Arc::new(BuiltIn::register(&registry)?);
+        let own = Arc::new(Own::register(&registry)?);
+        let services = Arc::new(Services::register(&registry, limit)?);
+        registry.register(Box::new(Process::new()?))?;
+        Ok(Self { registry, built_in, own, services })
+    }
+
+    /// All metrics in Prometheus' text format 0.0.4.
+    pub fn text(&self) -> Result<String, MetricsError> {
+        let families = self.registry.gather();
+        TextEncoder::new().encode_to_string(&families).map_err(MetricsError::Encode)
+    }
+}
+
+/// Registers a metric and hands it back.
+pub(super) fn register<M: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<M>,
+) -> prometheus::Result<M> {
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

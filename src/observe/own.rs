@@ -1,0 +1,270 @@
+//! Our own metrics: what the built-in controller does not tell. Every label has few values.
+
+use std::time::Duration;
+
+use prometheus::{
+    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use super::{built_in::Operation, metrics::register};
+use crate::{
+    cluster::Watched,
+    plan::decision::{Reason, State},
+};
+
+/// From an event to the slice that answers to it, in seconds: a batch window, a busy server and a
+/// long back-off are all to be seen.
+const PROPAGATION: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+/// One request, in seconds.
+const REQUEST: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The metrics that begin with `closehaul_`.
+#[derive(Debug)]
+pub struct Own {
+    /// 1 while this copy may write.
+    pub leader: IntGauge,
+    watch_restarts: IntCounterVec,
+    decode_errors: IntCounterVec,
+    index_objects: IntGaugeVec,
+    queue_services: IntGaugeVec,
+    /// How long the most overdue Service has been due, in seconds.
+    pub queue_oldest: Gauge,
+    propagation: HistogramVec,
+    writes: IntCounterVec,
+    write_duration: HistogramVec,
+    retries: IntCounterVec,
+    services: IntGaugeVec,
+    /// Ready endpoints in slices.
+    pub ready: IntGauge,
+    /// Those of them that have no zone.
+    pub ready_without_zone: IntGauge,
+    /// Those of them that bear hints.
+    pub ready_hinted: IntGauge,
+}
+
+/// What a write answers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// A pod came, changed or went.
+    Pod,
+    /// A node came, moved to another zone, or was given up.
+    Node,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteKind {
+    /// A slice whose endpoints, ports or labels change.
+    Endpoints,
+    /// A slice of which nothing but hints changes.
+    Hints,
+}
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteResult {
+    /// It is done.
+    Done,
+    /// Somebody else had written in the meantime.
+    Conflict,
+    /// The API server asked to wait.
+    Busy,
+    /// Not sent, as another copy may lead.
+    NotLeading,
+    /// No answer in time.
+    TimedOut,
+    /// The API server refused.
+    Refused,
+    /// The request or its answer was lost.
+    Lost,
+}
+
+impl Trigger {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Node => "node",
+        }
+    }
+}
+
+impl WriteKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Endpoints => "endpoints",
+            Self::Hints => "hints",
+        }
+    }
+}
+
+impl WriteResult {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Conflict => "conflict",
+            Self::Busy => "busy",
+            Self::NotLeading => "not_leading",
+            Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl Own {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let options = |name: &str, help: &str| Opts::new(format!("closehaul_{name}"), help);
+        let gauge =
+            |name: &str, help: &str| register(registry, IntGauge::with_opts(options(name, help)));
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntGaugeVec::new(options(name, help), labels))
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntCounterVec::new(options(name, help), labels))
+        };
+        let histograms = |name: &str, help: &str, label: &str, buckets: &[f64]| {
+            let options =
+                HistogramOpts { common_opts: options(name, help), buckets: buckets.to_vec() };
+            register(registry, HistogramVec::new(options, &[label]))
+        };
+        let build = gauges("build_info", "Always 1; says which version runs.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let own = Self {
+            leader: gauge("leader", "1 while this copy may write, else 0.")?,
+            watch_restarts: counters(
+                "watch_restarts_total",
+                "Lists and watches that failed and were started anew.",
+                &["kind", "reason"],
+            )?,
+            decode_errors: counters(
+                "decode_errors_total",
+                "Objects that were passed over because they did not parse.",
+                &["kind"],
+            )?,
+            index_objects: gauges("index_objects", "Objects in memory.", &["kind"])?,
+            queue_services: gauges(
+                "queue_services",
+                "Services in the queue, due or not, by what they wait for.",
+                &["class"],
+            )?,
+            queue_oldest: register(
+                registry,
+                Gauge::with_opts(options(
+                    "queue_oldest_seconds",
+                    "How long the most overdue Service has been due; 0 without leadership.",
+                )),
+            )?,
+            propagation: histograms(
+                "propagation_seconds",
+                "From the arrival of a pod's or node's event to the last slice written for it.",
+                "trigger",
+                &PROPAGATION,
+            )?,
+            writes: counters(
+                "writes_total",
+                "Writes by what they change, how, and what came of them.",
+                &["kind", "operation", "result"],
+            )?,
+            write_duration: histograms(
+                "write_duration_seconds",
+                "From sending a write to its answer.",
+                "operation",
+                &REQUEST,
+            )?,
+            retries: counters(
+                "retries_total",
+                "Services put back into the queue because something failed, by what did.",
+                &["reason"],
+            )?,
+            services: gauges(
+                "services",
+                "Services by what becomes of their wish for locality, and the weightiest reason.",
+                &["state", "reason"],
+            )?,
+            ready: gauge("ready_endpoints", "Ready endpoints in slices.")?,
+            ready_without_zone: gauge(
+                "ready_endpoints_without_zone",
+                "Ready endpoints that have no zone: they turn the hints of their Service off.",
+            )?,
+            ready_hinted: gauge("ready_endpoints_hinted", "Ready endpoints that bear hints.")?,
+        };
+        own.begin();
+        Ok(own)
+    }
+
+    /// Shows the series whose labels are known, so that their first increase is seen as one.
+    fn begin(&self) {
+        for kind in Watched::ALL {
+            self.decode_errors.with_label_values(&[kind.plural()]);
+            self.index_objects.with_label_values(&[kind.plural()]);
+        }
+        for kind in [WriteKind::Endpoints, WriteKind::Hints] {
+            for result in [WriteResult::Done, WriteResult::Conflict] {
+                let labels = [kind.as_str(), Operation::Update.as_str(), result.as_str()];
+                self.writes.with_label_values(&labels);
+            }
+        }
+        for trigger in [Trigger::Pod, Trigger::Node] {
+            self.propagation.with_label_values(&[trigger.as_str()]);
+        }
+        for operation in Operation::ALL {
+            self.write_duration.with_label_values(&[operation.as_str()]);
+        }
+    }
+
+    /// A list or watch failed; `reason` out of a short list.
+    pub fn watch_restarted(&self, kind: Watched, reason: &'static str) {
+        self.watch_restarts.with_label_values(&[kind.plural(), reason]).inc();
+    }
+
+    /// An object did not parse.
+    pub fn malformed(&self, kind: Watched) {
+        self.decode_errors.with_label_values(&[kind.plural()]).inc();
+    }
+
+    /// So many objects are in memory.
+    pub fn indexed(&self, kind: Watched, objects: i64) {
+        self.index_objects.with_label_values(&[kind.plural()]).set(objects);
+    }
+
+    /// So many Services wait in the queue in this class.
+    pub fn queued(&self, class: &'static str, services: i64) {
+        self.queue_services.with_label_values(&[class]).set(services);
+    }
+
+    /// So much time after its event, the last slice was written.
+    pub fn propagated(&self, trigger: Trigger, after: Duration) {
+        self.propagation.with_label_values(&[trigger.as_str()]).observe(after.as_secs_f64());
+    }
+
+    /// A write has ended; `took` if it was sent.
+    pub fn wrote(
+        &self,
+        kind: WriteKind,
+        operation: Operation,
+        result: WriteResult,
+        took: Option<Duration>,
+    ) {
+        let labels = [kind.as_str(), operation.as_str(), result.as_str()];
+        self.writes.with_label_values(&labels).inc();
+        if let Some(took) = took {
+            let duration = self.write_duration.with_label_values(&[operation.as_str()]);
+            duration.observe(took.as_secs_f64());
+        }
+    }
+
+    /// A Service is tried again.
+    pub fn retried(&self, reason: WriteResult) {
+        self.retries.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// So many more Services (or fewer) are in this state for this reason.
+    pub fn decided(&self, state: State, reason: Reason, more: i64) {
+        let labels = [state.to_string(), reason.to_string()];
+        self.services.with_label_values(&labels).add(more);
+    }
+}

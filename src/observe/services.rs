@@ -1,0 +1,89 @@
+//! Series of single Services: only where they are asked for, and of so many Services at most.
+
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::metrics::register;
+use crate::plan::{
+    decision::{Reason, State},
+    name::ServiceKey,
+};
+
+/// The series of single Services.
+#[derive(Debug)]
+pub struct Services {
+    /// How many Services may have series; 0: none.
+    pub limit: usize,
+    /// Services that have none, as there would be too many.
+    pub left_out: IntGauge,
+    ready: IntGaugeVec,
+    ready_without_zone: IntGaugeVec,
+    info: IntGaugeVec,
+}
+
+impl Services {
+    pub(super) fn register(registry: &Registry, limit: usize) -> prometheus::Result<Self> {
+        let options = |name: &str, help: &str| Opts::new(format!("closehaul_service_{name}"), help);
+        let gauges = |name: &str, help: &str, more: &[&str]| {
+            let labels = [&["namespace", "service"], more].concat();
+            register(registry, IntGaugeVec::new(options(name, help), &labels))
+        };
+        let left_out =
+            options("series_left_out", "Services without series of their own, being too many.");
+        let left_out = IntGauge::with_opts(left_out)?;
+        if limit > 0 {
+            registry.register(Box::new(left_out.clone()))?;
+        }
+        Ok(Self {
+            limit,
+            left_out,
+            ready: gauges("ready_endpoints", "Ready endpoints of one Service.", &[])?,
+            ready_without_zone: gauges(
+                "ready_endpoints_without_zone",
+                "Ready endpoints of one Service that have no zone.",
+                &[],
+            )?,
+            info: gauges(
+                "info",
+                "Always 1; says what becomes of one Service's wish for locality, and why.",
+                &["state", "reason"],
+            )?,
+        })
+    }
+
+    /// Shows a Service as it is now; `before`: what its labels were.
+    pub fn show(
+        &self,
+        key: &ServiceKey,
+        before: Option<(State, Reason)>,
+        decision: (State, Reason),
+        ready: i64,
+        without_zone: i64,
+    ) {
+        let name = [&*key.namespace, &*key.name];
+        self.ready.with_label_values(&name).set(ready);
+        self.ready_without_zone.with_label_values(&name).set(without_zone);
+        if before != Some(decision) {
+            self.forget(key, before);
+        }
+        self.info.with_label_values(&info_labels(key, decision)).set(1);
+    }
+
+    /// Shows a Service no longer.
+    pub fn hide(&self, key: &ServiceKey, before: (State, Reason)) {
+        let name = [&*key.namespace, &*key.name];
+        // They are there, having been shown.
+        let _ = self.ready.remove_label_values(&name);
+        let _ = self.ready_without_zone.remove_label_values(&name);
+        self.forget(key, Some(before));
+    }
+
+    fn forget(&self, key: &ServiceKey, decision: Option<(State, Reason)>) {
+        if let Some(decision) = decision {
+            let _ = self.info.remove_label_values(&info_labels(key, decision));
+        }
+    }
+}
+
+fn info_labels(key: &ServiceKey, (state, reason): (State, Reason)) -> [String; 4] {
+    [key.namespace.to_string(), key.name.to_string(), state.to_string(), reason.to_string()]
+}
