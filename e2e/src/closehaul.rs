@@ -2,6 +2,7 @@
 
 use std::{
     env, io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -11,9 +12,10 @@ use serde::Deserialize;
 use tokio::sync::OnceCell;
 
 use crate::{
-    cluster::{Actor, Cluster},
+    cluster::{self, Actor, Cluster, free_port},
     process::{self, Command, Process, tail},
     progress::Progress,
+    scrape::{self, Scraped},
 };
 
 /// What can go wrong on the way to a running closehaul.
@@ -36,6 +38,12 @@ pub enum Error {
     /// The process could not be started.
     #[error(transparent)]
     Process(#[from] process::Error),
+    /// No free port.
+    #[error(transparent)]
+    Port(#[from] cluster::Error),
+    /// It does not tell of itself.
+    #[error(transparent)]
+    Scrape(#[from] scrape::Error),
 }
 
 /// How closehaul is compiled.
@@ -120,9 +128,51 @@ pub async fn start(cluster: &Cluster, args: &[&str]) -> Result<Process, Error> {
 
 /// `closehaul run` as [`start`] starts it, for another binary or kubeconfig (such as that of a
 /// proxy, [`Cluster::kubeconfig_at`]), or to be given a prefix, an environment or, as one of
-/// several replicas, a name before its start.
+/// several replicas, a name before its start. It serves neither metrics nor health, of which one
+/// machine has but one default port, unless the `args` say where: see [`Ports`].
 pub fn command(binary: &Path, kubeconfig: &Path, args: &[&str]) -> Command {
-    Command::new("closehaul", binary).args(["run", "--kubeconfig"]).arg(kubeconfig).args(args)
+    let off = |command: Command, name| command.env(name, "0");
+    let command = Command::new("closehaul", binary).args(["run", "--kubeconfig"]).arg(kubeconfig);
+    ["CLOSEHAUL_METRICS_BIND_ADDRESS", "CLOSEHAUL_HEALTH_PROBE_BIND_ADDRESS"]
+        .into_iter()
+        .fold(command.args(args), off)
+}
+
+/// Where a closehaul tells of itself that is started with [`Ports::args`].
+#[derive(Debug, Clone)]
+pub struct Ports {
+    metrics: SocketAddr,
+    health: SocketAddr,
+}
+
+impl Ports {
+    /// Two that were free a moment ago.
+    pub fn free() -> Result<Self, Error> {
+        let free = || -> Result<SocketAddr, Error> {
+            let address = Ipv4Addr::LOCALHOST.into();
+            Ok((address, free_port(address)?).into())
+        };
+        Ok(Self { metrics: free()?, health: free()? })
+    }
+
+    /// What closehaul is to be told.
+    pub fn args(&self) -> [String; 2] {
+        let Self { metrics, health } = self;
+        [
+            format!("--metrics-bind-address={metrics}"),
+            format!("--health-probe-bind-address={health}"),
+        ]
+    }
+
+    /// What it measures.
+    pub async fn metrics(&self) -> Result<Scraped, Error> {
+        Ok(scrape::scrape(&scrape::client(&format!("http://{}", self.metrics))?).await?)
+    }
+
+    /// The status code and the text at a path such as `/readyz`.
+    pub async fn health(&self, path: &str) -> Result<(u16, String), Error> {
+        Ok(scrape::get(&scrape::client(&format!("http://{}", self.health))?, path).await?)
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! - [`net`]: network namespaces for nodes and pods
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
+//! - [`scrape`]: what processes measure, and whether they say that they are well
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`figures`]: what closehaul costs beside the built-in controller
 //! - [`readers`]: real kube-proxies and what their clients reach
@@ -28,5 +29,6 @@ pub mod process;
 mod progress;
 pub mod proxy;
 pub mod readers;
+pub mod scrape;
 pub mod walkthrough;
 pub mod world;

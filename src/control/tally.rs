@@ -359,7 +359,7 @@ fn decision(service: &Service, plan: &Plan<'_>, index: &Index) -> Decision {
 /// Why a Service is tried again; a busy server outweighs the rest.
 fn reason(failures: &[WriteError]) -> Option<WriteResult> {
     let busy = failures.iter().find(|failure| matches!(failure, WriteError::Busy { .. }));
-    busy.or(failures.first()).map(WriteError::result)
+    busy.or_else(|| failures.first()).map(WriteError::result)
 }
 
 fn signed(number: usize) -> i64 {

@@ -73,14 +73,14 @@ impl Health {
 
     /// A kind has been listed; it stays so while its watch is mended.
     pub fn listed(&self, kind: Watched) {
-        if let Some(list) = place(&mut *lock(&self.0.lists), kind) {
+        if let Some(list) = place(&mut lock(&self.0.lists), kind) {
             *list = List::Done;
         }
     }
 
     /// Listing or watching a kind has failed. `why` is shown to anybody who asks.
     pub fn not_listed(&self, kind: Watched, why: &str) {
-        if let Some(list @ List::Missing(_)) = place(&mut *lock(&self.0.lists), kind) {
+        if let Some(list @ List::Missing(_)) = place(&mut lock(&self.0.lists), kind) {
             *list = List::Missing(Some(why.to_owned()));
         }
     }

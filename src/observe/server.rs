@@ -142,3 +142,81 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::cluster::Watched;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn start(subject: Subject) -> std::net::SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, subject));
+        address
+    }
+
+    /// Status code, headers and body of the answer to a request line.
+    async fn ask(address: std::net::SocketAddr, line: &str) -> (u16, String, String) {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(20 * SECOND, connection.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_lowercase(), body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn metrics_are_served_as_text() {
+        let address = start(Subject::Metrics(Metrics::new().unwrap())).await;
+        let (status, head, body) = ask(address, "GET /metrics").await;
+        assert_eq!(status, 200);
+        assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+        assert!(body.contains("# TYPE endpoint_slice_controller_syncs counter\n"), "{body}");
+        assert_eq!(ask(address, "GET /readyz").await.0, 404);
+        let (status, head, _) = ask(address, "POST /metrics").await;
+        assert!(status == 405 && head.contains("allow: get, head"), "{head}");
+        assert_eq!(ask(address, "HEAD /metrics").await.2, "");
+    }
+
+    #[tokio::test]
+    async fn health_is_told_as_the_api_server_does() {
+        let health = Health::default();
+        let address = start(Subject::Health(health.clone())).await;
+        assert_eq!(ask(address, "GET /livez").await.2, "ok");
+        assert_eq!(ask(address, "GET /livez?verbose").await.2, "[+]loop ok\nlivez check passed\n");
+        for kind in [Watched::Services, Watched::Nodes, Watched::Slices] {
+            health.listed(kind);
+        }
+        let (status, _, body) = ask(address, "GET /readyz").await;
+        assert_eq!(status, 503);
+        let lines = "[+]services ok\n[-]pods failed: not listed yet\n[+]nodes ok\n\
+                     [+]endpointslices ok\n[+]shutdown ok\nreadyz check failed\n";
+        assert_eq!(body, lines);
+        health.listed(Watched::Pods);
+        let (status, _, body) = ask(address, "GET /readyz").await;
+        assert_eq!((status, &*body), (200, "ok"));
+        assert_eq!(ask(address, "GET /").await.0, 404);
+    }
+
+    /// Connections that say nothing take all places, and lose them.
+    #[tokio::test]
+    async fn idle_connections_hold_nobody_up_for_long() {
+        let address = start(Subject::Health(Health::default())).await;
+        let mut idle = Vec::new();
+        for _ in 0..CONNECTIONS + 3 {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        let began = Instant::now();
+        assert_eq!(ask(address, "GET /livez").await.2, "ok");
+        let took = began.elapsed();
+        assert!(took > LIMIT / 2, "{took:?}: were all places taken?");
+        let closed = idle[0].read(&mut [0]).await;
+        assert!(closed.is_err() || closed.is_ok_and(|read| read == 0));
+    }
+}

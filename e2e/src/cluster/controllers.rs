@@ -2,9 +2,11 @@
 
 use std::net::Ipv4Addr;
 
+use kube::Client;
+
 use super::{
     Actor, Cluster, Error, ensure,
-    server::{Server, free_port},
+    server::{Server, client, free_port},
 };
 use crate::{
     components::Component,
@@ -56,6 +58,24 @@ impl Cluster {
         which: ControllerManager,
         args: &[&str],
     ) -> Result<Process, Error> {
+        Ok(self.controller_manager(which, args).await?.process)
+    }
+
+    /// The same, with a client for what it measures.
+    pub async fn start_scraped_controller_manager(
+        &self,
+        which: ControllerManager,
+    ) -> Result<(Process, Client), Error> {
+        let server = self.controller_manager(which, &[]).await?;
+        let client = client(&server.url, &self.certificates.ca, None)?;
+        Ok((server.process, client))
+    }
+
+    async fn controller_manager(
+        &self,
+        which: ControllerManager,
+        args: &[&str],
+    ) -> Result<Server, Error> {
         let component = Component::KubeControllerManager;
         let components = ensure(&[Component::KubeControllerManager]).await?;
         let command = Command::new(component.name(), components.path(component))
@@ -75,12 +95,12 @@ impl Cluster {
         let component = Component::KubeScheduler;
         let components = ensure(&[Component::KubeScheduler]).await?;
         let command = Command::new(component.name(), components.path(component));
-        self.start_controller(command, Actor::Scheduler).await
+        Ok(self.start_controller(command, Actor::Scheduler).await?.process)
     }
 
     /// Adds what the two have in common: one instance, an own kubeconfig, a health endpoint that
     /// needs no rights.
-    async fn start_controller(&self, command: Command, actor: Actor) -> Result<Process, Error> {
+    async fn start_controller(&self, command: Command, actor: Actor) -> Result<Server, Error> {
         let address = Ipv4Addr::LOCALHOST.into();
         let port = free_port(address)?;
         let command = command
@@ -93,7 +113,6 @@ impl Cluster {
             .arg("--authorization-always-allow-paths=/healthz,/livez,/readyz,/metrics");
         let url = format!("https://{address}:{port}");
         let ca = &self.certificates.ca;
-        let server = Server::start((command, url), self.directory(), ca, "/healthz").await?;
-        Ok(server.process)
+        Server::start((command, url), self.directory(), ca, "/healthz").await
     }
 }

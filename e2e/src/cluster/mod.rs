@@ -22,6 +22,7 @@ use std::{
 
 use kube::Client;
 
+pub(crate) use self::server::free_port;
 pub use self::{
     actor::Actor,
     audit::AuditEvent,
@@ -29,12 +30,7 @@ pub use self::{
     error::Error,
     tools::{Output, StoredSlices},
 };
-use self::{
-    actor::Tokens,
-    certificates::Certificates,
-    directory::Directory,
-    server::{Server, free_port},
-};
+use self::{actor::Tokens, certificates::Certificates, directory::Directory, server::Server};
 use crate::{
     components::{self, Component, Components},
     process::{Command, Process},

@@ -78,7 +78,7 @@ pub(super) async fn get(client: &Client, path: &str) -> Result<(), kube::Error> 
 }
 
 /// A port that was free a moment ago: bound once and let go.
-pub(super) fn free_port(address: IpAddr) -> Result<u16, Error> {
+pub(crate) fn free_port(address: IpAddr) -> Result<u16, Error> {
     let port = TcpListener::bind((address, 0)).and_then(|listener| listener.local_addr());
     port.map(|address| address.port()).map_err(|source| Error::Port { address, source })
 }
