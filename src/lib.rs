@@ -4,11 +4,12 @@
 //!
 //! - [`cli`]: what a user types, one file for each command
 //! - [`control`]: the running controller: watch, queue, sync, write, lease
-//! - [`observe`]: what is told of a running controller: metrics and health
+//! - [`observe`]: what is told of a running controller: metrics, health and Events
 //! - [`cluster`]: what is known of the cluster now, and which Services a change touches
 //! - [`api`]: what is spoken with the API server: objects in, slices out
 //! - [`consumers`]: how those who send traffic read slices, as pure models
 //! - [`plan`]: everything that decides, as pure functions
+//! - [`pace`]: how often something may happen
 //! - [`causes`]: an error told whole, wherever one is told
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
@@ -21,4 +22,5 @@ pub mod cluster;
 pub mod consumers;
 pub mod control;
 pub mod observe;
+pub mod pace;
 pub mod plan;

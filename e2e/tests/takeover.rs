@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    fs,
     time::{Duration, Instant},
 };
 
@@ -246,6 +247,7 @@ async fn both_at_once() {
 
     let started = Instant::now();
     let (mut steps, mut samples, mut shown) = (0, 0, Instant::now());
+    let mut noticed = None;
     let mut lost = BTreeMap::new();
     while started.elapsed() < CHURN {
         churn.step(&world).await;
@@ -255,6 +257,9 @@ async fn both_at_once() {
             for (pod, since) in churn.missing(&world, SERVED_AFTER).await {
                 lost.entry(pod).or_insert_with(|| (started.elapsed(), since));
             }
+        }
+        if noticed.is_none() && has_noticed(&writers[1]) {
+            noticed = Some(started.elapsed());
         }
         if shown.elapsed() > Duration::from_secs(15) {
             eprintln!("takeover: {} s of both at once", started.elapsed().as_secs());
@@ -273,6 +278,8 @@ async fn both_at_once() {
     );
     assert!(lost.is_empty(), "ready, but in no slice (when, ready for): {lost:?}");
     assert!(steps > 200 && samples > 40, "{steps} steps, {samples} samples");
+    let noticed = noticed.expect("closehaul does not notice that it is not alone");
+    eprintln!("takeover: noticed after {:.1} s", noticed.as_secs_f64());
     let events = cluster.audit().unwrap();
     for writer in [Writer::BuiltIn, Writer::Closehaul] {
         let sent = events.iter().filter(|event| {
@@ -290,6 +297,12 @@ async fn both_at_once() {
     assert_no_writes(Writer::Closehaul, &cluster, &world, &mut canary).await;
     assert_no_writes(Writer::BuiltIn, &cluster, &world, &mut canary).await;
     cluster.stop().await.unwrap();
+}
+
+/// Whether closehaul has logged that somebody else writes its slices.
+fn has_noticed(closehaul: &Process) -> bool {
+    let log = fs::read_to_string(closehaul.log_path()).unwrap();
+    log.contains("append -endpointslice-controller")
 }
 
 /// Services whose pods and preferences change all the time.

@@ -10,6 +10,7 @@ pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod quantity;
+pub mod refusal;
 pub mod render;
 pub mod service;
 pub mod slice;

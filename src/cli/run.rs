@@ -24,7 +24,9 @@ use crate::{
         run,
         write::{Limit, Writer},
     },
-    observe::{self, Address, Health, ListenError, Metrics, MetricsError, Subject},
+    observe::{
+        self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Reporter,
+    },
 };
 
 /// How long one write may take where no lease limits it.
@@ -214,13 +216,15 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         leadership,
         timeout: WRITE_LIMIT,
         limit: Limit::new(args.kube_api_qps, args.kube_api_burst),
-        metrics,
+        metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
     let reader = connect(&config)?;
+    let identity = Identity::new();
+    let reporter = Reporter { client: connect(&config)?, instance: identity.to_string(), metrics };
     let terminated = terminated(health)?;
     let Some(sender) = sender else {
-        run::run(controller, &reader, writer, concurrency, terminated).await;
+        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
         return Ok(());
     };
 
@@ -232,11 +236,10 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     writer.timeout = WRITE_LIMIT.min(margin.mul_f64(0.8));
     let (drained, released) = oneshot::channel::<()>();
     let released = async { drop(released.await) };
-    let identity = Identity::new();
     let election =
         lease::run(leases, &args.leader_elect_resource_name, &identity, &timing, sender, released);
     let work = async {
-        run::run(controller, &reader, writer, concurrency, terminated).await;
+        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
         drop(drained);
     };
     // If the lease is lost, the work is dropped where it stands.

@@ -18,7 +18,8 @@ use self::{
     pool::Pool,
 };
 use crate::plan::{
-    self, Plan, World,
+    self, Family, Plan, World,
+    decision::{Decision, Standing, decide},
     hints::auto::{self, CpuShares},
     metadata,
     name::{Name, ServiceKey},
@@ -146,6 +147,21 @@ impl Index {
             trigger_time,
             max_endpoints,
         }))
+    }
+
+    /// What becomes of a Service's wish for locality by this plan, judged by the first address type.
+    /// Slices of other managers are not known here.
+    pub fn decide(&self, service: &Service, plan: &Plan<'_>) -> Decision {
+        let first = plan.families.first();
+        let slices: Vec<&Slice> = first.into_iter().flat_map(Family::after).collect();
+        decide(Standing {
+            service,
+            slices: &slices,
+            foreign: &[],
+            has_nodeless: !plan.nodeless.is_empty(),
+            nodes: &self.nodes,
+            topology: self.topology(),
+        })
     }
 }
 

@@ -25,6 +25,8 @@ struct Held {
 pub struct SliceChange {
     /// The Services that it concerns: the one that the slice names, and the one that it named.
     pub services: Vec<Name>,
+    /// Whether it is what a controller does: a new slice, or other endpoints or ports than before.
+    pub is_rewritten: bool,
 }
 
 impl Slices {
@@ -54,14 +56,16 @@ impl Slices {
                 return None;
             }
             if managed_service(&slice) == managed_service(&held.slice) {
+                let is_rewritten =
+                    slice.endpoints != held.slice.endpoints || slice.ports != held.slice.ports;
                 held.slice = slice;
-                return Some(SliceChange {
-                    services: self.services.get(&name).cloned().into_iter().collect(),
-                });
+                let services = self.services.get(&name).cloned().into_iter().collect();
+                return Some(SliceChange { services, is_rewritten });
             }
         }
         let named = self.remove(&name, 0).map(|change| change.services);
         let mut services = named.unwrap_or_default();
+        let is_rewritten = services.is_empty();
         if let Some(service) = managed_service(&slice).cloned() {
             self.services.insert(name, service.clone());
             self.by_service
@@ -70,7 +74,7 @@ impl Slices {
                 .push(Held { slice, is_stale: false });
             services.push(service);
         }
-        (!services.is_empty()).then_some(SliceChange { services })
+        (!services.is_empty()).then_some(SliceChange { services, is_rewritten })
     }
 
     /// Forgets a slice, unless what is known is newer than its deletion (0: it surely is gone).
@@ -85,7 +89,7 @@ impl Slices {
                 self.by_service.remove(&service);
             }
         }
-        Some(SliceChange { services: vec![service] })
+        Some(SliceChange { services: vec![service], is_rewritten: false })
     }
 
     /// A list begins.

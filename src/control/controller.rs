@@ -1,9 +1,12 @@
 //! Controller: the one owner of the index and the queue. Events go in, writes come out; it
 //! neither waits nor speaks with anybody.
 
+mod decisions;
 mod events;
+mod others;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,19 +14,22 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+use self::decisions::Nodeless;
 pub use self::events::Event;
 use super::{
-    progress::{Ended, Progress, Verdict},
+    expectations::Sight,
+    other_writer::OtherWriter,
+    outlook::Outlook,
+    progress::{Progress, Verdict},
     queue::{Class, Queue},
     tally::Tally,
-    write::{Outcome, WriteError},
+    write::Outcome,
 };
 use crate::{
-    causes::causes,
     cluster::{Index, Watched},
-    observe::{Health, Metrics},
+    observe::{Health, Metrics, announce::Announcement},
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
@@ -36,10 +42,6 @@ const ECHO_LIMIT: Duration = Duration::from_secs(30);
 /// How many Services are looked at in one go: events and the lease are not to wait while thousands
 /// are planned that need nothing, as at the start.
 const SYNCS: usize = 32;
-/// Of the failures of one Service in a row, every so manieth is told: the first, and then about
-/// one in ten minutes. When the API server is away, thousands of Services fail.
-const TELL_EVERY: u32 = 10;
-
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -64,6 +66,7 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
+    metrics: Metrics,
     tally: Tally,
     health: Health,
     index: Index,
@@ -78,6 +81,17 @@ pub struct Controller {
     slices_list: Option<SlicesList>,
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: HashSet<ServiceKey>,
+    /// Since when this copy leads.
+    leads_since: Option<Instant>,
+    /// The version of the first own write.
+    first_write: Option<u64>,
+    other_writer: OtherWriter,
+    /// Whether the decisions that were found at the start have been told.
+    is_summed_up: bool,
+    /// Services with pods whose node is not known.
+    nodeless: HashMap<ServiceKey, Nodeless>,
+    /// Not fetched yet.
+    announcements: Vec<Announcement>,
 }
 
 /// A list of slices. It shows them in any order, so no write can be taken for seen before it has
@@ -94,7 +108,8 @@ impl Controller {
     pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         Self {
             settings,
-            tally: Tally::new(metrics),
+            tally: Tally::new(metrics.clone()),
+            metrics,
             health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
@@ -104,6 +119,12 @@ impl Controller {
             slices_seen: 0,
             slices_list: None,
             unseen: HashSet::new(),
+            leads_since: None,
+            first_write: None,
+            other_writer: OtherWriter::default(),
+            is_summed_up: false,
+            nodeless: HashMap::new(),
+            announcements: Vec::new(),
         }
     }
 
@@ -125,6 +146,7 @@ impl Controller {
         if !self.is_complete() {
             return None;
         }
+        self.leads_since.get_or_insert(now);
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
             self.tally.taken(self.queue.waited(&key, now));
@@ -140,6 +162,8 @@ impl Controller {
         let began = Instant::now();
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             self.progress.remove(key);
+            self.other_writer.forget(key);
+            self.nodeless.remove(key);
             self.tally.passed_over(key, began);
             self.queue.done(key, now);
             return None;
@@ -151,14 +175,21 @@ impl Controller {
             self.queue.done(key, now);
             return None;
         };
+        let is_touched = progress.is_touched;
+        let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
+        let is_contested = self.other_writer.is_contested(key);
+        let outlook = Outlook::of(service, &plan, self.index.decide(service, &plan), is_contested);
+        let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
         if !plan.is_empty() && plan.is_hints_only() && class == Class::Endpoints {
             self.queue.defer(key, now, Class::Hints);
+            self.tell_plan(key, outlook, nodeless, finding, now);
             return None;
         }
+        progress.was_touched = std::mem::take(&mut progress.is_touched);
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
-        self.tally.planned(service, &plan, &self.index);
+        self.tally.planned(service, &plan, &outlook.decision);
         progress.seen = Some(seen);
         progress.counts.clear();
         if service.auto {
@@ -171,36 +202,39 @@ impl Controller {
         if plan.is_empty() {
             self.tally.idle(service, &plan, began);
             self.queue.done(key, now);
+            self.tell_plan(key, outlook, nodeless, finding, now);
             return None;
         }
         self.tally.began(service, &plan, began);
         progress.expectations.begin();
         let families = plan.families.into_iter().map(|family| family.changes);
-        Some(Job {
-            service: key.clone(),
-            families: families.filter(|changes| !changes.is_empty()).collect(),
-        })
+        let families = families.filter(|changes| !changes.is_empty()).collect();
+        self.tell_plan(key, outlook, nodeless, finding, now);
+        Some(Job { service: key.clone(), families })
     }
 
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
         self.tally.ended(&outcome);
         let Outcome { service: key, written, failures, .. } = outcome;
-        let repair_due = self.repair_due(now);
+        let versions = written.iter().filter_map(|sight| match sight {
+            Sight::Version(version) => Some(*version),
+            Sight::Gone(_) => None,
+        });
+        self.first_write = self.first_write.or(versions.min());
         let Some(progress) = self.progress.get_mut(&key) else {
             // It was deleted in the meantime.
             self.queue.done(&key, now);
             return;
         };
-        let is_foreign = progress.expectations.end(written, self.slices_seen);
-        progress.ended = Some(Ended { at: now, verdict: Verdict::on(&failures) });
-        if is_foreign {
-            self.enqueue(key.clone(), Class::Endpoints, repair_due);
-        }
+        let foreign = progress.end(written, &failures, self.slices_seen, now);
         let before = self.queue.failures(&key);
-        for failure in failures {
-            tell(&key, &failure, before);
+        self.saw_others(&key, foreign, now);
+        if foreign.events > 0 {
+            let due = self.repair_due(&key, now);
+            self.enqueue(key.clone(), Class::Endpoints, due);
         }
+        self.tell_failures(&key, &failures, before);
         self.unseen.insert(key.clone());
         self.settle(&key, now);
     }
@@ -232,7 +266,6 @@ impl Controller {
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.slices_list.take() else { return };
         self.slices_seen = list.seen;
-        let due = self.repair_due(now);
         for key in std::mem::take(&mut self.unseen) {
             let Some(progress) = self.progress.get_mut(&key) else { continue };
             if progress.ended.is_some_and(|ended| ended.at > list.began) {
@@ -240,6 +273,7 @@ impl Controller {
                 continue;
             }
             progress.expectations.drop_all();
+            let due = self.repair_due(&key, now);
             self.enqueue(key.clone(), Class::Endpoints, due);
             self.settle(&key, now);
         }
@@ -256,6 +290,9 @@ impl Controller {
         self.health.turned(now);
         self.tally.publish(&self.queue, &self.index, now);
         self.give_up_nodes(now);
+        self.forget_others(now);
+        self.sum_up();
+        self.tell_nodeless(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }
@@ -264,20 +301,5 @@ impl Controller {
     /// When [`Self::next_job`] is worth a call, if nothing happens before.
     pub fn next_due(&self) -> Option<Instant> {
         self.queue.next_due()
-    }
-}
-
-/// Logs a failed write of a Service that has failed `before` times in a row.
-fn tell(key: &ServiceKey, failure: &WriteError, before: u32) {
-    let cause = causes(failure);
-    if !before.is_multiple_of(TELL_EVERY) {
-        debug!(service = %key, cause, before, "a write failed again");
-        return;
-    }
-    match failure {
-        WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
-            info!(service = %key, cause, before, "a write was not made, trying again");
-        }
-        _ => warn!(service = %key, cause, before, "a write failed, trying again"),
     }
 }

@@ -16,12 +16,39 @@ pub enum Sight {
     Gone(Name),
 }
 
+/// An event of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What it shows.
+    pub sight: Sight,
+    /// Whether it is a sign of another controller at work, unless it shows an own write.
+    pub is_sign: bool,
+}
+
+/// What events show of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// Events that show no own write.
+    pub events: usize,
+    /// Those of them that are signs of another controller.
+    pub signs: usize,
+}
+
+impl Foreign {
+    fn count(&mut self, shown: &Shown) {
+        self.events += 1;
+        self.signs += usize::from(shown.is_sign);
+    }
+}
+
 /// The own writes for one Service.
 #[derive(Debug, Default)]
 pub struct Expectations {
     awaited: HashSet<Sight>,
+    /// Versions that are not waited for any more. Shown after all, they are news, but nobody else's.
+    given_up: HashSet<Sight>,
     /// Events seen while writes are under way, whose answers may still be to come.
-    undecided: Option<Vec<Sight>>,
+    undecided: Option<Vec<Shown>>,
 }
 
 impl Expectations {
@@ -30,32 +57,42 @@ impl Expectations {
         self.undecided = Some(Vec::new());
     }
 
-    /// Takes note of an event; returns whether it shows somebody else's write. An event that
-    /// comes while writes are under way is judged by [`Self::end`].
-    pub fn see(&mut self, sight: Sight) -> bool {
+    /// Takes note of an event; returns what it shows of others. An event that comes while writes are
+    /// under way is judged by [`Self::end`].
+    pub fn see(&mut self, shown: Shown) -> Foreign {
+        let mut foreign = Foreign::default();
         match &mut self.undecided {
-            Some(undecided) => {
-                undecided.push(sight);
-                false
-            }
-            None => !self.awaited.remove(&sight),
+            Some(undecided) => undecided.push(shown),
+            None => self.judge(shown, &mut foreign),
         }
+        foreign
     }
 
     /// Writes have ended: `written` is what they did, `seen` the version that the watch has
-    /// reached. Returns whether one of the events in between shows somebody else's write.
-    pub fn end(&mut self, written: impl IntoIterator<Item = Sight>, seen: u64) -> bool {
+    /// reached. Returns what the events in between show of others.
+    pub fn end(&mut self, written: impl IntoIterator<Item = Sight>, seen: u64) -> Foreign {
         self.awaited.extend(written);
-        let undecided = self.undecided.take().unwrap_or_default();
-        let is_foreign =
-            undecided.into_iter().filter(|sight| !self.awaited.remove(sight)).count() > 0;
+        let mut foreign = Foreign::default();
+        for shown in self.undecided.take().unwrap_or_default() {
+            self.judge(shown, &mut foreign);
+        }
         self.reach(seen);
-        is_foreign
+        foreign
+    }
+
+    fn judge(&mut self, mut shown: Shown, foreign: &mut Foreign) {
+        if !self.awaited.remove(&shown.sight) {
+            shown.is_sign &= !self.given_up.remove(&shown.sight);
+            foreign.count(&shown);
+        }
     }
 
     /// The watch has reached this version.
     pub fn reach(&mut self, seen: u64) {
-        self.awaited.retain(|sight| !matches!(sight, Sight::Version(version) if *version <= seen));
+        let is_ahead =
+            |sight: &Sight| !matches!(sight, Sight::Version(version) if *version <= seen);
+        self.awaited.retain(is_ahead);
+        self.given_up.retain(is_ahead);
     }
 
     /// Whether all own writes have been seen.
@@ -65,7 +102,8 @@ impl Expectations {
 
     /// Gives up waiting.
     pub fn drop_all(&mut self) {
-        self.awaited.clear();
+        let is_version = |sight: &Sight| matches!(sight, Sight::Version(_));
+        self.given_up.extend(self.awaited.drain().filter(is_version));
     }
 }
 
@@ -73,29 +111,41 @@ impl Expectations {
 mod tests {
     use super::*;
 
+    fn version(version: u64) -> Shown {
+        Shown { sight: Sight::Version(version), is_sign: true }
+    }
+
+    fn gone(name: &str) -> Shown {
+        Shown { sight: Sight::Gone(name.into()), is_sign: false }
+    }
+
+    const NONE: Foreign = Foreign { events: 0, signs: 0 };
+    const ONE: Foreign = Foreign { events: 1, signs: 1 };
+
     #[test]
     fn an_own_write_is_no_news() {
         let mut own = Expectations::default();
         own.begin();
-        assert!(!own.end([Sight::Version(7)], 5));
+        assert_eq!(own.end([Sight::Version(7)], 5), NONE);
         assert!(!own.are_met());
-        assert!(!own.see(Sight::Version(7)));
+        assert_eq!(own.see(version(7)), NONE);
         assert!(own.are_met());
-        assert!(own.see(Sight::Version(8)), "somebody else's");
+        assert_eq!(own.see(version(8)), ONE, "somebody else's");
+        assert_eq!(own.see(gone("a")), Foreign { events: 1, signs: 0 }, "so is this, but no sign");
     }
 
     #[test]
     fn an_event_may_come_before_the_answer() {
         let mut own = Expectations::default();
         own.begin();
-        assert!(!own.see(Sight::Version(7)));
-        assert!(!own.see(Sight::Gone("a".into())));
-        assert!(!own.end([Sight::Version(7), Sight::Gone("a".into())], 7));
+        assert_eq!(own.see(version(7)), NONE);
+        assert_eq!(own.see(gone("a")), NONE);
+        assert_eq!(own.end([Sight::Version(7), Sight::Gone("a".into())], 7), NONE);
         assert!(own.are_met());
 
         own.begin();
-        own.see(Sight::Version(8));
-        assert!(own.end([Sight::Version(9)], 9), "8 was not ours");
+        own.see(version(8));
+        assert_eq!(own.end([Sight::Version(9)], 9), ONE, "8 was not ours");
         assert!(own.are_met());
     }
 
@@ -104,9 +154,21 @@ mod tests {
     fn a_slice_that_is_gone_already_is_not_waited_for() {
         let mut own = Expectations::default();
         own.begin();
-        own.see(Sight::Version(7));
-        own.see(Sight::Gone("a".into()));
-        assert!(own.end([Sight::Version(7)], 9));
+        own.see(version(7));
+        own.see(gone("a"));
+        assert_eq!(own.end([Sight::Version(7)], 9), Foreign { events: 1, signs: 0 });
         assert!(own.are_met());
+    }
+
+    #[test]
+    fn an_own_write_that_shows_too_late_is_news_but_nobody_elses() {
+        let mut own = Expectations::default();
+        own.begin();
+        own.end([Sight::Version(7), Sight::Version(8)], 5);
+        own.drop_all();
+        assert!(own.are_met());
+        assert_eq!(own.see(version(7)), Foreign { events: 1, signs: 0 });
+        own.reach(8);
+        assert_eq!(own.see(version(8)), ONE, "versions do not come twice");
     }
 }

@@ -4,12 +4,20 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{expectations::Expectations, write::WriteError};
+use super::{
+    expectations::{Expectations, Foreign, Shown, Sight},
+    outlook::Outlook,
+    write::WriteError,
+};
 use crate::plan::{
     address::AddressType,
     hints::auto::{CpuShares, ZoneCounts, is_overloaded},
     trigger::Seen,
 };
+
+/// How long a write of which no answer came may take to be applied: the API server gives up on a
+/// request after a minute.
+const UNANSWERED: Duration = Duration::from_secs(60);
 
 /// What is remembered of one Service.
 #[derive(Debug, Default)]
@@ -22,6 +30,16 @@ pub struct Progress {
     pub expectations: Expectations,
     /// Writes that have ended and wait to be seen.
     pub ended: Option<Ended>,
+    /// Whether anything but its slices has changed since its last plan.
+    pub is_touched: bool,
+    /// The same of its last plan, which is to come true yet.
+    pub was_touched: bool,
+    /// Until when a write may still show of which no answer has come.
+    pub unanswered: Option<Instant>,
+    /// What is told of it, as of its last plan.
+    pub outlook: Option<Outlook>,
+    /// Whether it has been told that its writes fail.
+    pub is_failure_told: bool,
 }
 
 /// Writes that have ended.
@@ -60,6 +78,36 @@ impl Verdict {
 }
 
 impl Progress {
+    /// Takes note of an event of one of its slices; returns what it shows of others.
+    pub fn see(&mut self, shown: Shown, now: Instant) -> Foreign {
+        let foreign = self.expectations.see(shown);
+        self.without_unanswered(foreign, now)
+    }
+
+    /// Takes note of the end of its writes, `seen` being the version that the watch has reached;
+    /// returns what the events in between show of others.
+    pub fn end(
+        &mut self,
+        written: Vec<Sight>,
+        failures: &[WriteError],
+        seen: u64,
+        now: Instant,
+    ) -> Foreign {
+        let foreign = self.expectations.end(written, seen);
+        if failures.iter().any(WriteError::is_unanswered) {
+            self.unanswered = Some(now + UNANSWERED);
+        }
+        self.is_touched |= self.was_touched && !failures.is_empty();
+        self.ended = Some(Ended { at: now, verdict: Verdict::on(failures) });
+        self.without_unanswered(foreign, now)
+    }
+
+    /// What an unanswered write may have done is no sign of others.
+    fn without_unanswered(&self, foreign: Foreign, now: Instant) -> Foreign {
+        let is_doubtful = self.unanswered.is_some_and(|until| now < until);
+        Foreign { signs: if is_doubtful { 0 } else { foreign.signs }, ..foreign }
+    }
+
     /// Whether the legacy annotation is in force and a change of nodes may change its result.
     pub fn is_unbalanced(&self, shares: Option<&CpuShares>) -> bool {
         self.counts

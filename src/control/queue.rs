@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::pace::Pace;
+use crate::pace::Pace;
 
 #[cfg(test)]
 mod tests;

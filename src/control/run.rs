@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     api::{Kind, Object},
+    observe::announce::Reporter,
     plan::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
@@ -36,16 +37,21 @@ pub async fn run(
     mut controller: Controller,
     reader: &Client,
     writer: Writer,
+    reporter: Reporter,
     concurrency: usize,
     shutdown: impl Future<Output = ()>,
 ) {
     let (events, mut arriving) = mpsc::channel(EVENTS);
-    let mut watches = JoinSet::new();
-    watch::<Service>(&mut watches, reader, &events, Event::Service);
-    watch::<Pod>(&mut watches, reader, &events, Event::Pod);
-    watch::<Node>(&mut watches, reader, &events, Event::Node);
-    watch::<Slice>(&mut watches, reader, &events, Event::Slice);
+    let mut others = JoinSet::new();
+    watch::<Service>(&mut others, reader, &events, Event::Service);
+    watch::<Pod>(&mut others, reader, &events, Event::Pod);
+    watch::<Node>(&mut others, reader, &events, Event::Node);
+    watch::<Slice>(&mut others, reader, &events, Event::Slice);
     drop(events);
+
+    let leadership = writer.leadership.clone();
+    let (announcer, announcing) = reporter.start(move || leadership.holds(Instant::now()));
+    others.spawn(announcing);
 
     let mut writers: JoinSet<Outcome> = JoinSet::new();
     let mut second = interval(Duration::from_secs(1));
@@ -72,11 +78,12 @@ pub async fn run(
             let Some(job) = controller.next_job(Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
         }
+        controller.announcements().into_iter().for_each(|news| announcer.announce(news));
         // While many Services are due nothing here waits, and the lease may share this task.
         yield_now().await;
     }
     info!(under_way = writers.len(), "stopping: waiting for writes that are under way");
-    watches.abort_all();
+    others.abort_all();
     while let Some(outcome) = writers.join_next().await {
         finish(&mut controller, outcome);
     }

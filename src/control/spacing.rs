@@ -16,7 +16,7 @@ use http::{Request, Uri};
 use tokio::time::{Instant, sleep_until};
 use tower::{Layer, Service, ServiceExt};
 
-use super::pace::Pace;
+use crate::pace::Pace;
 
 /// Between two starts of a watch of one path, once the burst is used up.
 pub const INTERVAL: Duration = Duration::from_secs(1);

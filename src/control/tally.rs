@@ -14,13 +14,12 @@ use crate::{
     control::queue::{Class, Queue},
     observe::{Metrics, Synced, Trigger, WriteResult},
     plan::{
-        Family, Plan,
+        Plan,
         address::AddressType,
-        decision::{Decision, Reason, Standing, State, decide},
+        decision::{Decision, Reason, State},
         hints::{Mechanism, mechanism},
         name::{Name, ServiceKey},
         service::Service,
-        slice::Slice,
     },
 };
 
@@ -144,11 +143,11 @@ impl Tally {
     }
 
     /// A Service has been planned that is going to be written, or needs nothing.
-    pub fn planned(&mut self, service: &Service, plan: &Plan<'_>, index: &Index) {
+    pub fn planned(&mut self, service: &Service, plan: &Plan<'_>, decision: &Decision) {
         for census in plan.families.iter().filter_map(|family| family.census) {
             self.metrics.built_in.planned(census.added, census.removed);
         }
-        let part = Part::of(service, plan, index);
+        let part = Part::of(service, plan, decision);
         self.put(&service.key, part);
     }
 
@@ -301,8 +300,7 @@ impl Tally {
 }
 
 impl Part {
-    fn of(service: &Service, plan: &Plan<'_>, index: &Index) -> Self {
-        let decision = decision(service, plan, index);
+    fn of(service: &Service, plan: &Plan<'_>, decision: &Decision) -> Self {
         let mut part = Self {
             endpoints: 0,
             slices: 0,
@@ -340,20 +338,6 @@ impl Label {
             preference: service.traffic_distribution.clone().filter(|_| preferred),
         }
     }
-}
-
-/// What becomes of the Service's wish for locality, judged by its first address type. Slices of
-/// other managers are not known here.
-fn decision(service: &Service, plan: &Plan<'_>, index: &Index) -> Decision {
-    let slices: Vec<&Slice> = plan.families.first().into_iter().flat_map(Family::after).collect();
-    decide(Standing {
-        service,
-        slices: &slices,
-        foreign: &[],
-        has_nodeless: !plan.nodeless.is_empty(),
-        nodes: index.nodes(),
-        topology: index.topology(),
-    })
 }
 
 /// Why a Service is tried again; a busy server outweighs the rest.

@@ -17,10 +17,11 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::{expectations::Sight, lease::Leadership, pace::Pace};
+use super::{expectations::Sight, lease::Leadership};
 use crate::{
-    api::{Kind, render::SliceDocument},
+    api::{Kind, refusal::is_namespace_terminating, render::SliceDocument},
     observe::{Metrics, Operation, WriteKind, WriteResult},
+    pace::Pace,
     plan::{
         address::AddressType,
         changes::Changes,
@@ -74,6 +75,25 @@ pub struct Outcome {
     pub failures: Vec<WriteError>,
     /// The address types of which all was written.
     pub complete: Vec<AddressType>,
+}
+
+impl WriteError {
+    /// Whether the write may have been applied all the same, now or later.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } => true,
+            Self::Refused { status, .. } => status.code >= 500,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
+
+    /// Whether it is a failure that somebody has to know of, and no part of normal life.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } | Self::Refused { .. } => true,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
 }
 
 /// A write that failed.
@@ -322,10 +342,4 @@ fn refusal(what: String, status: Box<Status>) -> WriteError {
         }
         _ => WriteError::Refused { what, status },
     }
-}
-
-/// Whether a refusal says that the namespace is going away (endpointslice-semantics 2).
-fn is_namespace_terminating(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -20,6 +20,11 @@ const LOOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a copy may be there after its leadership has ended: it exits at once, if it can.
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
 
+/// What is to be done if there is another writer.
+const OTHER_WRITER: &str = "somebody else writes the same EndpointSlices: append \
+    -endpointslice-controller to --controllers of kube-controller-manager, or remove a second \
+    installation of closehaul";
+
 /// What is known of the health; cheap to clone, all clones tell of the same.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<State>);
@@ -29,6 +34,7 @@ struct State {
     lists: Mutex<[List; 4]>,
     turned: Mutex<Instant>,
     is_stopping: AtomicBool,
+    has_other_writer: AtomicBool,
     leads_until: Option<Until>,
 }
 
@@ -49,6 +55,14 @@ pub struct Check {
     pub name: &'static str,
     /// What is wrong, if anything is.
     pub wrong: Option<String>,
+    /// What is to be known all the same, if nothing is wrong.
+    pub note: Option<&'static str>,
+}
+
+impl Check {
+    fn new(name: &'static str, wrong: Option<String>) -> Self {
+        Self { name, wrong, note: None }
+    }
 }
 
 impl Default for Health {
@@ -67,6 +81,7 @@ impl Health {
             lists: Mutex::new(lists),
             turned: Mutex::new(Instant::now()),
             is_stopping: AtomicBool::new(false),
+            has_other_writer: AtomicBool::new(false),
             leads_until,
         }))
     }
@@ -95,6 +110,12 @@ impl Health {
         self.0.is_stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Whether somebody else acts as a controller of the same slices. It takes nothing away from
+    /// the readiness: there is nothing that another copy could do better.
+    pub fn other_writer(&self, is_active: bool) {
+        self.0.has_other_writer.store(is_active, Ordering::Relaxed);
+    }
+
     /// Whether this copy may take over or go on writing.
     pub fn readiness(&self) -> Vec<Check> {
         let lists = lock(&self.0.lists).clone();
@@ -104,12 +125,14 @@ impl Health {
                 List::Missing(None) => Some("not listed yet".to_owned()),
                 List::Missing(Some(why)) => Some(format!("not listed yet: {why}")),
             };
-            Check { name: kind.plural(), wrong }
+            Check::new(kind.plural(), wrong)
         };
         let mut checks: Vec<_> = Watched::ALL.into_iter().zip(lists).map(listed).collect();
         let is_stopping = self.0.is_stopping.load(Ordering::Relaxed);
         let wrong = is_stopping.then(|| "it has been asked to stop".to_owned());
-        checks.push(Check { name: "shutdown", wrong });
+        checks.push(Check::new("shutdown", wrong));
+        let note = self.0.has_other_writer.load(Ordering::Relaxed).then_some(OTHER_WRITER);
+        checks.push(Check { note, ..Check::new("other-writer", None) });
         checks
     }
 
@@ -118,13 +141,13 @@ impl Health {
         let still = now.saturating_duration_since(*lock(&self.0.turned));
         let wrong = (still > LOOP_LIMIT)
             .then(|| format!("the main loop has not turned for {} s", still.as_secs()));
-        let mut checks = vec![Check { name: "loop", wrong }];
+        let mut checks = vec![Check::new("loop", wrong)];
         if let Some(leads_until) = &self.0.leads_until {
             let over = leads_until().map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
             let wrong = (over > LEASE_LIMIT).then(|| {
                 format!("the leadership ended {} s ago and it is still there", over.as_secs())
             });
-            checks.push(Check { name: "lease", wrong });
+            checks.push(Check::new("lease", wrong));
         }
         checks
     }
@@ -168,6 +191,9 @@ mod tests {
         health.listed(Watched::Pods);
         health.not_listed(Watched::Pods, "gone for a while");
         assert_eq!(wrong(health.readiness()), []);
+        health.other_writer(true);
+        assert_eq!(wrong(health.readiness()), [], "a detail");
+        assert!(health.readiness().iter().any(|check| check.note == Some(OTHER_WRITER)));
         health.stopping();
         assert_eq!(wrong(health.readiness())[0].0, "shutdown");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
-use super::{built_in::BuiltIn, own::Own, process::Process, services::Services};
+use super::{built_in::BuiltIn, others::Others, own::Own, process::Process, services::Services};
 
 /// What a scraper is told; cheap to clone, all clones count together.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Metrics {
     pub built_in: Arc<BuiltIn>,
     /// Our own.
     pub own: Arc<Own>,
+    /// Of other writers, and of announcements.
+    pub others: Arc<Others>,
     /// Those of single Services.
     pub services: Arc<Services>,
 }
@@ -44,9 +46,10 @@ impl Metrics {
         let registry = Registry::new();
         let built_in = Arc::new(BuiltIn::register(&registry)?);
         let own = Arc::new(Own::register(&registry)?);
+        let others = Arc::new(Others::register(&registry)?);
         let services = Arc::new(Services::register(&registry, limit)?);
         registry.register(Box::new(Process::new()?))?;
-        Ok(Self { registry, built_in, own, services })
+        Ok(Self { registry, built_in, own, others, services })
     }
 
     /// All metrics in Prometheus' text format 0.0.4.

@@ -1,10 +1,12 @@
-//! What is told of a running controller: metrics and health. It is given to those who have
-//! something to tell and never asked back: nothing that decides may read it.
+//! What is told of a running controller: metrics, health and Kubernetes Events. It is given
+//! to those who have something to tell and never asked back: nothing that decides may read it.
 
 mod address;
+pub mod announce;
 mod built_in;
 mod health;
 mod metrics;
+mod others;
 mod own;
 mod process;
 mod server;
@@ -15,6 +17,7 @@ pub use self::{
     built_in::{BuiltIn, Operation, Synced},
     health::{Check, Health},
     metrics::{Metrics, MetricsError},
+    others::{Announced, Others},
     own::{Own, Trigger, WriteKind, WriteResult},
     server::{Subject, serve},
     services::Services,

@@ -123,11 +123,12 @@ fn report(name: &str, checks: &[Check], is_verbose: bool) -> Response<Full<Bytes
         return text(StatusCode::OK, "ok".to_owned());
     }
     let mut body = String::new();
-    for Check { name, wrong } in checks {
+    for Check { name, wrong, note } in checks {
         // Writing to a String does not fail.
-        let _ = match wrong {
-            None => writeln!(body, "[+]{name} ok"),
-            Some(wrong) => writeln!(body, "[-]{name} failed: {wrong}"),
+        let _ = match (wrong, note) {
+            (None, None) => writeln!(body, "[+]{name} ok"),
+            (None, Some(note)) => writeln!(body, "[+]{name} ok, but {note}"),
+            (Some(wrong), _) => writeln!(body, "[-]{name} failed: {wrong}"),
         };
     }
     let _ = writeln!(body, "{name} check {}", if is_well { "passed" } else { "failed" });

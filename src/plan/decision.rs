@@ -51,6 +51,8 @@ pub enum Reason {
     NodeWithoutZoneLabel,
     /// A slice of another manager has ready endpoints without the hints that are asked for.
     ForeignSliceWithoutHints,
+    /// Somebody else overwrites the slices again and again.
+    OverwrittenByOtherController,
     /// The Service's traffic policy is `Local`, for which hints do not count.
     TrafficPolicyLocal,
     /// The Service has no cluster IP, so that no proxy sees it.
@@ -203,6 +205,16 @@ impl Standing<'_> {
 }
 
 impl Decision {
+    /// The same for a Service whose slices somebody else overwrites again and again.
+    #[must_use]
+    pub fn overwritten(mut self) -> Self {
+        if self.state != State::None {
+            self.state = State::Ineffective;
+            self.reasons.insert(0, Reason::OverwrittenByOtherController);
+        }
+        self
+    }
+
     /// The reason for what becomes of one zone.
     pub fn reason_in(&self, zone: &ZoneShare) -> Reason {
         let general = self.reasons.first().copied().unwrap_or(Reason::Applied);

@@ -60,27 +60,6 @@ async fn a_slice_that_changes_its_manager_is_replaced_and_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_war_with_another_writer_is_about_one_write_a_second() {
-    for every in [50 * MS, 300 * MS, 999 * MS, 3 * SECOND] {
-        let mut rig = Rig::settled(cluster(&["web-1", "db-1"])).await;
-        let slice = rig.slice("web");
-        let rounds = (2 * MINUTE).as_millis() / every.as_millis();
-        for round in 0..rounds {
-            edit(&rig.api, SLICES, name(&slice), |slice| {
-                slice["endpoints"] = json!([{ "addresses": [format!("10.9.9.{}", round % 2)] }]);
-            });
-            rig.pass(every).await;
-        }
-        let writes = rig.look().len();
-        assert!((20..=125).contains(&writes), "{writes} in two minutes against one per {every:?}");
-        set_ready(&rig.api, "db-1", false);
-        assert!(rig.until_endpoints("db", &["db-1!"]).await < SECOND);
-        rig.pass(2 * MINUTE).await;
-        assert_eq!(rig.endpoints("web"), ["web-1"], "the war is over");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_slice_that_a_finalizer_keeps_is_replaced_once() {
     let mut rig = Rig::settled(cluster(&["web-1"])).await;
     let old = rig.slice("web");

@@ -10,6 +10,7 @@ use crate::{
         FakeApi,
         faults::{Effect, on},
     },
+    log::Log,
     rig::*,
 };
 
@@ -108,4 +109,62 @@ async fn a_lost_lease_ends_a_job_and_the_next_leader_ends_the_work() {
     second.rig.pass(MINUTE).await;
     assert_eq!(second.rig.endpoints("web").len(), 30, "and none twice");
     drop(first.rig);
+}
+
+/// Announcements that wait for their turn when the lease is lost are dropped.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_announced_without_the_lease() {
+    let pods: Vec<String> = (0..60).map(|number| format!("s{number}-1")).collect();
+    let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
+    let first = Copy::start(&api, Options::default());
+    let second = Copy::start(&api, Options::default());
+    first.rig.until("all", |rig| rig.slices("s59").len() == 1).await;
+    first.rig.pass(5 * SECOND).await;
+    for number in 0..60 {
+        let mut headless = service(&format!("s{number}"));
+        headless["spec"]["clusterIP"] = json!("None");
+        headless["spec"]["trafficDistribution"] = json!("PreferSameZone");
+        api.put(SERVICES, headless);
+    }
+    first.rig.pass(5 * SECOND).await;
+    let sent = api.count(is_event);
+    assert!((25..=35).contains(&sent), "{sent}: by one copy, in turn");
+    api.fault(on("PUT", "/leases"), Effect::Hang);
+    assert!(first.election.await.unwrap().is_err());
+    let lost = Instant::now();
+    first.rig.pass(10 * MINUTE).await;
+    assert_eq!(api.count(|seen| is_event(seen) && seen.at > lost), 0);
+    drop(second);
+}
+
+/// To a copy that does not lead, all writes are somebody else's; and to one that has just begun,
+/// those of the last leader that it had not seen yet.
+#[tokio::test(start_paused = true)]
+async fn the_leaders_writes_are_no_other_writers() {
+    let log = Log::start();
+    let api = cluster(&["web-1", "web-2"]);
+    let first = Copy::start(&api, Options::default());
+    first.rig.until_endpoints("web", &["web-1", "web-2"]).await;
+    let second = Copy::start(&api, Options::default());
+    for round in 0..60 {
+        set_ready(&api, "web-1", round % 2 == 0);
+        first.rig.pass(SECOND).await;
+    }
+    api.hold(SLICES);
+    set_ready(&api, "web-1", true);
+    first.rig.pass(SECOND).await;
+    assert_eq!(first.rig.endpoints("web"), ["web-1", "web-2"]);
+    first.election.abort();
+    first.rig.abort().await;
+    set_ready(&api, "web-2", false);
+    let puts = |api: &FakeApi| {
+        api.count(|seen| seen.method == "PUT" && seen.path.contains("/endpointslices/"))
+    };
+    let before = puts(&api);
+    second.rig.until("the second leads and tries", |_| puts(&api) > before).await;
+    api.release(SLICES);
+    second.rig.until_endpoints("web", &["web-1", "web-2!"]).await;
+    second.rig.pass(MINUTE).await;
+    assert_eq!(second.rig.events("web"), [""; 0]);
+    assert_eq!(log.lines("somebody else writes"), [""; 0]);
 }

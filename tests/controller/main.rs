@@ -7,12 +7,16 @@
 #[path = "../fake_api/mod.rs"]
 mod fake_api;
 
+mod announcements;
+mod decisions;
 mod failures;
 mod foreign;
 mod gaps;
 mod leadership;
+mod log;
 mod metrics;
 mod nodes;
+mod others;
 mod pace;
 mod recreated;
 mod rig;

@@ -12,7 +12,7 @@ use closehaul::{
         run::run,
         write::{Limit, Writer},
     },
-    observe::{Health, Metrics},
+    observe::{Health, Metrics, announce::Reporter},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -27,6 +27,7 @@ pub const SERVICES: &str = "v1/services";
 pub const PODS: &str = "v1/pods";
 pub const NODES: &str = "v1/nodes";
 pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
+pub const EVENTS: &str = "events.k8s.io/v1/events";
 
 /// Slices of so many endpoints at most.
 pub fn settings_of(max_endpoints: usize) -> Settings {
@@ -85,10 +86,15 @@ impl Rig {
             metrics: metrics.clone(),
         };
         let reader = api.client();
+        let reporter = Reporter {
+            client: api.client(),
+            instance: "closehaul-0".to_owned(),
+            metrics: metrics.clone(),
+        };
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            run(controller, &reader, writer, options.concurrency, stopped).await;
+            run(controller, &reader, writer, reporter, options.concurrency, stopped).await;
         });
         Self { api, metrics, health, stop, running, mark: 0 }
     }
@@ -126,11 +132,22 @@ impl Rig {
         self.until(&what, |rig| rig.endpoints(service) == endpoints).await
     }
 
-    /// All writes so far, in order of arrival.
+    /// All writes so far, in order of arrival, Events apart.
     pub fn writes(&self) -> Vec<Seen> {
         let mut requests = self.api.requests();
-        requests.retain(|seen| seen.method != "GET");
+        requests.retain(|seen| seen.method != "GET" && !is_event(seen));
         requests
+    }
+
+    /// The Events of a Service, each as its reason, in order of arrival.
+    pub fn events(&self, service: &str) -> Vec<String> {
+        let (namespace, name) = parts(service);
+        let requests = self.api.requests().into_iter().filter(is_event).map(|seen| seen.body);
+        let of_service = requests.filter(|event| {
+            let about = &event["regarding"];
+            about["kind"] == "Service" && about["namespace"] == namespace && about["name"] == name
+        });
+        of_service.map(|event| event["reason"].as_str().unwrap().to_owned()).collect()
     }
 
     /// The writes since the last look.
@@ -222,6 +239,11 @@ pub fn cluster(pods: &[&str]) -> FakeApi {
         api.put(PODS, pod(name));
     }
     api
+}
+
+/// Whether an Event is sent.
+pub fn is_event(seen: &Seen) -> bool {
+    seen.method == "POST" && seen.path.ends_with("/events")
 }
 
 /// Namespace and name.

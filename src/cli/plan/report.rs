@@ -9,7 +9,7 @@ use crate::{
         Family, Plan,
         address::AddressType,
         decision::{Decision, Standing, decide},
-        hints::{Mechanism, mechanism, traffic_distribution::Preference},
+        hints::mechanism,
         metadata::{SERVICE_NAME, managed_service},
         name::{Name, ServiceKey},
         service::{ClusterIp, Service},
@@ -43,12 +43,7 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// What the Service prefers, if anything.
     pub(super) fn prefer(&self) -> Option<&'static str> {
-        match mechanism(self.service) {
-            Mechanism::Auto => Some("Auto"),
-            Mechanism::TrafficDistribution(Preference::Node) => Some("Node"),
-            Mechanism::TrafficDistribution(Preference::Zone) => Some("Zone"),
-            Mechanism::Off => None,
-        }
+        mechanism(self.service).prefers()
     }
 
     /// How many slices would be created, updated and deleted.

@@ -10,7 +10,11 @@ use super::{Controller, SlicesList};
 use crate::{
     api::Object,
     cluster::{Gone, NodeChange, ServiceChange, SliceChange, Watched},
-    control::{expectations::Sight, queue::Class, watch::Change},
+    control::{
+        expectations::{Foreign, Shown, Sight},
+        queue::Class,
+        watch::Change,
+    },
     observe::Trigger,
     plan::{
         name::{Name, ServiceKey},
@@ -21,9 +25,6 @@ use crate::{
     },
 };
 
-/// The least time between a slice that somebody else changed and its repair, so that two
-/// writers who disagree do not exchange blows without end (endpointslice-semantics 1.4).
-const SLICE_DELAY: Duration = Duration::from_secs(1);
 /// How long a deleted node may stay away before its pods leave the slices.
 const NODE_DELAY: Duration = Duration::from_secs(10);
 
@@ -109,6 +110,8 @@ impl Controller {
         self.queue.forget(key);
         self.tally.left(key);
         self.unseen.remove(key);
+        self.other_writer.forget(key);
+        self.nodeless.remove(key);
         let progress = self.progress.remove(key);
         if progress.is_some_and(|progress| progress.ended.is_some()) {
             // Its writes will not be waited for, and a Service of the same name may come again.
@@ -125,6 +128,7 @@ impl Controller {
         let due = now + self.settings.batch_period;
         for key in services {
             self.tally.touched(&key, Trigger::Pod, now);
+            self.touch(&key);
             self.enqueue(key, Class::Endpoints, due);
         }
     }
@@ -147,19 +151,17 @@ impl Controller {
     }
 
     fn node_changed(&mut self, change: NodeChange, now: Instant) {
-        for key in change.services {
-            self.tally.touched(&key, Trigger::Node, now);
-            self.enqueue(key, Class::Endpoints, now);
-        }
+        let mut services = change.services;
         if change.shares {
             let shares = self.index.shares();
             let unbalanced =
                 self.progress.iter().filter(|(_, progress)| progress.is_unbalanced(shares));
-            let unbalanced: Vec<ServiceKey> = unbalanced.map(|(key, _)| key.clone()).collect();
-            for key in unbalanced {
-                self.tally.touched(&key, Trigger::Node, now);
-                self.enqueue(key, Class::Endpoints, now);
-            }
+            services.extend(unbalanced.map(|(key, _)| key.clone()));
+        }
+        for key in services {
+            self.tally.touched(&key, Trigger::Node, now);
+            self.touch(&key);
+            self.enqueue(key, Class::Endpoints, now);
         }
     }
 
@@ -185,26 +187,34 @@ impl Controller {
     ) {
         for name in change.services {
             let key = ServiceKey { namespace: namespace.clone(), name };
-            let progress = self.progress.get_mut(&key);
-            let is_foreign =
-                progress.is_none_or(|progress| progress.expectations.see(sight.clone()));
+            let is_sign = change.is_rewritten && self.is_sign(&key, sight, now);
+            let shown = Shown { sight: sight.clone(), is_sign };
+            let foreign = match self.progress.get_mut(&key) {
+                Some(progress) => progress.see(shown, now),
+                // It has not been planned here yet, so that nobody knows what it should be.
+                None => Foreign { events: 1, signs: 0 },
+            };
+            self.saw_others(&key, foreign, now);
             // Slices of a deleted Service are the garbage collector's.
-            if is_foreign && self.index.service(&key).is_some() {
-                self.enqueue(key.clone(), Class::Endpoints, self.repair_due(now));
+            if foreign.events > 0 && self.index.service(&key).is_some() {
+                let due = self.repair_due(&key, now);
+                self.enqueue(key.clone(), Class::Endpoints, due);
             }
             self.settle(&key, now);
         }
-    }
-
-    /// When a slice is repaired that somebody else has changed.
-    pub(super) fn repair_due(&self, now: Instant) -> Instant {
-        now + self.settings.batch_period.max(SLICE_DELAY)
     }
 
     /// Puts a Service into the queue.
     pub(super) fn enqueue(&mut self, key: ServiceKey, class: Class, due: Instant) {
         if self.queue.add(key, class, due) {
             self.tally.queued();
+        }
+    }
+
+    /// Something that a Service's slices depend on has changed.
+    fn touch(&mut self, key: &ServiceKey) {
+        if let Some(progress) = self.progress.get_mut(key) {
+            progress.is_touched = true;
         }
     }
 }
@@ -219,7 +229,11 @@ trait Followed: Sized {
 impl Followed for Service {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let key = object.value.key.clone();
-        match controller.index.apply_service(object.value) {
+        let change = controller.index.apply_service(object.value);
+        if change != ServiceChange::Nothing {
+            controller.touch(&key);
+        }
+        match change {
             ServiceChange::Nothing => {}
             ServiceChange::Hints => controller.enqueue(key, Class::Hints, now),
             ServiceChange::Endpoints => controller.enqueue(key, Class::Endpoints, now),

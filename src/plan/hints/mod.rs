@@ -25,6 +25,18 @@ pub enum Mechanism {
     Off,
 }
 
+impl Mechanism {
+    /// What it prefers, if anything; the same word everywhere.
+    pub fn prefers(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => Some("Auto"),
+            Self::TrafficDistribution(Preference::Node) => Some("Node"),
+            Self::TrafficDistribution(Preference::Zone) => Some("Zone"),
+            Self::Off => None,
+        }
+    }
+}
+
 /// The mechanism in force for `service`.
 pub fn mechanism(service: &Service) -> Mechanism {
     if service.auto {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// Kept as the "theoretical arrival time" of the generic cell rate algorithm: the moment at which
 /// the bucket would be full again.
 #[derive(Debug, Clone)]
-pub(super) struct Pace {
+pub struct Pace {
     interval: Duration,
     /// How far ahead of `full_at` one may be and still go: `(burst - 1) * interval`.
     slack: Duration,
@@ -18,25 +18,30 @@ pub(super) struct Pace {
 
 impl Pace {
     /// `burst` below 1 counts as 1.
-    pub(super) fn new(interval: Duration, burst: f64) -> Self {
+    pub fn new(interval: Duration, burst: f64) -> Self {
         let slack =
             Duration::try_from_secs_f64(interval.as_secs_f64() * (burst - 1.0)).unwrap_or_default();
         Self { interval, slack, full_at: None }
     }
 
     /// When the next one may go; `None` if it may at any time.
-    pub(super) fn ready_at(&self) -> Option<Instant> {
+    pub fn ready_at(&self) -> Option<Instant> {
         self.full_at?.checked_sub(self.slack)
     }
 
+    /// Whether all tokens are there at `now`.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at.is_none_or(|full| full <= now)
+    }
+
     /// Spends one token for use at `at`, which the caller has checked against [`Self::ready_at`].
-    pub(super) fn spend(&mut self, at: Instant) {
+    pub fn spend(&mut self, at: Instant) {
         let from = self.full_at.map_or(at, |full| full.max(at));
         self.full_at = Some(from + self.interval);
     }
 
     /// Spends the next free token and says when it may be used, `now` at the earliest.
-    pub(super) fn book(&mut self, now: Instant) -> Instant {
+    pub fn book(&mut self, now: Instant) -> Instant {
         let at = self.ready_at().map_or(now, |ready| ready.max(now));
         self.spend(at);
         at

@@ -1,0 +1,133 @@
+//! Outlook: what is told of a Service as of its last plan, and what of a change is news. Pure.
+
+use crate::{
+    observe::announce::News,
+    plan::{
+        Plan,
+        decision::{Decision, Reason, State},
+        hints::mechanism,
+        service::Service,
+    },
+};
+
+/// What is told of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// What it prefers, if anything.
+    pub prefers: Option<&'static str>,
+    /// What becomes of that.
+    pub decision: Decision,
+    /// Whether the legacy annotation has led to hints; `None` if it is not there.
+    pub is_hinted: Option<bool>,
+}
+
+impl Outlook {
+    /// The outlook by a plan, judged by the first address type as the `decision` is.
+    pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision, is_contested: bool) -> Self {
+        let has_counts = || plan.families.first().is_some_and(|family| family.counts.is_some());
+        Self {
+            prefers: mechanism(service).prefers(),
+            decision: if is_contested { decision.overwritten() } else { decision },
+            is_hinted: service.auto.then(has_counts),
+        }
+    }
+
+    /// The outlook of a Service that has not been there: it asks for nothing.
+    pub fn nothing() -> Self {
+        let decision = Decision { state: State::None, reasons: vec![Reason::NoPreference] };
+        Self { prefers: None, decision, is_hinted: None }
+    }
+
+    /// The weightiest reason.
+    pub fn reason(&self) -> Reason {
+        self.decision.reasons.first().copied().unwrap_or(Reason::Applied)
+    }
+
+    /// What is to be announced of a change from `before`: changes of state, and of the reason why
+    /// locality cannot be had. Of the legacy annotation the built-in controller's Events tell.
+    pub fn news(&self, before: &Self) -> Option<News> {
+        match (before.is_hinted, self.is_hinted) {
+            (Some(true), None) => return Some(News::AutoRemoved),
+            (None | Some(false), Some(true)) => return Some(News::AutoHints),
+            (None | Some(true), Some(false)) => return Some(News::NoAutoHints(self.auto_reason())),
+            (Some(_), Some(_)) => return None,
+            (_, None) => {}
+        }
+        let told = |outlook: &Self| (outlook.decision.state, outlook.reason());
+        match (told(before), told(self)) {
+            (old, new) if old == new => None,
+            // Told by itself, also of Services that ask for nothing.
+            (_, (State::Ineffective, Reason::OverwrittenByOtherController)) => None,
+            (_, (State::Ineffective, reason)) => Some(News::Ineffective(reason)),
+            ((State::Ineffective, _), (State::Applied, _)) => Some(News::Effective),
+            _ => None,
+        }
+    }
+
+    /// Why the legacy annotation does not lead to hints.
+    fn auto_reason(&self) -> Option<Reason> {
+        let reasons = self.decision.reasons.iter().copied();
+        reasons.into_iter().find(|reason| {
+            matches!(
+                reason,
+                Reason::EndpointWithoutZone
+                    | Reason::NodeWithoutZoneLabel
+                    | Reason::SingleZone
+                    | Reason::TooFewInZone
+                    | Reason::OverloadExceeded
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlook(state: State, reasons: &[Reason], is_hinted: Option<bool>) -> Outlook {
+        let decision = Decision { state, reasons: reasons.to_vec() };
+        Outlook { prefers: Some("Zone"), decision, is_hinted }
+    }
+
+    #[test]
+    fn only_changes_of_state_are_news() {
+        use News::{AutoHints, AutoRemoved, Effective, Ineffective, NoAutoHints};
+        use Reason::{
+            EndpointWithoutZone as Zoneless, Headless, LegacyAnnotationWins as Legacy,
+            OverwrittenByOtherController as Overwritten, TooFewInZone as TooFew, ZoneEmpty,
+        };
+        let nothing = Outlook::nothing();
+        let applied = outlook(State::Applied, &[Reason::Applied], None);
+        let empty = outlook(State::Applied, &[ZoneEmpty], None);
+        let zoneless = outlook(State::Ineffective, &[Zoneless, ZoneEmpty], None);
+        let headless = outlook(State::Ineffective, &[Headless, Zoneless], None);
+        let fought = outlook(State::Ineffective, &[Overwritten, ZoneEmpty], None);
+        let auto = outlook(State::Applied, &[Legacy], Some(true));
+        let auto_few = outlook(State::Ineffective, &[Legacy, TooFew], Some(false));
+        let auto_cpu = outlook(State::Ineffective, &[Legacy], Some(false));
+        let table = [
+            (&nothing, &nothing, None),
+            (&nothing, &applied, None),
+            (&applied, &empty, None),
+            (&applied, &zoneless, Some(Ineffective(Zoneless))),
+            (&nothing, &headless, Some(Ineffective(Headless))),
+            (&zoneless, &zoneless, None),
+            (&zoneless, &headless, Some(Ineffective(Headless))),
+            (&zoneless, &empty, Some(Effective)),
+            (&zoneless, &nothing, None),
+            (&applied, &fought, None),
+            (&fought, &applied, Some(Effective)),
+            (&nothing, &auto, Some(AutoHints)),
+            (&auto_few, &auto, Some(AutoHints)),
+            (&auto, &auto, None),
+            (&applied, &auto_few, Some(NoAutoHints(Some(TooFew)))),
+            (&auto, &auto_cpu, Some(NoAutoHints(None))),
+            (&auto_few, &auto_cpu, None),
+            (&auto, &nothing, Some(AutoRemoved)),
+            (&auto_few, &nothing, None),
+        ];
+        for (before, after, news) in table {
+            assert_eq!(after.news(before), news, "{before:?} -> {after:?}");
+        }
+    }
+}

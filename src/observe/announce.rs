@@ -1,0 +1,326 @@
+//! Announcements: Kubernetes Events on Services, as `kubectl describe service` shows them.
+//!
+//! Who announces something does so once for each change of a state: the built-in controller
+//! repeats itself with every sync (kubernetes#113544). Events are sent by a task of its own, behind
+//! a queue that drops what it cannot hold: no write ever waits for one. Each is an object of its
+//! own in the group `events.k8s.io`, so that the right to create is all it takes; a series, as
+//! kube's recorder makes, would tell a second failure in the words of the first.
+
+use std::{collections::HashMap, future::Future, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, Client, api::PostParams};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::{debug, warn};
+
+use super::{Announced, Metrics};
+use crate::{
+    api::refusal::is_namespace_terminating,
+    causes::causes,
+    pace::Pace,
+    plan::{
+        decision::Reason,
+        name::{Name, ServiceKey, Uid},
+    },
+};
+
+/// Announcements that wait. What a whole cluster has to say at once is told by metrics.
+const WAITING: usize = 256;
+/// Events in a row, and the time between two after that.
+const BURST: f64 = 25.0;
+/// See [`BURST`].
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The same for one Service, whose state may flap.
+const SERVICE_BURST: f64 = 10.0;
+/// See [`SERVICE_BURST`].
+const SERVICE_INTERVAL: Duration = Duration::from_secs(60);
+/// So many Services' paces are kept before those are forgotten that are free.
+const PACES: usize = 1000;
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The longest `note` that the API server takes, in bytes.
+const NOTE: usize = 1024;
+
+/// A change of a Service's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The Service.
+    pub service: ServiceKey,
+    /// Its UID, without which `kubectl describe` does not find the Event.
+    pub uid: Option<Uid>,
+    /// What has changed.
+    pub news: News,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Its slices cannot be written; with the cause.
+    UpdateFailed(String),
+    /// The legacy annotation has led to hints.
+    AutoHints,
+    /// The legacy annotation does not lead to hints; why, if it is not the CPU that is not known.
+    NoAutoHints(Option<Reason>),
+    /// The legacy annotation has led to hints, and is gone.
+    AutoRemoved,
+    /// Locality is asked for, and cannot be had.
+    Ineffective(Reason),
+    /// Locality is asked for, and is to be had now.
+    Effective,
+    /// Pods are left out because their node is not known.
+    NodeMissing {
+        /// One of them.
+        pod: Name,
+        /// How many others there are.
+        others: usize,
+    },
+    /// Somebody else writes its slices, too.
+    Overwritten,
+}
+
+impl News {
+    /// Who says so. The built-in controller's reasons come with its name, by which they may be
+    /// looked for; the instance says in any case that it was closehaul.
+    fn controller(&self) -> &'static str {
+        match self {
+            Self::UpdateFailed(_) | Self::AutoHints | Self::NoAutoHints(_) | Self::AutoRemoved => {
+                "endpoint-slice-controller"
+            }
+            _ => "closehaul",
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::UpdateFailed(_) => "FailedToUpdateEndpointSlices".to_owned(),
+            Self::AutoHints => "TopologyAwareHintsEnabled".to_owned(),
+            Self::NoAutoHints(_) | Self::AutoRemoved => "TopologyAwareHintsDisabled".to_owned(),
+            Self::Ineffective(reason) => reason.to_string(),
+            Self::Effective => Reason::Applied.to_string(),
+            Self::NodeMissing { .. } => Reason::NodeMissing.to_string(),
+            Self::Overwritten => Reason::OverwrittenByOtherController.to_string(),
+        }
+    }
+
+    fn is_warning(&self) -> bool {
+        !matches!(self, Self::AutoHints | Self::Effective)
+    }
+
+    /// What closehaul was about to do.
+    fn action(&self) -> &'static str {
+        match self {
+            Self::UpdateFailed(_) | Self::Overwritten => "WriteSlices",
+            Self::NodeMissing { .. } => "ListEndpoints",
+            _ => "PlaceHints",
+        }
+    }
+
+    fn note(&self) -> String {
+        match self {
+            Self::UpdateFailed(cause) => {
+                format!("The EndpointSlices cannot be written, trying again: {cause}")
+            }
+            Self::AutoHints => "Hints by the topology annotation are in force".to_owned(),
+            Self::NoAutoHints(reason) => format!(
+                "Hints by the topology annotation are not in force: {}",
+                reason.map_or("the CPU of a node is not known", meaning)
+            ),
+            Self::AutoRemoved => {
+                "Hints by the topology annotation are no longer in force: it is gone".to_owned()
+            }
+            Self::Ineffective(reason) => {
+                format!("Traffic does not stay near as it is asked to: {}", meaning(*reason))
+            }
+            Self::Effective => "Traffic stays near now as it is asked to".to_owned(),
+            Self::NodeMissing { pod, others: 0 } => {
+                format!("Pod {pod} is left out of the EndpointSlices: its node is not known")
+            }
+            Self::NodeMissing { pod, others } => format!(
+                "Pod {pod} and {others} more are left out of the EndpointSlices: their nodes are \
+                 not known"
+            ),
+            Self::Overwritten => "The EndpointSlices are written by somebody else, too: is the \
+                                  endpointslice-controller of kube-controller-manager still on, or \
+                                  a second closehaul installed?"
+                .to_owned(),
+        }
+    }
+}
+
+/// A reason in words.
+fn meaning(reason: Reason) -> &'static str {
+    match reason {
+        Reason::SingleZone => "all nodes are in one zone",
+        Reason::TooFewInZone => "there are fewer ready endpoints than zones",
+        Reason::ZoneEmpty => "a zone has no ready endpoint",
+        Reason::OverloadExceeded => "some zone's endpoints would have too much to carry",
+        Reason::EndpointWithoutZone => "a ready endpoint has no zone, as its node has none",
+        Reason::NodeMissing => "a pod's node is not known",
+        Reason::NodeWithoutZoneLabel => "a node has no label topology.kubernetes.io/zone",
+        Reason::ForeignSliceWithoutHints => {
+            "an EndpointSlice of another manager has ready endpoints without hints"
+        }
+        Reason::OverwrittenByOtherController => "another controller writes the EndpointSlices, too",
+        Reason::TrafficPolicyLocal => "the traffic policy Local lets hints not count",
+        Reason::Headless => "no proxy sees a headless Service",
+        Reason::ExternalName => "the Service is an alias",
+        Reason::NoSelector => "the Service has no selector",
+        Reason::LegacyAnnotationWins => "the topology annotation counts and nothing else",
+        Reason::NoPreference => "nothing asks for it",
+        Reason::Applied | Reason::Lent => "hints are in force",
+    }
+}
+
+/// Where announcements are handed in.
+#[derive(Debug)]
+pub struct Announcer {
+    sender: mpsc::Sender<Announcement>,
+    metrics: Metrics,
+}
+
+impl Announcer {
+    /// Hands one in; it is dropped if too many wait.
+    pub fn announce(&self, announcement: Announcement) {
+        if let Err(dropped) = self.sender.try_send(announcement) {
+            self.metrics.others.announced(Announced::Dropped);
+            debug!(announcement = ?dropped.into_inner(), "too many Events wait, dropped one");
+        }
+    }
+}
+
+/// Who sends Events.
+#[derive(Clone)]
+pub struct Reporter {
+    /// The client; it must not retry by itself.
+    pub client: Client,
+    /// Which copy of closehaul it is; at most 128 bytes.
+    pub instance: String,
+    /// Where Events are counted.
+    pub metrics: Metrics,
+}
+
+impl Reporter {
+    /// Where announcements are handed in, and the task that sends them, one after the other, and
+    /// drops those whose turn comes when `may_send` does not hold.
+    pub fn start<F: Fn() -> bool + Send>(
+        self,
+        may_send: F,
+    ) -> (Announcer, impl Future<Output = ()> + Send + use<F>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let announcer = Announcer { sender, metrics: self.metrics.clone() };
+        let sending = Sending {
+            reporter: self,
+            may_send,
+            pace: Pace::new(INTERVAL, BURST),
+            services: HashMap::new(),
+            is_failing: false,
+        };
+        (announcer, sending.run(receiver))
+    }
+}
+
+struct Sending<F> {
+    reporter: Reporter,
+    may_send: F,
+    pace: Pace,
+    services: HashMap<ServiceKey, Pace>,
+    /// Whether the last one failed, which is told once.
+    is_failing: bool,
+}
+
+impl<F: Fn() -> bool> Sending<F> {
+    async fn run(mut self, mut receiver: mpsc::Receiver<Announcement>) {
+        while let Some(announcement) = receiver.recv().await {
+            let announced = if self.book(&announcement.service, Instant::now()) {
+                sleep_until(self.pace.book(Instant::now())).await;
+                if (self.may_send)() { self.send(&announcement).await } else { Announced::Dropped }
+            } else {
+                debug!(?announcement, "too many Events of one Service, dropped one");
+                Announced::Dropped
+            };
+            self.reporter.metrics.others.announced(announced);
+        }
+    }
+
+    /// Whether a Service may have another Event.
+    fn book(&mut self, service: &ServiceKey, now: Instant) -> bool {
+        if self.services.len() >= PACES {
+            self.services.retain(|_, pace| !pace.is_full(now));
+        }
+        let fresh = || Pace::new(SERVICE_INTERVAL, SERVICE_BURST);
+        let pace = self.services.entry(service.clone()).or_insert_with(fresh);
+        let may_go = pace.ready_at().is_none_or(|ready| ready <= now);
+        if may_go {
+            pace.spend(now);
+        }
+        may_go
+    }
+
+    async fn send(&mut self, announcement: &Announcement) -> Announced {
+        let event = event(announcement, &self.reporter.instance, Timestamp::now());
+        let events: Api<Event> =
+            Api::namespaced(self.reporter.client.clone(), &announcement.service.namespace);
+        let parameters =
+            PostParams { field_manager: Some("closehaul".to_owned()), ..PostParams::default() };
+        let service = &announcement.service;
+        let cause = match timeout(LIMIT, events.create(&parameters, &event)).await {
+            Ok(Ok(_)) => {
+                self.is_failing = false;
+                return Announced::Sent;
+            }
+            Ok(Err(kube::Error::Api(status))) if is_namespace_terminating(&status) => {
+                return Announced::Dropped;
+            }
+            Ok(Err(error)) => causes(&error),
+            Err(_) => format!("no answer within {LIMIT:?}"),
+        };
+        if std::mem::replace(&mut self.is_failing, true) {
+            debug!(%service, cause, "an Event was not sent again");
+        } else {
+            warn!(
+                %service, cause,
+                "an Event was not sent; if it is refused, closehaul lacks the right to create \
+                 events of the group events.k8s.io. All else goes on"
+            );
+        }
+        Announced::Failed
+    }
+}
+
+/// The Event that tells of it.
+fn event(announcement: &Announcement, instance: &str, now: Timestamp) -> Event {
+    let Announcement { service, uid, news } = announcement;
+    let mut note = news.note();
+    note.truncate(note.floor_char_boundary(NOTE));
+    Event {
+        metadata: ObjectMeta {
+            namespace: Some(service.namespace.to_string()),
+            // As Events are called everywhere; a Service's name leaves room for it.
+            name: Some(format!("{}.{:x}", service.name, now.as_nanosecond())),
+            ..ObjectMeta::default()
+        },
+        action: Some(news.action().to_owned()),
+        event_time: Some(MicroTime(now)),
+        note: Some(note),
+        reason: Some(news.reason()),
+        regarding: Some(ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Service".to_owned()),
+            namespace: Some(service.namespace.to_string()),
+            name: Some(service.name.to_string()),
+            uid: uid.as_ref().map(ToString::to_string),
+            ..ObjectReference::default()
+        }),
+        reporting_controller: Some(news.controller().to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        type_: Some(if news.is_warning() { "Warning" } else { "Normal" }.to_owned()),
+        ..Event::default()
+    }
+}

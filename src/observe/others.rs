@@ -1,0 +1,79 @@
+//! Others: metrics of whoever else writes our slices, and of the Events by which that and more is
+//! announced.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::metrics::register;
+
+/// The metrics of other writers and of announcements.
+#[derive(Debug)]
+pub struct Others {
+    /// 1 while somebody else acts as a controller of the slices that closehaul manages.
+    pub active: IntGauge,
+    /// Services whose slices are overwritten again and again.
+    pub contested: IntGauge,
+    /// Writes of others that made slices of ours, or changed their endpoints or ports.
+    pub writes: IntCounter,
+    events: IntCounterVec,
+}
+
+/// What became of an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// The API server has it.
+    Sent,
+    /// There were too many, or this copy no longer leads.
+    Dropped,
+    /// The API server refused it or did not answer.
+    Failed,
+}
+
+impl Announced {
+    const ALL: [Self; 3] = [Self::Sent, Self::Dropped, Self::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Others {
+    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, help| register(registry, IntGauge::new(name, help));
+        let options = Opts::new(
+            "closehaul_events_total",
+            "Kubernetes Events about Services, by what became of them.",
+        );
+        let others = Self {
+            active: gauge(
+                "closehaul_other_writer_active",
+                "1 while somebody else acts as a controller of the slices managed here, else 0.",
+            )?,
+            contested: gauge(
+                "closehaul_contested_services",
+                "Services whose slices somebody else overwrites again and again.",
+            )?,
+            writes: register(
+                registry,
+                IntCounter::new(
+                    "closehaul_foreign_slice_writes_total",
+                    "Writes of others that made slices managed here, or changed their endpoints \
+                     or ports.",
+                ),
+            )?,
+            events: register(registry, IntCounterVec::new(options, &["result"]))?,
+        };
+        for announced in Announced::ALL {
+            others.events.with_label_values(&[announced.as_str()]);
+        }
+        Ok(others)
+    }
+
+    /// An announcement was sent, or was not.
+    pub fn announced(&self, announced: Announced) {
+        self.events.with_label_values(&[announced.as_str()]).inc();
+    }
+}

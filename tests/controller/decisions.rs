@@ -1,0 +1,86 @@
+//! Decisions: one log line for each change, and one for all at the start.
+
+use serde_json::{Value, json};
+
+use crate::{log::Log, rig::*};
+
+/// The lines about changed decisions, each as `service prefer state reason`.
+fn changes(log: &Log) -> Vec<String> {
+    let field = |line: &str, name: &str| {
+        let value = line.split_once(&format!(" {name}=")).unwrap().1;
+        value.split(' ').next().unwrap().replace('"', "")
+    };
+    let line = |line: &String| {
+        assert!(line.contains("INFO") && field(line, "namespace") == "shop", "{line}");
+        ["service", "prefer", "state", "reason"].map(|name| field(line, name)).join(" ")
+    };
+    log.lines("the decision on a Service has changed").iter().map(line).collect()
+}
+
+fn prefer(rig: &Rig, service: &str, value: Value) {
+    edit(&rig.api, SERVICES, service, |service| service["spec"]["trafficDistribution"] = value);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_says_it_in_one_line_and_each_change_in_one() {
+    let log = Log::start();
+    let api = cluster(&["web-1", "web-2", "web-3", "db-1", "cart-1"]);
+    edit(&api, SERVICES, "web", |service| {
+        service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+    });
+    let rig = Rig::settled(api).await;
+    let summary = log.lines("all Services have been planned");
+    assert!(summary.len() == 1 && summary[0].contains("services=3"), "{summary:?}");
+    assert!(summary[0].contains(r#"{"Applied": 1, "NoPreference": 2}"#), "{summary:?}");
+    assert_eq!(changes(&log), [""; 0]);
+
+    // Nothing that matters for the decision.
+    set_ready(&rig.api, "db-1", false);
+    edit(&rig.api, SERVICES, "web", |service| service["metadata"]["labels"] = json!({"a": "b"}));
+    rig.api.put(SERVICES, service("new"));
+    rig.pass(SECOND).await;
+    assert_eq!(changes(&log), [""; 0]);
+
+    let mut expected = Vec::new();
+    let mut new = service("other");
+    new["spec"]["trafficDistribution"] = json!("PreferSameNode");
+    rig.api.put(PODS, pod("other-1"));
+    rig.api.put(PODS, pod("other-2"));
+    rig.api.put(PODS, pod("other-3"));
+    rig.pass(SECOND).await;
+    rig.api.put(SERVICES, new);
+    rig.pass(SECOND).await;
+    expected.push("other Node Applied Applied");
+    assert_eq!(changes(&log), expected);
+    prefer(&rig, "cart", json!("PreferSameZone"));
+    rig.pass(SECOND).await;
+    expected.push("cart Zone Applied ZoneEmpty");
+    assert_eq!(changes(&log), expected);
+    set_ready(&rig.api, "web-1", false);
+    rig.pass(SECOND).await;
+    expected.push("web Zone Applied ZoneEmpty");
+    set_ready(&rig.api, "web-1", true);
+    rig.pass(SECOND).await;
+    expected.push("web Zone Applied Applied");
+    prefer(&rig, "web", json!(null));
+    rig.pass(SECOND).await;
+    expected.push("web  None NoPreference");
+    assert_eq!(changes(&log), expected);
+    rig.pass(10 * MINUTE).await;
+    assert_eq!(changes(&log), expected);
+}
+
+/// A copy that takes over has not seen what was before, and says so much in one line.
+#[tokio::test(start_paused = true)]
+async fn a_restart_is_no_change() {
+    let api = cluster(&["web-1"]);
+    edit(&api, SERVICES, "web", |service| {
+        service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+    });
+    let rig = Rig::settled(api).await;
+    let log = Log::start();
+    let rig = rig.crash(Options::default()).await;
+    rig.pass(MINUTE).await;
+    assert_eq!(log.lines("all Services have been planned").len(), 1);
+    assert_eq!(changes(&log), [""; 0]);
+}
