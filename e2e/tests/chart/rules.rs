@@ -10,7 +10,7 @@ use crate::text;
 /// Runs promtool, which has to succeed.
 fn promtool(args: &[&str]) -> String {
     let output = Command::new("promtool").args(args).current_dir(repository()).output();
-    let output = output.expect("promtool: apt-get install --no-install-recommends prometheus");
+    let output = output.expect("promtool (in Debian, the package prometheus; .ci/run installs it)");
     let text = text(&output);
     assert!(output.status.success(), "promtool {}:\n{text}", args.join(" "));
     text

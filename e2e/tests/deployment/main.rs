@@ -231,7 +231,8 @@ fn parse(metrics: &str) {
     let mut promtool = std::process::Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let child = promtool.stdout(Stdio::null()).spawn();
-    let mut child = child.expect("promtool: apt-get install --no-install-recommends prometheus");
+    let mut child =
+        child.expect("promtool (in Debian, the package prometheus; .ci/run installs it)");
     child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
