@@ -41,7 +41,7 @@ const RUN_OUT: Duration = Duration::from_secs(30);
 const SHOP: &str = "shop";
 
 /// What the role allows and this run does not show.
-const UNSEEN: [(&str, &str, &str); 6] = [
+const UNSEEN: [(&str, &str, &str); 5] = [
     // Asked by an admission plugin inside the API server, for each new slice.
     ("", "services/finalizers", "update"),
     // This API server sends lists through the watch.
@@ -49,8 +49,6 @@ const UNSEEN: [(&str, &str, &str); 6] = [
     ("", "pods", "list"),
     ("", "nodes", "list"),
     ("discovery.k8s.io", "endpointslices", "list"),
-    // Events are only for what goes wrong.
-    ("events.k8s.io", "events", "create"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,8 +155,9 @@ async fn deployment() {
     churn.abort();
     assert!(churn.await.is_err_and(|end| end.is_cancelled()), "the churn failed");
     canary.follow(&world).await.unwrap();
-    assert_rights(&audit, &objects);
+    let whole = Timestamp::now();
     without_finalizers(&cluster, &world, &second).await;
+    assert_rights(&audit, &objects, whole);
     without_a_right(&cluster, &binary, one).await;
     assert!(second.stop(SETTLE).await.unwrap().is_some_and(|status| status.success()));
     cluster.stop().await.unwrap();
@@ -285,14 +284,15 @@ async fn churn(world: &World) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Each right in the chart's roles was used, and none was missing.
-fn assert_rights(audit: &Audit, objects: &[Value]) {
+/// Each right in the chart's roles was used, and none was missing before `until`, when one was
+/// taken away.
+fn assert_rights(audit: &Audit, objects: &[Value], until: Timestamp) {
     let roles = objects.iter().filter(|it| it["kind"] == "ClusterRole" || it["kind"] == "Role");
     let allowed = roles.flat_map(|role| allowed(&role["rules"])).collect::<Rights>();
     // Some of the harness's own requests are made as the same account.
     let requests = audit.requests().into_iter().filter(|request| !request.pod.is_empty());
     let requests = requests.collect::<Vec<_>>();
-    let denied = requests.iter().filter(|request| request.code == 403);
+    let denied = requests.iter().filter(|request| request.code == 403 && request.time < until);
     let denied = denied.map(|it| format!("{} {}", it.verb, it.resource)).collect::<BTreeSet<_>>();
     assert!(denied.is_empty(), "{denied:?}");
     let used = requests.into_iter().map(|it| (it.group, it.resource, it.verb)).collect::<Rights>();
@@ -308,12 +308,14 @@ async fn without_a_right(cluster: &Cluster, binary: &Path, pod: &Pod) {
     take_away(cluster, "nodes").await;
     let copy = pod.start(cluster, binary);
     let (said, _) = until("it says what it lacks", SETTLE, async || {
-        Ok(pod.probe("readinessProbe").err().filter(|said| said.contains("forbidden")))
+        let others = ["[+]services ok", "[+]pods ok", "[+]endpointslices ok"];
+        let told = pod.probe("readinessProbe").err();
+        Ok(told.filter(|said| others.iter().all(|other| said.contains(other))))
     })
     .await
     .unwrap();
     eprintln!("deployment: without the right to read nodes:\n{said}");
-    assert!(said.contains("[-]nodes failed") && said.contains("[+]pods ok"), "{said}");
+    assert!(said.contains("[-]nodes failed") && said.contains("forbidden"), "{said}");
     let log = copy.log_tail();
     assert!(log.contains("nodes") && log.contains("forbidden"), "{log}");
     assert_eq!(pod.probe("livenessProbe").unwrap(), "ok");
@@ -334,6 +336,16 @@ async fn without_finalizers(cluster: &Cluster, world: &World, leader: &Process) 
     .await
     .unwrap();
     eprintln!("deployment: without the right to services/finalizers:\n{line}");
+    until("an Event says so too", SETTLE, async || {
+        let args = ["get", "events.events.k8s.io", "--namespace", SHOP, "-o", "json"];
+        let events = kubectl(cluster, &args).await;
+        let events = serde_json::from_str::<Value>(&events).unwrap()["items"].take();
+        let mut events = events.as_array().unwrap().iter();
+        let is_there = events.any(|event| event["reason"] == "FailedToUpdateEndpointSlices");
+        Ok(is_there.then_some(()))
+    })
+    .await
+    .unwrap();
     assert!(world.slices_of(SHOP, "late").await.unwrap().is_empty());
     set_rules(cluster, &rules).await;
     until("the slice is made after all", SETTLE, async || {
