@@ -79,7 +79,7 @@ impl View {
                 self.malformed.push((name, deleted));
             }
             Change::Failed { error, will_retry_in, .. } => {
-                self.failures.push((error, will_retry_in))
+                self.failures.push((error, will_retry_in));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use e2e::{
-    closehaul,
+    closehaul::{self, Ports},
     cluster::{Actor, Cluster, ControllerManager, Options},
     process::Process,
     world::{Canary, Kind, Place, World, object, quiet, until},
@@ -101,7 +101,10 @@ async fn little_happens() {
     let (cluster, world) = cluster().await;
     let mut canary = Canary::create(&world).await.unwrap();
     service(&world, "cart", 1).await;
-    let closehaul = closehaul::start(&cluster, &["--leader-elect=false"]).await.unwrap();
+    let ports = Ports::free().unwrap();
+    let [metrics, health] = ports.args();
+    let args = ["--leader-elect=false", &metrics, &health];
+    let closehaul = closehaul::start(&cluster, &args).await.unwrap();
     canary.follow(&world).await.unwrap();
     quiet(&cluster, IDLE, SETTLE).await.unwrap();
     // What it finds at its start, and its own writes, are nobody else's.
@@ -110,6 +113,8 @@ async fn little_happens() {
         tokio::time::sleep(PAUSE).await;
     }
     assert_eq!(logged(&closehaul, "somebody else writes"), [""; 0]);
+    let scraped = ports.metrics().await.unwrap();
+    assert_eq!(scraped.value("closehaul_foreign_slice_writes_total"), 0.0);
 
     let which = ControllerManager::OnlySlices;
     let built_in = cluster.start_controller_manager(which).await.unwrap();
@@ -126,6 +131,11 @@ async fn little_happens() {
         started.elapsed().as_secs_f64()
     );
     until_events(&cluster, "cart", &[OVERWRITTEN]).await;
+    let scraped = ports.metrics().await.unwrap();
+    assert_eq!(scraped.value("closehaul_other_writer_active"), 1.0);
+    assert!(scraped.value("closehaul_foreign_slice_writes_total") >= 2.0);
+    let (status, text) = ports.health("/readyz?verbose").await.unwrap();
+    assert!(status == 200 && text.contains("[+]other-writer ok, but somebody else"), "{text}");
     quiet(&cluster, IDLE, SETTLE).await.unwrap();
     for process in [built_in, closehaul] {
         process.must_run().unwrap();

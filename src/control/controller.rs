@@ -221,7 +221,7 @@ impl Controller {
             Sight::Version(version) => Some(*version),
             Sight::Gone(_) => None,
         });
-        self.first_write = self.first_write.or(versions.min());
+        self.first_write = self.first_write.or_else(|| versions.min());
         let Some(progress) = self.progress.get_mut(&key) else {
             // It was deleted in the meantime.
             self.queue.done(&key, now);

@@ -209,7 +209,7 @@ impl Tally {
     pub fn left(&mut self, key: &ServiceKey) {
         self.moved.remove(key);
         if let Some(part) = self.parts.remove(key) {
-            self.add(&part, -1);
+            self.add(Some(&part), None);
             if self.named.remove(key) {
                 self.metrics.services.hide(key, (part.state, part.reason));
             }
@@ -259,10 +259,7 @@ impl Tally {
             return;
         }
         let before = old.map(|old| (old.state, old.reason));
-        if let Some(old) = old {
-            self.add(old, -1);
-        }
-        self.add(&part, 1);
+        self.add(old, Some(&part));
         if self.named.contains(key) || !self.is_full() {
             self.named.insert(key.clone());
             let Part { state, reason, ready, ready_without_zone, .. } = part;
@@ -273,17 +270,21 @@ impl Tally {
         self.count_unnamed();
     }
 
-    fn add(&self, part: &Part, sign: i64) {
+    /// Adds the difference between two parts: whoever looks in between sees no gap.
+    fn add(&self, old: Option<&Part>, new: Option<&Part>) {
         let Metrics { built_in, own, .. } = &self.metrics;
-        built_in.endpoints_desired.add(sign * part.endpoints);
-        built_in.slices.add(sign * part.slices);
-        built_in.slices_desired.add(sign * part.slices_desired);
-        own.ready.add(sign * part.ready);
-        own.ready_without_zone.add(sign * part.ready_without_zone);
-        own.ready_hinted.add(sign * part.ready_hinted);
-        own.decided(part.state, part.reason, sign);
-        if let Some(preference) = &part.preference {
-            built_in.prefer(preference, sign);
+        let more = |of: fn(&Part) -> i64| new.map_or(0, of) - old.map_or(0, of);
+        built_in.endpoints_desired.add(more(|part| part.endpoints));
+        built_in.slices.add(more(|part| part.slices));
+        built_in.slices_desired.add(more(|part| part.slices_desired));
+        own.ready.add(more(|part| part.ready));
+        own.ready_without_zone.add(more(|part| part.ready_without_zone));
+        own.ready_hinted.add(more(|part| part.ready_hinted));
+        for (part, sign) in new.map(|new| (new, 1)).into_iter().chain(old.map(|old| (old, -1))) {
+            own.decided(part.state, part.reason, sign);
+            if let Some(preference) = &part.preference {
+                built_in.prefer(preference, sign);
+            }
         }
     }
 

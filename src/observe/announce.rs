@@ -298,7 +298,7 @@ impl<F: Fn() -> bool> Sending<F> {
 fn event(announcement: &Announcement, instance: &str, now: Timestamp) -> Event {
     let Announcement { service, uid, news } = announcement;
     let mut note = news.note();
-    note.truncate(note.floor_char_boundary(NOTE));
+    note.truncate((0..=NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0));
     Event {
         metadata: ObjectMeta {
             namespace: Some(service.namespace.to_string()),

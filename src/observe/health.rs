@@ -19,6 +19,9 @@ use crate::cluster::Watched;
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a copy may be there after its leadership has ended: it exits at once, if it can.
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
+/// How many letters of a reason are shown: what stands between here and the API server may answer
+/// with a whole page.
+const LETTERS: usize = 300;
 
 /// What is to be done if there is another writer.
 const OTHER_WRITER: &str = "somebody else writes the same EndpointSlices: append \
@@ -96,7 +99,8 @@ impl Health {
     /// Listing or watching a kind has failed. `why` is shown to anybody who asks.
     pub fn not_listed(&self, kind: Watched, why: &str) {
         if let Some(list @ List::Missing(_)) = place(&mut lock(&self.0.lists), kind) {
-            *list = List::Missing(Some(why.to_owned()));
+            let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
+            *list = List::Missing(Some(line.chars().take(LETTERS).collect()));
         }
     }
 
@@ -131,8 +135,10 @@ impl Health {
         let is_stopping = self.0.is_stopping.load(Ordering::Relaxed);
         let wrong = is_stopping.then(|| "it has been asked to stop".to_owned());
         checks.push(Check::new("shutdown", wrong));
-        let note = self.0.has_other_writer.load(Ordering::Relaxed).then_some(OTHER_WRITER);
-        checks.push(Check { note, ..Check::new("other-writer", None) });
+        if self.0.has_other_writer.load(Ordering::Relaxed) {
+            let note = Some(OTHER_WRITER);
+            checks.push(Check { note, ..Check::new("other-writer", None) });
+        }
         checks
     }
 
@@ -188,6 +194,9 @@ mod tests {
         }
         let missing = "not listed yet: pods is forbidden".to_owned();
         assert_eq!(wrong(health.readiness()), [("pods", missing)]);
+        health.not_listed(Watched::Pods, &"a page\n".repeat(500));
+        let [(_, page)] = &wrong(health.readiness())[..] else { panic!("only pods") };
+        assert!(page.len() < 400 && page.contains("a page a page"), "one short line: {page}");
         health.listed(Watched::Pods);
         health.not_listed(Watched::Pods, "gone for a while");
         assert_eq!(wrong(health.readiness()), []);

@@ -1,5 +1,7 @@
 //! Metrics: what they say after a history that is known.
 
+#![allow(clippy::float_cmp, reason = "counts are whole numbers")]
+
 use closehaul::control::lease::leadership;
 use serde_json::{Value, json};
 

@@ -42,12 +42,10 @@ impl Controller {
         self.tell_finding(service, finding);
         self.note_nodeless(service, nodeless, now);
         let Some(progress) = self.progress.get_mut(service) else { return };
-        let before = progress.outlook.replace(outlook.clone());
-        if !self.is_summed_up {
-            return;
-        }
+        let before = progress.outlook.replace(outlook);
+        let Some(outlook) = progress.outlook.as_ref().filter(|_| self.is_summed_up) else { return };
         let before = before.unwrap_or_else(Outlook::nothing);
-        if before == outlook {
+        if before == *outlook {
             return;
         }
         info!(
@@ -57,7 +55,8 @@ impl Controller {
             reasons = ?outlook.decision.reasons, before = %before.reason(),
             "the decision on a Service has changed"
         );
-        if let Some(news) = outlook.news(&before) {
+        let news = outlook.news(&before);
+        if let Some(news) = news {
             self.announce(service, news);
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::{expectations::Sight, watch::Change};
+use crate::control::{expectations::Sight, watch::Change, write::WriteError};
 
 fn controller() -> Controller {
     let settings = Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 };
