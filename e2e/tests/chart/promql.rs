@@ -1,11 +1,11 @@
-//! The names of metrics in expressions of PromQL, and whether they exist.
+//! The names of metrics in expressions of `PromQL`, and whether they exist.
 
 use std::{collections::BTreeSet, fs};
 
 use e2e::chart::{directory, repository};
 use serde_json::Value;
 
-/// Words of PromQL that stand where a metric's name could.
+/// Words of `PromQL` that stand where a metric's name could.
 const WORDS: [&str; 8] = ["or", "and", "unless", "bool", "offset", "by", "without", "on"];
 
 #[test]

@@ -67,7 +67,7 @@ fn all_sets_of_values_fit_the_schemas_of_all_supported_versions() {
     fs::remove_dir_all(directory).unwrap();
 }
 
-/// The definitions of ServiceMonitor, PodMonitor and PrometheusRule, from the operator's module.
+/// The definitions of `ServiceMonitor`, `PodMonitor` and `PrometheusRule`, from the operator's module.
 pub(crate) fn operator_crds() -> Vec<Value> {
     let pins = repository().join("e2e/components/helm");
     let module = download(&pins, "github.com/prometheus-operator/prometheus-operator", None);
@@ -172,7 +172,9 @@ fn reach(name: &str, definitions: &Map<String, Value>, found: &mut BTreeSet<Stri
                 object.values().for_each(|value| walk(value, definitions, found));
             }
             Value::Array(values) => {
-                values.iter().for_each(|value| walk(value, definitions, found));
+                for value in values {
+                    walk(value, definitions, found);
+                }
             }
             _ => {}
         }
