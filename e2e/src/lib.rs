@@ -5,6 +5,7 @@
 //! - [`process`]: a child process with a log file that never outlives its run
 //! - [`cluster`]: a control plane on this machine, with one identity per actor
 //! - [`closehaul`]: builds and starts the `closehaul` command
+//! - [`chart`]: the chart, and the tools that render and check it
 //! - [`net`]: network namespaces for nodes and pods
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
@@ -18,6 +19,7 @@
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - `progress`: what a long step shows on standard error
 
+pub mod chart;
 pub mod closehaul;
 pub mod cluster;
 pub mod components;

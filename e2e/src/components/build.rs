@@ -19,6 +19,7 @@ use crate::{
 pub(super) enum Family {
     Kubernetes(Kubernetes),
     Etcd,
+    Helm,
 }
 
 impl Family {
@@ -27,6 +28,7 @@ impl Family {
         match self {
             Self::Kubernetes(_) => "kubernetes",
             Self::Etcd => "etcd",
+            Self::Helm => "helm",
         }
     }
 
@@ -34,6 +36,7 @@ impl Family {
         match self {
             Self::Kubernetes(_) => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::Helm => "helm.sh/helm/v4",
         }
     }
 
@@ -116,7 +119,7 @@ pub(super) fn ensure(
     components: &[Component],
 ) -> Result<Vec<(Component, PathBuf)>, Error> {
     let mut targets = Vec::new();
-    for family in [Family::Etcd, Family::Kubernetes(kubernetes)] {
+    for family in [Family::Etcd, Family::Kubernetes(kubernetes), Family::Helm] {
         let ours = components.iter().copied().filter(|it| it.family(kubernetes) == family);
         let ours = ours.collect::<Vec<_>>();
         let Some(first) = ours.first() else { continue };
@@ -269,9 +272,11 @@ mod tests {
 
     #[test]
     fn pins_name_a_version_and_a_go() {
-        let pin = Pin::read(Family::Etcd).unwrap();
-        assert!(pin.version.starts_with('v'), "{pin:?}");
-        assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);
+        for family in [Family::Etcd, Family::Helm] {
+            let pin = Pin::read(family).unwrap();
+            assert!(pin.version.starts_with('v'), "{pin:?}");
+            assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);
+        }
         for kubernetes in Kubernetes::ALL {
             let pin = Pin::read(Family::Kubernetes(kubernetes)).unwrap();
             assert_eq!(pin.version, format!("v{kubernetes}"), "as the command line calls it");

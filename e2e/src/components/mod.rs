@@ -102,6 +102,14 @@ pub enum Component {
     KubeProxy,
     /// The command line.
     Kubectl,
+    /// Renders and checks the chart.
+    Helm,
+    /// Runs the chart's unit tests.
+    HelmUnittest,
+    /// Checks manifests against schemas.
+    Kubeconform,
+    /// Checks the workflows of GitHub Actions.
+    Actionlint,
 }
 
 impl Component {
@@ -115,12 +123,19 @@ impl Component {
             Self::KubeScheduler => "kube-scheduler",
             Self::KubeProxy => "kube-proxy",
             Self::Kubectl => "kubectl",
+            Self::Helm => "helm",
+            Self::HelmUnittest => "helm-unittest",
+            Self::Kubeconform => "kubeconform",
+            Self::Actionlint => "actionlint",
         }
     }
 
     fn family(self, kubernetes: Kubernetes) -> build::Family {
         match self {
             Self::Etcd | Self::Etcdctl => build::Family::Etcd,
+            Self::Helm | Self::HelmUnittest | Self::Kubeconform | Self::Actionlint => {
+                build::Family::Helm
+            }
             _ => build::Family::Kubernetes(kubernetes),
         }
     }
@@ -129,6 +144,12 @@ impl Component {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
             Self::Etcdctl => "go.etcd.io/etcd/etcdctl/v3".to_owned(),
+            Self::Helm => "helm.sh/helm/v4/cmd/helm".to_owned(),
+            Self::HelmUnittest => {
+                "github.com/helm-unittest/helm-unittest/cmd/helm-unittest".to_owned()
+            }
+            Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform".to_owned(),
+            Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint".to_owned(),
             _ => format!("k8s.io/kubernetes/cmd/{}", self.name()),
         }
     }
@@ -143,6 +164,10 @@ impl Component {
             Self::KubeApiserver => 231,
             Self::KubeControllerManager => 78,
             Self::Kubectl => 18,
+            Self::Helm => 94,
+            Self::HelmUnittest => 26,
+            Self::Kubeconform => 17,
+            Self::Actionlint => 10,
         }
     }
 

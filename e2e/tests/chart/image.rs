@@ -1,0 +1,115 @@
+//! The image, as far as it can be built without a registry: its last stage, around a binary of
+//! this checkout, and the files that its first stage is given.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use e2e::{
+    chart::{Tools, documents, repository},
+    net,
+};
+use serde_json::{Value, json};
+
+use crate::text;
+
+const IMAGE: &str = "localhost/closehaul-test";
+
+/// buildah with a store of its own. Dropping it removes the store.
+struct Buildah(PathBuf);
+
+impl Buildah {
+    /// `name` is one of this process's own.
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("closehaul-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// Runs it in the repository; it has to succeed.
+    fn run(&self, args: &[&str]) -> String {
+        let mut command = Command::new("buildah");
+        command.args(["--storage-driver", "vfs"]);
+        command.arg("--root").arg(self.0.join("store")).arg("--runroot").arg(self.0.join("run"));
+        let output = command.args(args).current_dir(repository()).output();
+        let output = output.expect("buildah: apt-get install --no-install-recommends buildah");
+        assert!(output.status.success(), "buildah {}:\n{}", args.join(" "), text(&output));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Builds an image and shows its files.
+    fn build(&self, containerfile: &Path, args: &[&str]) -> PathBuf {
+        let file = containerfile.display().to_string();
+        let build = ["build", "--isolation=chroot", "--file", &file];
+        self.run(&[&build, args, &["--tag", IMAGE, "."]].concat());
+        let container = self.run(&["from", "--pull-never", IMAGE]);
+        PathBuf::from(self.run(&["mount", &container]))
+    }
+}
+
+impl Drop for Buildah {
+    fn drop(&mut self) {
+        let _ = Command::new("buildah")
+            .args(["--storage-driver", "vfs", "--root"])
+            .arg(self.0.join("store"))
+            .arg("--runroot")
+            .arg(self.0.join("run"))
+            .args(["rm", "--all"])
+            .output();
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_image_is_one_binary_run_by_nobody() {
+    if !net::available_to_tests().unwrap() {
+        return;
+    }
+    let buildah = Buildah::new("image");
+    // In place of the first stage, whose base comes from a registry.
+    let stage = buildah.0.join("stage");
+    fs::create_dir_all(stage.join("out")).unwrap();
+    fs::write(stage.join("out/closehaul"), "binary").unwrap();
+    let stage = format!("build={}", stage.display());
+    let root = buildah.build(&repository().join("Containerfile"), &["--build-context", &stage]);
+    let files = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(files.collect::<Vec<_>>(), ["closehaul"]);
+    assert_eq!(fs::read_to_string(root.join("closehaul")).unwrap(), "binary");
+
+    let inspected = buildah.run(&["inspect", "--type", "image", IMAGE]);
+    let config = &serde_json::from_str::<Value>(&inspected).unwrap()["OCIv1"]["config"];
+    assert_eq!(config["Entrypoint"], json!(["/closehaul"]));
+    assert_eq!(config["User"], "65532:65532");
+    assert_eq!(config["Labels"]["org.opencontainers.image.licenses"], "Apache-2.0");
+
+    // As the chart has it.
+    let manifest = Tools::ensure().unwrap().render("kube-system", &[]).unwrap();
+    let objects = documents(&manifest).unwrap();
+    let deployment = objects.iter().find(|it| it["kind"] == "Deployment").unwrap();
+    let context = &deployment["spec"]["template"]["spec"]["securityContext"];
+    let user = format!("{}:{}", context["runAsUser"], context["runAsGroup"]);
+    assert_eq!(config["User"], user);
+}
+
+#[test]
+fn the_first_stage_has_all_that_cargo_reads() {
+    if !net::available_to_tests().unwrap() {
+        return;
+    }
+    let buildah = Buildah::new("context");
+    let containerfile = buildah.0.join("Containerfile");
+    fs::write(&containerfile, "FROM scratch\nCOPY . /\n").unwrap();
+    let root = buildah.build(&containerfile, &["--ignorefile", ".dockerignore"]);
+    for name in [".git", "target", "docs"] {
+        assert!(!root.join(name).exists(), "{name} makes the build begin anew for nothing");
+    }
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let metadata = Command::new(cargo)
+        .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(metadata.status.success(), "{}", text(&metadata));
+}

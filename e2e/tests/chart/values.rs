@@ -1,0 +1,40 @@
+//! What the chart says to values that cannot be.
+
+use e2e::chart::{Error, Tools};
+
+/// Values, and what the message must name: where it is, and what would be right.
+const WRONG: [(&str, &[&str]); 14] = [
+    // By the schema.
+    ("replicaCount=two", &["/replicaCount", "got string, want integer"]),
+    ("mode=assist", &["/mode", "'replace'"]),
+    ("replicas=3", &["additional properties 'replicas' not allowed"]),
+    ("image.digest=abc", &["/image/digest", "'abc' does not match pattern '^(sha256:"]),
+    ("leaderElection.leaseDuration=15", &["/leaderElection/leaseDuration", "want string"]),
+    (
+        "controller.maxEndpointsPerSlice=2000",
+        &["maxEndpointsPerSlice", "maximum: got 2,000, want 1,000"],
+    ),
+    ("logFormat=xml", &["/logFormat", "'json', 'text'"]),
+    ("apiServer.host=https://192.0.2.1", &["/apiServer/host", "does not match pattern"]),
+    // By how they fit together.
+    ("serviceMonitor.enabled=true", &["127.0.0.1 only", "metrics.address=0.0.0.0"]),
+    ("podMonitor.enabled=true", &["podMonitor.enabled: metrics are served on 127.0.0.1 only"]),
+    ("networkPolicy.enabled=true", &["hostNetwork=false"]),
+    ("metrics.port=10282", &["metrics.port and health.port are both 10282"]),
+    ("serviceAccount.create=false", &["serviceAccount.name: name the account that exists"]),
+    ("dnsPolicy=ClusterFirst", &["ClusterFirst has no effect with hostNetwork"]),
+];
+
+#[test]
+fn wrong_values_are_refused_by_name() {
+    let tools = Tools::ensure().unwrap();
+    for (value, named) in WRONG {
+        let Err(Error::Refused(said)) = tools.render("kube-system", &["--set", value]) else {
+            panic!("{value} was taken");
+        };
+        eprintln!("--set {value}\n{said}");
+        for words in named {
+            assert!(said.contains(words), "{value}: no `{words}` in\n{said}");
+        }
+    }
+}
