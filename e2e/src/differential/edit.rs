@@ -4,13 +4,29 @@ use serde_json::{Map, Value, json};
 
 use super::step::Edit;
 
-/// The patch by which the edit is done, and whether the slice is deleted then.
-pub fn patch(slice: &Value, edit: Edit) -> (Option<Value>, bool) {
+/// What is done for an edit, in this order.
+#[derive(Debug, Default, PartialEq)]
+pub struct Hand {
+    /// The merge patch.
+    pub patch: Option<Value>,
+    /// Whether the slice is deleted then.
+    pub is_deleted: bool,
+    /// The slice that is made beside it, still without a name.
+    pub copy: Option<Value>,
+}
+
+/// What the edit is made of.
+pub fn hand(slice: &Value, edit: Edit) -> Hand {
     let label = |key: &str, value: Value| json!({"metadata": {"labels": {key: value}}});
     let finalizer = json!({"metadata": {"finalizers": ["example.com/keep"]}});
     let patch = match edit {
-        Edit::Delete => return (None, true),
-        Edit::Hold => return (Some(finalizer), true),
+        Edit::Delete => return Hand { is_deleted: true, ..Hand::default() },
+        Edit::Hold => {
+            return Hand { patch: Some(finalizer), is_deleted: true, ..Hand::default() };
+        }
+        Edit::Copy | Edit::CopyHalf | Edit::CopyEmpty | Edit::CopyBare => {
+            return Hand { copy: Some(copy(slice, edit)), ..Hand::default() };
+        }
         Edit::DropEndpoint => endpoints(slice, |all| {
             // The order differs between the sides.
             let first = first(all)?;
@@ -61,7 +77,33 @@ pub fn patch(slice: &Value, edit: Edit) -> (Option<Value>, bool) {
         }
         Edit::Rename => Some(label("kubernetes.io/service-name", json!("elsewhere"))),
     };
-    (patch, false)
+    Hand { patch, ..Hand::default() }
+}
+
+/// A slice with the same owner and labels, as somebody makes it by hand.
+fn copy(slice: &Value, edit: Edit) -> Value {
+    let mut copy = slice.clone();
+    copy["apiVersion"] = json!("discovery.k8s.io/v1");
+    copy["kind"] = json!("EndpointSlice");
+    let metadata = &slice["metadata"];
+    copy["metadata"] = json!({
+        "namespace": metadata["namespace"],
+        "labels": metadata["labels"],
+        "annotations": metadata["annotations"],
+        "finalizers": metadata["finalizers"],
+        "ownerReferences": metadata["ownerReferences"],
+    });
+    match edit {
+        Edit::CopyHalf => {
+            let mut all = slice["endpoints"].as_array().cloned().unwrap_or_default();
+            all.truncate(all.len() / 2);
+            copy["endpoints"] = json!(all);
+        }
+        Edit::CopyEmpty => copy["endpoints"] = Value::Null,
+        Edit::CopyBare => (copy["endpoints"], copy["ports"]) = (Value::Null, Value::Null),
+        _ => {}
+    }
+    copy
 }
 
 /// The first endpoint by its addresses and its pod.

@@ -1,0 +1,162 @@
+//! Probe: shows that both controllers have caught up with a history, by its canary: a Service with
+//! one pod, on a node of its own.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    Error,
+    history::{History, POLL},
+    objects,
+    side::{CANARY, Side, place},
+};
+use crate::world::{Kind, Place, object};
+
+/// The number of the canary's node.
+pub const CANARY_NODE: usize = 9;
+/// How long a controller may take to follow the canary; a machine is slow at times.
+const FOLLOW: Duration = Duration::from_secs(60);
+
+impl History<'_> {
+    /// Touches all Services, which makes the built-in controller look at each, and waits until
+    /// both controllers have seen it.
+    pub(super) async fn touch(&mut self) -> Result<(), Error> {
+        self.touches += 1;
+        let patch =
+            json!({"metadata": {"annotations": {"example.com/touch": self.touches.to_string()}}});
+        let (namespace, model) = (&self.namespace, &self.model);
+        self.pair
+            .both(async |side| {
+                for (number, _) in model.services.iter().enumerate().filter(|(_, it)| it.is_some())
+                {
+                    let name = objects::service_name(number);
+                    side.world.patch(&Place::new(Kind::Service, namespace, &name), &patch).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        self.probe(false).await
+    }
+
+    /// Changes the canary, and waits until both controllers have followed: they have taken in
+    /// what came before it by the same watches.
+    pub(super) async fn probe(&mut self, pods: bool) -> Result<(), Error> {
+        self.probes += 1;
+        self.flips += u64::from(pods);
+        let (probe, ready) = (self.probes.to_string(), self.flips.is_multiple_of(2));
+        let namespace = &self.namespace;
+        let label = json!({"metadata": {"labels": {"probe": probe}}});
+        let status = json!({"conditions": object::ready(ready)});
+        self.pair
+            .both(async |side| {
+                if pods {
+                    let pod = Place::new(Kind::Pod, namespace, CANARY);
+                    side.world.patch_status(&pod, &status).await?;
+                }
+                side.world.patch(&Place::new(Kind::Service, namespace, CANARY), &label).await?;
+                shown(side, namespace, |slice| {
+                    slice["metadata"]["labels"]["probe"] == *probe
+                        && slice["endpoints"][0]["conditions"]["ready"] == ready
+                })
+                .await
+            })
+            .await
+    }
+
+    /// The same by the watch of slices: somebody else empties the canary's, and both must have
+    /// repaired it.
+    pub(super) async fn probe_slices(&self) -> Result<(), Error> {
+        let namespace = &self.namespace;
+        self.pair
+            .both(async |side| {
+                let mut written = Vec::new();
+                for slice in side.canary(namespace) {
+                    let patch = json!({"endpoints": null});
+                    let patched = side.world.patch(&place(&slice), &patch).await?;
+                    written.push(version(&patched));
+                }
+                shown(side, namespace, |slice| {
+                    written.iter().all(|written| version(slice) > *written)
+                        && !slice["endpoints"][0].is_null()
+                })
+                .await
+            })
+            .await
+    }
+
+    /// The same by the watch of nodes, which the built-in controller does not follow.
+    pub(super) async fn probe_nodes(&mut self) -> Result<(), Error> {
+        self.probes += 1;
+        let (namespace, zone) = (&self.namespace, format!("zone-{}", self.probes));
+        let patch = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
+        let node = Place::node(&objects::node_name(namespace, CANARY_NODE));
+        self.pair.both(async |side| Ok(side.world.patch(&node, &patch).await.map(drop)?)).await?;
+        shown(&self.pair.closehaul, namespace, |slice| slice["endpoints"][0]["zone"] == *zone).await
+    }
+
+    /// Waits until closehaul has given up the nodes that were deleted before, which takes some
+    /// seconds: the canary's is deleted after them, and made anew when its endpoint has left.
+    pub(super) async fn outlast_nodes(&mut self) -> Result<(), Error> {
+        let (namespace, side) = (&self.namespace, &self.pair.closehaul);
+        let node = canary_node(namespace);
+        side.world.delete(&Place::of(&node)?).await?;
+        shown_in(side, namespace, |slices| {
+            slices.iter().all(|slice| slice["endpoints"][0].is_null())
+        })
+        .await?;
+        side.world.create(&node).await?;
+        shown(side, namespace, |slice| !slice["endpoints"][0].is_null()).await
+    }
+}
+
+/// The canary's node, which does not count for the zones' shares of CPU.
+fn canary_node(namespace: &str) -> Value {
+    let mut node = object::node(&objects::node_name(namespace, CANARY_NODE), None);
+    node["metadata"]["labels"][objects::CONTROL_PLANE] = json!("");
+    node
+}
+
+/// What a history needs to see whether the controllers follow.
+pub fn canary(namespace: &str) -> [Value; 3] {
+    let node = canary_node(namespace);
+    let mut service = object::service(namespace, CANARY);
+    service["spec"]["clusterIP"] = json!("None");
+    let [address, _] = object::addresses(60_000);
+    let name = objects::node_name(namespace, CANARY_NODE);
+    let pod = object::pod(namespace, CANARY, CANARY, &name, &[address]);
+    [node, service, pod]
+}
+
+/// Waits until a slice of the canary's is as wanted.
+async fn shown(
+    side: &Side,
+    namespace: &str,
+    is_shown: impl Fn(&Value) -> bool,
+) -> Result<(), Error> {
+    shown_in(side, namespace, |slices| slices.iter().any(|slice| is_shown(slice))).await
+}
+
+/// Waits until the canary's slices are as wanted.
+async fn shown_in(
+    side: &Side,
+    namespace: &str,
+    are_shown: impl Fn(&[Arc<Value>]) -> bool,
+) -> Result<(), Error> {
+    let started = Instant::now();
+    while !are_shown(&side.canary(namespace)) {
+        if started.elapsed() > FOLLOW {
+            return Err(Error::Stuck { namespace: namespace.to_owned(), log: side.log_tail() });
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+fn version(slice: &Value) -> u64 {
+    let version = slice["metadata"]["resourceVersion"].as_str();
+    version.and_then(|version| version.parse().ok()).unwrap_or_default()
+}
