@@ -24,8 +24,19 @@ pub fn hand(slice: &Value, edit: Edit) -> Hand {
         Edit::Hold => {
             return Hand { patch: Some(finalizer), is_deleted: true, ..Hand::default() };
         }
-        Edit::Copy | Edit::CopyHalf | Edit::CopyEmpty | Edit::CopyBare => {
-            return Hand { copy: Some(copy(slice, edit)), ..Hand::default() };
+        Edit::Copy => return Hand { copy: Some(copy(slice)), ..Hand::default() },
+        Edit::CopyEmpty => return Hand { copy: Some(with(slice, &[])), ..Hand::default() },
+        Edit::CopyBare => {
+            let mut bare = with(slice, &[]);
+            bare["ports"] = Value::Null;
+            return Hand { copy: Some(bare), ..Hand::default() };
+        }
+        Edit::Split => {
+            let mut stay = slice["endpoints"].as_array().cloned().unwrap_or_default();
+            stay.sort_by_cached_key(key);
+            let go = stay.split_off(stay.len() / 2);
+            let copy = Some(with(slice, &go));
+            return Hand { copy, patch: Some(json!({"endpoints": stay})), ..Hand::default() };
         }
         Edit::DropEndpoint => endpoints(slice, |all| {
             // The order differs between the sides.
@@ -80,8 +91,8 @@ pub fn hand(slice: &Value, edit: Edit) -> Hand {
     Hand { patch, ..Hand::default() }
 }
 
-/// A slice with the same owner and labels, as somebody makes it by hand.
-fn copy(slice: &Value, edit: Edit) -> Value {
+/// A slice like this one, as somebody makes it by hand.
+fn copy(slice: &Value) -> Value {
     let mut copy = slice.clone();
     copy["apiVersion"] = json!("discovery.k8s.io/v1");
     copy["kind"] = json!("EndpointSlice");
@@ -93,24 +104,23 @@ fn copy(slice: &Value, edit: Edit) -> Value {
         "finalizers": metadata["finalizers"],
         "ownerReferences": metadata["ownerReferences"],
     });
-    match edit {
-        Edit::CopyHalf => {
-            let mut all = slice["endpoints"].as_array().cloned().unwrap_or_default();
-            all.truncate(all.len() / 2);
-            copy["endpoints"] = json!(all);
-        }
-        Edit::CopyEmpty => copy["endpoints"] = Value::Null,
-        Edit::CopyBare => (copy["endpoints"], copy["ports"]) = (Value::Null, Value::Null),
-        _ => {}
-    }
     copy
+}
+
+/// The same with these endpoints.
+fn with(slice: &Value, endpoints: &[Value]) -> Value {
+    let mut copy = copy(slice);
+    copy["endpoints"] = json!(endpoints);
+    copy
+}
+
+/// What endpoints are ordered by: the order in a slice differs between the sides.
+fn key(endpoint: &Value) -> (String, String) {
+    (endpoint["addresses"].to_string(), endpoint["targetRef"]["name"].to_string())
 }
 
 /// The first endpoint by its addresses and its pod.
 fn first(endpoints: &[Value]) -> Option<usize> {
-    let key = |endpoint: &Value| {
-        (endpoint["addresses"].to_string(), endpoint["targetRef"]["name"].to_string())
-    };
     (0..endpoints.len()).min_by_key(|at| key(&endpoints[*at]))
 }
 

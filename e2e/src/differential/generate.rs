@@ -40,7 +40,7 @@ const EDITS: [Edit; 21] = [
     Edit::Hold,
     Edit::Copy,
     Edit::Copy,
-    Edit::CopyHalf,
+    Edit::Split,
     Edit::CopyEmpty,
     Edit::CopyBare,
 ];

@@ -11,11 +11,11 @@ use super::{
     probe::{self, CANARY_NODE},
     step::{NODES, Step},
 };
-use crate::world::object;
+use crate::world::{normal::items, object};
 
 /// How often slices are looked at.
 pub const POLL: Duration = Duration::from_millis(20);
-/// No slice has changed for so long after the canary's: both have settled.
+/// The least of [`History::quiet`].
 pub(super) const QUIET: Duration = Duration::from_millis(300);
 /// How long both may take to agree: the built-in controller backs off for some seconds when its
 /// watch is behind.
@@ -43,6 +43,9 @@ pub struct History<'p> {
     pub(super) probes: u64,
     pub(super) flips: u64,
     pub(super) touches: u64,
+    pub(super) hints: bool,
+    /// Neither side has written for so long after the canary's: both have settled.
+    pub(super) quiet: Duration,
     /// How many comparisons were made.
     pub comparisons: u64,
     /// Whether what happened since both last agreed has more than one right outcome.
@@ -62,6 +65,8 @@ impl<'p> History<'p> {
             probes: 0,
             flips: 0,
             touches: 0,
+            hints: false,
+            quiet: QUIET,
             comparisons: 0,
             loose: false,
             logged: pair.built_in.log_length(),
@@ -93,14 +98,18 @@ impl<'p> History<'p> {
             let _running = self.pair.restarts.running().await;
             self.act(&effect).await?
         };
-        match outcome {
-            Outcome::Judged(verdict) => Ok(verdict),
+        let mut verdict = match outcome {
+            Outcome::Judged(verdict) => verdict,
             Outcome::Trapped => {
                 self.pair.restarts.wait().await;
                 let _running = self.pair.restarts.running().await;
-                self.after_trap().await
+                self.after_trap().await?
             }
+        };
+        if let Verdict::Different(lines) = &mut verdict {
+            lines.extend(self.outline());
         }
+        Ok(verdict)
     }
 
     async fn act(&mut self, effect: &Effect) -> Result<Outcome, Error> {
@@ -124,6 +133,7 @@ impl<'p> History<'p> {
         if effect.nodes {
             self.probe_nodes().await?;
         }
+        self.probe_hints().await?;
         self.judge(effect).await
     }
 
@@ -151,7 +161,7 @@ impl<'p> History<'p> {
     /// Waits until both controllers follow, and have written what they have to.
     pub async fn follow(&mut self) -> Result<(), Error> {
         self.probe(true).await?;
-        self.settle(QUIET, AGREE).await;
+        self.settle(AGREE).await;
         Ok(())
     }
 
@@ -169,10 +179,27 @@ impl<'p> History<'p> {
         (built_in.forms(&self.namespace), closehaul.forms(&self.namespace))
     }
 
-    /// Waits until neither side has written for `quiet`, and for up to `patience` more if they
+    /// All slices in short, for the reader of a failure.
+    fn outline(&self) -> Vec<String> {
+        let (left, right) = self.forms();
+        let line = |(side, form): (&str, &Form)| {
+            let metadata = &form.slice["metadata"];
+            let pods = items(&form.slice["endpoints"]).map(|it| &it["targetRef"]["name"]);
+            let pods = pods.map(|name| name.as_str().unwrap_or("-")).collect::<Vec<_>>().join(" ");
+            let (group, version) = (&form.group, &metadata["resourceVersion"]);
+            let (service, family, ports) = (&group.service, &group.address_type, group.ports.len());
+            let name = &metadata["name"];
+            format!("all of {side}: {service} {family} {name} {version} {ports} ports [{pods}]")
+        };
+        let left = left.iter().map(|form| line(("built-in", form)));
+        left.chain(right.iter().map(|form| line(("closehaul", form)))).collect()
+    }
+
+    /// Waits until neither side has written for a while, and for up to `patience` more if they
     /// differ.
-    pub(super) async fn settle(&mut self, quiet: Duration, patience: Duration) -> Comparison {
+    pub(super) async fn settle(&mut self, patience: Duration) -> Comparison {
         self.comparisons += 1;
+        let quiet = self.quiet;
         let started = Instant::now();
         let mut last = (None, None);
         let mut found = Comparison::Different(Vec::new());

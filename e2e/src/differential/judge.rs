@@ -7,10 +7,15 @@ use serde_json::json;
 use super::{
     Error,
     form::{CURRENT, Comparison, Form, compare},
-    history::{AGREE, History, PATIENT, QUIET, Verdict},
+    history::{AGREE, History, PATIENT, Verdict},
     model::Effect,
+    probe::repaired,
     side::{CANARY, place},
 };
+
+/// How often both sides are brought together for one comparison: the built-in controller may still
+/// be writing what it need not.
+const ROUNDS: u32 = 3;
 
 /// What came of a step.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,8 +33,7 @@ impl History<'_> {
         let mut lag = effect.lag.filter(|lag| wanted.has(lag));
         // Before the touch: closehaul must have followed; the built-in controller too, unless an
         // entry says that it may not.
-        let mut early =
-            self.settle(QUIET, if lag.is_some() { Duration::ZERO } else { PATIENT }).await;
+        let mut early = self.settle(if lag.is_some() { Duration::ZERO } else { PATIENT }).await;
         if self.model.held {
             // The built-in controller writes nothing now; what it has to do is done after. With
             // more than one step until then there is more than one way to do it.
@@ -42,7 +46,7 @@ impl History<'_> {
         if matches!(early, Comparison::Different(_)) && lag.is_none() {
             // What is wanted shows at once; only a back-off is over with the touch.
             if !self.is_explained() && !self.has_failed() {
-                early = self.settle(QUIET, AGREE).await;
+                early = self.settle(AGREE).await;
             }
             if matches!(early, Comparison::Same | Comparison::Placed) {
             } else if !self.is_explained() && wanted.has("back-off") && self.has_failed() {
@@ -92,7 +96,7 @@ impl History<'_> {
         let started = Instant::now();
         loop {
             self.touch().await?;
-            let found = self.settle(QUIET, PATIENT).await;
+            let found = self.settle(PATIENT).await;
             if !matches!(found, Comparison::Different(_))
                 || started.elapsed() >= AGREE
                 || self.is_explained()
@@ -105,32 +109,45 @@ impl History<'_> {
     /// What a comparison comes to with the wanted differences; if it comes to nothing, both sides
     /// are brought together.
     async fn explained(&mut self, effect: &Effect, found: Comparison) -> Result<Outcome, Error> {
-        let (left, right) = self.forms();
-        let wanted = &self.pair.wanted;
-        if let Comparison::Different(lines) = &found {
-            let Some(names) = wanted.explain(&left, &right, &self.model, self.loose) else {
-                if effect.trap && wanted.has("tracker-trap") {
-                    return Ok(Outcome::Trapped);
+        let mut found = found;
+        let mut rounds = 0;
+        while found != Comparison::Same {
+            let (left, right) = self.forms();
+            let wanted = &self.pair.wanted;
+            if let Comparison::Different(mut lines) = found {
+                let names = wanted.explain(&left, &right, &self.model, self.loose);
+                let Some(names) = names.filter(|_| rounds < ROUNDS) else {
+                    if effect.trap && rounds == 0 && wanted.has("tracker-trap") {
+                        return Ok(Outcome::Trapped);
+                    }
+                    lines.insert(0, format!("after both were brought together {rounds} times:"));
+                    return Ok(Outcome::Judged(Verdict::Different(lines)));
+                };
+                for name in &names {
+                    wanted.meet(name);
                 }
-                return Ok(Outcome::Judged(Verdict::Different(lines.clone())));
-            };
-            for name in &names {
-                wanted.meet(name);
+                if names.contains(&"own-placeholder") {
+                    return self.collect().await.map(Outcome::Judged);
+                }
             }
-            if names.contains(&"own-placeholder") {
-                return self.collect().await.map(Outcome::Judged);
-            }
-        }
-        if found != Comparison::Same {
-            self.pair.closehaul.align(&self.namespace, &left).await?;
-            if let Comparison::Different(mut lines) = self.settle(QUIET, AGREE).await {
-                lines.insert(0, "after both were brought together:".to_owned());
-                return Ok(Outcome::Judged(Verdict::Different(lines)));
+            self.align(&left).await?;
+            (self.loose, rounds) = (false, rounds + 1);
+            found = self.settle(AGREE).await;
+            if found == Comparison::Placed {
+                break;
             }
         }
         self.loose = false;
         self.logged = self.pair.built_in.log_length();
         Ok(Outcome::Judged(Verdict::Agreed))
+    }
+
+    /// Makes closehaul's slices like the other side's; closehaul has seen it then, so that its next
+    /// write is on these.
+    async fn align(&self, left: &[Form]) -> Result<(), Error> {
+        let side = &self.pair.closehaul;
+        side.align(&self.namespace, left).await?;
+        repaired(side, &self.namespace).await
     }
 
     /// Does the garbage collector's work, and takes away what lost its owner; after a touch both
@@ -153,12 +170,12 @@ impl History<'_> {
             .await?;
         self.probe_slices().await?;
         self.touch().await?;
-        match self.settle(QUIET, AGREE).await {
+        match self.settle(AGREE).await {
             Comparison::Different(mut lines) => {
                 // The trigger time of the placeholder that was made later.
                 let (left, right) = self.forms();
                 if compare(&left, &right, true) == Comparison::Placed {
-                    self.pair.closehaul.align(&self.namespace, &left).await?;
+                    self.align(&left).await?;
                     return Ok(Verdict::Agreed);
                 }
                 lines.insert(0, "after the garbage collector:".to_owned());
@@ -174,7 +191,7 @@ impl History<'_> {
         self.touch().await?;
         // The trigger times are of the restart.
         self.loose = true;
-        if let Comparison::Different(lines) = self.settle(QUIET, AGREE).await {
+        if let Comparison::Different(lines) = self.settle(AGREE).await {
             return Ok(Verdict::Different(lines));
         }
         self.pair.wanted.meet("tracker-trap");

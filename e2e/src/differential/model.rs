@@ -142,8 +142,11 @@ impl Model {
             Step::Restart => Some(Effect { restart: true, ..Effect::default() }),
             Step::Slice { slice, edit } => Some(self.slice_step(*slice, *edit)),
             Step::Release => {
+                // What was not done for a slice that was held may wait for the touch.
+                let lag = self.held.then_some("unseen-changes");
                 (self.held, self.finalizers) = (false, false);
-                Some(Effect { actions: vec![Action::Release], slices: true, ..Effect::default() })
+                let actions = vec![Action::Release];
+                Some(Effect { actions, slices: true, lag, ..Effect::default() })
             }
             _ => self.pod_step(step),
         }
@@ -300,8 +303,8 @@ impl Model {
             slices: true,
             lag,
             trap: matches!(edit, Edit::Unmanage | Edit::Rename),
-            // Which of the two is left as it is depends on the order in which they are read.
-            loose: edit == Edit::CopyHalf,
+            // A controller that comes between sees some endpoints in both slices.
+            loose: edit == Edit::Split,
             ..Effect::default()
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Error,
-    history::{History, POLL},
+    history::{History, POLL, QUIET},
     objects,
     side::{CANARY, Side, place},
 };
@@ -20,6 +20,9 @@ use crate::world::{Kind, Place, object};
 pub const CANARY_NODE: usize = 9;
 /// How long a controller may take to follow the canary; a machine is slow at times.
 const FOLLOW: Duration = Duration::from_secs(60);
+
+/// How many writes one after the other a Service of a history may need.
+const WRITES: u32 = 4;
 
 impl History<'_> {
     /// Touches all Services, which makes the built-in controller look at each, and waits until
@@ -48,7 +51,7 @@ impl History<'_> {
         self.probes += 1;
         self.flips += u64::from(pods);
         let (probe, ready) = (self.probes.to_string(), self.flips.is_multiple_of(2));
-        let namespace = &self.namespace;
+        let (namespace, started) = (&self.namespace, Instant::now());
         let label = json!({"metadata": {"labels": {"probe": probe}}});
         let status = json!({"conditions": object::ready(ready)});
         self.pair
@@ -60,32 +63,34 @@ impl History<'_> {
                 side.world.patch(&Place::new(Kind::Service, namespace, CANARY), &label).await?;
                 shown(side, namespace, |slice| {
                     slice["metadata"]["labels"]["probe"] == *probe
-                        && slice["endpoints"][0]["conditions"]["ready"] == ready
+                        && slice["endpoints"][0]["conditions"]["serving"] == ready
                 })
                 .await
+            })
+            .await?;
+        // A Service may need some writes where the canary needs one.
+        self.quiet = QUIET.max(WRITES * started.elapsed());
+        Ok(())
+    }
+
+    /// The same by its hints, which closehaul changes after everything else.
+    pub(super) async fn probe_hints(&mut self) -> Result<(), Error> {
+        self.hints = !self.hints;
+        let (namespace, hints) = (&self.namespace, self.hints);
+        let distribution = if hints { json!("PreferSameNode") } else { Value::Null };
+        let patch = json!({"spec": {"trafficDistribution": distribution}});
+        self.pair
+            .both(async |side| {
+                side.world.patch(&Place::new(Kind::Service, namespace, CANARY), &patch).await?;
+                shown(side, namespace, |slice| slice["endpoints"][0]["hints"].is_null() != hints)
+                    .await
             })
             .await
     }
 
-    /// The same by the watch of slices: somebody else empties the canary's, and both must have
-    /// repaired it.
+    /// The same by the watch of slices.
     pub(super) async fn probe_slices(&self) -> Result<(), Error> {
-        let namespace = &self.namespace;
-        self.pair
-            .both(async |side| {
-                let mut written = Vec::new();
-                for slice in side.canary(namespace) {
-                    let patch = json!({"endpoints": null});
-                    let patched = side.world.patch(&place(&slice), &patch).await?;
-                    written.push(version(&patched));
-                }
-                shown(side, namespace, |slice| {
-                    written.iter().all(|written| version(slice) > *written)
-                        && !slice["endpoints"][0].is_null()
-                })
-                .await
-            })
-            .await
+        self.pair.both(async |side| repaired(side, &self.namespace).await).await
     }
 
     /// The same by the watch of nodes, which the built-in controller does not follow.
@@ -125,10 +130,25 @@ pub fn canary(namespace: &str) -> [Value; 3] {
     let node = canary_node(namespace);
     let mut service = object::service(namespace, CANARY);
     service["spec"]["clusterIP"] = json!("None");
+    // So that it has hints whether it is ready or not.
+    service["spec"]["publishNotReadyAddresses"] = json!(true);
     let [address, _] = object::addresses(60_000);
     let name = objects::node_name(namespace, CANARY_NODE);
     let pod = object::pod(namespace, CANARY, CANARY, &name, &[address]);
     [node, service, pod]
+}
+
+/// Empties the canary's slices as somebody else, and waits until they are repaired.
+pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {
+    let mut written = Vec::new();
+    for slice in side.canary(namespace) {
+        let patched = side.world.patch(&place(&slice), &json!({"endpoints": null})).await?;
+        written.push(version(&patched));
+    }
+    shown(side, namespace, |slice| {
+        written.iter().all(|written| version(slice) > *written) && !slice["endpoints"][0].is_null()
+    })
+    .await
 }
 
 /// Waits until a slice of the canary's is as wanted.

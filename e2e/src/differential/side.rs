@@ -204,16 +204,16 @@ impl Side {
 
     async fn edit(&self, slice: &Value, edit: super::step::Edit) -> Result<(), Error> {
         let hand = edit::hand(slice, edit);
+        if let Some(mut copy) = hand.copy {
+            let number = self.copies.fetch_add(1, Ordering::Relaxed);
+            copy["metadata"]["name"] = json!(format!("by-hand-{number}"));
+            self.world.create(&copy).await?;
+        }
         if let Some(patch) = hand.patch {
             self.world.patch(&place(slice), &patch).await?;
         }
         if hand.is_deleted {
             self.world.delete(&place(slice)).await?;
-        }
-        if let Some(mut copy) = hand.copy {
-            let number = self.copies.fetch_add(1, Ordering::Relaxed);
-            copy["metadata"]["name"] = json!(format!("by-hand-{number}"));
-            self.world.create(&copy).await?;
         }
         Ok(())
     }

@@ -201,8 +201,8 @@ pub enum Edit {
     Rename,
     /// Makes another one by hand that is the same.
     Copy,
-    /// Makes another one by hand with half of its endpoints.
-    CopyHalf,
+    /// Makes another one by hand and moves half of its endpoints there.
+    Split,
     /// Makes another one by hand without endpoints.
     CopyEmpty,
     /// Makes another one by hand without endpoints and ports.
