@@ -131,7 +131,11 @@ impl Controller {
     /// Plans one Service; returns what is to be written.
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
-            self.progress.remove(key);
+            // What was seen stays for when it is served again: only a Service that is not known is
+            // new (endpointslice-semantics 4.6).
+            if let Some(progress) = self.progress.get_mut(key) {
+                progress.counts.clear();
+            }
             self.queue.done(key, now);
             return None;
         };

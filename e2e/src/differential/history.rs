@@ -52,6 +52,8 @@ pub struct History<'p> {
     pub(super) loose: bool,
     /// How long the built-in controller's log was when both last agreed.
     pub(super) logged: u64,
+    /// How many restarts there had been at the last step.
+    restarts: u64,
 }
 
 impl<'p> History<'p> {
@@ -70,6 +72,7 @@ impl<'p> History<'p> {
             comparisons: 0,
             loose: false,
             logged: pair.built_in.log_length(),
+            restarts: pair.restarts.count(),
         };
         let mut objects = vec![object::namespace(namespace)];
         objects.extend(history.model.objects());
@@ -90,13 +93,13 @@ impl<'p> History<'p> {
     pub async fn step(&mut self, step: &Step) -> Result<Verdict, Error> {
         let mut model = self.model.clone();
         let Some(effect) = model.take(step) else { return Ok(Verdict::Nothing) };
-        self.model = model;
+        let was_held = std::mem::replace(&mut self.model, model).held;
         if effect.restart {
             return self.restart().await;
         }
         let outcome = {
             let _running = self.pair.restarts.running().await;
-            self.act(&effect).await?
+            self.act(&effect, was_held).await?
         };
         let mut verdict = match outcome {
             Outcome::Judged(verdict) => verdict,
@@ -112,7 +115,7 @@ impl<'p> History<'p> {
         Ok(verdict)
     }
 
-    async fn act(&mut self, effect: &Effect) -> Result<Outcome, Error> {
+    async fn act(&mut self, effect: &Effect, was_held: bool) -> Result<Outcome, Error> {
         let namespace = &self.namespace;
         self.pair
             .both(async |side| {
@@ -122,7 +125,11 @@ impl<'p> History<'p> {
                 Ok(())
             })
             .await?;
-        self.loose |= effect.loose;
+        let restarts = self.pair.restarts.count();
+        // A restart while a slice was held has let the built-in controller write.
+        let was_freed = was_held && restarts != self.restarts;
+        self.restarts = restarts;
+        self.loose |= effect.loose || was_freed;
         self.probe(effect.pods).await?;
         if effect.slices {
             self.probe_slices().await?;

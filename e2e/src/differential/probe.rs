@@ -1,10 +1,7 @@
 //! Probe: shows that both controllers have caught up with a history, by its canary: a Service with
 //! one pod, on a node of its own.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -104,23 +101,20 @@ impl History<'_> {
     }
 
     /// Waits until closehaul has given up the nodes that were deleted before, which takes some
-    /// seconds: the canary's is deleted after them, and made anew when its endpoint has left.
+    /// seconds: the canary's is deleted after them, and made anew when its zone has left.
     pub(super) async fn outlast_nodes(&mut self) -> Result<(), Error> {
         let (namespace, side) = (&self.namespace, &self.pair.closehaul);
         let node = canary_node(namespace);
         side.world.delete(&Place::of(&node)?).await?;
-        shown_in(side, namespace, |slices| {
-            slices.iter().all(|slice| slice["endpoints"][0].is_null())
-        })
-        .await?;
+        shown(side, namespace, |slice| slice["endpoints"][0]["zone"].is_null()).await?;
         side.world.create(&node).await?;
-        shown(side, namespace, |slice| !slice["endpoints"][0].is_null()).await
+        shown(side, namespace, |slice| !slice["endpoints"][0]["zone"].is_null()).await
     }
 }
 
 /// The canary's node, which does not count for the zones' shares of CPU.
 fn canary_node(namespace: &str) -> Value {
-    let mut node = object::node(&objects::node_name(namespace, CANARY_NODE), None);
+    let mut node = object::node(&objects::node_name(namespace, CANARY_NODE), Some("zone-0"));
     node["metadata"]["labels"][objects::CONTROL_PLANE] = json!("");
     node
 }
@@ -157,17 +151,8 @@ async fn shown(
     namespace: &str,
     is_shown: impl Fn(&Value) -> bool,
 ) -> Result<(), Error> {
-    shown_in(side, namespace, |slices| slices.iter().any(|slice| is_shown(slice))).await
-}
-
-/// Waits until the canary's slices are as wanted.
-async fn shown_in(
-    side: &Side,
-    namespace: &str,
-    are_shown: impl Fn(&[Arc<Value>]) -> bool,
-) -> Result<(), Error> {
     let started = Instant::now();
-    while !are_shown(&side.canary(namespace)) {
+    while !side.canary(namespace).iter().any(|slice| is_shown(slice)) {
         if started.elapsed() > FOLLOW {
             return Err(Error::Stuck { namespace: namespace.to_owned(), log: side.log_tail() });
         }
