@@ -20,6 +20,8 @@ const FOLLOW: Duration = Duration::from_secs(60);
 
 /// How many writes one after the other a Service of a history may need.
 const WRITES: u32 = 4;
+/// The most of [`History::quiet`].
+const STILL: Duration = Duration::from_secs(5);
 
 impl History<'_> {
     /// Touches all Services, which makes the built-in controller look at each, and waits until
@@ -66,7 +68,7 @@ impl History<'_> {
             })
             .await?;
         // A Service may need some writes where the canary needs one.
-        self.quiet = QUIET.max(WRITES * started.elapsed());
+        self.quiet = (WRITES * started.elapsed()).clamp(QUIET, STILL);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::{Error, Pair, history::History};
 /// How many histories wait for one restart.
 const TOGETHER: u64 = 16;
 /// How long a history waits for others.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Who runs, and who waits for the next restart.
@@ -73,7 +73,7 @@ impl Restarts {
         *self.done.borrow()
     }
 
-    /// Restarts the controllers whenever enough histories, or all that are left, wait for it.
+    /// Restarts the controllers whenever enough histories, or half of those that are left, wait for it.
     /// Returns only when something fails.
     pub async fn serve(&self, pair: &Pair) -> Result<Infallible, Error> {
         let mut canary = History::begin(pair, "restarts").await?;
@@ -103,6 +103,6 @@ impl Desk {
 
     fn is_due(&self) -> bool {
         let is_late = self.since.is_some_and(|since| since.elapsed() >= PATIENCE);
-        self.waiting > 0 && (is_late || self.waiting >= self.active.min(TOGETHER))
+        self.waiting > 0 && (is_late || 2 * self.waiting >= self.active.min(2 * TOGETHER))
     }
 }
