@@ -160,10 +160,9 @@ impl History<'_> {
                 let mut forms = side.forms(namespace);
                 forms.retain(|form| form.is_managed() && !owned(form));
                 for form in &forms {
-                    let at = place(&form.slice);
                     let free = json!({"metadata": {"finalizers": null}});
-                    side.world.patch(&at, &free).await?;
-                    side.world.delete(&at).await?;
+                    side.patch_slice(&form.slice, &free).await?;
+                    side.world.delete(&place(&form.slice)).await?;
                 }
                 Ok(())
             })

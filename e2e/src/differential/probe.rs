@@ -9,7 +9,7 @@ use super::{
     Error,
     history::{History, POLL, QUIET},
     objects,
-    side::{CANARY, Side, place},
+    side::{CANARY, Side},
 };
 use crate::world::{Kind, Place, object};
 
@@ -138,8 +138,8 @@ pub fn canary(namespace: &str) -> [Value; 3] {
 pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {
     let mut written = Vec::new();
     for slice in side.canary(namespace) {
-        let patched = side.world.patch(&place(&slice), &json!({"endpoints": null})).await?;
-        written.push(version(&patched));
+        let patched = side.patch_slice(&slice, &json!({"endpoints": null})).await?;
+        written.extend(patched.as_ref().map(version));
     }
     shown(side, namespace, |slice| {
         written.iter().all(|written| version(slice) > *written) && !slice["endpoints"][0].is_null()

@@ -44,7 +44,7 @@ pub struct Options {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=500))]
     pub at_once: u16,
     /// The most endpoints in a slice; small, so that few pods make many slices
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_endpoints_per_slice: u16,
     /// How many histories that differ end the run
     #[arg(long, default_value_t = 3)]
@@ -60,7 +60,7 @@ impl Default for Options {
             steps: 300,
             seed: 1,
             at_once: 32,
-            max_endpoints_per_slice: 5,
+            max_endpoints_per_slice: 3,
             enough: 3,
             script: None,
         }

@@ -23,7 +23,7 @@ use crate::{
     closehaul,
     cluster::{Actor, Cluster, ControllerManager, Options, UNLIMITED},
     process::Process,
-    world::{Kind, Place, World, normal::items},
+    world::{self, Kind, Place, World, normal::items},
 };
 
 /// The Service and pod of each namespace by which a controller shows that it has caught up.
@@ -194,7 +194,7 @@ impl Side {
                 for form in self.forms(namespace) {
                     if items(&form.slice["metadata"]["finalizers"]).next().is_some() {
                         let patch = json!({"metadata": {"finalizers": null}});
-                        self.world.patch(&place(&form.slice), &patch).await?;
+                        self.patch_slice(&form.slice, &patch).await?;
                     }
                 }
             }
@@ -210,12 +210,24 @@ impl Side {
             self.world.create(&copy).await?;
         }
         if let Some(patch) = hand.patch {
-            self.world.patch(&place(slice), &patch).await?;
+            self.patch_slice(slice, &patch).await?;
         }
         if hand.is_deleted {
             self.world.delete(&place(slice)).await?;
         }
         Ok(())
+    }
+
+    /// Merges into a slice; `None` if its controller has deleted it in the meantime.
+    pub async fn patch_slice(&self, slice: &Value, patch: &Value) -> Result<Option<Value>, Error> {
+        match self.world.patch(&place(slice), patch).await {
+            Err(world::Error::Request { source: kube::Error::Api(status), .. })
+                if status.code == 404 =>
+            {
+                Ok(None)
+            }
+            patched => Ok(Some(patched?)),
+        }
     }
 
     /// Makes the slices of a namespace like `wanted`, those of the other side: which of several
@@ -238,7 +250,7 @@ impl Side {
             match there.map(|at| have.swap_remove(at)) {
                 Some(other) => {
                     let patch = edit::difference(&other.slice, &body);
-                    self.world.patch(&place(&other.slice), &patch).await?;
+                    self.patch_slice(&other.slice, &patch).await?;
                 }
                 None => drop(self.world.create(&body).await?),
             }
