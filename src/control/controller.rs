@@ -153,7 +153,7 @@ impl Controller {
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
-        progress.seen = Some(seen);
+        let before = progress.seen.replace(seen);
         progress.counts.clear();
         if service.auto {
             progress.counts = plan
@@ -166,6 +166,7 @@ impl Controller {
             self.queue.done(key, now);
             return None;
         }
+        progress.before = before;
         progress.expectations.begin();
         let families = plan.families.into_iter().map(|family| family.changes);
         Some(Job {
@@ -183,6 +184,11 @@ impl Controller {
             self.queue.done(&key, now);
             return;
         };
+        let before = progress.before.take();
+        if !failures.is_empty() {
+            // What is written in the next try answers to the same changes.
+            progress.seen = before;
+        }
         if progress.expectations.end(written, self.slices_seen) {
             self.queue.add(key.clone(), Class::Endpoints, repair_due);
         }

@@ -20,6 +20,14 @@ pub fn changed(shape: &mut Shape, change: &Change) -> Option<Value> {
             shape.selector = *selector;
             json!({"spec": {"selector": objects::selector(*selector)}})
         }
+        Change::SelectorAndLabels(selector, labels) => {
+            (shape.selector, shape.labels) = (*selector, *labels);
+            let labels = objects::labels(*labels);
+            json!({
+                "metadata": {"labels": labels},
+                "spec": {"selector": objects::selector(*selector)},
+            })
+        }
         Change::Ports(ports) => {
             shape.ports = *ports;
             json!({"spec": {"ports": objects::ports(*ports)}})

@@ -118,7 +118,8 @@ impl Generator {
 
     fn change(&mut self) -> Option<Change> {
         Some(match self.random.below(20) {
-            0..5 => Change::Selector(self.selector()?),
+            0..3 => Change::Selector(self.selector()?),
+            3..5 => Change::SelectorAndLabels(self.selector()?, self.number(objects::LABELS)),
             5..9 => Change::Ports(self.ports()),
             9 => Change::External(self.random.chance(20)),
             10..12 => Change::Dual(self.random.chance(50)),

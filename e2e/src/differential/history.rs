@@ -199,7 +199,11 @@ impl<'p> History<'p> {
             format!("all of {side}: {service} {family} {name} {version} {ports} ports [{pods}]")
         };
         let left = left.iter().map(|form| line(("built-in", form)));
-        left.chain(right.iter().map(|form| line(("closehaul", form)))).collect()
+        let all = left.chain(right.iter().map(|form| line(("closehaul", form))));
+        let log = self.pair.closehaul.logged_since(0);
+        let of_history = format!("\"{}/", self.namespace);
+        let log = log.lines().filter(|line| line.contains(&of_history)).map(str::to_owned);
+        all.chain(self.logged()).chain(log).collect()
     }
 
     /// Waits until neither side has written for a while, and for up to `patience` more if they

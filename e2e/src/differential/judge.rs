@@ -17,6 +17,9 @@ use super::{
 /// be writing what it need not.
 const ROUNDS: u32 = 3;
 
+/// How the built-in controller logs a write that failed.
+const FAILED_WRITE: &str = "failed to ";
+
 /// What came of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -43,6 +46,9 @@ impl History<'_> {
             }
             return Ok(Outcome::Judged(Verdict::Agreed));
         }
+        // A write that failed loses its trigger time, and the built-in controller does not get it
+        // back (endpointslice-semantics 4.6).
+        self.loose |= self.logged().iter().any(|line| line.contains(FAILED_WRITE));
         if matches!(early, Comparison::Different(_)) && lag.is_none() {
             // What is wanted shows at once; only a back-off is over with the touch.
             if !self.is_explained() && !self.has_failed() {
@@ -79,15 +85,22 @@ impl History<'_> {
         self.pair.wanted.explain(&left, &right, &self.model, self.loose).is_some()
     }
 
-    /// Whether the built-in controller has said that a sync has failed since both last agreed, so
-    /// that it backs off.
+    /// Whether the built-in controller has said since both last agreed that a sync has failed for
+    /// its own slices, so that it backs off. A pod whose node is missing fails each sync as well,
+    /// but after everything else is written.
     fn has_failed(&self) -> bool {
+        let of_slices = ["informer cache is out of date", FAILED_WRITE];
+        self.logged().iter().any(|line| of_slices.iter().any(|words| line.contains(words)))
+    }
+
+    /// What the built-in controller has logged of the Services, the canary apart, since both last
+    /// agreed.
+    pub(super) fn logged(&self) -> Vec<String> {
         let of_history = format!("key=\"{}/", self.namespace);
         let of_canary = format!("key=\"{}/{CANARY}\"", self.namespace);
         let log = self.pair.built_in.logged_since(self.logged);
-        let mut failures =
-            log.lines().filter(|line| line.contains("Error syncing endpoint slices"));
-        failures.any(|line| line.contains(&of_history) && !line.contains(&of_canary))
+        let lines = log.lines().filter(|line| line.contains(&of_history));
+        lines.filter(|line| !line.contains(&of_canary)).map(str::to_owned).collect()
     }
 
     /// Touches all Services until both agree, or differ as they may: a sync that the built-in

@@ -34,6 +34,8 @@ pub struct Shape {
 pub enum Change {
     /// Its selector.
     Selector(Selector),
+    /// Its selector and its labels at once, so that all its slices are written with other pods.
+    SelectorAndLabels(Selector, usize),
     /// Its ports.
     Ports(usize),
     /// Its type.
