@@ -12,9 +12,9 @@ use tokio::sync::{RwLock, RwLockReadGuard, watch};
 use super::{Error, Pair, history::History};
 
 /// How many histories wait for one restart.
-const TOGETHER: u64 = 16;
-/// How long a history waits for others.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TOGETHER: u32 = 16;
+/// How long a history waits for others, for each that is under way: all stand still for a restart.
+const PATIENCE: Duration = Duration::from_millis(2500);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Who runs, and who waits for the next restart.
@@ -29,8 +29,8 @@ pub struct Restarts {
 
 #[derive(Debug, Default)]
 struct Desk {
-    active: u64,
-    waiting: u64,
+    active: u32,
+    waiting: u32,
     since: Option<Instant>,
 }
 
@@ -102,7 +102,7 @@ impl Desk {
     }
 
     fn is_due(&self) -> bool {
-        let is_late = self.since.is_some_and(|since| since.elapsed() >= PATIENCE);
+        let is_late = self.since.is_some_and(|since| since.elapsed() >= PATIENCE * self.active);
         self.waiting > 0 && (is_late || 2 * self.waiting >= self.active.min(2 * TOGETHER))
     }
 }
