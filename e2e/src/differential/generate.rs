@@ -249,6 +249,52 @@ impl Generator {
     }
 }
 
+/// The steps with which a history begins, by its number.
+pub fn opening(number: u64) -> Vec<Step> {
+    match number {
+        1 => vec![Step::Workers],
+        2 => packing(),
+        _ => Vec::new(),
+    }
+}
+
+/// Several slices that lose some endpoints and get others in one sync, which chance seldom brings
+/// about: in which slice an endpoint was is random, so it is done for two Services of two families.
+fn packing() -> Vec<Step> {
+    let coat = |red, blue| Coat { red, blue };
+    let pods = |pod, count, coat| {
+        let (web, addresses) = (Web::Container(8080), Addresses::Both);
+        let shape =
+            PodShape { coat, node: Some(NODES), ready: true, web, addresses, hostname: false };
+        Step::CreatePods { pod, count, shape }
+    };
+    let service = |service| {
+        let shape = Shape {
+            headless: false,
+            ipv6: false,
+            dual: true,
+            selector: Selector::Red,
+            ports: 0,
+            distribution: Distribution::PreferClose,
+            auto: Auto::Off,
+            labels: 0,
+            publish: false,
+            external: false,
+        };
+        Step::CreateService { service, shape }
+    };
+    let change = |service| {
+        let change = Change::SelectorAndLabels(Selector::Blue, 1);
+        Step::Service { service, change }
+    };
+    let pods = [
+        pods(0, 6, coat(true, true)),
+        pods(6, 3, coat(true, false)),
+        pods(9, 1, coat(false, true)),
+    ];
+    pods.into_iter().chain([0, 1].map(service)).chain([0, 1].map(change)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Error, Pair,
-    generate::Generator,
+    generate::{Generator, opening},
     history::{History, Verdict},
     objects,
     shape::Zone,
@@ -228,12 +228,11 @@ async fn one(run: &Run, number: u64, length: u64) -> Result<Outcome, Error> {
     }
     let _active = run.pair.restarts.active();
     let mut generator = Generator::new(run.options.seed, number);
+    let mut opening = opening(number % ALONE).into_iter();
     let mut history = History::begin(&run.pair, &format!("h{number}")).await?;
     while outcome.steps < length && outcome.lines.is_none() {
-        let step = match outcome.steps {
-            0 if number % ALONE == 1 => Some(Step::Workers),
-            done => generator.next(&history.model, done + 1 == length),
-        };
+        let is_last = outcome.steps + 1 == length;
+        let step = opening.next().or_else(|| generator.next(&history.model, is_last));
         let Some(step) = step else { break };
         outcome.services += u64::from(matches!(step, Step::CreateService { .. }));
         outcome.script.push(step.clone());
