@@ -164,7 +164,11 @@ impl Controller {
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
         let began = Instant::now();
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
-            self.progress.remove(key);
+            // What was seen stays for when it is served again: only a Service that is not known is
+            // new (endpointslice-semantics 4.6).
+            if let Some(progress) = self.progress.get_mut(key) {
+                progress.counts.clear();
+            }
             self.other_writer.forget(key);
             self.nodeless.remove(key);
             self.tally.passed_over(key, began);
@@ -194,7 +198,7 @@ impl Controller {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
         self.tally.planned(service, &plan, &outlook.decision);
-        progress.seen = Some(seen);
+        let before = progress.seen.replace(seen);
         progress.counts.clear();
         if service.auto {
             progress.counts = plan
@@ -210,6 +214,7 @@ impl Controller {
             return None;
         }
         self.tally.began(service, &plan, began);
+        progress.before = before;
         progress.expectations.begin();
         let families = plan.families.into_iter().map(|family| family.changes);
         let families = families.filter(|changes| !changes.is_empty()).collect();
@@ -234,6 +239,11 @@ impl Controller {
             self.queue.done(&key, now);
             return;
         };
+        let before = progress.before.take();
+        if !failures.is_empty() {
+            // What is written in the next try answers to the same changes.
+            progress.seen = before;
+        }
         let foreign = progress.end(written, &failures, self.slices_seen, now);
         let before = self.queue.failures(&key);
         self.saw_others(&key, foreign, now);

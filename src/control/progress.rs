@@ -24,6 +24,8 @@ const UNANSWERED: Duration = Duration::from_secs(60);
 pub struct Progress {
     /// For the trigger time.
     pub seen: Option<Seen>,
+    /// The same before the writes that are under way.
+    pub before: Option<Seen>,
     /// What the legacy annotation led to, by address type; empty where it is not in force.
     pub counts: BTreeMap<AddressType, Option<ZoneCounts>>,
     /// Own writes that are not seen yet.

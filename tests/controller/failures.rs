@@ -174,3 +174,18 @@ async fn the_longest_wait_that_is_asked_for_holds_for_all_address_types() {
         assert!((25 * SECOND..26 * SECOND).contains(&took), "{effects:?}: {took:?}");
     }
 }
+
+/// The built-in controller forgets it (endpointslice-semantics 4.6).
+#[tokio::test(start_paused = true)]
+async fn the_next_try_still_says_what_it_answers_to() {
+    let time = "2026-11-23T10:00:00Z";
+    let rig = Rig::settled(cluster(&["web-1"])).await;
+    rig.api.fault(on("PUT", SHOP).times(2), Effect::Answer(500));
+    edit(&rig.api, PODS, "web-1", |pod| {
+        let unready = json!({ "type": "Ready", "status": "False", "lastTransitionTime": time });
+        pod["status"]["conditions"][0] = unready;
+    });
+    rig.until_endpoints("web", &["web-1!"]).await;
+    let annotations = rig.slice("web")["metadata"]["annotations"].clone();
+    assert_eq!(annotations["endpoints.kubernetes.io/last-change-trigger-time"], time);
+}

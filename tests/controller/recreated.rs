@@ -1,6 +1,6 @@
 //! Services that come again under their old name, and those that go (kubernetes#141592).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     fake_api::faults::{Effect, on},
@@ -17,8 +17,7 @@ async fn recreate(rig: &Rig, wait_between: std::time::Duration) {
         .until("slices of the new Service alone", |rig| {
             let slices = rig.slices("web");
             let is_new = |slice| !old.iter().any(|old| old == name(slice));
-            let owner =
-                |slice: &serde_json::Value| slice["metadata"]["ownerReferences"][0]["uid"] == uid;
+            let owner = |slice: &Value| slice["metadata"]["ownerReferences"][0]["uid"] == uid;
             !slices.is_empty() && slices.iter().all(|slice| is_new(slice) && owner(slice))
         })
         .await;
@@ -130,4 +129,22 @@ async fn a_namespace_that_is_going_away_is_left_in_peace() {
     remove(&rig.api, SLICES, name(&rig.slice("web")));
     rig.pass(60 * MINUTE).await;
     assert_eq!(rig.methods(), ["POST"]);
+}
+
+/// Only a Service that is not known yet is new; one without selector for a while is known
+/// (endpointslice-semantics 4.6).
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_served_again_is_not_a_new_one() {
+    const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+    let rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
+    assert!(rig.slice("web")["metadata"]["annotations"][TRIGGER_TIME].is_string());
+    let selector = rig.api.get(SERVICES, "shop", "web").unwrap()["spec"]["selector"].clone();
+    edit(&rig.api, SERVICES, "web", |service| service["spec"]["selector"] = Value::Null);
+    rig.pass(SECOND).await;
+    remove(&rig.api, PODS, "web-2");
+    rig.pass(SECOND).await;
+    assert_eq!(rig.endpoints("web"), ["web-1", "web-2"]);
+    edit(&rig.api, SERVICES, "web", |service| service["spec"]["selector"] = selector);
+    rig.until_endpoints("web", &["web-1"]).await;
+    assert!(rig.slice("web")["metadata"]["annotations"][TRIGGER_TIME].is_null());
 }

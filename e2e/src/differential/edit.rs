@@ -4,13 +4,40 @@ use serde_json::{Map, Value, json};
 
 use super::step::Edit;
 
-/// The patch by which the edit is done, and whether the slice is deleted then.
-pub fn patch(slice: &Value, edit: Edit) -> (Option<Value>, bool) {
+/// What is done for an edit, in this order.
+#[derive(Debug, Default, PartialEq)]
+pub struct Hand {
+    /// The merge patch.
+    pub patch: Option<Value>,
+    /// Whether the slice is deleted then.
+    pub is_deleted: bool,
+    /// The slice that is made beside it, still without a name.
+    pub copy: Option<Value>,
+}
+
+/// What the edit is made of.
+pub fn hand(slice: &Value, edit: Edit) -> Hand {
     let label = |key: &str, value: Value| json!({"metadata": {"labels": {key: value}}});
     let finalizer = json!({"metadata": {"finalizers": ["example.com/keep"]}});
     let patch = match edit {
-        Edit::Delete => return (None, true),
-        Edit::Hold => return (Some(finalizer), true),
+        Edit::Delete => return Hand { is_deleted: true, ..Hand::default() },
+        Edit::Hold => {
+            return Hand { patch: Some(finalizer), is_deleted: true, ..Hand::default() };
+        }
+        Edit::Copy => return Hand { copy: Some(copy(slice)), ..Hand::default() },
+        Edit::CopyEmpty => return Hand { copy: Some(with(slice, &[])), ..Hand::default() },
+        Edit::CopyBare => {
+            let mut bare = with(slice, &[]);
+            bare["ports"] = Value::Null;
+            return Hand { copy: Some(bare), ..Hand::default() };
+        }
+        Edit::Split => {
+            let mut stay = slice["endpoints"].as_array().cloned().unwrap_or_default();
+            stay.sort_by_cached_key(key);
+            let go = stay.split_off(stay.len() / 2);
+            let copy = Some(with(slice, &go));
+            return Hand { copy, patch: Some(json!({"endpoints": stay})), ..Hand::default() };
+        }
         Edit::DropEndpoint => endpoints(slice, |all| {
             // The order differs between the sides.
             let first = first(all)?;
@@ -61,14 +88,39 @@ pub fn patch(slice: &Value, edit: Edit) -> (Option<Value>, bool) {
         }
         Edit::Rename => Some(label("kubernetes.io/service-name", json!("elsewhere"))),
     };
-    (patch, false)
+    Hand { patch, ..Hand::default() }
+}
+
+/// A slice like this one, as somebody makes it by hand.
+fn copy(slice: &Value) -> Value {
+    let mut copy = slice.clone();
+    copy["apiVersion"] = json!("discovery.k8s.io/v1");
+    copy["kind"] = json!("EndpointSlice");
+    let metadata = &slice["metadata"];
+    copy["metadata"] = json!({
+        "namespace": metadata["namespace"],
+        "labels": metadata["labels"],
+        "annotations": metadata["annotations"],
+        "finalizers": metadata["finalizers"],
+        "ownerReferences": metadata["ownerReferences"],
+    });
+    copy
+}
+
+/// The same with these endpoints.
+fn with(slice: &Value, endpoints: &[Value]) -> Value {
+    let mut copy = copy(slice);
+    copy["endpoints"] = json!(endpoints);
+    copy
+}
+
+/// What endpoints are ordered by: the order in a slice differs between the sides.
+fn key(endpoint: &Value) -> (String, String) {
+    (endpoint["addresses"].to_string(), endpoint["targetRef"]["name"].to_string())
 }
 
 /// The first endpoint by its addresses and its pod.
 fn first(endpoints: &[Value]) -> Option<usize> {
-    let key = |endpoint: &Value| {
-        (endpoint["addresses"].to_string(), endpoint["targetRef"]["name"].to_string())
-    };
     (0..endpoints.len()).min_by_key(|at| key(&endpoints[*at]))
 }
 

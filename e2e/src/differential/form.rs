@@ -190,10 +190,19 @@ pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
         sizes.sort_unstable();
         sizes
     };
+    let packed = |forms: &[Form], group: &Group| {
+        let of_group = forms.iter().filter(|form| form.group == *group);
+        let mut packed = of_group.map(|form| form.endpoints.clone()).collect::<Vec<_>>();
+        packed.sort_unstable();
+        packed
+    };
+    // Which of several slices is written, and gets or loses a trigger time, goes with which of
+    // them an endpoint is in.
     let written = |forms: &[Form]| {
         let mut written = BTreeMap::<Group, Vec<(bool, Vec<String>)>>::new();
         for form in forms {
-            let mark = (form.trigger, form.foreign.clone());
+            let is_placed = packed(left, &form.group) != packed(right, &form.group);
+            let mark = (form.trigger && !is_placed, form.foreign.clone());
             written.entry(form.group.clone()).or_default().push(mark);
         }
         for marks in written.values_mut() {

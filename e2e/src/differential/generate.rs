@@ -1,12 +1,13 @@
 //! Generate: the next random step that fits the state.
 
 use super::{
-    model::{Model, is_left_alone},
+    change::is_left_alone,
+    model::Model,
     objects,
-    step::{
-        Addresses, Auto, Change, Coat, Distribution, Edit, NODES, PODS, Phase, PodShape, SERVICES,
-        Selector, Shape, Step, Web, Zone,
+    shape::{
+        Addresses, Auto, Change, Coat, Distribution, Phase, PodShape, Selector, Shape, Web, Zone,
     },
+    step::{Edit, NODES, PODS, SERVICES, SHARED, Step},
 };
 use crate::world::Random;
 
@@ -20,7 +21,7 @@ pub struct Generator {
 }
 
 /// What somebody else does to slices now and then.
-const EDITS: [Edit; 16] = [
+const EDITS: [Edit; 21] = [
     Edit::Delete,
     Edit::Delete,
     Edit::DropEndpoint,
@@ -37,6 +38,11 @@ const EDITS: [Edit; 16] = [
     Edit::AddFinalizer,
     Edit::DropOwner,
     Edit::Hold,
+    Edit::Copy,
+    Edit::Copy,
+    Edit::Split,
+    Edit::CopyEmpty,
+    Edit::CopyBare,
 ];
 /// Edits that trap the built-in controller's tracker; they end a history.
 const TRAPS: [Edit; 2] = [Edit::Unmanage, Edit::Rename];
@@ -76,8 +82,9 @@ impl Generator {
         match self.random.below(100) {
             0..3 => self.service(),
             3..26 => Some(Step::Service { service: self.number(SERVICES), change: self.change()? }),
-            26..73 => self.pod(model),
-            73..82 => Some(self.node()),
+            26..71 => self.pod(model),
+            71..81 => Some(self.node()),
+            81 => Some(Step::Restart),
             82..97 => Some(Step::Slice { slice: self.number(8), edit: self.pick(&EDITS)? }),
             97 => Some(Step::Release),
             _ => Some(Step::Forge { service: self.number(SERVICES) }),
@@ -111,7 +118,8 @@ impl Generator {
 
     fn change(&mut self) -> Option<Change> {
         Some(match self.random.below(20) {
-            0..5 => Change::Selector(self.selector()?),
+            0..3 => Change::Selector(self.selector()?),
+            3..5 => Change::SelectorAndLabels(self.selector()?, self.number(objects::LABELS)),
             5..9 => Change::Ports(self.ports()),
             9 => Change::External(self.random.chance(20)),
             10..12 => Change::Dual(self.random.chance(50)),
@@ -193,7 +201,11 @@ impl Generator {
 
     /// Mostly one that is there from the beginning.
     fn pod_node(&mut self) -> usize {
-        if self.random.chance(10) { NODES - 1 } else { self.number(NODES - 1) }
+        match self.random.below(10) {
+            0 => NODES - 1,
+            1 | 2 => NODES + self.number(SHARED),
+            _ => self.number(NODES - 1),
+        }
     }
 
     fn address(&mut self, model: &Model) -> Option<u64> {
@@ -213,9 +225,12 @@ impl Generator {
 
     fn node(&mut self) -> Step {
         let node = self.number(NODES);
-        match self.random.below(10) {
-            0..4 => Step::CreateNode { node, zone: self.zone() },
-            4..6 => Step::DeleteNode { node },
+        match self.random.below(20) {
+            0..6 => Step::CreateNode { node, zone: self.zone() },
+            6..9 => Step::DeleteNode { node },
+            9 => Step::RecreateNode { node },
+            10..13 => Step::NodeReady { node, ready: self.random.chance(60) },
+            13..15 => Step::Cpu { node, cores: [0, 1, 2, 4, 8, 16][self.number(6)] },
             _ => Step::Zone { node, zone: self.zone() },
         }
     }
@@ -232,6 +247,52 @@ impl Generator {
     fn number(&mut self, limit: usize) -> usize {
         usize::try_from(self.random.below(limit as u64)).unwrap_or_default()
     }
+}
+
+/// The steps with which a history begins, by its number.
+pub fn opening(number: u64) -> Vec<Step> {
+    match number {
+        1 => vec![Step::Workers],
+        2 => packing(),
+        _ => Vec::new(),
+    }
+}
+
+/// Several slices that lose some endpoints and get others in one sync, which chance seldom brings
+/// about: in which slice an endpoint was is random, so it is done for two Services of two families.
+fn packing() -> Vec<Step> {
+    let coat = |red, blue| Coat { red, blue };
+    let pods = |pod, count, coat| {
+        let (web, addresses) = (Web::Container(8080), Addresses::Both);
+        let shape =
+            PodShape { coat, node: Some(NODES), ready: true, web, addresses, hostname: false };
+        Step::CreatePods { pod, count, shape }
+    };
+    let service = |service| {
+        let shape = Shape {
+            headless: false,
+            ipv6: false,
+            dual: true,
+            selector: Selector::Red,
+            ports: 0,
+            distribution: Distribution::PreferClose,
+            auto: Auto::Off,
+            labels: 0,
+            publish: false,
+            external: false,
+        };
+        Step::CreateService { service, shape }
+    };
+    let change = |service| {
+        let change = Change::SelectorAndLabels(Selector::Blue, 1);
+        Step::Service { service, change }
+    };
+    let pods = [
+        pods(0, 6, coat(true, true)),
+        pods(6, 3, coat(true, false)),
+        pods(9, 1, coat(false, true)),
+    ];
+    pods.into_iter().chain([0, 1].map(service)).chain([0, 1].map(change)).collect()
 }
 
 #[cfg(test)]

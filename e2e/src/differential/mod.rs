@@ -2,19 +2,27 @@
 //! built-in controller, the oracle, and one with closehaul; compared when both have settled
 //! (proof 1).
 //!
-//! - [`step`]: the steps, as data; [`model`]: what each is made of; `generate`: random ones
+//! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each is made of;
+//!   `generate`: random ones
 //! - [`side`]: one control plane; [`view`]: its slices; `edit`: somebody else's hand on them
 //! - [`form`]: slices compared; [`wanted`]: what may differ, from `e2e/differences.yaml`
-//! - [`history`]: the steps of one namespace; [`shrink`]: shorter ones that still fail
-//! - [`run`]: many histories at a time
+//! - [`history`]: the steps of one namespace; `probe`: whether the controllers follow; `judge`: what
+//!   a step comes to; [`shrink`]: shorter histories that still fail
+//! - [`run`]: many histories at a time; [`restarts`]: the controllers' restarts between
 
+mod change;
 mod edit;
 pub mod form;
 mod generate;
 pub mod history;
+mod judge;
 pub mod model;
+pub mod node;
 pub mod objects;
+mod probe;
+pub mod restarts;
 pub mod run;
+pub mod shape;
 pub mod shrink;
 pub mod side;
 pub mod step;
@@ -27,6 +35,7 @@ use futures::future::try_join;
 
 pub use self::run::{Options, Report, run};
 use self::{
+    restarts::Restarts,
     side::{Side, Who},
     wanted::Wanted,
 };
@@ -73,6 +82,8 @@ pub struct Pair {
     pub closehaul: Side,
     /// The wanted differences.
     pub wanted: Wanted,
+    /// The controllers' restarts.
+    pub restarts: Restarts,
 }
 
 impl Pair {
@@ -81,7 +92,7 @@ impl Pair {
         let wanted = Wanted::read()?;
         let (built_in, closehaul) =
             try_join(Side::start(Who::BuiltIn, max), Side::start(Who::Closehaul, max)).await?;
-        Ok(Self { built_in, closehaul, wanted })
+        Ok(Self { built_in, closehaul, wanted, restarts: Restarts::default() })
     }
 
     /// Does the same on both sides at the same time.

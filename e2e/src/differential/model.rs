@@ -3,23 +3,26 @@
 use serde_json::{Value, json};
 
 use super::{
+    change::{changed, is_valid},
+    node::Node,
     objects,
-    step::{
-        Change, Coat, Edit, NODES, PODS, Phase, PodShape, SERVICES, Selector, Shape, Step, Zone,
-    },
+    shape::{Coat, Phase, PodShape, Shape, Zone},
+    step::{Edit, NODES, PODS, SERVICES, SHARED, Step},
 };
-use crate::world::{Kind, Place, object};
+use crate::world::{Kind, Place};
 
 /// The state that the steps so far have led to.
 #[derive(Debug, Clone)]
 pub struct Model {
-    namespace: String,
+    pub(super) namespace: String,
     /// The Services.
     pub services: [Option<Shape>; SERVICES],
     /// The pods.
     pub pods: [Option<Pod>; PODS],
-    /// The nodes: whether each exists, and its zone.
-    pub nodes: [Option<Option<Zone>>; NODES],
+    /// The nodes.
+    pub nodes: [Option<Node>; NODES],
+    /// Whether the nodes count for the zones' shares of CPU.
+    pub workers: bool,
     /// Whether a slice that is being deleted is kept by a finalizer.
     pub held: bool,
     /// Whether a slice may have a foreign finalizer.
@@ -74,32 +77,32 @@ pub struct Effect {
     pub lag: Option<&'static str>,
     /// Whether pods are changed.
     pub pods: bool,
+    /// Whether nodes are changed.
+    pub nodes: bool,
     /// Whether slices are changed, which a controller may answer a second later.
     pub slices: bool,
     /// Whether it may trap the built-in controller's tracker.
     pub trap: bool,
+    /// Whether both controllers are restarted.
+    pub restart: bool,
 }
 
 impl Model {
-    /// The state before the first step: three nodes.
+    /// The state before the first step: three nodes that are no workers.
     pub fn new(namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
             services: [const { None }; SERVICES],
             pods: [const { None }; PODS],
-            nodes: [Some(Some(Zone::A)), Some(Some(Zone::B)), Some(Some(Zone::C)), None],
+            nodes: [Some(Zone::A), Some(Zone::B), Some(Zone::C), None]
+                .map(|zone| zone.map(|zone| Node::new(Some(zone)))),
+            workers: false,
             held: false,
             finalizers: false,
             clock: 0,
             addresses: 0,
             forged: 0,
         }
-    }
-
-    /// The objects that exist before the first step.
-    pub fn objects(&self) -> Vec<Value> {
-        let nodes = self.nodes.iter().enumerate();
-        nodes.filter_map(|(number, node)| Some(self.node(number, (*node)?))).collect()
     }
 
     /// Whether a Service would have pods in this coat.
@@ -127,13 +130,23 @@ impl Model {
             | Step::RecreateService { .. }
             | Step::Service { .. }
             | Step::Forge { .. } => self.service_step(step),
-            Step::CreateNode { .. } | Step::DeleteNode { .. } | Step::Zone { .. } => {
-                self.node_step(step)
-            }
+            Step::CreateNode { .. }
+            | Step::DeleteNode { .. }
+            | Step::RecreateNode { .. }
+            | Step::Zone { .. }
+            | Step::NodeReady { .. }
+            | Step::Cpu { .. }
+            | Step::Workers => self.node_step(step),
+            // While a slice is held, what the built-in controller does depends on the restart.
+            Step::Restart if self.held => None,
+            Step::Restart => Some(Effect { restart: true, ..Effect::default() }),
             Step::Slice { slice, edit } => Some(self.slice_step(*slice, *edit)),
             Step::Release => {
+                // What was not done for a slice that was held may wait for the touch.
+                let lag = self.held.then_some("unseen-changes");
                 (self.held, self.finalizers) = (false, false);
-                Some(Effect { actions: vec![Action::Release], slices: true, ..Effect::default() })
+                let actions = vec![Action::Release];
+                Some(Effect { actions, slices: true, lag, ..Effect::default() })
             }
             _ => self.pod_step(step),
         }
@@ -244,9 +257,10 @@ impl Model {
             }
             Step::Phase { pod, phase } => {
                 let held = self.pods.get_mut(*pod)?.as_mut().filter(|held| held.phase != *phase)?;
+                let is_seen = held.phase.is_over() == phase.is_over();
                 held.phase = *phase;
                 effect.actions = vec![self.status(*pod)?];
-                effect.lag = Some("unseen-changes");
+                effect.lag = (!is_seen).then_some("unseen-changes");
             }
             Step::Address { pod, address } => {
                 let held = self.pods.get_mut(*pod)?.as_mut()?;
@@ -261,7 +275,7 @@ impl Model {
 
     fn create_pod(&mut self, number: usize, nth: usize, shape: &PodShape, effect: &mut Effect) {
         self.addresses += 1;
-        let node = shape.node.map(|node| (node + nth) % NODES);
+        let node = shape.node.map(|node| (node + nth) % (NODES + SHARED));
         let pod = Pod {
             shape: shape.clone(),
             node,
@@ -275,35 +289,13 @@ impl Model {
         self.pods[number] = Some(pod);
     }
 
-    fn node_step(&mut self, step: &Step) -> Option<Effect> {
-        let (lag, action) = match *step {
-            Step::CreateNode { node, zone } if self.nodes.get(node)?.is_none() => {
-                self.nodes[node] = Some(zone);
-                ("late-nodes", Action::Create(self.node(node, zone)))
-            }
-            Step::DeleteNode { node } => {
-                self.nodes.get_mut(node)?.take()?;
-                ("deleted-nodes", Action::Delete(self.node_place(node)))
-            }
-            Step::Zone { node, zone } => {
-                let held = self.nodes.get_mut(node)?.as_mut().filter(|held| **held != zone)?;
-                *held = zone;
-                let labels = json!({"topology.kubernetes.io/zone": zone.map(Zone::name)});
-                let patch = json!({"metadata": {"labels": labels}});
-                ("late-nodes", Action::Patch(self.node_place(node), patch))
-            }
-            _ => return None,
-        };
-        Some(Effect { actions: vec![action], lag: Some(lag), ..Effect::default() })
-    }
-
     fn slice_step(&mut self, slice: usize, edit: Edit) -> Effect {
         let is_held = edit == Edit::Hold || edit == Edit::Delete && self.finalizers;
         self.held |= is_held;
         self.finalizers |= edit == Edit::AddFinalizer || is_held;
         let lag = match edit {
-            Edit::DropOwner => Some("unseen-changes"),
             _ if is_held => Some("held-slices"),
+            Edit::Delete | Edit::DropOwner => Some("unseen-changes"),
             _ => None,
         };
         Effect {
@@ -311,6 +303,8 @@ impl Model {
             slices: true,
             lag,
             trap: matches!(edit, Edit::Unmanage | Edit::Rename),
+            // A controller that comes between sees some endpoints in both slices.
+            loose: edit == Edit::Split,
             ..Effect::default()
         }
     }
@@ -322,18 +316,6 @@ impl Model {
 
     fn pod(&self, number: usize) -> Place {
         Place::new(Kind::Pod, &self.namespace, &objects::pod_name(number))
-    }
-
-    fn node_place(&self, number: usize) -> Place {
-        Place::node(&objects::node_name(&self.namespace, number))
-    }
-
-    /// A node that does not count for the legacy mechanism, whose shares are the whole cluster's.
-    fn node(&self, number: usize, zone: Option<Zone>) -> Value {
-        let mut node =
-            object::node(&objects::node_name(&self.namespace, number), zone.map(Zone::name));
-        node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] = json!("");
-        node
     }
 
     fn forgery(&self, service: usize) -> Value {
@@ -371,66 +353,4 @@ impl Pod {
             }],
         })
     }
-}
-
-/// Whether the API server takes such a Service.
-fn is_valid(shape: &Shape) -> bool {
-    shape.ports != objects::NO_PORTS || shape.headless || shape.external
-}
-
-/// Makes the change; returns the patch, or `None` if nothing changes or it is refused.
-fn changed(shape: &mut Shape, change: &Change) -> Option<Value> {
-    let before = shape.clone();
-    let patch = match change {
-        Change::Selector(selector) => {
-            shape.selector = *selector;
-            json!({"spec": {"selector": objects::selector(*selector)}})
-        }
-        Change::Ports(ports) => {
-            shape.ports = *ports;
-            json!({"spec": {"ports": objects::ports(*ports)}})
-        }
-        Change::External(external) => {
-            shape.external = *external;
-            json!({"spec": objects::kind(shape)})
-        }
-        Change::Dual(_) if shape.external => return None,
-        Change::Dual(dual) => {
-            shape.dual = *dual;
-            let kind = objects::kind(shape);
-            let policy = &kind["ipFamilyPolicy"];
-            // Without the other family named, the server takes it away itself.
-            let families =
-                if *dual { json!({"ipFamilies": kind["ipFamilies"]}) } else { json!({}) };
-            let mut spec = families;
-            spec["ipFamilyPolicy"] = policy.clone();
-            json!({"spec": spec})
-        }
-        Change::Publish(publish) => {
-            shape.publish = *publish;
-            json!({"spec": {"publishNotReadyAddresses": publish}})
-        }
-        Change::Distribution(distribution) => {
-            shape.distribution = *distribution;
-            json!({"spec": {"trafficDistribution": objects::distribution(*distribution)}})
-        }
-        Change::Auto(auto) => {
-            shape.auto = *auto;
-            json!({"metadata": {"annotations": objects::auto(*auto)}})
-        }
-        Change::Labels(labels) => {
-            shape.labels = *labels;
-            json!({"metadata": {"labels": objects::labels(*labels)}})
-        }
-    };
-    if *shape == before || !is_valid(shape) {
-        *shape = before;
-        return None;
-    }
-    Some(patch)
-}
-
-/// Whether a Service with this selector is left alone.
-pub fn is_left_alone(shape: &Shape) -> bool {
-    shape.external || shape.selector == Selector::Absent
 }

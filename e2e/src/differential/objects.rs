@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::step::{Addresses, Auto, Coat, Distribution, PodShape, Selector, Shape, Web};
+use super::{
+    shape::{Addresses, Auto, Coat, Distribution, PodShape, Selector, Shape, Web},
+    step::{NODES, SHARED},
+};
 use crate::world::object;
 
 /// How many sets of ports there are.
@@ -11,6 +14,9 @@ pub const PORTS: usize = 11;
 pub const NO_PORTS: usize = 10;
 /// How many sets of labels there are.
 pub const LABELS: usize = 4;
+
+/// The label of nodes that do not count for the zones' shares of CPU.
+pub const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 /// The name of a Service of a history.
 pub fn service_name(number: usize) -> String {
@@ -22,9 +28,17 @@ pub fn pod_name(number: usize) -> String {
     format!("pod-{number}")
 }
 
-/// The name of a node of the history in `namespace`.
+/// The name of a node of the history in `namespace`, or of one that all histories share.
 pub fn node_name(namespace: &str, number: usize) -> String {
-    format!("{namespace}-node-{number}")
+    match number.checked_sub(NODES).filter(|shared| *shared < SHARED) {
+        Some(shared) => shared_node_name(shared),
+        None => format!("{namespace}-node-{number}"),
+    }
+}
+
+/// The name of a node that all histories share.
+pub fn shared_node_name(number: usize) -> String {
+    format!("shared-node-{number}")
 }
 
 /// A set of Service ports, by its number.

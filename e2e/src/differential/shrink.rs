@@ -12,7 +12,7 @@ use super::{
 };
 use crate::progress::say;
 
-/// How many shorter histories are tried at a time.
+/// How many shorter histories are tried at a time, unless one must be alone.
 const AT_ONCE: usize = 16;
 
 /// What came of a replay.
@@ -28,6 +28,7 @@ pub struct Replay {
 
 /// Plays a script in a namespace of its own.
 pub async fn replay(pair: &Pair, namespace: &str, script: &[Step]) -> Result<Replay, Error> {
+    let _active = pair.restarts.active();
     let mut history = History::begin(pair, namespace).await?;
     let mut replay = Replay { failure: None, steps: 0, comparisons: 0 };
     for (number, step) in script.iter().enumerate() {
@@ -38,7 +39,6 @@ pub async fn replay(pair: &Pair, namespace: &str, script: &[Step]) -> Result<Rep
                 replay.failure = Some((number, lines));
                 break;
             }
-            Verdict::Trapped => break,
             Verdict::Nothing | Verdict::Agreed => {}
         }
     }
@@ -67,6 +67,8 @@ pub async fn shrink(
 async fn rounds(pair: &Pair, namespace: &str, shortest: &mut Vec<Step>) -> Result<(), Error> {
     let mut size = shortest.len().div_ceil(2);
     let mut round = 0;
+    let is_alone = shortest.contains(&Step::Workers);
+    let at_once = if is_alone { 1 } else { AT_ONCE };
     while size > 0 {
         say(&format!("differential: shrinking {namespace}, {} steps", shortest.len()));
         let pieces = (0..shortest.len()).step_by(size);
@@ -82,7 +84,7 @@ async fn rounds(pair: &Pair, namespace: &str, shortest: &mut Vec<Step>) -> Resul
             // Nothing after the step that failed is needed.
             Ok::<_, Error>(replay.failure.map(|(at, _)| candidate[..=at].to_vec()))
         });
-        let mut tried = Box::pin(tried.buffer_unordered(AT_ONCE));
+        let mut tried = Box::pin(tried.buffer_unordered(at_once));
         let mut failing = None;
         while let (None, Some(result)) = (&failing, tried.next().await) {
             failing = result?;

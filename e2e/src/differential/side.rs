@@ -1,8 +1,13 @@
 //! Side: one of the two control planes, with its controller.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::{Read, Seek, SeekFrom},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +23,7 @@ use crate::{
     closehaul,
     cluster::{Actor, Cluster, ControllerManager, Options, UNLIMITED},
     process::Process,
-    world::{Kind, Place, World, normal::items},
+    world::{self, Kind, Place, World, normal::items},
 };
 
 /// The Service and pod of each namespace by which a controller shows that it has caught up.
@@ -45,6 +50,8 @@ pub struct Side {
     /// The slices as a watch shows them.
     pub view: View,
     uids: Mutex<HashMap<Place, String>>,
+    /// How many slices were made by hand.
+    copies: AtomicU64,
 }
 
 impl Side {
@@ -59,8 +66,8 @@ impl Side {
         let world = World::new(cluster.client(Actor::Admin)?);
         let view = View::new(cluster.client(Actor::Admin)?);
         let max = format!("--max-endpoints-per-slice={max}");
-        let (process, uids) = (Mutex::default(), Mutex::default());
-        let side = Self { who, cluster, process, max, world, view, uids };
+        let (process, uids, copies) = Default::default();
+        let side = Self { who, cluster, process, max, world, view, uids, copies };
         side.start_controller().await?;
         Ok(side)
     }
@@ -93,6 +100,26 @@ impl Side {
     pub fn log_tail(&self) -> String {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         process.as_ref().map(Process::log_tail).unwrap_or_default()
+    }
+
+    /// How long the controller's log is.
+    pub fn log_length(&self) -> u64 {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = process.as_ref().and_then(|process| fs::metadata(process.log_path()).ok());
+        log.map(|log| log.len()).unwrap_or_default()
+    }
+
+    /// What the controller has logged since its log was so long.
+    pub fn logged_since(&self, length: u64) -> String {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |process: &Process| {
+            let mut file = fs::File::open(process.log_path())?;
+            file.seek(SeekFrom::Start(length))?;
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            Ok::<_, std::io::Error>(String::from_utf8_lossy(&text).into_owned())
+        };
+        process.as_ref().and_then(|process| read(process).ok()).unwrap_or_default()
     }
 
     /// Ends everything.
@@ -167,7 +194,7 @@ impl Side {
                 for form in self.forms(namespace) {
                     if items(&form.slice["metadata"]["finalizers"]).next().is_some() {
                         let patch = json!({"metadata": {"finalizers": null}});
-                        self.world.patch(&place(&form.slice), &patch).await?;
+                        self.patch_slice(&form.slice, &patch).await?;
                     }
                 }
             }
@@ -176,14 +203,31 @@ impl Side {
     }
 
     async fn edit(&self, slice: &Value, edit: super::step::Edit) -> Result<(), Error> {
-        let (patch, is_deleted) = edit::patch(slice, edit);
-        if let Some(patch) = patch {
-            self.world.patch(&place(slice), &patch).await?;
+        let hand = edit::hand(slice, edit);
+        if let Some(mut copy) = hand.copy {
+            let number = self.copies.fetch_add(1, Ordering::Relaxed);
+            copy["metadata"]["name"] = json!(format!("by-hand-{number}"));
+            self.world.create(&copy).await?;
         }
-        if is_deleted {
+        if let Some(patch) = hand.patch {
+            self.patch_slice(slice, &patch).await?;
+        }
+        if hand.is_deleted {
             self.world.delete(&place(slice)).await?;
         }
         Ok(())
+    }
+
+    /// Merges into a slice; `None` if its controller has deleted it in the meantime.
+    pub async fn patch_slice(&self, slice: &Value, patch: &Value) -> Result<Option<Value>, Error> {
+        match self.world.patch(&place(slice), patch).await {
+            Err(world::Error::Request { source: kube::Error::Api(status), .. })
+                if status.code == 404 =>
+            {
+                Ok(None)
+            }
+            patched => Ok(Some(patched?)),
+        }
     }
 
     /// Makes the slices of a namespace like `wanted`, those of the other side: which of several
@@ -206,7 +250,7 @@ impl Side {
             match there.map(|at| have.swap_remove(at)) {
                 Some(other) => {
                     let patch = edit::difference(&other.slice, &body);
-                    self.world.patch(&place(&other.slice), &patch).await?;
+                    self.patch_slice(&other.slice, &patch).await?;
                 }
                 None => drop(self.world.create(&body).await?),
             }
@@ -265,6 +309,14 @@ impl Side {
         let mut uids = self.uids.lock().unwrap_or_else(PoisonError::into_inner);
         uids.retain(|place, _| place.namespace.as_deref() != Some(namespace));
         Ok(())
+    }
+
+    /// The versions of a namespace's slices, the canary's apart, by name.
+    pub fn versions(&self, namespace: &str) -> BTreeMap<String, String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let forms = self.forms(namespace);
+        let metadata = forms.iter().map(|form| &form.slice["metadata"]);
+        metadata.map(|it| (text(&it["name"]), text(&it["resourceVersion"]))).collect()
     }
 
     /// The canary's slices.

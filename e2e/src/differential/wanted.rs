@@ -2,7 +2,7 @@
 //! was met.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -14,7 +14,7 @@ use super::{
     form::{Comparison, Form, OLDER, compare},
     model::Model,
     objects,
-    step::{Auto, Zone},
+    shape::{Auto, Zone},
 };
 
 /// The file, as it was when this was built.
@@ -127,9 +127,11 @@ fn distance(left: &[Form], right: &[Form]) -> usize {
     }
 }
 
+fn is_placeholder(form: &Form) -> bool {
+    form.is_managed() && form.endpoints.is_empty() && form.group.ports.is_empty()
+}
+
 fn own_placeholder(left: &mut [Form], right: &mut [Form], model: &Model) {
-    let is_placeholder =
-        |form: &Form| form.is_managed() && form.endpoints.is_empty() && form.group.ports.is_empty();
     for form in left.iter_mut().filter(|form| is_placeholder(form)) {
         let exists = (0..model.services.len()).any(|number| {
             model.services[number].is_some() && objects::service_name(number) == form.group.service
@@ -149,38 +151,53 @@ fn own_placeholder(left: &mut [Form], right: &mut [Form], model: &Model) {
 }
 
 fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
-    let count = |forms: &[Form]| {
-        let live = forms.iter().filter(|form| !form.group.terminating);
-        live.map(|form| form.foreign.len()).sum::<usize>()
-    };
-    if count(left) < count(right) {
-        left.iter_mut().chain(right).for_each(|form| form.foreign.clear());
+    let groups = right.iter().map(|form| form.group.clone()).collect::<BTreeSet<_>>();
+    for group in groups {
+        let foreign = |forms: &[Form]| {
+            let of_group = forms.iter().filter(|form| form.group == group);
+            of_group.flat_map(|form| form.foreign.clone()).collect::<Vec<_>>()
+        };
+        let mut kept = foreign(right);
+        let is_there = |it: &String| match kept.iter().position(|other| other == it) {
+            Some(at) => {
+                kept.swap_remove(at);
+                true
+            }
+            None => false,
+        };
+        // The built-in controller has lost some and has no other.
+        if foreign(left).iter().all(is_there) && !kept.is_empty() {
+            let forms = left.iter_mut().chain(right.iter_mut());
+            forms.filter(|form| form.group == group).for_each(|form| form.foreign.clear());
+        }
     }
 }
 
 fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
-    let counts = |forms: &[Form], service: &str, family: &str| {
-        let mut counts = BTreeMap::<String, usize>::new();
-        let of = forms
-            .iter()
-            .filter(|form| form.group.service == service && form.group.address_type == family);
-        for endpoint in of.flat_map(|form| &form.endpoints) {
-            *counts.entry(parsed(endpoint)["hints"].to_string()).or_default() += 1;
-        }
-        let mut counts = counts.into_values().collect::<Vec<_>>();
-        counts.sort_unstable();
-        counts
-    };
     for service in auto_services(model) {
         for family in ["IPv4", "IPv6"] {
-            if counts(left, &service, family) == counts(right, &service, family) {
-                let forms = left.iter_mut().chain(right.iter_mut());
-                forms
-                    .filter(|form| {
-                        form.group.service == service && form.group.address_type == family
-                    })
-                    .for_each(without_hints);
+            let is_in =
+                |form: &Form| form.group.service == service && form.group.address_type == family;
+            let counts = |forms: &[Form]| {
+                let mut counts = BTreeMap::<String, usize>::new();
+                let of = forms.iter().filter(|form| is_in(form));
+                for endpoint in of.flat_map(|form| &form.endpoints) {
+                    let zones = parsed(endpoint)["hints"]["forZones"].to_string();
+                    *counts.entry(zones).or_default() += 1;
+                }
+                let mut counts = counts.into_values().collect::<Vec<_>>();
+                counts.sort_unstable();
+                counts
+            };
+            if counts(left) != counts(right) {
+                continue;
             }
+            let all = (left.to_vec(), right.to_vec());
+            let is_other = |form: &Form, forms: &[Form]| {
+                is_in(form) && !forms.iter().any(|other| other.key() == form.key())
+            };
+            left.iter_mut().filter(|form| is_other(form, &all.1)).for_each(without_hints);
+            right.iter_mut().filter(|form| is_other(form, &all.0)).for_each(without_hints);
         }
     }
 }
@@ -193,16 +210,19 @@ fn idle_writes(left: &mut [Form], right: &mut [Form], model: &Model) {
         let endpoint = parsed(endpoint);
         endpoint["conditions"]["ready"] == true && is_shareless(&endpoint["zone"])
     };
-    let is_idle = |service: &str, form: &Form| {
-        let in_service = |form: &&Form| form.group.service == service;
-        let mut endpoints = left.iter().filter(in_service).flat_map(|form| &form.endpoints);
-        form.endpoints.is_empty()
-            || auto.iter().any(|auto| auto == service) && endpoints.any(is_zoneless)
+    let zoneless = left.iter().filter(|form| form.endpoints.iter().any(is_zoneless));
+    let zoneless = zoneless.map(|form| form.group.service.clone());
+    let zoneless = zoneless.filter(|service| auto.contains(service)).collect::<BTreeSet<_>>();
+    let is_idle = |form: &Form| is_placeholder(form) || zoneless.contains(&form.group.service);
+    let unmarked = |form: &Form| {
+        let (group, endpoints, _, foreign) = form.key();
+        (group.clone(), endpoints.to_vec(), foreign.to_vec())
     };
-    let mut idle = left.iter().chain(right.iter()).map(|form| is_idle(&form.group.service, form));
-    let idle = idle.by_ref().collect::<Vec<_>>();
-    for (form, _) in left.iter_mut().chain(right).zip(idle).filter(|(_, is_idle)| *is_idle) {
-        form.trigger = false;
+    for written in left.iter_mut().filter(|form| is_idle(form)) {
+        let mut others = right.iter_mut().filter(|other| unmarked(other) == unmarked(written));
+        if let Some(other) = others.find(|other| other.trigger != written.trigger) {
+            other.trigger = written.trigger;
+        }
     }
 }
 
@@ -214,7 +234,9 @@ fn auto_services(model: &Model) -> impl Iterator<Item = String> {
     })
 }
 
+/// Which slices are written, and lose or get a trigger time, goes with the hints.
 fn without_hints(form: &mut Form) {
+    form.trigger = false;
     for endpoint in &mut form.endpoints {
         let mut value = parsed(endpoint);
         if let Some(fields) = value.as_object_mut() {
@@ -231,7 +253,59 @@ fn parsed(endpoint: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
+
+    /// A slice of `cart` with these pods, and annotations.
+    fn slice(pods: &[&str], annotations: &[&str]) -> Form {
+        let endpoint = |pod: &&str| json!({"targetRef": {"kind": "Pod", "name": pod}});
+        let notes = annotations.iter().map(|key| ((*key).to_owned(), json!("")));
+        let ports = if pods.is_empty() { json!([]) } else { json!([{"port": 80}]) };
+        let slice = json!({
+            "metadata": {
+                "labels": {
+                    "kubernetes.io/service-name": "cart",
+                    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+                },
+                "annotations": notes.collect::<serde_json::Map<_, _>>(),
+            },
+            "addressType": "IPv4",
+            "ports": ports,
+            "endpoints": pods.iter().map(endpoint).collect::<Vec<_>>(),
+        });
+        Form::new(&Arc::new(slice), |_, _| None)
+    }
+
+    fn explained(left: &[Form], right: &[Form]) -> Option<Vec<&'static str>> {
+        Wanted::read().unwrap().explain(left, right, &Model::new("h"), false)
+    }
+
+    const TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+    #[test]
+    fn entries_allow_what_they_say_and_no_more() {
+        let idle = [slice(&[], &[TIME])];
+        assert_eq!(explained(&idle, &[slice(&[], &[])]), Some(vec!["idle-writes"]));
+        let late = [slice(&["a"], &[TIME])];
+        assert_eq!(explained(&late, &[slice(&["a"], &[])]), None);
+        let noted = [slice(&["a"], &["note"])];
+        let plain = [slice(&["a"], &[])];
+        assert_eq!(explained(&plain, &noted), Some(vec!["recycled-metadata"]));
+        assert_eq!(explained(&noted, &plain), None);
+        assert_eq!(explained(&plain, &[slice(&["b"], &[])]), None);
+    }
+
+    #[test]
+    fn a_trigger_time_may_be_elsewhere_only_with_the_endpoints() {
+        let left = [slice(&["a", "c"], &[]), slice(&["b"], &[])];
+        let right = [slice(&["a"], &[TIME]), slice(&["b", "c"], &[])];
+        assert_eq!(compare(&left, &right, false), Comparison::Placed);
+        let other = [slice(&["a", "c"], &[TIME]), slice(&["b"], &[])];
+        assert!(matches!(compare(&left, &other, false), Comparison::Different(_)));
+    }
 
     #[test]
     fn every_entry_is_known_and_every_rule_has_an_entry_with_a_reason() {
