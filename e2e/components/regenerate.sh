@@ -6,6 +6,7 @@
 #   e2e/components/regenerate.sh kubernetes-1.36 1.36.3
 #   e2e/components/regenerate.sh kubernetes-1.34 1.34.4
 #   e2e/components/regenerate.sh etcd 3.7.3
+#   e2e/components/regenerate.sh helm 4.3.1   (what judges the chart beside helm: the latest)
 set -eu
 
 if [ $# -ne 2 ]; then
@@ -55,6 +56,14 @@ etcd)
     set --
     for module in server etcdctl etcdutl; do
         set -- "$@" "go.etcd.io/etcd/$module/v3@$version"
+    done
+    ;;
+helm)
+    begin helm.sh/helm/v4
+    set -- "helm.sh/helm/v4/cmd/helm@$version"
+    for command in helm-unittest/helm-unittest/cmd/helm-unittest rhysd/actionlint/cmd/actionlint \
+        yannh/kubeconform/cmd/kubeconform; do
+        set -- "$@" "github.com/$command@latest"
     done
     ;;
 *)

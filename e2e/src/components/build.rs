@@ -44,6 +44,7 @@ impl Family {
         let folder = match self {
             Self::Kubernetes(version) => version.folder(),
             Self::Etcd => "etcd",
+            Self::Helm => "helm",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(folder)
     }
