@@ -162,7 +162,7 @@ async fn announced() {
     assert_eq!(logged(&closehaul, "all Services have been planned").len(), 1);
 
     let label =
-        |zone: Value| json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
+        |zone: Option<&str>| json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
     let node = Place::node("node-a");
     world.patch(&node, &label(None)).await.unwrap();
     until_events(&cluster, "cart", &["EndpointWithoutZone"]).await;

@@ -42,6 +42,7 @@ const ECHO_LIMIT: Duration = Duration::from_secs(30);
 /// How many Services are looked at in one go: events and the lease are not to wait while thousands
 /// are planned that need nothing, as at the start.
 const SYNCS: usize = 32;
+
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
