@@ -11,14 +11,15 @@ use std::{
     time::Duration,
 };
 
-use closehaul::control::watch::{Change, Settings, follow};
+use closehaul::{
+    control::watch::{Change, Settings, follow},
+    plan::pod::Pod,
+};
 use fake_api::{
     FakeApi, Seen,
     faults::{Effect, on, on_streaming, on_watch},
 };
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
@@ -40,9 +41,11 @@ struct View {
 
 impl View {
     fn new(api: &FakeApi) -> Self {
-        let pods = Api::all(api.client());
         Self {
-            changes: Box::pin(follow(pods, Settings { page_size: 2, ..Settings::default() })),
+            changes: Box::pin(follow(
+                api.client(),
+                Settings { page_size: 2, ..Settings::default() },
+            )),
             pods: BTreeMap::new(),
             stamped: BTreeSet::new(),
             lists: 0,
@@ -59,12 +62,12 @@ impl View {
                 self.stamped.clear();
             }
             Change::Applied(pod) => {
-                self.stamped.insert(pod.name_any());
-                let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-                self.pods.insert(pod.name_any(), node.unwrap_or_default());
+                self.stamped.insert(pod.name.to_string());
+                let node = pod.value.node.map(|node| node.to_string());
+                self.pods.insert(pod.name.to_string(), node.unwrap_or_default());
             }
             Change::Deleted(pod) => {
-                self.pods.remove(&pod.name_any());
+                self.pods.remove(&*pod.name);
             }
             Change::Listed => {
                 self.lists += 1;

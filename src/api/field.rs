@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer};
 
+use crate::plan::name::Name;
+
 /// A field whose value cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
@@ -26,4 +28,9 @@ where
     T: Default + Deserialize<'de>,
 {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A port's protocol: TCP where nothing is said, as the API server fills in.
+pub(super) fn protocol(text: &str) -> Name {
+    if text.is_empty() { "TCP".into() } else { text.into() }
 }

@@ -1,58 +1,78 @@
 //! Meta: the part of `metadata` that is read, the same for all kinds.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, de::Error};
 
 use super::field::{FieldError, or_default};
-use crate::plan::{
-    labels::Labels,
-    name::{Name, Uid},
-    slice::Owner,
-};
+use crate::plan::{labels::Labels, name::Uid, slice::Owner};
 
 /// `metadata` of an object.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
+    #[prost(string, tag = "1")]
     #[serde(deserialize_with = "or_default")]
-    pub(super) name: Name,
+    pub(super) name: String,
+    #[prost(string, tag = "3")]
     #[serde(deserialize_with = "or_default")]
-    pub(super) namespace: Name,
-    pub(super) generate_name: Option<Name>,
+    pub(super) namespace: String,
+    #[prost(string, tag = "2")]
     #[serde(deserialize_with = "or_default")]
-    pub(super) uid: Name,
+    pub(super) generate_name: String,
+    #[prost(string, tag = "5")]
     #[serde(deserialize_with = "or_default")]
-    pub(super) resource_version: Name,
-    pub(super) creation_timestamp: Option<String>,
-    pub(super) deletion_timestamp: Option<String>,
+    pub(super) uid: String,
+    #[prost(string, tag = "6")]
     #[serde(deserialize_with = "or_default")]
+    pub(super) resource_version: String,
+    #[prost(message, optional, tag = "8")]
+    pub(super) creation_timestamp: Option<Time>,
+    #[prost(message, optional, tag = "9")]
+    pub(super) deletion_timestamp: Option<Time>,
+    #[prost(btree_map = "string, string", tag = "11")]
+    #[serde(deserialize_with = "pairs")]
     pub(super) labels: Pairs,
+    #[prost(string, repeated, tag = "14")]
     #[serde(deserialize_with = "or_default")]
-    pub(super) finalizers: Vec<Name>,
+    pub(super) finalizers: Vec<String>,
+    #[prost(message, repeated, tag = "13")]
     #[serde(deserialize_with = "or_default")]
     pub(super) owner_references: Vec<OwnerReference>,
-    #[serde(deserialize_with = "or_default")]
+    #[prost(btree_map = "string, string", tag = "12")]
+    #[serde(deserialize_with = "pairs")]
     pub(super) annotations: Pairs,
 }
 
 /// A map of strings.
-#[derive(Debug, Default)]
-pub struct Pairs(pub(super) Labels);
+pub(super) type Pairs = BTreeMap<String, String>;
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OwnerReference {
-    api_version: Name,
-    kind: Name,
-    name: Name,
+    #[prost(string, tag = "5")]
+    api_version: String,
+    #[prost(string, tag = "1")]
+    kind: String,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
     uid: String,
+    #[prost(bool, optional, tag = "6")]
     controller: Option<bool>,
+    #[prost(bool, optional, tag = "7")]
     block_owner_deletion: Option<bool>,
+}
+
+/// A time: seconds in Protobuf, text in JSON.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct Time {
+    /// Since 1970; absent: no time at all.
+    #[prost(int64, optional, tag = "1")]
+    seconds: Option<i64>,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
 }
 
 impl Meta {
@@ -74,9 +94,13 @@ impl Meta {
     }
 
     /// The time of creation.
-    pub(super) fn created(&self) -> Result<Option<Timestamp>, FieldError> {
-        let parse = |text: &String| time(text, "metadata.creationTimestamp");
-        self.creation_timestamp.as_ref().map(parse).transpose()
+    pub(super) fn created(&self) -> Option<Timestamp> {
+        self.creation_timestamp.and_then(Time::stamp)
+    }
+
+    /// Whether it is being deleted.
+    pub(super) fn is_terminating(&self) -> bool {
+        self.deletion_timestamp.is_some()
     }
 
     /// The owners.
@@ -84,9 +108,9 @@ impl Meta {
         let owner = |reference: OwnerReference| {
             Some(Owner {
                 uid: Uid::parse(&reference.uid)?,
-                api_version: reference.api_version,
-                kind: reference.kind,
-                name: reference.name,
+                api_version: reference.api_version.into(),
+                kind: reference.kind.into(),
+                name: reference.name.into(),
                 controller: reference.controller,
                 block_owner_deletion: reference.block_owner_deletion,
             })
@@ -95,29 +119,31 @@ impl Meta {
     }
 }
 
-/// Reads a time as the API writes it.
-pub(super) fn time(text: &str, path: &str) -> Result<Timestamp, FieldError> {
-    text.parse().map_err(|_| FieldError::new(path, format!("`{text}` is not an RFC 3339 time")))
+impl Time {
+    /// The time; `None` for the zero time, which Go writes for "none".
+    pub(super) fn stamp(self) -> Option<Timestamp> {
+        Timestamp::new(self.seconds?, self.nanos).ok()
+    }
 }
 
-impl<'de> Deserialize<'de> for Pairs {
+impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-        impl<'de> Visitor<'de> for PairsVisitor {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of strings")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<Name, Option<Name>>()? {
-                    pairs.insert(key, value.unwrap_or_default());
-                }
-                Ok(Pairs(pairs.into_iter().collect()))
-            }
-        }
-        deserializer.deserialize_map(PairsVisitor)
+        let text = String::deserialize(deserializer)?;
+        let time: Timestamp = text
+            .parse()
+            .map_err(|_| D::Error::custom(format_args!("`{text}` is not an RFC 3339 time")))?;
+        Ok(Self { seconds: Some(time.as_second()), nanos: time.subsec_nanosecond() })
     }
+}
+
+/// Reads a map of strings from JSON, where `null` stands for nothing.
+pub(super) fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> {
+    let pairs = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?;
+    let pairs = pairs.into_iter().flatten();
+    Ok(pairs.map(|(key, value)| (key, value.unwrap_or_default())).collect())
+}
+
+/// The pairs as they are kept.
+pub(super) fn labels(pairs: &Pairs) -> Labels {
+    pairs.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
 }

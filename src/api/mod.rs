@@ -4,6 +4,7 @@
 
 mod address;
 pub mod field;
+pub mod frame;
 pub mod guard;
 pub mod meta;
 pub mod namespace;
@@ -34,8 +35,9 @@ pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The plural by which the API server knows it.
     const PLURAL: &'static str;
 
-    /// The object with the fields that are read, all others being passed over.
-    type Document: DeserializeOwned;
+    /// The object with the fields that are read, all others being passed over, as JSON and as
+    /// Protobuf have them (`generated.proto` of the modules `k8s.io/api` and `k8s.io/apimachinery`).
+    type Document: DeserializeOwned + prost::Message + Default;
 
     /// Takes from an object what is needed.
     ///
@@ -58,16 +60,17 @@ pub struct Object<T> {
 
 impl<T> Object<T> {
     /// An object with what was taken from it.
-    fn new(meta: &Meta, value: T) -> Self {
-        let text = |text: &Name| (!text.is_empty()).then(|| text.to_string());
+    fn new(meta: Meta, value: T) -> Self {
+        let text = |text: String| (!text.is_empty()).then_some(text);
+        let (namespace, name) = (meta.namespace.as_str().into(), meta.name.as_str().into());
         let header = ObjectMeta {
-            name: text(&meta.name),
-            namespace: text(&meta.namespace),
-            uid: text(&meta.uid),
-            resource_version: text(&meta.resource_version),
+            name: text(meta.name),
+            namespace: text(meta.namespace),
+            uid: text(meta.uid),
+            resource_version: text(meta.resource_version),
             ..ObjectMeta::default()
         };
-        Self { meta: header, namespace: meta.namespace.clone(), name: meta.name.clone(), value }
+        Self { meta: header, namespace, name, value }
     }
 }
 

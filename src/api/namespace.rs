@@ -9,9 +9,10 @@ use super::{Kind, Object, field::FieldError, meta::Meta};
 pub struct Namespace;
 
 /// A Namespace with the fields that are read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 pub struct Document {
+    #[prost(message, required, tag = "1")]
     metadata: Meta,
 }
 
@@ -23,6 +24,6 @@ impl Kind for Namespace {
     type Document = Document;
 
     fn read(document: Document) -> Result<Object<Self>, FieldError> {
-        Ok(Object::new(&document.metadata, Self))
+        Ok(Object::new(document.metadata, Self))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     Kind, Object,
@@ -10,7 +10,7 @@ use super::{
     meta::Meta,
     quantity::thousandths,
 };
-use crate::plan::{name::Name, node::Node};
+use crate::plan::node::Node;
 
 /// The label that names a node's zone.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
@@ -20,52 +20,76 @@ const CONTROL_PLANE: [&str; 2] =
     ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 
 /// A Node with the fields that are read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 pub struct Document {
+    #[prost(message, required, tag = "1")]
     metadata: Meta,
+    #[prost(message, required, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     spec: Spec,
+    #[prost(message, required, tag = "3")]
     #[serde(deserialize_with = "or_default")]
     status: Status,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 struct Spec {
+    #[prost(bool, tag = "4")]
     unschedulable: bool,
+    #[prost(message, repeated, tag = "5")]
     #[serde(deserialize_with = "or_default")]
     taints: Vec<Taint>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 struct Taint {
-    effect: Name,
+    #[prost(string, tag = "3")]
+    effect: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 struct Status {
+    #[prost(btree_map = "string, message", tag = "2")]
     #[serde(deserialize_with = "or_default")]
     allocatable: BTreeMap<String, Amount>,
+    #[prost(message, repeated, tag = "4")]
     #[serde(deserialize_with = "or_default")]
     conditions: Vec<Condition>,
 }
 
-/// A quantity: text, or a bare number in a file written by hand.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Amount {
-    Text(String),
-    Number(u64),
+/// A quantity, as text; in a file written by hand it may be a bare number.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Amount {
+    #[prost(string, tag = "1")]
+    text: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Number(u64),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Text(text) => Self { text },
+            Written::Number(number) => Self { text: number.to_string() },
+        })
+    }
+}
+
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 struct Condition {
-    r#type: Name,
-    status: Name,
+    #[prost(string, tag = "1")]
+    r#type: String,
+    #[prost(string, tag = "2")]
+    status: String,
 }
 
 impl Kind for Node {
@@ -77,27 +101,26 @@ impl Kind for Node {
 
     fn read(document: Document) -> Result<Object<Self>, FieldError> {
         let Document { metadata, spec, status } = document;
-        let labels = &metadata.labels.0;
+        let labels = &metadata.labels;
         let cpu = match status.allocatable.get("cpu") {
             None => 0,
-            Some(Amount::Number(cores)) => cores.saturating_mul(1000),
-            Some(Amount::Text(text)) => thousandths(text).ok_or_else(|| {
+            Some(Amount { text }) => thousandths(text).ok_or_else(|| {
                 FieldError::new("status.allocatable.cpu", format!("`{text}` is not a quantity"))
             })?,
         };
         let is_ready =
-            |condition: &Condition| &*condition.r#type == "Ready" && &*condition.status == "True";
+            |condition: &Condition| condition.r#type == "Ready" && condition.status == "True";
         let node = Self {
-            name: metadata.name.clone(),
+            name: metadata.name.as_str().into(),
             version: metadata.version()?,
-            zone: labels.get(ZONE).filter(|zone| !zone.is_empty()).cloned(),
+            zone: labels.get(ZONE).filter(|zone| !zone.is_empty()).map(|zone| zone.as_str().into()),
             ready: status.conditions.iter().any(is_ready),
-            control_plane: CONTROL_PLANE.iter().any(|key| labels.get(key).is_some()),
+            control_plane: CONTROL_PLANE.iter().any(|key| labels.contains_key(*key)),
             schedulable: !spec.unschedulable
-                && spec.taints.iter().all(|taint| &*taint.effect != "NoSchedule"),
+                && spec.taints.iter().all(|taint| taint.effect != "NoSchedule"),
             cpu,
         };
-        Ok(Object::new(&metadata, node))
+        Ok(Object::new(metadata, node))
     }
 }
 

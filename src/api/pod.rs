@@ -5,82 +5,101 @@ use serde::Deserialize;
 use super::{
     Kind, Object,
     address::address,
-    field::{FieldError, or_default},
-    meta::{Meta, time},
+    field::{FieldError, or_default, protocol},
+    meta::{Meta, Time, labels},
 };
-use crate::plan::{
-    name::Name,
-    pod::{ContainerPort, HostName, Pod},
-};
+use crate::plan::pod::{ContainerPort, HostName, Pod};
 
 /// A Pod with the fields that are read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 pub struct Document {
+    #[prost(message, required, tag = "1")]
     metadata: Meta,
+    #[prost(message, required, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     spec: Spec,
+    #[prost(message, required, tag = "3")]
     #[serde(deserialize_with = "or_default")]
     status: Status,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
+    #[prost(string, tag = "10")]
     #[serde(deserialize_with = "or_default")]
-    node_name: Name,
+    node_name: String,
+    #[prost(string, tag = "16")]
     #[serde(deserialize_with = "or_default")]
-    hostname: Name,
+    hostname: String,
+    #[prost(string, tag = "17")]
     #[serde(deserialize_with = "or_default")]
-    subdomain: Name,
+    subdomain: String,
+    #[prost(message, repeated, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     containers: Vec<Container>,
+    #[prost(message, repeated, tag = "20")]
     #[serde(deserialize_with = "or_default")]
     init_containers: Vec<Container>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct Container {
-    restart_policy: Option<Name>,
+    #[prost(string, optional, tag = "24")]
+    restart_policy: Option<String>,
+    #[prost(message, repeated, tag = "6")]
     #[serde(deserialize_with = "or_default")]
     ports: Vec<Port>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase")]
 struct Port {
+    #[prost(string, tag = "1")]
     #[serde(default, deserialize_with = "or_default")]
-    name: Name,
+    name: String,
+    #[prost(int32, tag = "3")]
     container_port: i32,
-    protocol: Option<Name>,
+    #[prost(string, tag = "4")]
+    #[serde(default, deserialize_with = "or_default")]
+    protocol: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
+    #[prost(string, tag = "1")]
     #[serde(deserialize_with = "or_default")]
-    phase: Name,
+    phase: String,
+    #[prost(string, tag = "6")]
     #[serde(rename = "podIP", deserialize_with = "or_default")]
     pod_ip: String,
+    #[prost(message, repeated, tag = "12")]
     #[serde(rename = "podIPs", deserialize_with = "or_default")]
     pod_ips: Vec<PodIp>,
+    #[prost(message, repeated, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     conditions: Vec<Condition>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 struct PodIp {
+    #[prost(string, tag = "1")]
     ip: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct Condition {
-    r#type: Name,
-    status: Name,
-    last_transition_time: Option<String>,
+    #[prost(string, tag = "1")]
+    r#type: String,
+    #[prost(string, tag = "2")]
+    status: String,
+    #[prost(message, optional, tag = "4")]
+    last_transition_time: Option<Time>,
 }
 
 impl Kind for Pod {
@@ -103,32 +122,30 @@ impl Kind for Pod {
             addresses.push(address(&entry.ip).ok_or_else(problem)?);
         }
         let ready = status.conditions.iter().find(|condition| &*condition.r#type == "Ready");
-        let ready_since = ready
-            .and_then(|condition| condition.last_transition_time.as_deref())
-            .map(|text| time(text, "status.conditions[Ready].lastTransitionTime"));
+        let ready_since = ready.and_then(|condition| condition.last_transition_time);
         let has_host = !spec.hostname.is_empty() && !spec.subdomain.is_empty();
         let host = || {
             Box::new(HostName {
-                hostname: spec.hostname.clone(),
-                subdomain: spec.subdomain.clone(),
+                hostname: spec.hostname.as_str().into(),
+                subdomain: spec.subdomain.as_str().into(),
             })
         };
         let pod = Self {
-            name: metadata.name.clone(),
+            name: metadata.name.as_str().into(),
             uid: metadata.uid(),
             version: metadata.version()?,
-            node: (!spec.node_name.is_empty()).then(|| spec.node_name.clone()),
+            node: (!spec.node_name.is_empty()).then(|| spec.node_name.as_str().into()),
             has_address: !addresses.is_empty() || !status.pod_ip.is_empty(),
             addresses: addresses.into(),
             host: has_host.then(host),
             ports: ports(spec),
             ready: ready.is_some_and(|condition| &*condition.status == "True"),
-            ready_since: ready_since.transpose()?,
-            terminating: metadata.deletion_timestamp.is_some(),
+            ready_since: ready_since.and_then(Time::stamp),
+            terminating: metadata.is_terminating(),
             finished: matches!(&*status.phase, "Succeeded" | "Failed"),
-            labels: metadata.labels.0.clone(),
+            labels: labels(&metadata.labels),
         };
-        Ok(Object::new(&metadata, pod))
+        Ok(Object::new(metadata, pod))
     }
 }
 
@@ -140,8 +157,8 @@ fn ports(spec: Spec) -> crate::plan::pod::ContainerPorts {
     ports
         .filter(|port| !port.name.is_empty())
         .map(|port| ContainerPort {
-            name: port.name,
-            protocol: port.protocol.unwrap_or_else(|| "TCP".into()),
+            name: port.name.into(),
+            protocol: protocol(&port.protocol),
             number: port.container_port,
         })
         .collect()

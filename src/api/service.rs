@@ -1,16 +1,15 @@
 //! Service, decoded.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{
     Kind, Object,
     address::address,
-    field::{FieldError, or_default},
-    meta::{Meta, Pairs},
+    field::{FieldError, or_default, protocol},
+    meta::{Meta, Pairs, labels, pairs},
 };
 use crate::plan::{
     address::AddressType,
-    labels::Labels,
     name::{Name, ServiceKey},
     service::{ClusterIp, Service, ServicePort, TargetPort},
 };
@@ -21,49 +20,89 @@ const AUTO: [&str; 2] =
     ["service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"];
 
 /// A Service with the fields that are read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 pub struct Document {
+    #[prost(message, required, tag = "1")]
     metadata: Meta,
+    #[prost(message, required, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     spec: Spec,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct Spec {
-    #[serde(deserialize_with = "or_default")]
+    #[prost(btree_map = "string, string", tag = "2")]
+    #[serde(deserialize_with = "pairs")]
     selector: Pairs,
+    #[prost(message, repeated, tag = "1")]
     #[serde(deserialize_with = "or_default")]
     ports: Vec<Port>,
-    r#type: Option<Name>,
+    #[prost(string, tag = "4")]
+    #[serde(deserialize_with = "or_default")]
+    r#type: String,
+    #[prost(string, tag = "3")]
     #[serde(rename = "clusterIP", deserialize_with = "or_default")]
     cluster_ip: String,
+    #[prost(string, repeated, tag = "19")]
     #[serde(deserialize_with = "or_default")]
-    ip_families: Vec<Name>,
+    ip_families: Vec<String>,
+    #[prost(bool, tag = "13")]
     #[serde(deserialize_with = "or_default")]
     publish_not_ready_addresses: bool,
-    traffic_distribution: Option<Name>,
-    internal_traffic_policy: Option<Name>,
-    external_traffic_policy: Option<Name>,
+    #[prost(string, optional, tag = "23")]
+    traffic_distribution: Option<String>,
+    #[prost(string, tag = "22")]
+    #[serde(deserialize_with = "or_default")]
+    internal_traffic_policy: String,
+    #[prost(string, tag = "11")]
+    #[serde(deserialize_with = "or_default")]
+    external_traffic_policy: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase")]
 struct Port {
+    #[prost(string, tag = "1")]
     #[serde(default, deserialize_with = "or_default")]
-    name: Name,
-    protocol: Option<Name>,
+    name: String,
+    #[prost(string, tag = "2")]
+    #[serde(default, deserialize_with = "or_default")]
+    protocol: String,
+    #[prost(int32, tag = "3")]
     port: i32,
+    #[prost(message, optional, tag = "4")]
     target_port: Option<Target>,
-    app_protocol: Option<Name>,
+    #[prost(string, optional, tag = "6")]
+    app_protocol: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Target {
-    Number(i32),
-    Named(Name),
+/// A number or a name (`IntOrString`).
+#[derive(Clone, PartialEq, prost::Message)]
+struct Target {
+    /// 0: a number, 1: a name.
+    #[prost(int64, tag = "1")]
+    r#type: i64,
+    #[prost(int32, tag = "2")]
+    number: i32,
+    #[prost(string, tag = "3")]
+    name: String,
+}
+
+impl<'de> Deserialize<'de> for Target {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Number(i32),
+            Name(String),
+        }
+        Ok(match Text::deserialize(deserializer)? {
+            Text::Number(number) => Self { r#type: 0, number, name: String::new() },
+            Text::Name(name) => Self { r#type: 1, number: 0, name },
+        })
+    }
 }
 
 impl Kind for Service {
@@ -75,48 +114,50 @@ impl Kind for Service {
 
     fn read(document: Document) -> Result<Object<Self>, FieldError> {
         let Document { metadata, spec } = document;
-        let is_local = |policy: Option<Name>| policy.as_deref() == Some("Local");
         let families = spec.ip_families.iter().enumerate();
         let service = Self {
-            key: ServiceKey { namespace: metadata.namespace.clone(), name: metadata.name.clone() },
+            key: ServiceKey {
+                namespace: metadata.namespace.as_str().into(),
+                name: metadata.name.as_str().into(),
+            },
             uid: metadata.uid(),
             version: metadata.version()?,
-            created: metadata.created()?,
-            terminating: metadata.deletion_timestamp.is_some(),
-            auto: is_auto(&metadata.annotations.0),
-            labels: metadata.labels.0.clone(),
-            selector: Some(spec.selector.0).filter(|selector| !selector.is_empty()),
+            created: metadata.created(),
+            terminating: metadata.is_terminating(),
+            auto: is_auto(&metadata.annotations),
+            labels: labels(&metadata.labels),
+            selector: (!spec.selector.is_empty()).then(|| labels(&spec.selector)),
             ports: spec.ports.into_iter().map(port).collect(),
-            external_name: spec.r#type.as_deref() == Some("ExternalName"),
+            external_name: spec.r#type == "ExternalName",
             cluster_ip: cluster_ip(&spec.cluster_ip)?,
             families: families.map(|(at, name)| family(at, name)).collect::<Result<_, _>>()?,
             publish_not_ready: spec.publish_not_ready_addresses,
-            traffic_distribution: spec.traffic_distribution,
-            internal_local: is_local(spec.internal_traffic_policy),
-            external_local: is_local(spec.external_traffic_policy),
+            traffic_distribution: spec.traffic_distribution.map(Name::from),
+            internal_local: spec.internal_traffic_policy == "Local",
+            external_local: spec.external_traffic_policy == "Local",
         };
-        Ok(Object::new(&metadata, service))
+        Ok(Object::new(metadata, service))
     }
 }
 
 /// Whether the legacy annotation is on: exactly `Auto` or `auto`.
-fn is_auto(annotations: &Labels) -> bool {
-    let value = AUTO.iter().find_map(|key| annotations.get(key));
+fn is_auto(annotations: &Pairs) -> bool {
+    let value = AUTO.iter().find_map(|key| annotations.get(*key));
     value.is_some_and(|value| matches!(&**value, "Auto" | "auto"))
 }
 
 fn port(port: Port) -> ServicePort {
     ServicePort {
-        name: port.name,
-        protocol: port.protocol.unwrap_or_else(|| "TCP".into()),
+        name: port.name.into(),
+        protocol: protocol(&port.protocol),
         number: port.port,
         target: match port.target_port {
+            Some(Target { r#type: 1, name, .. }) => TargetPort::Named(name.into()),
+            Some(Target { number, .. }) if number != 0 => TargetPort::Number(number),
             // What the API server fills in where nothing is said.
-            None | Some(Target::Number(0)) => TargetPort::Number(port.port),
-            Some(Target::Number(number)) => TargetPort::Number(number),
-            Some(Target::Named(name)) => TargetPort::Named(name),
+            _ => TargetPort::Number(port.port),
         },
-        app_protocol: port.app_protocol,
+        app_protocol: port.app_protocol.map(Name::from),
     }
 }
 

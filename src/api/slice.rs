@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     Kind, Object,
     field::{FieldError, or_default},
-    meta::Meta,
+    meta::{Meta, labels},
 };
 use crate::plan::{
     address::{AddressType, Addresses},
@@ -17,75 +17,105 @@ use crate::plan::{
 };
 
 /// An EndpointSlice with the fields that are read.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Document {
+    #[prost(message, required, tag = "1")]
     metadata: Meta,
+    #[prost(string, tag = "4")]
     #[serde(deserialize_with = "or_default")]
-    address_type: Name,
+    address_type: String,
+    #[prost(message, repeated, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     endpoints: Vec<EndpointBody>,
+    #[prost(message, repeated, tag = "3")]
     #[serde(deserialize_with = "or_default")]
     ports: Vec<PortBody>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase")]
 struct PortBody {
-    name: Option<Name>,
+    #[prost(string, optional, tag = "1")]
+    name: Option<String>,
+    #[prost(int32, optional, tag = "3")]
     port: Option<i32>,
-    protocol: Option<Name>,
-    app_protocol: Option<Name>,
+    #[prost(string, optional, tag = "2")]
+    protocol: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    app_protocol: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct EndpointBody {
+    #[prost(string, repeated, tag = "1")]
     #[serde(deserialize_with = "or_default")]
-    addresses: Vec<Box<str>>,
+    addresses: Vec<String>,
+    #[prost(message, required, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     conditions: ConditionsBody,
-    hostname: Option<Name>,
-    node_name: Option<Name>,
-    zone: Option<Name>,
+    #[prost(string, optional, tag = "3")]
+    hostname: Option<String>,
+    #[prost(string, optional, tag = "6")]
+    node_name: Option<String>,
+    #[prost(string, optional, tag = "7")]
+    zone: Option<String>,
+    #[prost(message, optional, tag = "4")]
     target_ref: Option<TargetBody>,
+    #[prost(message, optional, tag = "8")]
     hints: Option<HintsBody>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 struct ConditionsBody {
+    #[prost(bool, optional, tag = "1")]
     ready: Option<bool>,
+    #[prost(bool, optional, tag = "2")]
     serving: Option<bool>,
+    #[prost(bool, optional, tag = "3")]
     terminating: Option<bool>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct TargetBody {
-    api_version: Option<Name>,
-    kind: Option<Name>,
+    #[prost(string, tag = "5")]
     #[serde(deserialize_with = "or_default")]
-    namespace: Name,
+    api_version: String,
+    #[prost(string, tag = "1")]
     #[serde(deserialize_with = "or_default")]
-    name: Name,
+    kind: String,
+    #[prost(string, tag = "2")]
     #[serde(deserialize_with = "or_default")]
-    uid: Name,
-    field_path: Option<Name>,
+    namespace: String,
+    #[prost(string, tag = "3")]
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    #[prost(string, tag = "4")]
+    #[serde(deserialize_with = "or_default")]
+    uid: String,
+    #[prost(string, tag = "7")]
+    #[serde(deserialize_with = "or_default")]
+    field_path: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct HintsBody {
+    #[prost(message, repeated, tag = "1")]
     #[serde(deserialize_with = "or_default")]
     for_zones: Vec<Named>,
+    #[prost(message, repeated, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     for_nodes: Vec<Named>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
 struct Named {
-    name: Name,
+    #[prost(string, tag = "1")]
+    name: String,
 }
 
 impl Kind for Slice {
@@ -100,39 +130,44 @@ impl Kind for Slice {
         let mut shared = HashMap::new();
         let owners = metadata.owners();
         let meta = SliceMeta {
-            namespace: metadata.namespace.clone(),
-            name: Some(metadata.name.clone()).filter(|name| !name.is_empty()),
-            generate_name: metadata.generate_name.clone(),
+            namespace: metadata.namespace.as_str().into(),
+            name: given(&metadata.name),
+            generate_name: given(&metadata.generate_name),
             uid: metadata.uid(),
             version: metadata.version()?,
-            labels: metadata.labels.0.clone(),
-            annotations: metadata.annotations.0.clone(),
+            labels: labels(&metadata.labels),
+            annotations: labels(&metadata.annotations),
             owners: owners.into(),
-            finalizers: metadata.finalizers.as_slice().into(),
-            terminating: metadata.deletion_timestamp.is_some(),
+            finalizers: metadata.finalizers.iter().map(|name| name.as_str().into()).collect(),
+            terminating: metadata.is_terminating(),
         };
-        let address_type = match &*address_type {
+        let address_type = match address_type.as_str() {
             "IPv4" => AddressType::IPv4,
             "IPv6" => AddressType::IPv6,
             _ => AddressType::Other,
         };
         let ports = ports.into_iter().map(port).collect();
         let endpoints = endpoints.into_iter().map(|body| endpoint(body, &mut shared)).collect();
-        Ok(Object::new(&metadata, Self { meta, address_type, ports, endpoints }))
+        Ok(Object::new(metadata, Self { meta, address_type, ports, endpoints }))
     }
 }
 
 fn port(body: PortBody) -> Port {
     Port {
-        name: body.name,
+        name: body.name.map(Name::from),
         number: body.port,
-        protocol: body.protocol,
-        app_protocol: body.app_protocol,
+        protocol: body.protocol.map(Name::from),
+        app_protocol: body.app_protocol.map(Name::from),
     }
 }
 
+/// A text that is there and not empty.
+fn given(text: &str) -> Option<Name> {
+    (!text.is_empty()).then(|| text.into())
+}
+
 fn endpoint(body: EndpointBody, shared: &mut HashMap<Hints, Arc<Hints>>) -> Endpoint {
-    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect();
+    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name.into()).collect();
     let hints = body.hints.map(|hints| {
         let hints = Hints { zones: names(hints.for_zones), nodes: names(hints.for_nodes) };
         shared.entry(hints).or_insert_with_key(|hints| Arc::new(hints.clone())).clone()
@@ -142,33 +177,30 @@ fn endpoint(body: EndpointBody, shared: &mut HashMap<Hints, Arc<Hints>>) -> Endp
         addresses: addresses(body.addresses),
         conditions: Conditions { ready, serving, terminating },
         target: body.target_ref.map(target),
-        node: body.node_name,
-        zone: body.zone,
-        hostname: body.hostname,
+        node: body.node_name.map(Name::from),
+        zone: body.zone.map(Name::from),
+        hostname: body.hostname.map(Name::from),
         hints,
     }
 }
 
 fn target(body: TargetBody) -> Target {
-    let is_given = |text: &Option<Name>| text.as_ref().is_some_and(|text| !text.is_empty());
     Target {
-        foreign: body.kind.as_deref() != Some("Pod")
-            || is_given(&body.api_version)
-            || is_given(&body.field_path),
-        namespace: body.namespace,
-        name: body.name,
+        foreign: body.kind != "Pod" || !body.api_version.is_empty() || !body.field_path.is_empty(),
+        namespace: body.namespace.into(),
+        name: body.name.into(),
         uid: Uid::parse(&body.uid),
     }
 }
 
 /// One address in its canonical form is kept as such; everything else as it was written, so
 /// that comparing is exact.
-fn addresses(texts: Vec<Box<str>>) -> Addresses {
+fn addresses(texts: Vec<String>) -> Addresses {
     if let [text] = texts.as_slice()
         && let Ok(address) = text.parse::<IpAddr>()
-        && address.to_string() == **text
+        && address.to_string() == *text
     {
         return Addresses::One(address);
     }
-    Addresses::Many(texts.into())
+    Addresses::Many(texts.into_iter().map(String::into_boxed_str).collect())
 }

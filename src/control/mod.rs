@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod controller;
+mod event_stream;
 pub mod expectations;
 pub mod lease;
 mod pace;

@@ -8,7 +8,7 @@
 
 use std::{future::Future, time::Duration};
 
-use kube::{Api, Client};
+use kube::Client;
 use tokio::{
     sync::mpsc,
     task::{JoinSet, yield_now},
@@ -22,7 +22,7 @@ use super::{
     write::{Outcome, Writer},
 };
 use crate::{
-    api::{Kind, Object},
+    api::Kind,
     plan::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
@@ -116,9 +116,9 @@ fn watch<T: Kind>(
     watches: &mut JoinSet<()>,
     client: &Client,
     events: &mpsc::Sender<Event>,
-    event: fn(Change<Object<T>>) -> Event,
+    event: fn(Change<T>) -> Event,
 ) {
-    let changes = follow(Api::all(client.clone()), super::watch::Settings::default());
+    let changes = follow(client.clone(), super::watch::Settings::default());
     let events = events.clone();
     watches.spawn(async move {
         let mut changes = std::pin::pin!(changes);

@@ -8,16 +8,18 @@
 //! state, so that the view may step back after a reconnect. And it starts a stream that ends early
 //! anew without an error. When kube has mended these, `streaming_lists()` can replace this file.
 
-use std::{fmt::Debug, io, time::Duration};
+use std::{io, time::Duration};
 
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt};
 use kube::{
-    Api, Resource, ResourceExt,
+    Client, ResourceExt,
     api::{WatchEvent, WatchParams},
 };
 use kube_runtime::watcher::{self, Error, Event};
-use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+
+use super::event_stream::{Arrival, Events, open};
+use crate::api::Kind;
 
 /// The server ends each watch after this; kube's default.
 const WATCH_SECONDS: u32 = 290;
@@ -26,26 +28,24 @@ const IDLE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
 /// On the bookmark that ends the initial events (KEP-3157).
 const END_OF_LIST: &str = "k8s.io/initial-events-end";
 
-type Events<K> = BoxStream<'static, kube::Result<WatchEvent<K>>>;
+/// What a step brings, if anything, and what comes after it.
+type Step<T> = (Option<watcher::Result<Event<Arrival<T>>>>, State<T>);
 
-enum State<K> {
+enum State<T> {
     Start,
-    Listing(Events<K>),
+    Listing(Events<T>),
     Resuming(String),
-    Watching(String, Events<K>),
+    Watching(String, Events<T>),
 }
 
 /// A consistent list by stream, then its changes; never ends. After an error before
 /// [`Event::InitDone`] it starts anew, after a later one it goes on where it was: what else is to
 /// be done about an error (waiting, a fresh list) is the caller's.
-pub(super) fn streamed<K>(
-    api: Api<K>,
+pub(super) fn streamed<T: Kind>(
+    client: Client,
     labels: Option<String>,
     fields: Option<String>,
-) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+) -> impl Stream<Item = watcher::Result<Event<Arrival<T>>>> + Send {
     let params = WatchParams {
         label_selector: labels,
         field_selector: fields,
@@ -53,29 +53,25 @@ where
         bookmarks: true,
         send_initial_events: true,
     };
-    futures::stream::unfold((api, params, State::Start), |(api, params, mut state)| async move {
-        loop {
-            let (event, next) = step(&api, &params, state).await;
-            state = next;
-            if let Some(event) = event {
-                return Some((event, (api, params, state)));
+    futures::stream::unfold(
+        (client, params, State::Start),
+        |(client, params, mut state)| async move {
+            loop {
+                let (event, next) = step(&client, &params, state).await;
+                state = next;
+                if let Some(event) = event {
+                    return Some((event, (client, params, state)));
+                }
             }
-        }
-    })
+        },
+    )
 }
 
-async fn step<K>(
-    api: &Api<K>,
-    list: &WatchParams,
-    state: State<K>,
-) -> (Option<watcher::Result<Event<K>>>, State<K>)
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+async fn step<T: Kind>(client: &Client, list: &WatchParams, state: State<T>) -> Step<T> {
     match state {
         // No version: at least as new as now.
-        State::Start => match api.watch(list, "").await {
-            Ok(events) => (Some(Ok(Event::Init)), State::Listing(events.boxed())),
+        State::Start => match open(client, list, "").await {
+            Ok(events) => (Some(Ok(Event::Init)), State::Listing(events)),
             Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Start),
         },
         State::Listing(mut events) => match next(&mut events).await {
@@ -101,8 +97,8 @@ where
         },
         State::Resuming(version) => {
             let resume = WatchParams { send_initial_events: false, ..list.clone() };
-            match api.watch(&resume, &version).await {
-                Ok(events) => (None, State::Watching(version, events.boxed())),
+            match open(client, &resume, &version).await {
+                Ok(events) => (None, State::Watching(version, events)),
                 Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Resuming(version)),
             }
         }
@@ -126,11 +122,11 @@ where
 }
 
 /// The event of one object, whose version is where a later watch resumes.
-fn changed<K: Resource>(
-    object: K,
-    event: fn(K) -> Event<K>,
-    events: Events<K>,
-) -> (Option<watcher::Result<Event<K>>>, State<K>) {
+fn changed<T: Kind>(
+    object: Arrival<T>,
+    event: fn(Arrival<T>) -> Event<Arrival<T>>,
+    events: Events<T>,
+) -> Step<T> {
     match object.resource_version().filter(|version| !version.is_empty()) {
         Some(version) => (Some(Ok(event(object))), State::Watching(version, events)),
         None => (Some(Err(Error::NoResourceVersion)), State::Start),
@@ -138,7 +134,7 @@ fn changed<K: Resource>(
 }
 
 /// The next event; a watch that has gone silent counts as ended.
-async fn next<K>(events: &mut Events<K>) -> Option<kube::Result<WatchEvent<K>>> {
+async fn next<T: Kind>(events: &mut Events<T>) -> Option<kube::Result<WatchEvent<Arrival<T>>>> {
     timeout(IDLE, events.next()).await.ok().flatten()
 }
 

@@ -8,21 +8,23 @@
 //! servers may be answered by in turn, an object older than the known one is the consumer's to
 //! pass over, unless it is part of a list: those are consistent reads.
 
-use std::{fmt::Debug, time::Duration};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream::BoxStream};
-use kube::{Api, Resource, core::Status};
+use kube::{Api, Client, core::Status};
 use kube_runtime::{
     utils::Backoff,
     watcher::{self, DefaultBackoff, Error, Event, watcher},
 };
-use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use tower::timeout::error::Elapsed;
 
-use super::streaming::streamed;
+use super::{event_stream::Arrival, streaming::streamed};
 use crate::{
-    api::guard::{Guarded, Malformed},
+    api::{
+        Kind, Object,
+        guard::{Guarded, Malformed},
+    },
     causes::causes,
 };
 
@@ -45,15 +47,15 @@ impl Default for Settings {
 }
 
 /// What happened to the objects of one kind.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change<K> {
+#[derive(Debug, Clone)]
+pub enum Change<T> {
     /// A list begins. What was known stays true until [`Change::Listed`]. May come several times
     /// before that, if lists fail.
     Restarted,
     /// The object is as given, as part of a list or by a change.
-    Applied(K),
+    Applied(Object<T>),
     /// The object is gone; its last state. May come during a list.
-    Deleted(K),
+    Deleted(Object<T>),
     /// The list is complete: what was not applied (nor reported as malformed) since the last
     /// [`Change::Restarted`] is gone.
     Listed,
@@ -153,7 +155,7 @@ impl Cause {
     }
 }
 
-/// Follows all objects that `api` reaches; never ends.
+/// Follows all objects of a kind; never ends.
 ///
 /// Lists are streamed. The first time that fails for a reason that has to do with streaming, paged
 /// lists take its place for good: it may be switched off (1.33), unknown, or stuck behind a proxy
@@ -161,39 +163,33 @@ impl Cause {
 /// at random (client-go's curve); a change that arrives by watch, or two minutes without an error,
 /// start it afresh. A list that succeeds does not: a server whose lists work and whose watches do
 /// not must not be asked for lists ever faster.
-pub fn follow<K>(
-    api: Api<Guarded<K>>,
+pub fn follow<T: Kind>(
+    client: Client,
     settings: Settings,
-) -> impl Stream<Item = Change<K>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    futures::stream::unfold(Follower::new(api, settings), async |mut follower| {
+) -> impl Stream<Item = Change<T>> + Send + 'static {
+    futures::stream::unfold(Follower::new(client, settings), async |mut follower| {
         Some((follower.next().await, follower))
     })
 }
 
-type Source<K> = BoxStream<'static, watcher::Result<Event<Guarded<K>>>>;
+type Source<T> = BoxStream<'static, watcher::Result<Event<Arrival<T>>>>;
 
-struct Follower<K> {
-    api: Api<Guarded<K>>,
+struct Follower<T> {
+    client: Client,
     settings: Settings,
     streaming: bool,
-    source: Source<K>,
+    source: Source<T>,
     /// The present source has delivered its list, so that an error need not cost a fresh one.
     listed: bool,
     backoff: DefaultBackoff,
     wait: Duration,
 }
 
-impl<K> Follower<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    fn new(api: Api<Guarded<K>>, settings: Settings) -> Self {
-        let source = source(&api, &settings, true);
+impl<T: Kind> Follower<T> {
+    fn new(client: Client, settings: Settings) -> Self {
+        let source = source(&client, &settings, true);
         Self {
-            api,
+            client,
             settings,
             streaming: true,
             source,
@@ -203,7 +199,7 @@ where
         }
     }
 
-    async fn next(&mut self) -> Change<K> {
+    async fn next(&mut self) -> Change<T> {
         // Even a sleep of no time at all lasts until the timer's next tick, a millisecond: for each
         // object of a list that would be most of the start.
         if !self.wait.is_zero() {
@@ -218,7 +214,7 @@ where
         }
     }
 
-    fn change(&mut self, event: Event<Guarded<K>>) -> Change<K> {
+    fn change(&mut self, event: Event<Arrival<T>>) -> Change<T> {
         match event {
             Event::Init => {
                 self.listed = false;
@@ -242,7 +238,7 @@ where
         }
     }
 
-    fn failed(&mut self, error: &Error) -> Change<K> {
+    fn failed(&mut self, error: &Error) -> Change<T> {
         if self.streaming && !self.listed && concerns_streaming(error) {
             self.streaming = false;
             self.start_afresh();
@@ -264,17 +260,14 @@ where
 
     fn start_afresh(&mut self) {
         self.listed = false;
-        self.source = source(&self.api, &self.settings, self.streaming);
+        self.source = source(&self.client, &self.settings, self.streaming);
     }
 }
 
-fn source<K>(api: &Api<Guarded<K>>, settings: &Settings, streaming: bool) -> Source<K>
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+fn source<T: Kind>(client: &Client, settings: &Settings, streaming: bool) -> Source<T> {
     let Settings { labels, fields, page_size } = settings.clone();
     if streaming {
-        streamed(api.clone(), labels, fields).boxed()
+        streamed(client.clone(), labels, fields).boxed()
     } else {
         let config = watcher::Config {
             label_selector: labels,
@@ -282,18 +275,18 @@ where
             page_size: Some(page_size),
             ..watcher::Config::default()
         };
-        watcher(api.clone(), config).boxed()
+        watcher(Api::<Arrival<T>>::all(client.clone()), config).boxed()
     }
 }
 
-fn applied<K>(object: Guarded<K>) -> Change<K> {
+fn applied<T>(object: Arrival<T>) -> Change<T> {
     match object {
         Guarded::Good(object) => Change::Applied(object),
         Guarded::Bad(object) => Change::Malformed { object, deleted: false },
     }
 }
 
-fn deleted<K>(object: Guarded<K>) -> Change<K> {
+fn deleted<T>(object: Arrival<T>) -> Change<T> {
     match object {
         Guarded::Good(object) => Change::Deleted(object),
         Guarded::Bad(object) => Change::Malformed { object, deleted: true },

@@ -31,13 +31,13 @@ const NODE_DELAY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub enum Event {
     /// Of Services.
-    Service(Change<Object<Service>>),
+    Service(Change<Service>),
     /// Of pods.
-    Pod(Change<Object<Pod>>),
+    Pod(Change<Pod>),
     /// Of nodes.
-    Node(Change<Object<Node>>),
+    Node(Change<Node>),
     /// Of slices.
-    Slice(Change<Object<Slice>>),
+    Slice(Change<Slice>),
 }
 
 impl Controller {
@@ -51,7 +51,7 @@ impl Controller {
         }
     }
 
-    fn follow<T: Followed>(&mut self, kind: Watched, change: Change<Object<T>>, now: Instant) {
+    fn follow<T: Followed>(&mut self, kind: Watched, change: Change<T>, now: Instant) {
         match change {
             Change::Restarted => {
                 if kind == Watched::Slices {

@@ -1,0 +1,404 @@
+//! Frames: how an API server writes down what happens, in Protobuf or in JSON.
+//!
+//! A watch is a row of frames, each an event with an object. Protobuf has a third of JSON's length
+//! and says of each field how long it is, so that what is not read is passed over without a look;
+//! the API server too writes it at less cost. Which of the two it sends, it says itself.
+
+use bytes::{Buf, Bytes, BytesMut};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    api::WatchEvent,
+    core::{
+        Status, TypeMeta,
+        response::{StatusCause, StatusDetails},
+        watch::{Bookmark, BookmarkMeta},
+    },
+};
+use prost::Message;
+
+use super::{
+    Kind, Object,
+    guard::{Guarded, Malformed},
+    meta::Meta,
+};
+
+/// What to ask for, best first: the value of the header `Accept`.
+pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf,application/json";
+
+/// What an object in Protobuf begins with (`apimachinery/pkg/runtime/serializer/protobuf`).
+const MAGIC: &[u8] = b"k8s\0";
+/// How many bytes tell the length of a Protobuf frame.
+const LENGTH: usize = 4;
+/// No frame is longer: etcd takes no object above a few megabytes.
+const LONGEST: usize = 64 << 20;
+
+/// How objects are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// One JSON document a line.
+    Json,
+    /// Frames with their length before them.
+    Protobuf,
+}
+
+/// Why a frame could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Not JSON, or no event.
+    #[error("an event is not understood: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Not Protobuf, or no event.
+    #[error("an event is not understood: {0}")]
+    Protobuf(#[from] prost::DecodeError),
+    /// An object without what all objects begin with.
+    #[error("an event's object is not in Kubernetes' Protobuf")]
+    Unmarked,
+    /// A kind of event that is not known.
+    #[error("an event of the unknown type `{0}`")]
+    Type(String),
+    /// A length that no object has: the stream is not what it says.
+    #[error("an event of {0} bytes")]
+    TooLong(usize),
+}
+
+/// `WatchEvent` (meta/v1).
+#[derive(Clone, PartialEq, Message)]
+struct EventMessage {
+    #[prost(string, tag = "1")]
+    r#type: String,
+    #[prost(message, required, tag = "2")]
+    object: RawExtension,
+}
+
+/// `RawExtension` (runtime).
+#[derive(Clone, PartialEq, Message)]
+struct RawExtension {
+    #[prost(bytes = "bytes", tag = "1")]
+    raw: Bytes,
+}
+
+/// `Unknown` (runtime): an object whose kind stands beside it.
+#[derive(Clone, PartialEq, Message)]
+struct Envelope {
+    #[prost(bytes = "bytes", tag = "2")]
+    raw: Bytes,
+}
+
+/// An object of any kind, with its metadata alone.
+#[derive(Clone, PartialEq, Message)]
+struct Header {
+    #[prost(message, required, tag = "1")]
+    metadata: Meta,
+}
+
+/// `Status` (meta/v1).
+#[derive(Clone, PartialEq, Message)]
+struct StatusMessage {
+    #[prost(string, tag = "3")]
+    message: String,
+    #[prost(string, tag = "4")]
+    reason: String,
+    #[prost(message, optional, tag = "5")]
+    details: Option<DetailsMessage>,
+    #[prost(int32, tag = "6")]
+    code: i32,
+}
+
+/// `StatusDetails` (meta/v1).
+#[derive(Clone, PartialEq, Message)]
+struct DetailsMessage {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    group: String,
+    #[prost(string, tag = "3")]
+    kind: String,
+    #[prost(message, repeated, tag = "4")]
+    causes: Vec<CauseMessage>,
+    #[prost(int32, tag = "5")]
+    retry_after_seconds: i32,
+    #[prost(string, tag = "6")]
+    uid: String,
+}
+
+/// `StatusCause` (meta/v1).
+#[derive(Clone, PartialEq, Message)]
+struct CauseMessage {
+    #[prost(string, tag = "1")]
+    reason: String,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(string, tag = "3")]
+    field: String,
+}
+
+impl Encoding {
+    /// What the header `Content-Type` says.
+    pub fn of(content_type: &str) -> Self {
+        if content_type.starts_with("application/vnd.kubernetes.protobuf") {
+            Self::Protobuf
+        } else {
+            Self::Json
+        }
+    }
+
+    /// Takes the first frame off what has arrived; `None` if it is not all there yet.
+    ///
+    /// # Errors
+    /// What has arrived is no row of frames.
+    pub fn split(self, arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+        match self {
+            Self::Json => Ok(line(arrived)),
+            Self::Protobuf => frame(arrived),
+        }
+    }
+
+    /// Reads an event. An object that is malformed by itself is told as such.
+    ///
+    /// # Errors
+    /// It is no event.
+    pub fn event<T: Kind>(
+        self,
+        frame: Bytes,
+    ) -> Result<WatchEvent<Guarded<Object<T>>>, FrameError> {
+        match self {
+            Self::Json => Ok(serde_json::from_slice(&frame)?),
+            Self::Protobuf => event(frame),
+        }
+    }
+
+    /// Reads what the API server says of a request that it refused; `None` if it is not one of
+    /// its own answers.
+    pub fn status(self, body: Bytes) -> Option<Status> {
+        match self {
+            Self::Json => serde_json::from_slice(&body).ok(),
+            Self::Protobuf => Some(status(StatusMessage::decode(object(body).ok()?).ok()?)),
+        }
+    }
+}
+
+/// The first line, without its end; empty ones are passed over.
+fn line(arrived: &mut BytesMut) -> Option<Bytes> {
+    loop {
+        let end = memchr::memchr(b'\n', arrived)?;
+        let line = arrived.split_to(end).freeze();
+        arrived.advance(1);
+        if !line.is_empty() {
+            return Some(line);
+        }
+    }
+}
+
+fn frame(arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    let Some(length) = arrived.first_chunk::<LENGTH>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > LONGEST {
+        return Err(FrameError::TooLong(length));
+    }
+    if arrived.len() < LENGTH + length {
+        arrived.reserve(LENGTH + length - arrived.len());
+        return Ok(None);
+    }
+    arrived.advance(LENGTH);
+    Ok(Some(arrived.split_to(length).freeze()))
+}
+
+fn event<T: Kind>(frame: Bytes) -> Result<WatchEvent<Guarded<Object<T>>>, FrameError> {
+    let EventMessage { r#type, object: RawExtension { raw } } = EventMessage::decode(frame)?;
+    let object = object(raw)?;
+    match r#type.as_str() {
+        "ADDED" => Ok(WatchEvent::Added(guarded(object))),
+        "MODIFIED" => Ok(WatchEvent::Modified(guarded(object))),
+        "DELETED" => Ok(WatchEvent::Deleted(guarded(object))),
+        "BOOKMARK" => Ok(WatchEvent::Bookmark(bookmark(Header::decode(object)?.metadata))),
+        "ERROR" => Ok(WatchEvent::Error(status(StatusMessage::decode(object)?).boxed())),
+        _ => Err(FrameError::Type(r#type)),
+    }
+}
+
+/// The object without what is around it.
+fn object(mut raw: Bytes) -> Result<Bytes, FrameError> {
+    if !raw.starts_with(MAGIC) {
+        return Err(FrameError::Unmarked);
+    }
+    raw.advance(MAGIC.len());
+    Ok(Envelope::decode(raw)?.raw)
+}
+
+fn guarded<T: Kind>(object: Bytes) -> Guarded<Object<T>> {
+    let read = T::Document::decode(object.clone())
+        .map_err(|error| error.to_string())
+        .and_then(|document| T::read(document).map_err(|error| error.to_string()));
+    match read {
+        Ok(object) => Guarded::Good(object),
+        Err(error) => {
+            let Header { metadata } = Header::decode(object).unwrap_or_default();
+            Guarded::Bad(Box::new(Malformed { metadata: named(&metadata), error }))
+        }
+    }
+}
+
+/// As much of the metadata as tells which object this is.
+fn named(meta: &Meta) -> ObjectMeta {
+    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+    ObjectMeta {
+        name: text(&meta.name),
+        namespace: text(&meta.namespace),
+        uid: text(&meta.uid),
+        resource_version: text(&meta.resource_version),
+        ..ObjectMeta::default()
+    }
+}
+
+fn bookmark(meta: Meta) -> Bookmark {
+    let Meta { resource_version, annotations, .. } = meta;
+    Bookmark {
+        types: TypeMeta::default(),
+        metadata: BookmarkMeta { resource_version, annotations },
+    }
+}
+
+fn status(message: StatusMessage) -> Status {
+    let StatusMessage { message, reason, details, code } = message;
+    let details = details.map(|details| StatusDetails {
+        name: details.name,
+        group: details.group,
+        kind: details.kind,
+        uid: details.uid,
+        causes: details.causes.into_iter().map(cause).collect(),
+        retry_after_seconds: details.retry_after_seconds.try_into().unwrap_or_default(),
+    });
+    let code = code.try_into().unwrap_or_default();
+    Status { status: None, code, message, metadata: None, reason, details }
+}
+
+fn cause(message: CauseMessage) -> StatusCause {
+    let CauseMessage { reason, message, field } = message;
+    StatusCause { reason, message, field }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{node::Node, pod::Pod};
+
+    /// An event as the API server frames it.
+    fn framed(r#type: &str, object: &impl Message) -> Vec<u8> {
+        let envelope = Envelope { raw: object.encode_to_vec().into() }.encode_to_vec();
+        let raw = [MAGIC, &envelope].concat().into();
+        let event = EventMessage { r#type: r#type.into(), object: RawExtension { raw } };
+        let event = event.encode_to_vec();
+        let length = u32::try_from(event.len()).unwrap().to_be_bytes();
+        [&length[..], &event].concat()
+    }
+
+    fn decoded<T: Kind>(framed: &[u8]) -> Result<WatchEvent<Guarded<Object<T>>>, FrameError> {
+        let frame = Encoding::Protobuf.split(&mut framed.into())?.expect("all is there");
+        Encoding::Protobuf.event(frame)
+    }
+
+    const POD: &str = r#"{"metadata": {"name": "a", "namespace": "shop", "resourceVersion": "7"},
+        "spec": {"nodeName": "n1"}, "status": {"podIPs": [{"ip": "10.0.0.1"}]}}"#;
+
+    fn pod(json: &str) -> <Pod as Kind>::Document {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn frames_come_whole_however_they_arrive() {
+        let event = framed("ADDED", &pod(POD));
+        let line = format!("{{\"type\":\"ADDED\",\"object\":{}}}\n", POD.replace('\n', ""));
+        for (encoding, one) in [(Encoding::Protobuf, event), (Encoding::Json, line.into_bytes())] {
+            let sent = one.repeat(3);
+            for step in [1, 7, sent.len()] {
+                let (mut arrived, mut frames) = (BytesMut::new(), 0);
+                for part in sent.chunks(step) {
+                    arrived.extend_from_slice(part);
+                    while let Some(frame) = encoding.split(&mut arrived).unwrap() {
+                        let WatchEvent::Added(Guarded::Good(object)) =
+                            encoding.event::<Pod>(frame).unwrap()
+                        else {
+                            panic!("no pod came")
+                        };
+                        assert_eq!((&*object.name, object.value.version), ("a", 7));
+                        frames += 1;
+                    }
+                }
+                assert_eq!((frames, arrived.len()), (3, 0), "{encoding:?} by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_kinds_of_events() {
+        let added = decoded::<Pod>(&framed("MODIFIED", &pod(POD))).unwrap();
+        assert!(matches!(added, WatchEvent::Modified(Guarded::Good(_))));
+        let deleted = decoded::<Pod>(&framed("DELETED", &pod(POD))).unwrap();
+        assert!(matches!(deleted, WatchEvent::Deleted(Guarded::Good(_))));
+        let unknown = decoded::<Pod>(&framed("MOVED", &pod(POD))).unwrap_err();
+        assert_eq!(unknown.to_string(), "an event of the unknown type `MOVED`");
+
+        let marked = r#"{"metadata": {"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}}"#;
+        let event = decoded::<Node>(&framed("BOOKMARK", &pod(marked))).unwrap();
+        let WatchEvent::Bookmark(Bookmark { metadata, .. }) = event else { panic!("{event:?}") };
+        assert_eq!(metadata.resource_version, "9");
+        assert_eq!(metadata.annotations["k8s.io/initial-events-end"], "true");
+
+        let causes = vec![CauseMessage {
+            reason: "ResourceVersionTooLarge".into(),
+            ..CauseMessage::default()
+        }];
+        let details =
+            DetailsMessage { causes, retry_after_seconds: 3, ..DetailsMessage::default() };
+        let gone = StatusMessage { code: 410, details: Some(details), ..StatusMessage::default() };
+        let event = decoded::<Node>(&framed("ERROR", &gone)).unwrap();
+        let WatchEvent::Error(status) = event else { panic!("{event:?}") };
+        let details = status.details.unwrap();
+        assert_eq!((status.code, details.retry_after_seconds), (410, 3));
+        assert_eq!(details.causes[0].reason, "ResourceVersionTooLarge");
+    }
+
+    #[test]
+    fn a_malformed_object_keeps_its_name_and_version() {
+        let bad = pod(&POD.replace("10.0.0.1", "ten"));
+        let event = decoded::<Pod>(&framed("ADDED", &bad)).unwrap();
+        let WatchEvent::Added(Guarded::Bad(bad)) = event else { panic!("{event:?}") };
+        assert_eq!(bad.error, "status.podIPs[0].ip: `ten` is not an IP address");
+        let name = (bad.metadata.name.as_deref(), bad.metadata.namespace.as_deref());
+        assert_eq!(name, (Some("a"), Some("shop")));
+        assert_eq!(bad.metadata.resource_version.as_deref(), Some("7"));
+
+        // A pod's `spec` is a message; here it is a number.
+        let mut broken = Header::decode(&*pod(POD).encode_to_vec()).unwrap().encode_to_vec();
+        broken.extend([2 << 3, 1]);
+        let envelope = Envelope { raw: broken.into() }.encode_to_vec();
+        let guarded = guarded::<Pod>(object([MAGIC, &envelope].concat().into()).unwrap());
+        let Guarded::Bad(bad) = guarded else { panic!("{guarded:?}") };
+        assert_eq!(bad.metadata.name.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn what_is_no_frame_is_an_error() {
+        let too_long = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, 0][..]);
+        assert!(matches!(
+            Encoding::Protobuf.split(&mut too_long.clone()),
+            Err(FrameError::TooLong(_))
+        ));
+        let event = Encoding::Protobuf.event::<Pod>(Bytes::from_static(b"\x0a\x05ADDED\x12\x00"));
+        assert!(matches!(event, Err(FrameError::Unmarked)));
+        assert!(Encoding::Json.event::<Pod>(Bytes::from_static(b"{")).is_err());
+    }
+
+    #[test]
+    fn a_refusal_in_either_encoding() {
+        let json = Bytes::from_static(br#"{"kind":"Status","code":403,"message":"no"}"#);
+        let refusal = StatusMessage { code: 403, message: "no".into(), ..StatusMessage::default() };
+        let envelope = Envelope { raw: refusal.encode_to_vec().into() }.encode_to_vec();
+        let protobuf = [MAGIC, &envelope].concat().into();
+        for (encoding, body) in [(Encoding::Json, json), (Encoding::Protobuf, protobuf)] {
+            let status = encoding.status(body).unwrap();
+            assert_eq!((status.code, status.message.as_str()), (403, "no"), "{encoding:?}");
+            assert!(encoding.status(Bytes::from_static(b"<html>")).is_none());
+        }
+    }
+}

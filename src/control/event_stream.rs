@@ -1,0 +1,107 @@
+//! Event stream: a watch is asked for, and what the API server answers is read, event by event.
+//!
+//! In place of kube's `Api::watch`, which speaks JSON alone and makes a `String` of each event
+//! before it is parsed.
+
+use bytes::BytesMut;
+use futures::{Stream, StreamExt, stream::BoxStream};
+use http::{
+    HeaderValue, Response,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE},
+};
+use http_body_util::{BodyDataStream, BodyExt};
+use kube::{
+    Client, Error, Resource,
+    api::{WatchEvent, WatchParams},
+    client::Body,
+    core::{Request, Status},
+};
+use serde::de::Error as _;
+
+use crate::api::{
+    Kind, Object,
+    frame::{self, Encoding, FrameError},
+    guard::Guarded,
+};
+
+/// An object as it arrives: it may be malformed.
+pub(super) type Arrival<T> = Guarded<Object<T>>;
+
+/// Events of one watch, until the server ends it or the connection breaks.
+pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T>>>>;
+
+/// Starts to watch all objects of a kind.
+///
+/// # Errors
+/// The server could not be reached, or refused.
+pub(super) async fn open<T: Kind>(
+    client: &Client,
+    params: &WatchParams,
+    version: &str,
+) -> kube::Result<Events<T>> {
+    let path = Object::<T>::url_path(&(), None);
+    let mut request = Request::new(path).watch(params, version).map_err(Error::BuildRequest)?;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static(frame::ACCEPT));
+    // Nothing here unpacks a stream.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let answer = client.send(request.map(Body::from)).await?;
+    let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let encoding = Encoding::of(content_type.unwrap_or_default());
+    if !answer.status().is_success() {
+        return Err(refused(answer, encoding).await);
+    }
+    Ok(read(answer.into_body().into_data_stream(), encoding).boxed())
+}
+
+/// What a server says that does not let watch.
+async fn refused(answer: Response<Body>, encoding: Encoding) -> Error {
+    let code = answer.status();
+    let body = match answer.into_body().collect_bytes().await {
+        Ok(body) => body,
+        Err(error) => return error,
+    };
+    let status = encoding.status(body).unwrap_or_else(|| {
+        // Not the API server: a proxy before it. Its body may be anything.
+        Status::failure(&format!("the server answered {code}"), "").with_code(code.as_u16())
+    });
+    Error::Api(status.boxed())
+}
+
+/// The events in a body. After an error nothing follows.
+fn read<T: Kind>(
+    body: BodyDataStream<Body>,
+    encoding: Encoding,
+) -> impl Stream<Item = kube::Result<WatchEvent<Arrival<T>>>> + Send {
+    let state = Some((body, BytesMut::new()));
+    futures::stream::unfold(state, move |state| async move {
+        let (mut body, mut arrived) = state?;
+        loop {
+            match encoding.split(&mut arrived) {
+                Ok(Some(frame)) => {
+                    let event = encoding.event(frame).map_err(lost);
+                    return Some((event, Some((body, arrived))));
+                }
+                Ok(None) => {}
+                Err(error) => return Some((Err(lost(error)), None)),
+            }
+            match body.next().await {
+                Some(Ok(bytes)) => arrived.extend_from_slice(&bytes),
+                Some(Err(error)) => return Some((Err(broken(error)), None)),
+                // A last line may lack its end. One that was cut short is sent again by a watch
+                // that goes on from the event before it.
+                None => return Some((Ok(encoding.event(arrived.freeze()).ok()?), None)),
+            }
+        }
+    })
+}
+
+/// What did not parse was an event, and it is lost.
+fn lost(error: FrameError) -> Error {
+    Error::SerdeError(serde_json::Error::custom(error))
+}
+
+/// The connection broke.
+fn broken(error: Error) -> Error {
+    Error::ReadEvents(std::io::Error::other(error))
+}
