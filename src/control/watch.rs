@@ -100,16 +100,15 @@ pub enum Cause {
 
 impl Cause {
     fn of(error: &Error) -> Self {
-        match error {
-            Error::InitialListFailed(kube::Error::Api(status))
-            | Error::WatchStartFailed(kube::Error::Api(status))
-            | Error::WatchFailed(kube::Error::Api(status))
-            | Error::WatchError(status) => match status.code {
+        if let Some(status) = answer(error) {
+            return match status.code {
                 _ if is_unknown_version(status) => Self::Expired,
                 401 | 403 => Self::Forbidden,
                 429 => Self::Busy,
                 _ => Self::Refused,
-            },
+            };
+        }
+        match error {
             Error::InitialListFailed(error)
             | Error::WatchStartFailed(error)
             | Error::WatchFailed(error) => match error {
@@ -117,6 +116,7 @@ impl Cause {
                 kube::Error::Service(error) if error.is::<Elapsed>() => Self::TimedOut,
                 _ => Self::Connection,
             },
+            Error::WatchError(_) => Self::Refused,
             Error::NoResourceVersion => Self::Undecodable,
         }
     }
@@ -252,7 +252,10 @@ impl<T: Kind> Follower<T> {
         }
         self.wait = self.backoff.next().unwrap_or_default();
         let cause = Cause::of(error);
-        Change::Failed { error: causes(error), cause, will_retry_in: self.wait }
+        // kube prints the answer once for people and once more with all its fields.
+        let words = |status: &Status| format!("{} {}", status.code, status.message);
+        let error = answer(error).map_or_else(|| causes(error), words);
+        Change::Failed { error, cause, will_retry_in: self.wait }
     }
 
     fn start_afresh(&mut self) {
@@ -304,12 +307,23 @@ fn concerns_streaming(error: &Error) -> bool {
     }
 }
 
-/// Whether going on with the watch from the last version is impossible, or would miss a change.
-fn needs_list(error: &Error) -> bool {
+/// The API server's answer, where it gave one.
+fn answer(error: &Error) -> Option<&Status> {
     match error {
         Error::WatchError(status)
+        | Error::InitialListFailed(kube::Error::Api(status))
         | Error::WatchStartFailed(kube::Error::Api(status))
-        | Error::WatchFailed(kube::Error::Api(status)) => is_unknown_version(status),
+        | Error::WatchFailed(kube::Error::Api(status)) => Some(status),
+        _ => None,
+    }
+}
+
+/// Whether going on with the watch from the last version is impossible, or would miss a change.
+fn needs_list(error: &Error) -> bool {
+    if let Some(status) = answer(error) {
+        return is_unknown_version(status);
+    }
+    match error {
         // The line that did not parse was a change, and it is lost.
         Error::WatchFailed(kube::Error::SerdeError(_)) | Error::NoResourceVersion => true,
         _ => false,
