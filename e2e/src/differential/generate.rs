@@ -292,7 +292,9 @@ fn packing() -> Vec<Step> {
         pods(6, 3, coat(true, false)),
         pods(9, 1, coat(false, true)),
     ];
-    pods.into_iter().chain([0, 1].map(service)).chain([0, 1].map(change)).collect()
+    let steps = pods.into_iter().chain([0, 1].map(service)).chain([0, 1].map(change));
+    // A ready pod that ends, which is selected.
+    steps.chain([Step::TerminatePod { pod: 0 }]).collect()
 }
 
 #[cfg(test)]

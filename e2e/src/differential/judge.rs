@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How often both sides are brought together for one comparison: the built-in controller may still
-/// be writing what it need not.
+/// be writing what it need not, and breaks ties anew each time that it tries a sync again.
 const ROUNDS: u32 = 3;
 
 /// How the built-in controller logs a write that failed.
@@ -128,8 +128,7 @@ impl History<'_> {
             let (left, right) = self.forms();
             let wanted = &self.pair.wanted;
             if let Comparison::Different(mut lines) = found {
-                let names = wanted.explain(&left, &right, &self.model, self.loose);
-                let Some(names) = names.filter(|_| rounds < ROUNDS) else {
+                let Some(names) = wanted.explain(&left, &right, &self.model, self.loose) else {
                     if effect.trap && rounds == 0 && wanted.has("tracker-trap") {
                         return Ok(Outcome::Trapped);
                     }
@@ -141,6 +140,9 @@ impl History<'_> {
                 }
                 if names.contains(&"own-placeholder") {
                     return self.collect().await.map(Outcome::Judged);
+                }
+                if rounds == ROUNDS {
+                    break;
                 }
             }
             self.align(&left).await?;
