@@ -60,6 +60,10 @@ etcd)
     ;;
 helm)
     begin helm.sh/helm/v4
+    # As helm-unittest does, which needs what that fork has.
+    go mod edit -replace=github.com/vmware-labs/yaml-jsonpath@v0.3.2=github.com/helm-unittest/yaml-jsonpath@v0.4.0
+    # Only for its CRD files.
+    go get github.com/prometheus-operator/prometheus-operator@v0.85.0
     set -- "helm.sh/helm/v4/cmd/helm@$version"
     for command in helm-unittest/helm-unittest/cmd/helm-unittest rhysd/actionlint/cmd/actionlint \
         yannh/kubeconform/cmd/kubeconform; do

