@@ -111,7 +111,7 @@ impl<'a> Targets<'a> {
 impl Target<'_> {
     /// Whether it is ready; a condition that is not given counts as true.
     pub fn is_ready(&self) -> bool {
-        self.endpoint.conditions.ready != Some(false)
+        self.endpoint.is_served()
     }
 
     /// Whether it is on this node.

@@ -38,11 +38,6 @@ impl Outlook {
         Self { prefers: None, decision, is_hinted: None }
     }
 
-    /// The weightiest reason.
-    pub fn reason(&self) -> Reason {
-        self.decision.reasons.first().copied().unwrap_or(Reason::Applied)
-    }
-
     /// What is to be announced of a change from `before`: changes of state, and of the reason why
     /// locality cannot be had. Of the legacy annotation the built-in controller's Events tell.
     pub fn news(&self, before: &Self) -> Option<News> {
@@ -53,7 +48,7 @@ impl Outlook {
             (Some(_), Some(_)) => return None,
             (_, None) => {}
         }
-        let told = |outlook: &Self| (outlook.decision.state, outlook.reason());
+        let told = |outlook: &Self| (outlook.decision.state, outlook.decision.reason());
         match (told(before), told(self)) {
             (old, new) if old == new => None,
             // Told by itself, also of Services that ask for nothing.

@@ -316,7 +316,7 @@ impl Part {
             ready_hinted: 0,
             preference: Label::of(service).preference,
             state: decision.state,
-            reason: decision.reasons.first().copied().unwrap_or(Reason::Applied),
+            reason: decision.reason(),
         };
         for family in &plan.families {
             let Some(census) = family.census else { continue };

@@ -125,8 +125,7 @@ impl Standing<'_> {
         // An endpoint that is there twice changes nothing here, and to look for it costs more than
         // all the rest where there are many.
         let endpoints = self.slices.iter().flat_map(|slice| slice.endpoints.iter());
-        let ready: Vec<&Endpoint> =
-            endpoints.filter(|endpoint| endpoint.conditions.ready != Some(false)).collect();
+        let ready: Vec<&Endpoint> = endpoints.filter(|endpoint| endpoint.is_served()).collect();
         let has_zoneless = ready.iter().any(|endpoint| endpoint.zone.is_none());
         let has_nodeless = ready.iter().any(|endpoint| endpoint.node.is_none());
         let mut reasons = self.hindrances(preference);
@@ -209,6 +208,11 @@ impl Standing<'_> {
 }
 
 impl Decision {
+    /// The weightiest reason.
+    pub fn reason(&self) -> Reason {
+        self.reasons.first().copied().unwrap_or(Reason::Applied)
+    }
+
     /// The same for a Service whose slices somebody else overwrites again and again.
     #[must_use]
     pub fn overwritten(mut self) -> Self {
@@ -221,7 +225,7 @@ impl Decision {
 
     /// The reason for what becomes of one zone.
     pub fn reason_in(&self, zone: &ZoneShare) -> Reason {
-        let general = self.reasons.first().copied().unwrap_or(Reason::Applied);
+        let general = self.reason();
         match zone.rung {
             _ if self.state == State::None => Reason::NoPreference,
             _ if self.state == State::Ineffective => general,

@@ -121,13 +121,12 @@ pub fn worst(service: &Service, slices: &[&Slice], clients: &Clients) -> Option<
     })
 }
 
-/// The endpoints to which traffic may go, each once. A condition that is absent, which only
-/// slices of others have, counts as ready, as readers count it (endpointslice-semantics 6.1).
+/// The endpoints to which traffic may go, each once.
 pub fn ready<'a>(slices: impl IntoIterator<Item = &'a Slice>) -> Vec<&'a Endpoint> {
     let mut seen = HashSet::new();
     let endpoints = slices.into_iter().flat_map(|slice| slice.endpoints.iter());
     endpoints
-        .filter(|endpoint| endpoint.conditions.ready != Some(false))
+        .filter(|endpoint| endpoint.is_served())
         .filter(|endpoint| seen.insert(&endpoint.addresses))
         .collect()
 }

@@ -124,6 +124,12 @@ impl Endpoint {
         self.conditions.ready == Some(true)
     }
 
+    /// Whether those who send traffic take it for ready: to them an absent condition, which only
+    /// slices of others have, counts as ready (endpointslice-semantics 6.1).
+    pub fn is_served(&self) -> bool {
+        self.conditions.ready != Some(false)
+    }
+
     /// Whether all but the hints is the same. Who it is has been compared before
     /// (endpointslice-semantics 3.5).
     pub fn is_same_but_hints(&self, other: &Self) -> bool {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{PlanError, report::Report};
-use crate::plan::{changes::Changes, decision::Reason, slice::Slice};
+use crate::plan::{changes::Changes, slice::Slice};
 
 /// One write.
 #[derive(Serialize)]
@@ -45,8 +45,8 @@ fn lines<'a>(
     report: &'a Report<'_>,
     changes: &'a Changes,
 ) -> impl Iterator<Item = Line<'a>> + use<'a> {
-    let reason = report.decision.reasons.first().unwrap_or(&Reason::Applied);
-    let line = |op, slice: &'a Slice| {
+    let reason = report.decision.reason();
+    let line = move |op, slice: &'a Slice| {
         let name = slice.meta.name.as_deref();
         Line {
             op,

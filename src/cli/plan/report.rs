@@ -13,7 +13,7 @@ use crate::{
         metadata::{SERVICE_NAME, managed_service},
         name::{Name, ServiceKey},
         service::{ClusterIp, Service},
-        share::{self, Share, Topology},
+        share::{self, Share},
         slice::Slice,
     },
 };
@@ -23,7 +23,6 @@ pub(super) struct Snapshot {
     index: Index,
     /// Slices of other managers, by the Service that they name.
     foreign: HashMap<ServiceKey, Vec<Slice>>,
-    topology: Topology,
 }
 
 /// All that can be said of one Service.
@@ -86,8 +85,7 @@ impl Snapshot {
                 }
             }
         }
-        let topology = Topology::of(index.nodes());
-        Self { index, foreign, topology }
+        Self { index, foreign }
     }
 
     /// One report for each Service, by namespace and name.
@@ -110,14 +108,14 @@ impl Snapshot {
             foreign: &foreign,
             has_nodeless: plan.as_ref().is_some_and(|plan| !plan.nodeless.is_empty()),
             nodes: self.index.nodes(),
-            topology: &self.topology,
+            topology: self.index.topology(),
         });
         let ready = share::ready(slices.iter().copied()).len();
         let is_hinted = service.cluster_ip != ClusterIp::Headless && !service.internal_local;
         let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();
         let share = family
             .filter(|_| is_hinted)
-            .and_then(|_| share::worst(service, &all, &self.topology.clients));
+            .and_then(|_| share::worst(service, &all, &self.index.topology().clients));
         Report { service, plan, decision, ready, share }
     }
 

@@ -51,8 +51,8 @@ impl Controller {
         info!(
             namespace = %service.namespace, service = %service.name,
             prefer = outlook.prefers.unwrap_or_default(),
-            state = %outlook.decision.state, reason = %outlook.reason(),
-            reasons = ?outlook.decision.reasons, before = %before.reason(),
+            state = %outlook.decision.state, reason = %outlook.decision.reason(),
+            reasons = ?outlook.decision.reasons, before = %before.decision.reason(),
             "the decision on a Service has changed"
         );
         let news = outlook.news(&before);
@@ -73,7 +73,7 @@ impl Controller {
         }
         let mut reasons = BTreeMap::new();
         for outlook in self.progress.values().filter_map(|progress| progress.outlook.as_ref()) {
-            *reasons.entry(outlook.reason().to_string()).or_insert(0) += 1;
+            *reasons.entry(outlook.decision.reason().to_string()).or_insert(0) += 1;
         }
         let services: i32 = reasons.values().sum();
         self.is_summed_up = true;
