@@ -5,7 +5,6 @@
 //! the API server too writes it at less cost. Which of the two it sends, it says itself.
 
 use bytes::{Buf, Bytes, BytesMut};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     api::WatchEvent,
     core::{
@@ -233,20 +232,8 @@ fn guarded<T: Kind>(object: Bytes) -> Guarded<Object<T>> {
         Ok(object) => Guarded::Good(object),
         Err(error) => {
             let Header { metadata } = Header::decode(object).unwrap_or_default();
-            Guarded::Bad(Box::new(Malformed { metadata: named(&metadata), error }))
+            Guarded::Bad(Box::new(Malformed { metadata: metadata.into_header(), error }))
         }
-    }
-}
-
-/// As much of the metadata as tells which object this is.
-fn named(meta: &Meta) -> ObjectMeta {
-    let text = |text: &String| (!text.is_empty()).then(|| text.clone());
-    ObjectMeta {
-        name: text(&meta.name),
-        namespace: text(&meta.namespace),
-        uid: text(&meta.uid),
-        resource_version: text(&meta.resource_version),
-        ..ObjectMeta::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::field::{FieldError, or_default};
@@ -76,6 +77,18 @@ pub(super) struct Time {
 }
 
 impl Meta {
+    /// What kube has to know of an object: which one it is.
+    pub(super) fn into_header(self) -> ObjectMeta {
+        let text = |text: String| (!text.is_empty()).then_some(text);
+        ObjectMeta {
+            name: text(self.name),
+            namespace: text(self.namespace),
+            uid: text(self.uid),
+            resource_version: text(self.resource_version),
+            ..ObjectMeta::default()
+        }
+    }
+
     /// The UID, if there is one.
     pub(super) fn uid(&self) -> Option<Uid> {
         Uid::parse(&self.uid)

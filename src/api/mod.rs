@@ -62,16 +62,8 @@ pub struct Object<T> {
 impl<T> Object<T> {
     /// An object with what was taken from it.
     fn new(meta: Meta, value: T) -> Self {
-        let text = |text: String| (!text.is_empty()).then_some(text);
         let (namespace, name) = (meta.namespace.as_str().into(), meta.name.as_str().into());
-        let header = ObjectMeta {
-            name: text(meta.name),
-            namespace: text(meta.namespace),
-            uid: text(meta.uid),
-            resource_version: text(meta.resource_version),
-            ..ObjectMeta::default()
-        };
-        Self { meta: header, namespace, name, value }
+        Self { meta: meta.into_header(), namespace, name, value }
     }
 }
 

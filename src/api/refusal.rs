@@ -1,9 +1,48 @@
-//! Refusals: what the API server's answers say beyond their status code.
+//! Refusals: what the API server's answers say that are not what was asked for.
 
-use kube::core::Status;
+use bytes::Bytes;
+use http::{
+    header::{CONTENT_TYPE, RETRY_AFTER},
+    response::Parts,
+};
+use kube::core::{Status, response::StatusDetails};
 
-/// Whether a refusal says that the namespace is going away (endpointslice-semantics 2).
+use super::frame::Encoding;
+
+/// What an answer says whose head is `head`; `otherwise` is taken for its words if it is not the
+/// API server's, but that of a proxy before it, say.
+///
+/// As kube reads it, but for the header `Retry-After`: an API server that sheds load says nowhere
+/// else for how long.
+pub fn status(head: &Parts, body: Bytes, otherwise: impl FnOnce() -> String) -> Box<Status> {
+    let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let encoding = Encoding::of(text(CONTENT_TYPE).unwrap_or_default());
+    let status = encoding.status(body);
+    let mut status = status.unwrap_or_else(|| Status::failure(&otherwise(), ""));
+    status.code = head.status.as_u16();
+    if let Some(wait) = text(RETRY_AFTER).and_then(|wait| wait.parse().ok()) {
+        status.details.get_or_insert_with(no_details).retry_after_seconds = wait;
+    }
+    Box::new(status)
+}
+
+fn no_details() -> StatusDetails {
+    let [name, group, kind, uid] = [(); 4].map(|()| String::new());
+    StatusDetails { name, group, kind, uid, causes: Vec::new(), retry_after_seconds: 0 }
+}
+
+/// Whether it says that the namespace is going away (endpointslice-semantics 2).
 pub fn is_namespace_terminating(status: &Status) -> bool {
+    has_cause(status, "NamespaceTerminating")
+}
+
+/// Whether it says that the server has forgotten the version (410), or does not know it yet,
+/// having gone back in time.
+pub fn is_unknown_version(status: &Status) -> bool {
+    status.code == 410 || has_cause(status, "ResourceVersionTooLarge")
+}
+
+fn has_cause(status: &Status, reason: &str) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    causes.into_iter().any(|cause| cause.reason == reason)
 }

@@ -6,7 +6,7 @@
 use bytes::BytesMut;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{
-    HeaderValue, Response,
+    HeaderValue,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE},
 };
 use http_body_util::{BodyDataStream, BodyExt};
@@ -14,7 +14,7 @@ use kube::{
     Client, Error, Resource,
     api::{WatchEvent, WatchParams},
     client::Body,
-    core::{Request, Status},
+    core::Request,
 };
 use serde::de::Error as _;
 
@@ -22,6 +22,7 @@ use crate::api::{
     Kind, Object,
     frame::{self, Encoding, FrameError},
     guard::Guarded,
+    refusal,
 };
 
 /// An object as it arrives: it may be malformed.
@@ -45,27 +46,16 @@ pub(super) async fn open<T: Kind>(
     headers.insert(ACCEPT, HeaderValue::from_static(frame::ACCEPT));
     // Nothing here unpacks a stream.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let answer = client.send(request.map(Body::from)).await?;
-    let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let encoding = Encoding::of(content_type.unwrap_or_default());
-    if !answer.status().is_success() {
-        return Err(refused(answer, encoding).await);
+    let (head, body) = client.send(request.map(Body::from)).await?.into_parts();
+    if !head.status.is_success() {
+        let body = body.collect_bytes().await?;
+        // The body of a proxy's answer may be anything.
+        let words = || format!("the server answered {}", head.status);
+        return Err(Error::Api(refusal::status(&head, body, words)));
     }
-    Ok(read(answer.into_body().into_data_stream(), encoding).boxed())
-}
-
-/// What a server says that does not let watch.
-async fn refused(answer: Response<Body>, encoding: Encoding) -> Error {
-    let code = answer.status();
-    let body = match answer.into_body().collect_bytes().await {
-        Ok(body) => body,
-        Err(error) => return error,
-    };
-    let status = encoding.status(body).unwrap_or_else(|| {
-        // Not the API server: a proxy before it. Its body may be anything.
-        Status::failure(&format!("the server answered {code}"), "").with_code(code.as_u16())
-    });
-    Error::Api(status.boxed())
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let encoding = Encoding::of(content_type.unwrap_or_default());
+    Ok(read(body.into_data_stream(), encoding).boxed())
 }
 
 /// The events in a body. After an error nothing follows.

@@ -24,6 +24,7 @@ use crate::{
     api::{
         Kind, Object,
         guard::{Guarded, Malformed},
+        refusal::is_unknown_version,
     },
     causes::causes,
 };
@@ -328,10 +329,4 @@ fn needs_list(error: &Error) -> bool {
         Error::WatchFailed(kube::Error::SerdeError(_)) | Error::NoResourceVersion => true,
         _ => false,
     }
-}
-
-/// The server has forgotten the version (410), or does not know it yet, having gone back in time.
-fn is_unknown_version(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    status.code == 410 || causes.into_iter().any(|cause| cause.reason == "ResourceVersionTooLarge")
 }

@@ -6,12 +6,8 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, header::RETRY_AFTER};
-use kube::{
-    Client,
-    client::Body,
-    core::{Status, response::StatusDetails},
-};
+use http::{Method, Request};
+use kube::{Client, client::Body, core::Status};
 use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -22,7 +18,11 @@ use tracing::debug;
 
 use super::{expectations::Sight, lease::Leadership};
 use crate::{
-    api::{Kind, refusal::is_namespace_terminating, render::SliceDocument},
+    api::{
+        Kind,
+        refusal::{self, is_namespace_terminating},
+        render::SliceDocument,
+    },
     observe::{Metrics, Operation, WriteKind, WriteResult},
     pace::Pace,
     plan::{
@@ -90,25 +90,6 @@ impl Outcome {
     }
 }
 
-impl WriteError {
-    /// Whether the write may have been applied all the same, now or later.
-    pub fn is_unanswered(&self) -> bool {
-        match self {
-            Self::TimedOut { .. } | Self::Lost { .. } => true,
-            Self::Refused { status, .. } => status.code >= 500,
-            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
-        }
-    }
-
-    /// Whether it is a failure that somebody has to know of, and no part of normal life.
-    pub fn is_trouble(&self) -> bool {
-        match self {
-            Self::TimedOut { .. } | Self::Lost { .. } | Self::Refused { .. } => true,
-            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
-        }
-    }
-}
-
 /// A write that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -159,6 +140,23 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// Whether the write may have been applied all the same, now or later.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } => true,
+            Self::Refused { status, .. } => status.code >= 500,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
+
+    /// Whether it is a failure that somebody has to know of, and no part of normal life.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } | Self::Refused { .. } => true,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
+
     /// What came of the write, in one word.
     pub fn result(&self) -> WriteResult {
         match self {
@@ -323,38 +321,25 @@ impl Writer {
         debug!(write = what, elapsed = ?sent.elapsed(), "write");
         match answer {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(kube::Error::Api(status))) => Err(refusal(what, status)),
+            Ok(Err(kube::Error::Api(status))) => Err(refused(what, status)),
             Ok(Err(source)) => Err(WriteError::Lost { what, source }),
             Err(_) => Err(WriteError::TimedOut { what, after: self.timeout }),
         }
     }
 }
 
-/// As [`Client::request`], which drops the header `Retry-After`: an API server that sheds load says
-/// nowhere else for how long.
+/// As [`Client::request`], with what [`refusal::status`] reads besides.
 async fn answer<T: DeserializeOwned>(
     client: &Client,
     request: Request<Vec<u8>>,
 ) -> kube::Result<T> {
-    let answer = client.send(request.map(Body::from)).await?;
-    let code = answer.status();
-    let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
-    let body = answer.into_body().collect_bytes().await?;
-    if code.is_success() {
+    let (head, body) = client.send(request.map(Body::from)).await?.into_parts();
+    let body = body.collect_bytes().await?;
+    if head.status.is_success() {
         return serde_json::from_slice(&body).map_err(kube::Error::SerdeError);
     }
-    let text = || Status::failure(String::from_utf8_lossy(&body).trim(), "");
-    let mut status = serde_json::from_slice(&body).unwrap_or_else(|_| text());
-    status.code = code.as_u16();
-    if let Some(wait) = wait {
-        status.details.get_or_insert_with(no_details).retry_after_seconds = wait;
-    }
-    Err(kube::Error::Api(Box::new(status)))
-}
-
-fn no_details() -> StatusDetails {
-    let [name, group, kind, uid] = [(); 4].map(|()| String::new());
-    StatusDetails { name, group, kind, uid, causes: Vec::new(), retry_after_seconds: 0 }
+    let text = || String::from_utf8_lossy(&body).trim().to_owned();
+    Err(kube::Error::Api(refusal::status(&head, body.clone(), text)))
 }
 
 fn has_node_hints(slice: &Slice) -> bool {
@@ -379,7 +364,7 @@ fn what(method: &Method, slice: &Slice) -> String {
     format!("{verb} slice {}/{}", slice.meta.namespace, name.map_or("", AsRef::as_ref))
 }
 
-fn refusal(what: String, status: Box<Status>) -> WriteError {
+fn refused(what: String, status: Box<Status>) -> WriteError {
     let wait =
         status.details.as_ref().map(|details| details.retry_after_seconds).filter(|wait| *wait > 0);
     match (status.code, wait) {
