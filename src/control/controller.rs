@@ -67,7 +67,6 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
-    metrics: Metrics,
     tally: Tally,
     health: Health,
     index: Index,
@@ -111,8 +110,7 @@ impl Controller {
     pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         Self {
             settings,
-            tally: Tally::new(metrics.clone()),
-            metrics,
+            tally: Tally::new(metrics),
             health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
@@ -170,9 +168,8 @@ impl Controller {
             if let Some(progress) = self.progress.get_mut(key) {
                 progress.counts.clear();
             }
-            self.other_writer.forget(key);
-            self.nodeless.remove(key);
-            self.tally.passed_over(key, began);
+            self.leave(key);
+            self.tally.passed_over(began);
             self.queue.done(key, now);
             return None;
         };

@@ -125,6 +125,17 @@ impl Tally {
         self.metrics.own.malformed(kind);
     }
 
+    /// Events show so many signs of another writer.
+    pub fn foreign(&self, signs: usize) {
+        self.metrics.others.writes.inc_by(signs as u64);
+    }
+
+    /// Whether there is another writer, and how many Services it contests.
+    pub fn others(&self, is_active: bool, contested: usize) {
+        self.metrics.others.active.set(is_active.into());
+        self.metrics.others.contested.set(signed(contested));
+    }
+
     /// An event concerns a Service.
     pub fn touched(&mut self, key: &ServiceKey, trigger: Trigger, now: Instant) {
         if !self.is_leading {
@@ -222,9 +233,8 @@ impl Tally {
         }
     }
 
-    /// Nothing is to be done for a Service that is not served.
-    pub fn passed_over(&mut self, key: &ServiceKey, since: Instant) {
-        self.left(key);
+    /// Nothing is to be done for a Service that is not served, which was looked at since `since`.
+    pub fn passed_over(&self, since: Instant) {
         self.synced(Synced::Success, since);
     }
 

@@ -193,7 +193,6 @@ impl Own {
                 "Ready endpoints that have no zone: they turn the hints of their Service off.",
             )?,
             ready_hinted: gauge("ready_endpoints_hinted", "Ready endpoints that bear hints.")?,
-
             node_hints_dropped: gauge(
                 "node_hints_dropped",
                 "1 since the API server has been seen to drop hints for nodes, else 0.",

@@ -108,15 +108,20 @@ impl Controller {
         // Its slices are the garbage collector's (endpointslice-semantics 1.3).
         self.index.remove_service(key);
         self.queue.forget(key);
-        self.tally.left(key);
         self.unseen.remove(key);
-        self.other_writer.forget(key);
-        self.nodeless.remove(key);
+        self.leave(key);
         let progress = self.progress.remove(key);
         if progress.is_some_and(|progress| progress.ended.is_some()) {
             // Its writes will not be waited for, and a Service of the same name may come again.
             self.queue.done(key, now);
         }
+    }
+
+    /// A Service is not served any more: what is counted and told of it ends.
+    pub(super) fn leave(&mut self, key: &ServiceKey) {
+        self.tally.left(key);
+        self.other_writer.forget(key);
+        self.nodeless.remove(key);
     }
 
     fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {

@@ -47,7 +47,7 @@ impl Controller {
     /// Takes note of what events show of others.
     pub(super) fn saw_others(&mut self, service: &ServiceKey, foreign: Foreign, now: Instant) {
         if foreign.signs > 0 {
-            self.metrics.others.writes.inc_by(foreign.signs as u64);
+            self.tally.foreign(foreign.signs);
             self.other_writer.wrote(service, now);
         }
     }
@@ -89,10 +89,9 @@ impl Controller {
     }
 
     fn count_others(&self) {
-        self.health.other_writer(self.other_writer.is_active());
-        let metrics = &self.metrics.others;
-        metrics.active.set(self.other_writer.is_active().into());
-        metrics.contested.set(i64::try_from(self.other_writer.contested()).unwrap_or(i64::MAX));
+        let is_active = self.other_writer.is_active();
+        self.health.other_writer(is_active);
+        self.tally.others(is_active, self.other_writer.contested());
     }
 
     /// When a slice of a Service is repaired that somebody else has changed.
