@@ -163,10 +163,10 @@ impl Controller {
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
         let began = Instant::now();
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
-            // What was seen stays for when it is served again: only a Service that is not known is
-            // new (endpointslice-semantics 4.6).
+            // What was seen stays for when it is served again, and nothing else: for the trigger time
+            // only a Service that is not known is new (endpointslice-semantics 4.6).
             if let Some(progress) = self.progress.get_mut(key) {
-                progress.counts.clear();
+                *progress = Progress { seen: progress.seen.take(), ..Progress::default() };
             }
             self.leave(key);
             self.tally.passed_over(began);

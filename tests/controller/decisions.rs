@@ -86,3 +86,21 @@ async fn a_restart_is_no_change() {
     assert_eq!(log.lines("all Services have been planned").len(), 1);
     assert_eq!(changes(&log), [""; 0]);
 }
+
+/// Between two times of being served a Service has no decision.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_served_again_has_a_new_decision() {
+    let api = cluster(&["web-1", "web-2", "web-3"]);
+    edit(&api, SERVICES, "web", |service| {
+        service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+    });
+    let rig = Rig::settled(api).await;
+    let log = Log::start();
+    let selector = service("web")["spec"]["selector"].clone();
+    edit(&rig.api, SERVICES, "web", |service| service["spec"]["selector"] = json!(null));
+    rig.pass(SECOND).await;
+    assert_eq!(changes(&log), [""; 0]);
+    edit(&rig.api, SERVICES, "web", |service| service["spec"]["selector"] = selector);
+    rig.pass(SECOND).await;
+    assert_eq!(changes(&log), ["web Zone Applied Applied"]);
+}
