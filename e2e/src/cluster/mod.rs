@@ -252,8 +252,12 @@ impl Cluster {
     }
 }
 
-/// Builds what is missing, off the runtime's threads.
-async fn ensure(kubernetes: Kubernetes, wanted: &'static [Component]) -> Result<Components, Error> {
+/// Builds what is missing, off the runtime's threads; all named at once, so that the progress says
+/// how much it is.
+pub(crate) async fn ensure(
+    kubernetes: Kubernetes,
+    wanted: &'static [Component],
+) -> Result<Components, Error> {
     Ok(tokio::task::spawn_blocking(move || components::ensure_of(kubernetes, wanted)).await??)
 }
 

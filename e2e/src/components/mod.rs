@@ -1,9 +1,10 @@
 //! The real components, built from upstream's Go modules and kept between runs.
 //!
 //! `e2e/components/FAMILY/go.mod` pins what is built; `regenerate.sh` there writes it anew for
-//! other versions. Of Kubernetes there are several, [`Kubernetes`], built only when asked for. The binaries lie outside the checkout, in `$CLOSEHAUL_E2E_CACHE`, else
-//! `$XDG_CACHE_HOME/closehaul`, else `~/.cache/closehaul`, in a directory whose name carries a
-//! hash of everything they depend on, so a changed pin or compiler never finds an old binary.
+//! other versions. Of Kubernetes there are several, [`Kubernetes`], built only when asked for. The
+//! binaries lie outside the checkout, in `$CLOSEHAUL_E2E_CACHE`, else `$XDG_CACHE_HOME/closehaul`,
+//! else `~/.cache/closehaul`, in a directory whose name carries a hash of everything they depend
+//! on, so a changed pin or compiler never finds an old binary.
 //!
 //! `KUBEBUILDER_ASSETS`, when set, is a directory with `etcd`, `kube-apiserver` and `kubectl`
 //! that are taken instead of the default version's.

@@ -48,7 +48,7 @@ impl Site {
     /// with [`crate::kubelet::Command`].
     pub(super) async fn start(mode: Mode, server: &Path) -> Result<Self, Error> {
         net::prepare(progress::say)?;
-        let components = site::build(Kubernetes::default(), &COMPONENTS).await?;
+        let components = cluster::ensure(Kubernetes::default(), &COMPONENTS).await?;
         let service_cidrs = SERVICES.map(str::to_owned).to_vec();
         let site = site::Site::start(site::Options {
             network: Some(Network::dual_stack()?),

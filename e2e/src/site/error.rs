@@ -1,6 +1,6 @@
 //! What can go wrong with a cluster in namespaces and those who use it.
 
-use crate::{closehaul, cluster, components, kubelet, net, process, proxy};
+use crate::{closehaul, cluster, kubelet, net, process, proxy};
 use std::{io, process::ExitCode};
 
 /// What can keep the walkthrough or the readers' tests from their end. A step with another outcome
@@ -11,9 +11,6 @@ pub enum Error {
     /// The network of namespaces.
     #[error(transparent)]
     Network(#[from] net::Error),
-    /// A component's binary.
-    #[error(transparent)]
-    Component(#[from] components::Error),
     /// The control plane.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),

@@ -6,7 +6,7 @@ mod error;
 
 use crate::{
     cluster::{self, Actor, Cluster},
-    components::{self, Component, Components, Kubernetes},
+    components::{Component, Components},
     kubelet::{self, Kubelet, NodeSpec, Termination},
     net::Network,
     proxy::{self, KubeProxy, Mode},
@@ -63,17 +63,6 @@ pub(crate) struct Site {
 struct Proxied {
     namespace: String,
     proxy: KubeProxy,
-}
-
-/// Builds the components that are missing; all named at once, so that the progress says how much
-/// it is.
-pub(crate) async fn build(
-    kubernetes: Kubernetes,
-    components: &'static [Component],
-) -> Result<Components, Error> {
-    let built =
-        tokio::task::spawn_blocking(move || components::ensure_of(kubernetes, components)).await;
-    Ok(built.map_err(cluster::Error::Cancelled)??)
 }
 
 impl Site {

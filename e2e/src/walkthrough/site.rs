@@ -61,7 +61,7 @@ impl Site {
         let network = network(console)?;
         let has_network = network.is_some();
         let kubernetes = options.kubernetes;
-        let components = site::build(kubernetes, &COMPONENTS).await?;
+        let components = cluster::ensure(kubernetes, &COMPONENTS).await?;
         let closehaul = closehaul::build(Profile::Dev).await?;
         console.note(format_args!(
             "starting etcd, and kube-apiserver, kube-controller-manager and kube-scheduler \
