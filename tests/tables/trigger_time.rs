@@ -4,7 +4,7 @@ use closehaul::plan::{
     metadata,
     pod::Pod,
     service::Service,
-    trigger::{Seen, trigger_time},
+    trigger::{Seen, trigger_time, trigger_time_of},
 };
 use jiff::Timestamp;
 
@@ -17,8 +17,8 @@ struct Memory(Option<Seen>);
 impl Memory {
     fn sync(&mut self, service: &Service, pods: &[Pod]) -> Option<Timestamp> {
         let pods: Vec<&Pod> = pods.iter().collect();
-        let (time, seen) = trigger_time(self.0.as_ref(), service, &pods);
-        self.0 = Some(seen);
+        let (time, sighting) = trigger_time(self.0.as_ref(), service, &pods);
+        let _ = sighting.put(&mut self.0);
         time
     }
 }
