@@ -250,7 +250,9 @@ impl Island {
         let now = record.pod.node.clone();
         self.move_to_node(id, before.node.as_ref(), now.as_ref());
         if has_same_endpoints {
-            touched.iter().for_each(|service| self.change_conditions(service, id));
+            for service in &touched {
+                self.change_conditions(service, id);
+            }
             return touched;
         }
         self.unsettled(touched)
@@ -273,7 +275,9 @@ impl Island {
 
     /// These Services, which have to be planned as a whole now.
     fn unsettled(&mut self, services: Vec<Name>) -> Vec<Name> {
-        services.iter().for_each(|service| self.unsettle(service));
+        for service in &services {
+            self.unsettle(service);
+        }
         services
     }
 

@@ -275,15 +275,12 @@ impl Index {
             let island = self.islands.entry(namespace.clone()).or_default();
             let own = island.take_awaited(service, &slice);
             is_own = own.is_some();
-            match own {
-                Some(own) => {
-                    slice.meta.labels = own.meta.labels;
-                    (slice.ports, slice.endpoints) = (own.ports, own.endpoints);
-                }
-                None => {
-                    let pod_name = |name: &str| island.pod(name).map(|pod| pod.name.clone());
-                    self.pool.slice(&mut slice, pod_name);
-                }
+            if let Some(own) = own {
+                slice.meta.labels = own.meta.labels;
+                (slice.ports, slice.endpoints) = (own.ports, own.endpoints);
+            } else {
+                let pod_name = |name: &str| island.pod(name).map(|pod| pod.name.clone());
+                self.pool.slice(&mut slice, pod_name);
             }
         }
         let island = self.island(&namespace);
@@ -346,7 +343,9 @@ impl Index {
         if has_moved {
             for (namespace, island) in &mut self.islands {
                 let on_node = island.services_on(name);
-                on_node.iter().for_each(|service| island.unsettle(service));
+                for service in &on_node {
+                    island.unsettle(service);
+                }
                 services.extend(keys(namespace, on_node));
             }
         }

@@ -65,7 +65,7 @@ fn service(wish: &Wish, version: u64) -> Service {
         ports: vec![port],
         external_name: false,
         cluster_ip: ClusterIp::Of(AddressType::IPv4),
-        families: families[..1 + usize::from(wish.is_dual)].to_vec(),
+        families: families.into_iter().take(1 + usize::from(wish.is_dual)).collect(),
         publish_not_ready: wish.publish_not_ready,
         traffic_distribution: wish.distribution.map(Name::from),
         auto: wish.auto,
