@@ -14,6 +14,7 @@ use kube::{
     },
 };
 use prost::Message;
+use serde::de::DeserializeOwned;
 
 use super::{
     Kind, Object,
@@ -43,14 +44,14 @@ pub enum Encoding {
 /// Why a frame could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Not JSON, or no event.
-    #[error("an event is not understood: {0}")]
+    /// Not JSON, or nothing that is read.
+    #[error("what came is not understood: {0}")]
     Json(#[from] serde_json::Error),
-    /// Not Protobuf, or no event.
-    #[error("an event is not understood: {0}")]
+    /// Not Protobuf, or nothing that is read.
+    #[error("what came is not understood: {0}")]
     Protobuf(#[from] prost::DecodeError),
     /// An object without what all objects begin with.
-    #[error("an event's object is not in Kubernetes' Protobuf")]
+    #[error("an object is not in Kubernetes' Protobuf")]
     Unmarked,
     /// A kind of event that is not known.
     #[error("an event of the unknown type `{0}`")]
@@ -166,6 +167,20 @@ impl Encoding {
         }
     }
 
+    /// Reads an object, or as much of it as `T` has.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn object<T: DeserializeOwned + Message + Default>(
+        self,
+        body: Bytes,
+    ) -> Result<T, FrameError> {
+        match self {
+            Self::Json => Ok(serde_json::from_slice(&body)?),
+            Self::Protobuf => Ok(T::decode(object(body)?)?),
+        }
+    }
+
     /// Reads what the API server says of a request that it refused; `None` if it is not one of
     /// its own answers.
     pub fn status(self, body: Bytes) -> Option<Status> {
@@ -267,7 +282,7 @@ fn cause(message: CauseMessage) -> StatusCause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{node::Node, pod::Pod};
+    use crate::plan::{node::Node, pod::Pod, slice::Slice};
 
     /// An event as the API server frames it.
     fn framed(r#type: &str, object: &impl Message) -> Vec<u8> {
@@ -326,7 +341,8 @@ mod tests {
         assert_eq!(unknown.to_string(), "an event of the unknown type `MOVED`");
 
         let marked = r#"{"metadata": {"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}}"#;
-        let event = decoded::<Node>(&framed("BOOKMARK", &pod(marked))).unwrap();
+        let marked: <Slice as Kind>::Document = serde_json::from_str(marked).unwrap();
+        let event = decoded::<Node>(&framed("BOOKMARK", &marked)).unwrap();
         let WatchEvent::Bookmark(Bookmark { metadata, .. }) = event else { panic!("{event:?}") };
         assert_eq!(metadata.resource_version, "9");
         assert_eq!(metadata.annotations["k8s.io/initial-events-end"], "true");

@@ -46,6 +46,45 @@ pub struct Meta {
     pub(super) annotations: Pairs,
 }
 
+/// `metadata` of an object of which neither annotations nor owners are read: pods have many.
+#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct BriefMeta {
+    #[prost(string, tag = "1")]
+    #[serde(deserialize_with = "or_default")]
+    name: String,
+    #[prost(string, tag = "3")]
+    #[serde(deserialize_with = "or_default")]
+    namespace: String,
+    #[prost(string, tag = "5")]
+    #[serde(deserialize_with = "or_default")]
+    uid: String,
+    #[prost(string, tag = "6")]
+    #[serde(deserialize_with = "or_default")]
+    resource_version: String,
+    #[prost(message, optional, tag = "9")]
+    deletion_timestamp: Option<Time>,
+    #[prost(btree_map = "string, string", tag = "11")]
+    #[serde(deserialize_with = "pairs")]
+    labels: Pairs,
+}
+
+impl From<BriefMeta> for Meta {
+    fn from(brief: BriefMeta) -> Self {
+        let BriefMeta { name, namespace, uid, resource_version, deletion_timestamp, labels } =
+            brief;
+        Self {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            deletion_timestamp,
+            labels,
+            ..Self::default()
+        }
+    }
+}
+
 /// A map of strings.
 pub(super) type Pairs = BTreeMap<String, String>;
 

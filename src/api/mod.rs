@@ -15,6 +15,7 @@ pub mod refusal;
 pub mod render;
 pub mod service;
 pub mod slice;
+pub mod stored;
 
 use std::borrow::Cow;
 

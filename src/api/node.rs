@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use super::{
     Kind, Object,
     field::{FieldError, or_default},
-    meta::Meta,
+    meta::{BriefMeta, Meta},
     quantity::thousandths,
 };
 use crate::plan::node::Node;
@@ -24,7 +24,7 @@ const CONTROL_PLANE: [&str; 2] =
 #[serde(default)]
 pub struct Document {
     #[prost(message, required, tag = "1")]
-    metadata: Meta,
+    metadata: BriefMeta,
     #[prost(message, required, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     spec: Spec,
@@ -101,6 +101,7 @@ impl Kind for Node {
 
     fn read(document: Document) -> Result<Object<Self>, FieldError> {
         let Document { metadata, spec, status } = document;
+        let metadata = Meta::from(metadata);
         let labels = &metadata.labels;
         let cpu = match status.allocatable.get("cpu") {
             None => 0,

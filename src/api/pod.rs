@@ -6,7 +6,7 @@ use super::{
     Kind, Object,
     address::address,
     field::{FieldError, or_default, protocol},
-    meta::{Meta, Time, labels},
+    meta::{BriefMeta, Meta, Time, labels},
 };
 use crate::plan::pod::{ContainerPort, HostName, Pod};
 
@@ -15,7 +15,7 @@ use crate::plan::pod::{ContainerPort, HostName, Pod};
 #[serde(default)]
 pub struct Document {
     #[prost(message, required, tag = "1")]
-    metadata: Meta,
+    metadata: BriefMeta,
     #[prost(message, required, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     spec: Spec,
@@ -111,6 +111,7 @@ impl Kind for Pod {
 
     fn read(document: Document) -> Result<Object<Self>, FieldError> {
         let Document { metadata, spec, status } = document;
+        let metadata = Meta::from(metadata);
         let mut addresses = Vec::with_capacity(status.pod_ips.len());
         for (at, entry) in status.pod_ips.iter().enumerate() {
             let problem = || {

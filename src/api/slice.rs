@@ -127,7 +127,7 @@ impl Kind for Slice {
 
     fn read(document: Document) -> Result<Object<Self>, FieldError> {
         let Document { mut metadata, address_type, endpoints, ports } = document;
-        let mut shared = HashMap::new();
+        let mut shared = Shared::default();
         let owners = metadata.owners();
         let meta = SliceMeta {
             namespace: metadata.namespace.as_str().into(),
@@ -166,28 +166,54 @@ fn given(text: &str) -> Option<Name> {
     (!text.is_empty()).then(|| text.into())
 }
 
-fn endpoint(body: EndpointBody, shared: &mut HashMap<Hints, Arc<Hints>>) -> Endpoint {
-    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name.into()).collect();
-    let hints = body.hints.map(|hints| {
-        let hints = Hints { zones: names(hints.for_zones), nodes: names(hints.for_nodes) };
-        shared.entry(hints).or_insert_with_key(|hints| Arc::new(hints.clone())).clone()
-    });
+/// What many endpoints of one slice have in common.
+#[derive(Default)]
+struct Shared {
+    /// Namespaces and zones; the first few.
+    names: Vec<Name>,
+    hints: HashMap<Hints, Arc<Hints>>,
+}
+
+impl Shared {
+    fn name(&mut self, text: String) -> Name {
+        if let Some(name) = self.names.iter().find(|name| ***name == *text) {
+            return name.clone();
+        }
+        let name = Name::from(text);
+        if self.names.len() < SHARED_NAMES {
+            self.names.push(name.clone());
+        }
+        name
+    }
+
+    fn hints(&mut self, body: HintsBody) -> Arc<Hints> {
+        let zones = body.for_zones.into_iter().map(|zone| self.name(zone.name)).collect();
+        let nodes = body.for_nodes.into_iter().map(|node| node.name.into()).collect();
+        let hints = Hints { zones, nodes };
+        self.hints.entry(hints).or_insert_with_key(|hints| Arc::new(hints.clone())).clone()
+    }
+}
+
+/// More names than this are not looked through for an equal one.
+const SHARED_NAMES: usize = 8;
+
+fn endpoint(body: EndpointBody, shared: &mut Shared) -> Endpoint {
     let ConditionsBody { ready, serving, terminating } = body.conditions;
     Endpoint {
         addresses: addresses(body.addresses),
         conditions: Conditions { ready, serving, terminating },
-        target: body.target_ref.map(target),
+        target: body.target_ref.map(|body| target(body, shared)),
         node: body.node_name.map(Name::from),
-        zone: body.zone.map(Name::from),
+        zone: body.zone.map(|zone| shared.name(zone)),
         hostname: body.hostname.map(Name::from),
-        hints,
+        hints: body.hints.map(|hints| shared.hints(hints)),
     }
 }
 
-fn target(body: TargetBody) -> Target {
+fn target(body: TargetBody, shared: &mut Shared) -> Target {
     Target {
         foreign: body.kind != "Pod" || !body.api_version.is_empty() || !body.field_path.is_empty(),
-        namespace: body.namespace.into(),
+        namespace: shared.name(body.namespace),
         name: body.name.into(),
         uid: Uid::parse(&body.uid),
     }

@@ -12,10 +12,11 @@ use std::collections::{HashMap, HashSet};
 
 use slab::Slab;
 
-use super::slices::Slices;
+use super::{settled::Settled, slices::Slices};
 use crate::plan::{labels::Labels, name::Name, pod::Pod, service::Service};
 
-type PodId = usize;
+/// The number of a pod; another one may have it when the pod is gone.
+pub type PodId = usize;
 type GroupId = usize;
 /// A label with its value.
 type Pair = (Name, Name);
@@ -23,9 +24,9 @@ type Pair = (Name, Name);
 /// One namespace.
 #[derive(Debug, Default)]
 pub struct Island {
-    services: HashMap<Name, Selected>,
-    pods: Slab<Record>,
-    pod_ids: HashMap<Name, PodId>,
+    pub(super) services: HashMap<Name, Selected>,
+    pub(super) pods: Slab<Record>,
+    pub(super) pod_ids: HashMap<Name, PodId>,
     pods_by_node: HashMap<Name, Vec<PodId>>,
     groups: Slab<Group>,
     group_ids: HashMap<Labels, GroupId>,
@@ -39,16 +40,17 @@ pub struct Island {
 
 /// A Service and the groups that it selects.
 #[derive(Debug)]
-struct Selected {
+pub(super) struct Selected {
     service: Service,
     groups: Vec<GroupId>,
+    pub(super) settled: Option<Box<Settled>>,
     is_stale: bool,
 }
 
 /// A pod and the group to which it belongs.
 #[derive(Debug)]
-struct Record {
-    pod: Pod,
+pub(super) struct Record {
+    pub(super) pod: Pod,
     group: GroupId,
     is_stale: bool,
 }
@@ -94,6 +96,11 @@ impl Island {
         let groups = self.services.get(service).map_or(&[][..], |selected| &selected.groups);
         let ids = groups.iter().flat_map(|group| &self.groups[*group].pods);
         ids.map(|id| &self.pods[*id].pod).collect()
+    }
+
+    /// Pods that are there.
+    pub fn pods_by_id(&self, ids: &[PodId]) -> Vec<&Pod> {
+        ids.iter().map(|id| &self.pods[*id].pod).collect()
     }
 
     /// A pod.
@@ -153,6 +160,7 @@ impl Island {
                 selected.service.version = service.version;
                 return change;
             }
+            selected.settled = None;
             if selected.service.selector == service.selector {
                 selected.service = service;
                 return change;
@@ -169,7 +177,7 @@ impl Island {
                 self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
             }
         }
-        self.services.insert(name, Selected { service, groups, is_stale: false });
+        self.services.insert(name, Selected { service, groups, settled: None, is_stale: false });
         change
     }
 
@@ -211,7 +219,7 @@ impl Island {
             self.pod_ids.insert(pod.name.clone(), id);
             pod.node.iter().for_each(|node| self.move_to_node(id, None, Some(node)));
             self.pods.insert(Record { pod, group, is_stale: false });
-            return self.groups[group].services.clone();
+            return self.unsettled(self.groups[group].services.clone());
         };
         let record = &mut self.pods[id];
         let is_listed = std::mem::take(&mut record.is_stale);
@@ -222,6 +230,7 @@ impl Island {
             record.pod.version = pod.version;
             return Vec::new();
         }
+        let has_same_endpoints = is_same_but_conditions(&record.pod, &pod);
         let old_group = record.group;
         let mut touched = self.groups[old_group].services.clone();
         if self.groups[old_group].labels == pod.labels {
@@ -240,7 +249,13 @@ impl Island {
         let before = std::mem::replace(&mut record.pod, pod);
         let now = record.pod.node.clone();
         self.move_to_node(id, before.node.as_ref(), now.as_ref());
-        touched
+        if has_same_endpoints {
+            for service in &touched {
+                self.change_conditions(service, id);
+            }
+            return touched;
+        }
+        self.unsettled(touched)
     }
 
     /// Forgets a pod, unless what is known is newer than its deletion; returns the Services
@@ -255,7 +270,15 @@ impl Island {
         self.move_to_node(id, pod.node.as_ref(), None);
         let touched = self.groups[group].services.clone();
         self.leave_group(group, id);
-        touched
+        self.unsettled(touched)
+    }
+
+    /// These Services, which have to be planned as a whole now.
+    fn unsettled(&mut self, services: Vec<Name>) -> Vec<Name> {
+        for service in &services {
+            self.unsettle(service);
+        }
+        services
     }
 
     /// The group of these labels, which are replaced by its shared copy.
@@ -370,6 +393,14 @@ pub fn is_outdated(version: u64, known: u64, is_listed: bool) -> bool {
 
 /// Whether nothing changed that slices depend on.
 fn is_same_pod(old: &Pod, new: &Pod) -> bool {
+    is_same_but_conditions(old, new)
+        && old.ready == new.ready
+        && old.ready_since == new.ready_since
+        && old.terminating == new.terminating
+}
+
+/// Whether its endpoints are who and where they were, whatever their conditions.
+fn is_same_but_conditions(old: &Pod, new: &Pod) -> bool {
     old.uid == new.uid
         && old.labels == new.labels
         && old.node == new.node
@@ -377,9 +408,6 @@ fn is_same_pod(old: &Pod, new: &Pod) -> bool {
         && old.has_address == new.has_address
         && old.ports == new.ports
         && old.host == new.host
-        && old.ready == new.ready
-        && old.ready_since == new.ready_since
-        && old.terminating == new.terminating
         && old.finished == new.finished
 }
 

@@ -3,6 +3,7 @@
 
 mod island;
 mod pool;
+mod settled;
 mod slices;
 
 use std::{
@@ -12,19 +13,22 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use self::{island::ServiceChange, slices::SliceChange};
+pub use self::{island::ServiceChange, settled::Part, slices::SliceChange};
 use self::{
     island::{Island, is_outdated},
     pool::Pool,
 };
 use crate::plan::{
-    self, Family, Plan, World,
+    self, Plan, World,
+    changes::Changes,
     decision::{Decision, Standing, decide},
     hints::auto::{self, CpuShares},
     metadata,
     name::{Name, ServiceKey},
     node::{Node, Nodes},
+    patch::{self, Known},
     pod::Pod,
+    ready::Ready,
     service::Service,
     share::Topology,
     slice::Slice,
@@ -152,19 +156,85 @@ impl Index {
         }))
     }
 
+    /// The same of a part of it, which [`Self::part`] gave; `None` if the whole is to be planned.
+    pub fn patch(
+        &self,
+        key: &ServiceKey,
+        part: &Part,
+        trigger_time: Option<Timestamp>,
+        max_endpoints: usize,
+        node_hints: bool,
+    ) -> Option<Plan<'_>> {
+        let island = self.islands.get(&key.namespace)?;
+        let world = World {
+            service: island.service(&key.name).filter(|service| service.is_served())?,
+            pods: &[],
+            nodes: &self.nodes,
+            shares: None,
+            slices: &[],
+            trigger_time,
+            max_endpoints,
+            node_hints,
+        };
+        patch::patch(world, island.known(&key.name)?, island.touched(part)?)
+    }
+
     /// What becomes of a Service's wish for locality by this plan, judged by the first address type.
     /// Slices of other managers are not known here.
     pub fn decide(&self, service: &Service, plan: &Plan<'_>) -> Decision {
-        let first = plan.families.first();
-        let slices: Vec<&Slice> = first.into_iter().flat_map(Family::after).collect();
+        let none = Ready::default();
         decide(Standing {
             service,
-            slices: &slices,
+            ready: plan.families.first().map_or(&none, |family| &family.ready),
             foreign: &[],
             has_nodeless: !plan.nodeless.is_empty(),
             nodes: &self.nodes,
             topology: self.topology(),
         })
+    }
+}
+
+// === settled Services ===
+
+impl Index {
+    /// What of a Service is to be planned, if since its last plan nothing has happened but that pods
+    /// have other conditions and own writes have shown; `None`: all of it.
+    pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
+        self.islands.get_mut(&key.namespace)?.part(&key.name)
+    }
+
+    /// The pods that have changed.
+    pub fn changed_pods(&self, key: &ServiceKey, part: &Part) -> Vec<&Pod> {
+        let island = self.islands.get(&key.namespace);
+        island.map_or_else(Vec::new, |island| island.pods_by_id(&part.pods))
+    }
+
+    /// What has to be known of a Service so that it can be patched after this plan; `None` if it
+    /// cannot, or has few slices.
+    pub fn known(&self, service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
+        let island = self.islands.get(&service.key.namespace)?;
+        island.has_many_slices(&service.key.name).then(|| patch::known(service, plan)).flatten()
+    }
+
+    /// A Service was planned, as a whole or in part, with these writes; `known` is that of
+    /// [`Self::known`].
+    pub fn settle(
+        &mut self,
+        key: &ServiceKey,
+        known: Option<Vec<Known>>,
+        writes: &[Changes],
+        is_patch: bool,
+    ) {
+        if let Some(island) = self.islands.get_mut(&key.namespace) {
+            island.settle(&key.name, known, writes, is_patch);
+        }
+    }
+
+    /// A Service will have to be planned as a whole: a plan of it has not come true.
+    pub fn unsettle(&mut self, key: &ServiceKey) {
+        if let Some(island) = self.islands.get_mut(&key.namespace) {
+            island.unsettle(&key.name);
+        }
     }
 }
 
@@ -200,13 +270,24 @@ impl Index {
     /// Takes a slice in; `None` if it is not ours or nothing was learned.
     pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
         let namespace = slice.meta.namespace.clone();
-        if metadata::managed_service(&slice).is_some() {
-            let island = self.islands.get(&namespace);
-            let pod_name =
-                |name: &str| island.and_then(|island| island.pod(name)).map(|pod| pod.name.clone());
-            self.pool.slice(&mut slice, pod_name);
+        let mut is_own = false;
+        if let Some(service) = metadata::managed_service(&slice) {
+            let island = self.islands.entry(namespace.clone()).or_default();
+            let own = island.take_awaited(service, &slice);
+            is_own = own.is_some();
+            if let Some(own) = own {
+                slice.meta.labels = own.meta.labels;
+                (slice.ports, slice.endpoints) = (own.ports, own.endpoints);
+            } else {
+                let pod_name = |name: &str| island.pod(name).map(|pod| pod.name.clone());
+                self.pool.slice(&mut slice, pod_name);
+            }
         }
-        let change = self.island(&namespace).slices.put(slice);
+        let island = self.island(&namespace);
+        let change = island.slices.put(slice);
+        if let Some(change) = change.as_ref().filter(|_| !is_own) {
+            change.services.iter().for_each(|service| island.unsettle(service));
+        }
         self.visit(&namespace, |_| ());
         change
     }
@@ -218,7 +299,12 @@ impl Index {
         name: &str,
         version: u64,
     ) -> Option<SliceChange> {
-        self.visit(namespace, |island| island.slices.remove(name, version)).flatten()
+        let removed = |island: &mut Island| {
+            let change = island.slices.remove(name, version)?;
+            change.services.iter().for_each(|service| island.unsettle(service));
+            Some(change)
+        };
+        self.visit(namespace, removed).flatten()
     }
 
     /// Takes a node in.
@@ -255,8 +341,12 @@ impl Index {
         self.topology = OnceCell::new();
         let mut services = Vec::new();
         if has_moved {
-            for (namespace, island) in &self.islands {
-                services.extend(keys(namespace, island.services_on(name)));
+            for (namespace, island) in &mut self.islands {
+                let on_node = island.services_on(name);
+                for service in &on_node {
+                    island.unsettle(service);
+                }
+                services.extend(keys(namespace, on_node));
             }
         }
         NodeChange { services, shares: true }

@@ -2,15 +2,20 @@
 
 use std::collections::HashMap;
 
+use slab::Slab;
+
 use super::island::is_outdated;
 use crate::plan::{metadata::managed_service, name::Name, slice::Slice};
+
+/// The number of a slice; another one may have it when the slice is gone.
+pub type SliceId = usize;
 
 /// The managed slices of one namespace.
 #[derive(Debug, Default)]
 pub struct Slices {
-    by_service: HashMap<Name, Vec<Held>>,
-    /// The Service that a slice names.
-    services: HashMap<Name, Name>,
+    held: Slab<Held>,
+    ids: HashMap<Name, SliceId>,
+    by_service: HashMap<Name, Vec<SliceId>>,
 }
 
 /// A slice, and whether the list under way has yet to name it.
@@ -32,46 +37,54 @@ pub struct SliceChange {
 impl Slices {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty()
+        self.held.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.services.len()
+        self.held.len()
     }
 
     /// The slices that name a Service.
     pub fn of(&self, service: &str) -> Vec<&Slice> {
-        self.by_service.get(service).into_iter().flatten().map(|held| &held.slice).collect()
+        self.ids_of(service).iter().map(|id| self.get(*id)).collect()
+    }
+
+    /// The same by number.
+    pub fn ids_of(&self, service: &str) -> &[SliceId] {
+        self.by_service.get(service).map_or(&[], Vec::as_slice)
+    }
+
+    /// A slice that is there.
+    pub fn get(&self, id: SliceId) -> &Slice {
+        &self.held[id].slice
     }
 
     /// Takes a slice in, if closehaul manages it, and forgets it if it no longer does.
     /// `None` if nothing was learned.
     pub fn put(&mut self, slice: Slice) -> Option<SliceChange> {
         let name = slice.meta.name.clone()?;
-        if let Some(held) = self.held(&name) {
+        if let Some(held) = self.by_name(&name) {
             let is_listed = std::mem::take(&mut held.is_stale);
             let known = held.slice.meta.version;
             if is_outdated(slice.meta.version, known, is_listed) || slice == held.slice {
                 return None;
             }
-            if managed_service(&slice) == managed_service(&held.slice) {
+            let service = managed_service(&slice).cloned();
+            if service.as_ref() == managed_service(&held.slice) {
                 let is_rewritten =
                     slice.endpoints != held.slice.endpoints || slice.ports != held.slice.ports;
                 held.slice = slice;
-                let services = self.services.get(&name).cloned().into_iter().collect();
-                return Some(SliceChange { services, is_rewritten });
+                return Some(SliceChange { services: service.into_iter().collect(), is_rewritten });
             }
         }
         let named = self.remove(&name, 0).map(|change| change.services);
         let mut services = named.unwrap_or_default();
         let is_rewritten = services.is_empty();
         if let Some(service) = managed_service(&slice).cloned() {
-            self.services.insert(name, service.clone());
-            self.by_service
-                .entry(service.clone())
-                .or_default()
-                .push(Held { slice, is_stale: false });
+            let id = self.held.insert(Held { slice, is_stale: false });
+            self.ids.insert(name, id);
+            self.by_service.entry(service.clone()).or_default().push(id);
             services.push(service);
         }
         (!services.is_empty()).then_some(SliceChange { services, is_rewritten })
@@ -79,13 +92,15 @@ impl Slices {
 
     /// Forgets a slice, unless what is known is newer than its deletion (0: it surely is gone).
     pub fn remove(&mut self, name: &str, version: u64) -> Option<SliceChange> {
-        if self.held(name).is_none_or(|held| version != 0 && version < held.slice.meta.version) {
+        let id = *self.ids.get(name)?;
+        if version != 0 && version < self.get(id).meta.version {
             return None;
         }
-        let service = self.services.remove(name)?;
-        if let Some(held) = self.by_service.get_mut(&service) {
-            held.retain(|held| held.slice.meta.name.as_deref() != Some(name));
-            if held.is_empty() {
+        self.ids.remove(name);
+        let service = managed_service(&self.held.remove(id).slice)?.clone();
+        if let Some(ids) = self.by_service.get_mut(&service) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
                 self.by_service.remove(&service);
             }
         }
@@ -94,24 +109,23 @@ impl Slices {
 
     /// A list begins.
     pub fn doubt(&mut self) {
-        self.by_service.values_mut().flatten().for_each(|held| held.is_stale = true);
+        self.held.iter_mut().for_each(|(_, held)| held.is_stale = true);
     }
 
     /// A list named this slice, which could not be read.
     pub fn confirm(&mut self, name: &str) {
-        if let Some(held) = self.held(name) {
+        if let Some(held) = self.by_name(name) {
             held.is_stale = false;
         }
     }
 
     /// The slices that a list did not name.
     pub fn doubted(&self) -> Vec<Name> {
-        let stale = self.by_service.values().flatten().filter(|held| held.is_stale);
-        stale.filter_map(|held| held.slice.meta.name.clone()).collect()
+        let stale = self.held.iter().filter(|(_, held)| held.is_stale);
+        stale.filter_map(|(_, held)| held.slice.meta.name.clone()).collect()
     }
 
-    fn held(&mut self, name: &str) -> Option<&mut Held> {
-        let of_service = self.by_service.get_mut(self.services.get(name)?)?;
-        of_service.iter_mut().find(|held| held.slice.meta.name.as_deref() == Some(name))
+    fn by_name(&mut self, name: &str) -> Option<&mut Held> {
+        self.held.get_mut(*self.ids.get(name)?)
     }
 }

@@ -2,6 +2,7 @@
 //! neither waits nor speaks with anybody.
 
 mod decisions;
+mod draft;
 mod events;
 mod others;
 #[cfg(test)]
@@ -16,8 +17,11 @@ use std::{
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::decisions::Nodeless;
 pub use self::events::Event;
+use self::{
+    decisions::Nodeless,
+    draft::{Draft, Limits},
+};
 use super::{
     expectations::Sight,
     other_writer::OtherWriter,
@@ -33,7 +37,6 @@ use crate::{
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
-        trigger,
     },
 };
 
@@ -162,6 +165,7 @@ impl Controller {
     /// Plans one Service; returns what is to be written.
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
         let began = Instant::now();
+        let part = self.index.part(key);
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             // What was seen stays for when it is served again, and nothing else: for the trigger time
             // only a Service that is not known is new (endpointslice-semantics 4.6).
@@ -174,10 +178,11 @@ impl Controller {
             return None;
         };
         let progress = self.progress.entry(key.clone()).or_default();
-        let pods = self.index.pods_of(key);
-        let (trigger_time, seen) = trigger::trigger_time(progress.seen.as_ref(), service, &pods);
-        let max_endpoints = self.settings.max_endpoints;
-        let Some(plan) = self.index.plan(key, trigger_time, max_endpoints, self.node_hints) else {
+        let (max_endpoints, node_hints) = (self.settings.max_endpoints, self.node_hints);
+        let limits = Limits { max_endpoints, node_hints };
+        let Some(Draft { plan, sighting, is_patch }) =
+            Draft::of(&self.index, key, part.as_ref(), progress.seen.as_ref(), limits)
+        else {
             self.queue.done(key, now);
             return None;
         };
@@ -187,6 +192,7 @@ impl Controller {
         let outlook = Outlook::of(service, &plan, self.index.decide(service, &plan), is_contested);
         let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
         if !plan.is_empty() && plan.is_hints_only() && class == Class::Endpoints {
+            self.index.unsettle(key);
             self.queue.defer(key, now, Class::Hints);
             self.tell_plan(key, outlook, nodeless, finding, now);
             return None;
@@ -196,7 +202,7 @@ impl Controller {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
         self.tally.planned(service, &plan, &outlook.decision);
-        let before = progress.seen.replace(seen);
+        let before = sighting.put(&mut progress.seen);
         progress.counts.clear();
         if service.auto {
             progress.counts = plan
@@ -205,19 +211,23 @@ impl Controller {
                 .map(|family| (family.address_type, family.counts.clone()))
                 .collect();
         }
-        if plan.is_empty() {
+        let is_idle = plan.is_empty();
+        if is_idle {
             self.tally.idle(service, &plan, began);
-            self.queue.done(key, now);
-            self.tell_plan(key, outlook, nodeless, finding, now);
-            return None;
+        } else {
+            self.tally.began(service, &plan, began);
+            progress.before = Some(before);
+            progress.expectations.begin();
         }
-        self.tally.began(service, &plan, began);
-        progress.before = before;
-        progress.expectations.begin();
+        let known = self.index.known(service, &plan);
         let families = plan.families.into_iter().map(|family| family.changes);
-        let families = families.filter(|changes| !changes.is_empty()).collect();
+        let families: Vec<Changes> = families.filter(|changes| !changes.is_empty()).collect();
+        self.index.settle(key, known, &families, is_patch);
+        if is_idle {
+            self.queue.done(key, now);
+        }
         self.tell_plan(key, outlook, nodeless, finding, now);
-        Some(Job { service: key.clone(), families })
+        (!is_idle).then(|| Job { service: key.clone(), families })
     }
 
     /// Takes note of what came of the writes for a Service.
@@ -239,8 +249,9 @@ impl Controller {
         };
         let before = progress.before.take();
         if !failures.is_empty() {
+            self.index.unsettle(&key);
             // What is written in the next try answers to the same changes.
-            progress.seen = before;
+            drop(before.map(|before| before.put(&mut progress.seen)));
         }
         let foreign = progress.end(written, &failures, self.slices_seen, now);
         let before = self.queue.failures(&key);

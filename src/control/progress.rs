@@ -12,7 +12,7 @@ use super::{
 use crate::plan::{
     address::AddressType,
     hints::auto::{CpuShares, ZoneCounts, is_overloaded},
-    trigger::Seen,
+    trigger::{Seen, Sighting},
 };
 
 /// How long a write of which no answer came may take to be applied: the API server gives up on a
@@ -24,8 +24,8 @@ const UNANSWERED: Duration = Duration::from_secs(60);
 pub struct Progress {
     /// For the trigger time.
     pub seen: Option<Seen>,
-    /// The same before the writes that are under way.
-    pub before: Option<Seen>,
+    /// Puts it back to before the writes that are under way.
+    pub before: Option<Sighting>,
     /// What the legacy annotation led to, by address type; empty where it is not in force.
     pub counts: BTreeMap<AddressType, Option<ZoneCounts>>,
     /// Own writes that are not seen yet.

@@ -332,14 +332,10 @@ impl Part {
             let Some(census) = family.census else { continue };
             part.endpoints += signed(census.endpoints);
             part.slices_desired += signed(census.slices);
-            for slice in family.after() {
-                part.slices += 1;
-                for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.is_ready()) {
-                    part.ready += 1;
-                    part.ready_without_zone += i64::from(endpoint.zone.is_none());
-                    part.ready_hinted += i64::from(endpoint.hints.is_some());
-                }
-            }
+            part.slices += signed(family.ready.slices);
+            part.ready += signed(family.ready.count());
+            part.ready_without_zone += signed(family.ready.in_zone(None));
+            part.ready_hinted += signed(family.ready.hinted);
         }
         part
     }

@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request};
-use kube::{Client, client::Body, core::Status};
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, IgnoredAny},
+use bytes::Bytes;
+use http::{
+    Method, Request,
+    header::{ACCEPT, CONTENT_TYPE},
 };
+use kube::{Client, client::Body, core::Status};
+use serde::de::Error as _;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
@@ -20,8 +21,10 @@ use super::{expectations::Sight, lease::Leadership};
 use crate::{
     api::{
         Kind,
+        frame::{self, Encoding},
         refusal::{self, is_namespace_terminating},
         render::SliceDocument,
+        stored::Stored,
     },
     observe::{Metrics, Operation, WriteKind, WriteResult},
     pace::Pace,
@@ -170,41 +173,6 @@ impl WriteError {
     }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    metadata: AnswerMeta,
-    #[serde(default)]
-    endpoints: Option<Vec<AnswerEndpoint>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AnswerMeta {
-    resource_version: String,
-}
-
-#[derive(Deserialize)]
-struct AnswerEndpoint {
-    #[serde(default)]
-    hints: Option<AnswerHints>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AnswerHints {
-    #[serde(default)]
-    for_nodes: Option<Vec<IgnoredAny>>,
-}
-
-impl Answer {
-    /// Whether there is any hint for a node. An API server drops all of a slice or none
-    /// (endpointslice-semantics 5.4), so what drops single ones is not taken for it.
-    fn has_node_hints(&self) -> bool {
-        let hints = self.endpoints.iter().flatten().filter_map(|endpoint| endpoint.hints.as_ref());
-        hints.flat_map(|hints| &hints.for_nodes).any(|nodes| !nodes.is_empty())
-    }
-}
-
 impl Writer {
     /// Writes the changes of one Service. A failure ends the writes of its address type; the
     /// others go on (endpointslice-semantics 2).
@@ -280,9 +248,12 @@ impl Writer {
         let what = what(&method, slice);
         let body = serde_json::to_vec(&SliceDocument::from(slice)).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
-        let answer: Answer = self.request(what, method, slice, body).await?;
-        outcome.node_hints_dropped |= has_node_hints(slice) && !answer.has_node_hints();
-        Ok(answer.metadata.resource_version.parse().ok().map(Sight::Version))
+        let (encoding, body) = self.request(what.clone(), method, slice, body).await?;
+        let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
+        let stored = encoding.object(body).map_err(read);
+        let stored: Stored = stored.map_err(|source| WriteError::Lost { what, source })?;
+        outcome.node_hints_dropped |= has_node_hints(slice) && !stored.has_node_hints();
+        Ok(stored.version().map(Sight::Version))
     }
 
     async fn delete(&self, slice: &Slice) -> Result<Option<Sight>, WriteError> {
@@ -293,8 +264,7 @@ impl Writer {
         let body =
             json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
         let what = what(&Method::DELETE, slice);
-        match self.request::<IgnoredAny>(what, Method::DELETE, slice, body.to_string().into()).await
-        {
+        match self.request(what, Method::DELETE, slice, body.to_string().into()).await {
             Ok(_) => Ok(slice.meta.name.clone().map(Sight::Gone)),
             // Gone is gone (kubernetes#141304); the watch may have shown it long ago.
             Err(WriteError::Refused { status, .. }) if status.code == 404 => Ok(None),
@@ -302,19 +272,20 @@ impl Writer {
         }
     }
 
-    async fn request<T: DeserializeOwned>(
+    async fn request(
         &self,
         what: String,
         method: Method,
         slice: &Slice,
         body: Vec<u8>,
-    ) -> Result<T, WriteError> {
+    ) -> Result<(Encoding, Bytes), WriteError> {
         let sent = Instant::now();
         if !self.leadership.holds(sent) {
             return Err(WriteError::NotLeading { what });
         }
         let request = Request::builder().method(&method).uri(path(&method, slice));
-        let request = request.header(http::header::CONTENT_TYPE, "application/json").body(body);
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let request = request.header(ACCEPT, frame::ACCEPT).body(body);
         let request = request.map_err(kube::Error::HttpError);
         let request = request.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
         let answer = timeout(self.timeout, answer(&self.client, request)).await;
@@ -328,15 +299,13 @@ impl Writer {
     }
 }
 
-/// As [`Client::request`], with what [`refusal::status`] reads besides.
-async fn answer<T: DeserializeOwned>(
-    client: &Client,
-    request: Request<Vec<u8>>,
-) -> kube::Result<T> {
+/// As [`Client::request`], in either encoding and with what [`refusal::status`] reads besides.
+async fn answer(client: &Client, request: Request<Vec<u8>>) -> kube::Result<(Encoding, Bytes)> {
     let (head, body) = client.send(request.map(Body::from)).await?.into_parts();
     let body = body.collect_bytes().await?;
     if head.status.is_success() {
-        return serde_json::from_slice(&body).map_err(kube::Error::SerdeError);
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        return Ok((Encoding::of(content_type.unwrap_or_default()), body));
     }
     let text = || String::from_utf8_lossy(&body).trim().to_owned();
     Err(kube::Error::Api(refusal::status(&head, body.clone(), text)))

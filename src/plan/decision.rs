@@ -10,9 +10,10 @@ use super::{
     hints::{Mechanism, auto::cpu_shares, mechanism, traffic_distribution::Preference},
     metadata::HEADLESS,
     node::Nodes,
+    ready::Ready,
     service::{ClusterIp, Service},
     share::{self, Rung, Topology, ZoneShare},
-    slice::{Endpoint, Slice},
+    slice::Slice,
 };
 
 /// What becomes of a Service's wish for locality.
@@ -79,8 +80,8 @@ pub struct Decision {
 pub struct Standing<'a> {
     /// The Service.
     pub service: &'a Service,
-    /// Its managed slices.
-    pub slices: &'a [&'a Slice],
+    /// The ready endpoints of its managed slices.
+    pub ready: &'a Ready,
     /// Slices of other managers that bear its name.
     pub foreign: &'a [&'a Slice],
     /// Whether pods were left out because their node is not known.
@@ -122,25 +123,20 @@ impl Standing<'_> {
 
     /// Under `spec.trafficDistribution`.
     fn preferred(self, preference: Preference) -> Decision {
-        // An endpoint that is there twice changes nothing here, and to look for it costs more than
-        // all the rest where there are many.
-        let endpoints = self.slices.iter().flat_map(|slice| slice.endpoints.iter());
-        let ready: Vec<&Endpoint> = endpoints.filter(|endpoint| endpoint.is_served()).collect();
-        let has_zoneless = ready.iter().any(|endpoint| endpoint.zone.is_none());
-        let has_nodeless = ready.iter().any(|endpoint| endpoint.node.is_none());
+        let has_zoneless = self.ready.in_zone(None) > 0;
         let mut reasons = self.hindrances(preference);
         // With a node on every endpoint readers find their own node, zones or not.
-        if has_zoneless && (preference == Preference::Zone || has_nodeless) {
+        if has_zoneless && (preference == Preference::Zone || self.ready.nodeless > 0) {
             reasons.push(Reason::EndpointWithoutZone);
         }
         let state = if reasons.is_empty() { State::Applied } else { State::Ineffective };
-        let is_empty = |zone| !ready.iter().any(|endpoint| endpoint.zone.as_ref() == Some(zone));
+        let is_empty = |zone| self.ready.in_zone(Some(zone)) == 0;
         let notes = [
             (Reason::NodeMissing, self.has_nodeless),
             (Reason::EndpointWithoutZone, has_zoneless && state == State::Applied),
             (Reason::SingleZone, preference == Preference::Zone && self.topology.zones.len() == 1),
             (Reason::ZoneEmpty, self.topology.clients.keys().any(is_empty)),
-            (Reason::NodeWithoutZoneLabel, self.has_unlabelled(&ready)),
+            (Reason::NodeWithoutZoneLabel, self.has_unlabelled()),
             (Reason::TrafficPolicyLocal, self.service.external_local),
         ];
         reasons.extend(those_that_hold(&notes));
@@ -149,19 +145,19 @@ impl Standing<'_> {
 
     /// Under the legacy annotation, which gives up rather than hint to some.
     fn auto(self) -> Decision {
-        let ready = share::ready(self.slices.iter().copied());
-        let is_hinted = !ready.is_empty() && ready.iter().all(|endpoint| endpoint.hints.is_some());
+        let ready = self.ready.count();
+        let is_hinted = ready > 0 && self.ready.hinted == ready;
         let mut reasons = self.hindrances(Preference::Zone);
         let is_applied = is_hinted && reasons.is_empty();
         reasons.push(Reason::LegacyAnnotationWins);
         reasons.extend(self.has_nodeless.then_some(Reason::NodeMissing));
         if !is_hinted {
-            let has_zoneless = ready.iter().any(|endpoint| endpoint.zone.is_none());
+            let has_zoneless = self.ready.in_zone(None) > 0;
             let shares = cpu_shares(self.nodes);
-            let is_too_few = shares.as_ref().is_some_and(|shares| shares.len() > ready.len());
+            let is_too_few = shares.as_ref().is_some_and(|shares| shares.len() > ready);
             let notes = [
                 (Reason::EndpointWithoutZone, has_zoneless),
-                (Reason::NodeWithoutZoneLabel, self.has_unlabelled(&ready)),
+                (Reason::NodeWithoutZoneLabel, self.has_unlabelled()),
                 (Reason::SingleZone, self.topology.zones.len() == 1),
                 (Reason::TooFewInZone, is_too_few),
                 (Reason::OverloadExceeded, shares.is_some() && !is_too_few && !has_zoneless),
@@ -199,11 +195,8 @@ impl Standing<'_> {
     }
 
     /// Whether a node lacks its zone label that sends, or that has a ready endpoint.
-    fn has_unlabelled(self, ready: &[&Endpoint]) -> bool {
-        let mut with_endpoint = ready
-            .iter()
-            .filter_map(|endpoint| endpoint.node.as_ref().and_then(|name| self.nodes.get(name)));
-        self.topology.has_zoneless_sender || with_endpoint.any(|node| node.zone.is_none())
+    fn has_unlabelled(self) -> bool {
+        self.topology.has_zoneless_sender || self.ready.unlabelled > 0
     }
 }
 

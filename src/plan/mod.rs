@@ -17,9 +17,11 @@ pub mod metadata;
 pub mod name;
 pub mod node;
 pub mod pack;
+pub mod patch;
 pub mod placeholder;
 pub mod pod;
 pub mod port;
+pub mod ready;
 pub mod service;
 pub mod share;
 pub mod slice;
@@ -40,6 +42,7 @@ use self::{
     pack::{Group, Packing},
     pod::Pod,
     port::Ports,
+    ready::Ready,
     service::Service,
     slice::Slice,
 };
@@ -82,12 +85,14 @@ pub struct Family<'a> {
     pub address_type: AddressType,
     /// What is to be written.
     pub changes: Changes,
-    /// Slices that stay as they are.
+    /// Slices that stay as they are; none of those that a [`patch`] did not look at.
     pub unchanged: Vec<&'a Slice>,
     /// Endpoints hinted to each zone, where the legacy annotation is in force.
     pub counts: Option<ZoneCounts>,
     /// What it is about, in numbers; `None` if the Service has this address type no longer.
     pub census: Option<Census>,
+    /// The ready endpoints of all slices as they will stand.
+    pub ready: Ready,
 }
 
 impl Plan<'_> {
@@ -131,8 +136,14 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     for (address_type, obsolete) in by_type {
         let deletes = obsolete.into_iter().cloned().collect();
         let changes = Changes { deletes, ..Changes::default() };
-        let unchanged = Vec::new();
-        plan.families.push(Family { address_type, changes, unchanged, counts: None, census: None });
+        plan.families.push(Family {
+            address_type,
+            changes,
+            unchanged: Vec::new(),
+            counts: None,
+            census: None,
+            ready: Ready::default(),
+        });
     }
     plan
 }
@@ -171,5 +182,14 @@ fn family<'a>(
     let changes = Changes::of(&mut packing, service, world.trigger_time);
     // Where there is no endpoint there is the placeholder.
     let census = Census { slices: packing.census.slices.max(1), ..packing.census };
-    Family { address_type, changes, unchanged: packing.unchanged, counts, census: Some(census) }
+    let mut family = Family {
+        address_type,
+        changes,
+        unchanged: packing.unchanged,
+        counts,
+        census: Some(census),
+        ready: Ready::default(),
+    };
+    family.ready = Ready::of(family.after(), world.nodes);
+    family
 }

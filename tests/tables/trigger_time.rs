@@ -4,7 +4,7 @@ use closehaul::plan::{
     metadata,
     pod::Pod,
     service::Service,
-    trigger::{Seen, trigger_time},
+    trigger::{Seen, trigger_time, trigger_time_of},
 };
 use jiff::Timestamp;
 
@@ -17,8 +17,8 @@ struct Memory(Option<Seen>);
 impl Memory {
     fn sync(&mut self, service: &Service, pods: &[Pod]) -> Option<Timestamp> {
         let pods: Vec<&Pod> = pods.iter().collect();
-        let (time, seen) = trigger_time(self.0.as_ref(), service, &pods);
-        self.0 = Some(seen);
+        let (time, sighting) = trigger_time(self.0.as_ref(), service, &pods);
+        let _ = sighting.put(&mut self.0);
         time
     }
 }
@@ -150,4 +150,24 @@ fn the_annotation_is_written_as_go_writes_it() {
         let annotations = world::labels(&[(metadata::TRIGGER_TIME, text)]);
         assert_eq!(cluster.only_slice().meta.annotations, annotations);
     }
+}
+
+#[test]
+fn pods_looked_at_alone_give_what_all_of_them_would() {
+    let service = created(10);
+    let before = [since(1, 11), since(2, 12), since(3, 13)];
+    let after = [since(1, 31), since(2, 30), since(3, 13)];
+    let mut memory = Memory::default();
+    memory.sync(&service, &before);
+    let first = memory.0.clone();
+
+    let changed: Vec<&Pod> = after[..2].iter().collect();
+    let (time, sighting) = trigger_time_of(first.as_ref().unwrap(), &changed);
+    let undo = sighting.put(&mut memory.0);
+    let mut whole = Memory(first.clone());
+    assert_eq!((time, whole.sync(&service, &after)), (Some(at(30)), Some(at(30))));
+    assert_eq!(memory.0, whole.0);
+    assert_eq!(memory.sync(&service, &after), None);
+    let _ = undo.put(&mut memory.0);
+    assert_eq!(memory.0, first, "a failure puts back what was seen before");
 }

@@ -12,6 +12,7 @@ use crate::{
         hints::mechanism,
         metadata::{SERVICE_NAME, managed_service},
         name::{Name, ServiceKey},
+        ready::Ready,
         service::{ClusterIp, Service},
         share::{self, Share},
         slice::Slice,
@@ -102,9 +103,10 @@ impl Snapshot {
         let family = plan.as_ref().and_then(|plan| plan.families.first());
         let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
+        let none = Ready::default();
         let decision = decide(Standing {
             service,
-            slices: &slices,
+            ready: family.map_or(&none, |family| &family.ready),
             foreign: &foreign,
             has_nodeless: plan.as_ref().is_some_and(|plan| !plan.nodeless.is_empty()),
             nodes: self.index.nodes(),

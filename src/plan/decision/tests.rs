@@ -11,7 +11,7 @@ use crate::plan::{
     node::Node,
     port::Port,
     service::{ServicePort, TargetPort},
-    slice::{Conditions, Hints},
+    slice::{Conditions, Endpoint, Hints},
 };
 
 fn service(distribution: Option<&str>) -> Service {
@@ -115,7 +115,7 @@ fn case(distribution: Option<&str>) -> Case {
 fn assert_decision(case: &Case, state: State, reasons: &[Reason]) {
     let decision = decide(Standing {
         service: &case.service,
-        slices: &[&case.slice],
+        ready: &Ready::of([&case.slice], &case.nodes),
         foreign: &case.foreign.iter().collect::<Vec<_>>(),
         has_nodeless: case.has_nodeless,
         nodes: &case.nodes,

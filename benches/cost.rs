@@ -1,0 +1,228 @@
+//! What one thing costs, in instructions, and that it does not cost more in a larger cluster.
+//!
+//! `cargo bench --bench cost` runs each case in a process of its own under valgrind (Debian's package
+//! of that name), which counts the instructions of what is measured and leaves out what builds the
+//! cluster before. The counts are the same on every machine but for a few in a thousand, so that the
+//! ratios between them can be required: the command fails if one is above its limit.
+//!
+//! Not with gungraun: it compares each count with that of an earlier run, and what matters here is
+//! how the counts of one run compare with each other.
+
+// The API says what it expects; a bench that cannot go on may say so and end.
+#![allow(clippy::expect_used, clippy::panic, missing_docs)]
+
+mod frames;
+mod site;
+
+use std::{
+    env,
+    hint::black_box,
+    process::{Command, ExitCode, Stdio},
+};
+
+use closehaul::{
+    api::{frame::Encoding, render::SliceDocument},
+    plan::{pod::Pod, slice::Slice},
+};
+
+use self::site::{Shape, Site};
+
+/// How often each thing is done and measured.
+const TIMES: usize = 20;
+
+/// A thing whose cost is measured, by name, and its limit: at most so many times the cost of another.
+struct Case {
+    name: &'static str,
+    run: fn(),
+    limit: Option<(f64, &'static str)>,
+}
+
+const FLAT: f64 = 1.2;
+
+const fn case(name: &'static str, run: fn()) -> Case {
+    Case { name, run, limit: None }
+}
+
+const fn flat(name: &'static str, than: &'static str, run: fn()) -> Case {
+    Case { name, run, limit: Some((FLAT, than)) }
+}
+
+/// All cases. Unless it says otherwise, a Service has 10 pods and a namespace 100 Services.
+const CASES: &[Case] = &[
+    case("decode a pod's event of 13 kB", || {
+        let frames: Vec<_> = (0..TIMES).map(frames::pod).collect();
+        measure(|| {
+            for frame in frames {
+                let _ = black_box(Encoding::Protobuf.event::<Pod>(frame));
+            }
+        });
+    }),
+    case("decode a slice's event of 100 endpoints", || {
+        let slice = slice_of(100);
+        let frames: Vec<_> = (0..TIMES).map(|_| frames::slice(&slice)).collect();
+        measure(|| {
+            for frame in frames {
+                let _ = black_box(Encoding::Protobuf.event::<Slice>(frame));
+            }
+        });
+    }),
+    case("render a slice of 100 endpoints", || {
+        let slice = slice_of(100);
+        measure(|| {
+            for _ in 0..TIMES {
+                let _ = black_box(serde_json::to_vec(&SliceDocument::from(&slice)));
+            }
+        });
+    }),
+    case("plan a right Service of 100 endpoints", || {
+        let mut site = Site::new(Shape { services: TIMES, pods: 100, per_namespace: 100 });
+        for service in 0..TIMES {
+            let event = site.service_event(service, "Local");
+            site.take_in(event);
+        }
+        measure(|| site.settle());
+    }),
+    case("take in an own write of 100 endpoints", || {
+        let mut site = Site::new(Shape { services: TIMES, pods: 100, per_namespace: 100 });
+        let mut shown = Vec::new();
+        for service in 0..TIMES {
+            let event = site.flip(service, 7, false);
+            site.take_in(event);
+            let job = site.next_job().expect("a write");
+            let (outcome, events) = site.answer(job);
+            site.finish(outcome);
+            shown.extend(events);
+        }
+        measure(|| shown.into_iter().for_each(|event| site.take_in(event)));
+    }),
+    case("a pod's change, 1,000 pods", || change(pods(1_000))),
+    flat("a pod's change, 10,000 pods", "a pod's change, 1,000 pods", || change(pods(10_000))),
+    flat("a pod's change, 50,000 pods", "a pod's change, 1,000 pods", || change(pods(50_000))),
+    flat("a pod's change, 150,000 pods", "a pod's change, 1,000 pods", || change(pods(150_000))),
+    case("a pod's change, 1 Service in the namespace", || change(in_namespace(1))),
+    flat("a pod's change, 100 Services", ONE, || change(in_namespace(100))),
+    flat("a pod's change, 1,000 Services", ONE, || change(in_namespace(1_000))),
+    flat("a pod's change, 5,000 Services", ONE, || change(in_namespace(5_000))),
+    case("a pod's change, 100 endpoints", || change(one_service(100))),
+    flat("a pod's change, 1,000 endpoints", "a pod's change, 100 endpoints", || {
+        change(one_service(1_000));
+    }),
+    flat("a pod's change, 20,000 endpoints", "a pod's change, 100 endpoints", || {
+        change(one_service(20_000));
+    }),
+];
+
+const ONE: &str = "a pod's change, 1 Service in the namespace";
+
+fn pods(pods: usize) -> Shape {
+    Shape { services: pods / 10, pods: 10, per_namespace: 100 }
+}
+
+/// As many namespaces as make 5,000 Services.
+fn in_namespace(services: usize) -> Shape {
+    Shape { services: 5_000, pods: 2, per_namespace: services }
+}
+
+fn one_service(endpoints: usize) -> Shape {
+    Shape { services: 1, pods: endpoints, per_namespace: 1 }
+}
+
+/// Measures what a pod that becomes unready costs, from its decoded event to the write that shows it,
+/// and the answer and the echo of that write.
+fn change(shape: Shape) {
+    let mut site = Site::new(shape);
+    let Shape { services, pods, .. } = shape;
+    // Not the first of its kind: what is worked out once has been.
+    let mut places = (0..=TIMES).map(|time| (time * 37 % services, time * 101 % pods));
+    let flip = |site: &mut Site, (service, pod)| {
+        let event = site.flip(service, pod, false);
+        site.take_in(event);
+        let job = site.next_job().expect("a write");
+        assert_eq!(
+            job.families.iter().map(closehaul::plan::changes::Changes::len).sum::<usize>(),
+            1
+        );
+        site.written(job);
+    };
+    flip(&mut site, places.next().expect("one"));
+    let places: Vec<_> = places.collect();
+    measure(|| places.into_iter().for_each(|place| flip(&mut site, place)));
+}
+
+fn slice_of(endpoints: usize) -> Slice {
+    Site::new(one_service(endpoints)).latest.expect("a slice")
+}
+
+/// What valgrind counts, and nothing else.
+#[inline(never)]
+fn measure(work: impl FnOnce()) {
+    measured(&mut Some(work));
+}
+
+#[inline(never)]
+fn measured(work: &mut Option<impl FnOnce()>) {
+    if let Some(work) = work.take() {
+        work();
+    }
+    black_box(());
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();
+    match arguments.as_slice() {
+        [flag, name] if flag == "--run" => {
+            let case = CASES.iter().find(|case| case.name == name).expect("a case of this name");
+            (case.run)();
+            ExitCode::SUCCESS
+        }
+        words => all(words),
+    }
+}
+
+/// Counts all cases whose names have these words, and checks their limits.
+fn all(words: &[String]) -> ExitCode {
+    let mut counts: Vec<(&str, u64)> = Vec::new();
+    let mut code = ExitCode::SUCCESS;
+    for case in CASES.iter().filter(|case| words.iter().all(|word| case.name.contains(word))) {
+        let count = count(case.name) / TIMES as u64;
+        counts.push((case.name, count));
+        let base = case.limit.and_then(|(limit, than)| {
+            let (_, base) = counts.iter().find(|(name, _)| *name == than)?;
+            Some((limit, ratio(count, *base)))
+        });
+        let verdict = base.map_or_else(String::new, |(limit, ratio)| {
+            let is_over = ratio > limit;
+            if is_over {
+                code = ExitCode::FAILURE;
+            }
+            format!("x{ratio:.2} (at most {limit}){}", if is_over { ": TOO MUCH" } else { "" })
+        });
+        println!("{count:>10}  {:<45} {verdict}", case.name);
+    }
+    code
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn ratio(count: u64, base: u64) -> f64 {
+    count as f64 / base as f64
+}
+
+/// The instructions of a case.
+fn count(name: &str) -> u64 {
+    let program = env::current_exe().expect("this program");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--collect-atstart=no"])
+        .arg("--toggle-collect=cost::measured*")
+        .arg(program)
+        .args(["--run", name])
+        .stdin(Stdio::null())
+        .output()
+        .expect("valgrind, of Debian's package of that name");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let line = told.lines().find_map(|line| line.split_once("Collected :"));
+    let count = line.and_then(|(_, count)| count.trim().parse().ok());
+    match count {
+        Some(count) if count > 0 && output.status.success() => count,
+        _ => panic!("`{name}` was not counted:\n{told}"),
+    }
+}

@@ -1,0 +1,202 @@
+//! Site: a controller that knows a cluster of a given shape whose slices are right, and events that
+//! happen there. No I/O: what the API server would answer and show is put in by hand.
+
+use closehaul::{
+    api::{Kind, Object},
+    control::{
+        controller::{Controller, Event, Job, Settings},
+        expectations::Sight,
+        watch::Change,
+        write::Outcome,
+    },
+    observe::{Health, Metrics},
+    plan::{address::AddressType, name::Uid, node::Node, pod::Pod, slice::Slice},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How large a cluster is.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Services in all.
+    pub services: usize,
+    /// Pods of each Service.
+    pub pods: usize,
+    /// Services in one namespace.
+    pub per_namespace: usize,
+}
+
+const NODES: usize = 500;
+const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
+
+/// A cluster and its controller.
+pub struct Site {
+    shape: Shape,
+    controller: Controller,
+    pod: Object<Pod>,
+    slice: Object<Slice>,
+    version: u64,
+    now: Instant,
+    /// The slice that was written last.
+    pub latest: Option<Slice>,
+}
+
+fn object<T: Kind>(document: Value) -> Object<T> {
+    serde_json::from_value(document).expect("a document that can be read")
+}
+
+/// The number of a Service's pod among all pods.
+fn number(shape: Shape, service: usize, pod: usize) -> usize {
+    service * shape.pods + pod
+}
+
+impl Site {
+    /// All is listed, every slice is written and shown, and nothing is left to do.
+    pub fn new(shape: Shape) -> Self {
+        let settings =
+            Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 };
+        let metrics = Metrics::with_services(1000).expect("metrics");
+        let controller = Controller::new(settings, metrics, Health::new(None));
+        let pod = object(json!({
+            "metadata": {"name": "x", "namespace": "x", "uid": "x", "resourceVersion": "1",
+                "labels": {"app": "x", "pod-template-hash": "7c9d8f6b5d", "team": "shop"}},
+            "spec": {"nodeName": "x", "containers": [{"ports": [{"name": "http", "containerPort": 8080}]}]},
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}],
+                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}]},
+        }));
+        let slice =
+            object(json!({"metadata": {"name": "x", "namespace": "x"}, "addressType": "IPv4"}));
+        let now = Instant::now();
+        let mut site = Self { shape, controller, pod, slice, version: 1, now, latest: None };
+        site.list();
+        site.settle();
+        site
+    }
+
+    fn list(&mut self) {
+        for number in 0..NODES {
+            let node = object::<Node>(json!({
+                "metadata": {"name": format!("node-{number}"), "resourceVersion": "1",
+                    "labels": {"topology.kubernetes.io/zone": ZONES[number % 3]}},
+                "status": {"allocatable": {"cpu": "8"}, "conditions": [{"type": "Ready", "status": "True"}]},
+            }));
+            self.take_in(Event::Node(Change::Applied(node)));
+        }
+        for number in 0..self.shape.services {
+            let event = self.service_event(number, "Cluster");
+            self.take_in(event);
+        }
+        for service in 0..self.shape.services {
+            for pod in 0..self.shape.pods {
+                let pod = self.pod(service, pod, true);
+                self.take_in(Event::Pod(Change::Applied(pod)));
+            }
+        }
+        self.take_in(Event::Node(Change::Listed));
+        self.take_in(Event::Service(Change::Listed));
+        self.take_in(Event::Pod(Change::Listed));
+        self.take_in(Event::Slice(Change::Listed));
+    }
+
+    /// A Service's event. Its slices do not depend on `policy`, `externalTrafficPolicy`, but it is
+    /// planned when that changes.
+    pub fn service_event(&mut self, number: usize, policy: &str) -> Event {
+        let (name, namespace) = self.service(number);
+        self.version += 1;
+        Event::Service(Change::Applied(object(json!({
+            "metadata": {"name": name, "namespace": namespace, "uid": format!("00000000-0000-4000-8000-{number:012x}"),
+                "resourceVersion": self.version.to_string(), "labels": {"app": name}},
+            "spec": {"selector": {"app": name}, "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"],
+                "externalTrafficPolicy": policy, "trafficDistribution": "PreferClose",
+                "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+        }))))
+    }
+
+    fn service(&self, number: usize) -> (String, String) {
+        (format!("svc-{number}"), format!("ns-{}", number / self.shape.per_namespace))
+    }
+
+    fn pod(&mut self, service: usize, pod: usize, ready: bool) -> Object<Pod> {
+        let (app, namespace) = self.service(service);
+        let number = number(self.shape, service, pod);
+        self.version += 1;
+        let mut object = self.pod.clone();
+        object.namespace = namespace.into();
+        object.name = format!("{app}-7c9d8f6b5d-{pod:05}").into();
+        let value = &mut object.value;
+        value.name = object.name.clone();
+        value.uid = Uid::parse(&format!("{number:08x}-0000-4000-8000-000000000000"));
+        value.version = self.version;
+        value.labels = value.labels.with("app", Some(&app));
+        value.node = Some(format!("node-{}", number * 7919 % NODES).into());
+        let [_, a, b, c] = u32::try_from(number).expect("not that many").to_be_bytes();
+        value.addresses = [[10, a, b, c].into()].into();
+        value.ready = ready;
+        object
+    }
+
+    /// Takes an event in.
+    pub fn take_in(&mut self, event: Event) {
+        self.controller.take_in(event, self.now);
+    }
+
+    /// What is to be written next.
+    pub fn next_job(&mut self) -> Option<Job> {
+        self.controller.next_job(self.now)
+    }
+
+    /// A pod's event: it becomes ready, or unready.
+    pub fn flip(&mut self, service: usize, pod: usize, ready: bool) -> Event {
+        Event::Pod(Change::Applied(self.pod(service, pod, ready)))
+    }
+
+    /// Plans and writes until there is nothing left to do.
+    pub fn settle(&mut self) {
+        while self.controller.next_due().is_some_and(|due| due <= self.now) {
+            if let Some(job) = self.next_job() {
+                self.written(job);
+            }
+        }
+    }
+
+    /// The writes are done and shown.
+    pub fn written(&mut self, job: Job) {
+        let (outcome, shown) = self.answer(job);
+        self.finish(outcome);
+        for event in shown {
+            self.take_in(event);
+        }
+    }
+
+    /// Writes have ended.
+    pub fn finish(&mut self, outcome: Outcome) {
+        self.controller.finish(outcome, self.now);
+    }
+
+    /// What the API server answers to writes, and what the watch shows of them.
+    pub fn answer(&mut self, job: Job) -> (Outcome, Vec<Event>) {
+        let mut outcome = Outcome::of(job.service);
+        outcome.complete.push(AddressType::IPv4);
+        let mut shown = Vec::new();
+        for mut value in job.families.into_iter().flat_map(|changes| {
+            assert!(changes.deletes.is_empty(), "nothing goes here");
+            changes.creates.into_iter().chain(changes.updates)
+        }) {
+            self.version += 1;
+            value.meta.version = self.version;
+            let made = || format!("{}-{}", outcome.service.name, self.version).into();
+            let name = value.meta.name.get_or_insert_with(made).clone();
+            value.meta.uid.get_or_insert(Uid::Uuid([7; 16]));
+            // As decoded: nothing is shared.
+            value.endpoints = value.endpoints.iter().cloned().collect();
+            outcome.written.push(Sight::Version(self.version));
+            let mut object = self.slice.clone();
+            (object.namespace, object.name) = (value.meta.namespace.clone(), name);
+            self.latest = Some(value.clone());
+            object.value = value;
+            shown.push(Event::Slice(Change::Applied(object)));
+        }
+        (outcome, shown)
+    }
+}

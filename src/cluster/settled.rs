@@ -1,0 +1,176 @@
+//! Settled: what is remembered of a Service of many slices that are right as they were planned last,
+//! and what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
+//!
+//! Whatever happens to such a Service ends this, and it is planned as a whole, but for two things:
+//! pods that become ready or unready or begin to terminate, and own writes that show as planned.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use super::{
+    island::{Island, PodId},
+    slices::{SliceId, Slices},
+};
+use crate::plan::{
+    changes::Changes,
+    endpoint::is_listed,
+    name::Name,
+    patch::{Known, Touched},
+    slice::Slice,
+};
+
+/// With no more slices than this a plan of the whole costs hardly more.
+const FEW: usize = 2;
+/// More pods than this that change at once are not worth to be looked for one by one.
+const MANY: usize = 64;
+
+/// A Service whose slices are right, but for the pods that have changed since.
+#[derive(Debug)]
+pub struct Settled {
+    known: Vec<Known>,
+    /// Pods with other conditions than planned.
+    changed: Vec<PodId>,
+    /// Own writes that the watch has not shown yet.
+    awaited: Vec<Slice>,
+    /// The slices in which each pod has an endpoint, sorted; worked out when they are needed first.
+    places: Option<Vec<(PodId, SliceId)>>,
+}
+
+/// What is to be planned of a settled Service.
+#[derive(Debug)]
+pub struct Part {
+    /// Pods that have changed.
+    pub pods: Vec<PodId>,
+    /// The slices in which they have endpoints.
+    slices: Vec<SliceId>,
+}
+
+impl Settled {
+    /// A Service after a plan that updates slices and writes nothing else.
+    fn new(known: Vec<Known>, writes: &[Changes]) -> Self {
+        let awaited = writes.iter().flat_map(|changes| &changes.updates).cloned().collect();
+        Self { known, changed: Vec::new(), awaited, places: None }
+    }
+
+    /// A pod has other conditions now. Returns whether the Service may still be patched.
+    fn change(&mut self, pod: PodId) -> bool {
+        if !self.changed.contains(&pod) {
+            self.changed.push(pod);
+        }
+        self.changed.len() <= MANY
+    }
+
+    /// The own write which `slice` shows as it was planned.
+    fn take_awaited(&mut self, slice: &Slice) -> Option<Slice> {
+        let is_shown = |own: &Slice| {
+            own.meta.name == slice.meta.name
+                && own.meta.labels == slice.meta.labels
+                && own.meta.owners == slice.meta.owners
+                && own.ports == slice.ports
+                && own.endpoints == slice.endpoints
+        };
+        let at = self.awaited.iter().position(is_shown).filter(|_| !slice.meta.terminating)?;
+        Some(self.awaited.swap_remove(at))
+    }
+}
+
+impl Island {
+    /// Whether a Service has so many slices that it is worth to patch it.
+    pub fn has_many_slices(&self, service: &str) -> bool {
+        self.slices.ids_of(service).len() > FEW
+    }
+
+    /// A Service was planned as a whole, or `is_patch`. What is `known` of it, if anything, allows to
+    /// patch it the next time, when the `writes` have been shown.
+    pub fn settle(
+        &mut self,
+        service: &str,
+        known: Option<Vec<Known>>,
+        writes: &[Changes],
+        is_patch: bool,
+    ) {
+        let Some(selected) = self.services.get_mut(service) else { return };
+        let before = selected.settled.take().filter(|_| is_patch);
+        selected.settled = known.map(|known| {
+            // A patch leaves all endpoints where they are.
+            let places = before.and_then(|before| before.places);
+            Box::new(Settled { places, ..Settled::new(known, writes) })
+        });
+    }
+
+    /// Something happened to a Service for which it has to be planned as a whole.
+    pub fn unsettle(&mut self, service: &str) {
+        if let Some(selected) = self.services.get_mut(service) {
+            selected.settled = None;
+        }
+    }
+
+    /// A pod of the Service has other conditions.
+    pub fn change_conditions(&mut self, service: &str, pod: PodId) {
+        if let Some(selected) = self.services.get_mut(service)
+            && selected.settled.as_mut().is_some_and(|settled| !settled.change(pod))
+        {
+            selected.settled = None;
+        }
+    }
+
+    /// The own write that `slice` shows as it was planned, whose storage may be shared.
+    pub fn take_awaited(&mut self, service: &str, slice: &Slice) -> Option<Slice> {
+        self.services.get_mut(service)?.settled.as_mut()?.take_awaited(slice)
+    }
+
+    /// What of a Service is to be planned; `None`: all of it.
+    pub fn part(&mut self, service: &str) -> Option<Part> {
+        let settled = self.services.get_mut(service)?.settled.as_mut()?;
+        if !settled.awaited.is_empty() {
+            return None;
+        }
+        let pods = settled.changed.clone();
+        if settled.places.is_none() && !pods.is_empty() {
+            settled.places = Some(places(&self.pod_ids, &self.slices, service));
+        }
+        let places = settled.places.as_deref().unwrap_or_default();
+        let mut slices = Vec::new();
+        for pod in &pods {
+            let from = places.partition_point(|(other, _)| other < pod);
+            let of_pod = places[from..].iter().take_while(|(other, _)| other == pod);
+            let before = slices.len();
+            slices.extend(of_pod.map(|(_, slice)| *slice));
+            if slices.len() == before && is_listed(&self.pods[*pod].pod) {
+                return None;
+            }
+        }
+        slices.sort_unstable();
+        slices.dedup();
+        Some(Part { pods, slices })
+    }
+
+    /// What was known of a Service at its last plan, if it is settled.
+    pub fn known(&self, service: &str) -> Option<&[Known]> {
+        Some(&self.services.get(service)?.settled.as_ref()?.known)
+    }
+
+    /// The slices of a part with all their pods; `None` if one has an endpoint of no pod.
+    pub fn touched(&self, part: &Part) -> Option<Vec<Touched<'_>>> {
+        let touched = |id: &SliceId| {
+            let slice = self.slices.get(*id);
+            let names = slice.endpoints.iter().map(|endpoint| endpoint.pod_name());
+            let pods = names.map(|name| self.pod(name?)).collect::<Option<_>>()?;
+            Some(Touched { slice, pods })
+        };
+        part.slices.iter().map(touched).collect()
+    }
+}
+
+/// The slices of a Service in which each pod has an endpoint, sorted.
+fn places(pods: &HashMap<Name, PodId>, slices: &Slices, service: &str) -> Vec<(PodId, SliceId)> {
+    let mut places = Vec::new();
+    for id in slices.ids_of(service) {
+        let names = slices.get(*id).endpoints.iter().filter_map(|endpoint| endpoint.pod_name());
+        places.extend(names.filter_map(|name| Some((*pods.get(name)?, *id))));
+    }
+    places.sort_unstable();
+    places
+}

@@ -1,0 +1,456 @@
+//! A patch is what a plan of the whole would be, whatever happens in between.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use crate::{
+    cluster::Index,
+    plan::{
+        Plan,
+        address::AddressType,
+        labels::Labels,
+        name::{Name, ServiceKey, Uid},
+        node::Node,
+        pod::Pod,
+        service::{ClusterIp, Service, ServicePort, TargetPort},
+        slice::{Endpoint, Hints, Slice},
+        trigger::{Seen, trigger_time, trigger_time_of},
+    },
+};
+
+/// Endpoints in a slice: few, so that a Service of a few pods has many.
+const MAX: usize = 2;
+
+fn key() -> ServiceKey {
+    ServiceKey { namespace: "shop".into(), name: "cart".into() }
+}
+
+fn at(second: u8) -> Timestamp {
+    Timestamp::from_second(second.into()).unwrap()
+}
+
+fn app() -> Labels {
+    [("app".into(), "cart".into())].into_iter().collect()
+}
+
+/// What a Service is like.
+#[derive(Clone, Debug)]
+struct Wish {
+    distribution: Option<&'static str>,
+    is_dual: bool,
+    publish_not_ready: bool,
+    auto: bool,
+    labels: u8,
+}
+
+fn service(wish: &Wish, version: u64) -> Service {
+    let port = ServicePort {
+        name: "http".into(),
+        protocol: "TCP".into(),
+        number: 80,
+        target: TargetPort::Named("web".into()),
+        app_protocol: None,
+    };
+    let families = [AddressType::IPv4, AddressType::IPv6];
+    Service {
+        key: key(),
+        uid: Uid::parse("u"),
+        version,
+        created: Some(at(1)),
+        terminating: false,
+        labels: (0..wish.labels).map(|_| ("team".into(), "a".into())).collect(),
+        selector: Some(app()),
+        ports: vec![port],
+        external_name: false,
+        cluster_ip: ClusterIp::Of(AddressType::IPv4),
+        families: families.into_iter().take(1 + usize::from(wish.is_dual)).collect(),
+        publish_not_ready: wish.publish_not_ready,
+        traffic_distribution: wish.distribution.map(Name::from),
+        auto: wish.auto,
+        internal_local: false,
+        external_local: false,
+    }
+}
+
+/// A pod: what its endpoints are and where, and their conditions.
+#[derive(Clone, Debug)]
+struct Body {
+    node: u8,
+    port: u8,
+    has_address: bool,
+    is_selected: bool,
+}
+
+type Conditions = (bool, bool, u8);
+
+fn pod(name: u8, body: &Body, (ready, terminating, since): Conditions, version: u64) -> Pod {
+    let port = crate::plan::pod::ContainerPort {
+        name: "web".into(),
+        protocol: "TCP".into(),
+        number: 8080 + i32::from(body.port),
+    };
+    let addresses = [[10, 0, 0, name].into(), [0xfd, 0, 0, 0, 0, 0, 0, name.into()].into()];
+    Pod {
+        name: format!("p{name}").into(),
+        uid: Uid::parse(&format!("uid-{name}")),
+        version,
+        labels: if body.is_selected { app() } else { Labels::default() },
+        node: Some(format!("n{}", body.node).into()),
+        addresses: if body.has_address { addresses.into() } else { [].into() },
+        has_address: body.has_address,
+        ports: [port].into(),
+        host: None,
+        ready,
+        ready_since: (since > 0).then(|| at(since)),
+        terminating,
+        finished: false,
+    }
+}
+
+fn node(name: u8, zone: u8, version: u64) -> Node {
+    Node {
+        name: format!("n{name}").into(),
+        version,
+        zone: (zone > 0).then(|| format!("z{zone}").into()),
+        ready: true,
+        control_plane: false,
+        schedulable: true,
+        cpu: 1000,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// A pod has other conditions.
+    Flip(u8, Conditions),
+    Pod(u8, Body),
+    PodGone(u8),
+    Node(u8, u8),
+    NodeGone(u8),
+    Service(Wish),
+    /// Somebody else writes a slice: takes endpoints out, hints or labels it.
+    Meddle(usize, u8),
+    SliceGone(usize),
+    /// The Service is planned, its writes are answered and shown.
+    Sync(Fate),
+}
+
+/// What becomes of writes.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Done,
+    /// They fail.
+    Fail,
+    /// They are done, and are shown without their hints.
+    Dropped,
+    /// They are done, and pods change before they are shown.
+    Late(u8, Conditions),
+    /// They are done, and only shown after the next plan.
+    Unseen,
+}
+
+fn conditions() -> impl Strategy<Value = Conditions> {
+    (any::<bool>(), proptest::bool::weighted(0.2), 0..9_u8)
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let pods = 0..9_u8;
+    let body = (
+        0..4_u8,
+        proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.9),
+        proptest::bool::weighted(0.9),
+    )
+        .prop_map(|(node, port, has_address, is_selected)| Body {
+            node,
+            port: port.into(),
+            has_address,
+            is_selected,
+        });
+    let wish = (
+        0..3_usize,
+        any::<bool>(),
+        proptest::bool::weighted(0.2),
+        proptest::bool::weighted(0.1),
+        0..2_u8,
+    )
+        .prop_map(|(distribution, is_dual, publish_not_ready, auto, labels)| Wish {
+            distribution: [None, Some("PreferSameZone"), Some("PreferSameNode")][distribution],
+            is_dual,
+            publish_not_ready,
+            auto,
+            labels,
+        });
+    let fate = prop_oneof![
+        12 => Just(Fate::Done),
+        1 => Just(Fate::Fail),
+        1 => Just(Fate::Dropped),
+        2 => (pods.clone(), conditions()).prop_map(|(pod, conditions)| Fate::Late(pod, conditions)),
+        1 => Just(Fate::Unseen),
+    ];
+    prop_oneof![
+        24 => (pods.clone(), conditions()).prop_map(|(pod, conditions)| Event::Flip(pod, conditions)),
+        24 => fate.prop_map(Event::Sync),
+        4 => (pods.clone(), body).prop_map(|(pod, body)| Event::Pod(pod, body)),
+        1 => pods.prop_map(Event::PodGone),
+        1 => (0..4_u8, 0..3_u8).prop_map(|(node, zone)| Event::Node(node, zone)),
+        1 => (0..4_u8).prop_map(Event::NodeGone),
+        1 => wish.prop_map(Event::Service),
+        1 => (0..9_usize, 0..4_u8).prop_map(|(slice, how)| Event::Meddle(slice, how)),
+        1 => (0..9_usize).prop_map(Event::SliceGone),
+    ]
+}
+
+/// A cluster with one Service.
+struct World {
+    index: Index,
+    seen: Option<Seen>,
+    bodies: Vec<Option<(Body, Conditions)>>,
+    version: u64,
+    /// Plans of a part, and of the whole.
+    plans: (usize, usize),
+}
+
+impl World {
+    fn new(wish: &Wish) -> Self {
+        let mut world = Self {
+            index: Index::default(),
+            seen: None,
+            bodies: vec![None; 9],
+            version: 0,
+            plans: (0, 0),
+        };
+        for number in 0..4 {
+            world.happen(Event::Node(number, 1 + number % 2));
+        }
+        world.happen(Event::Service(wish.clone()));
+        for number in 0..9 {
+            let body = Body { node: number % 4, port: 0, has_address: true, is_selected: true };
+            world.happen(Event::Pod(number, body));
+        }
+        world.happen(Event::Sync(Fate::Done));
+        world
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.version += 1;
+        let version = self.version;
+        match event {
+            Event::Flip(name, now) => {
+                if let Some((_, conditions)) = &mut self.bodies[usize::from(name)] {
+                    *conditions = now;
+                    self.put_pod(name);
+                }
+            }
+            Event::Pod(name, body) => {
+                let place = &mut self.bodies[usize::from(name)];
+                let conditions = place.as_ref().map_or((true, false, 1), |(_, now)| *now);
+                *place = Some((body, conditions));
+                self.put_pod(name);
+            }
+            Event::PodGone(name) => {
+                self.bodies[usize::from(name)] = None;
+                self.index.remove_pod(&key().namespace, &format!("p{name}"), version);
+            }
+            Event::Node(name, zone) => drop(self.index.apply_node(node(name, zone, version))),
+            Event::NodeGone(name) => drop(self.index.remove_node(&format!("n{name}"))),
+            Event::Service(wish) => {
+                self.index.apply_service(service(&wish, version));
+            }
+            Event::Meddle(number, how) => {
+                if let Some(slice) = self.nth(number) {
+                    self.show(meddled(slice, how));
+                }
+            }
+            Event::SliceGone(number) => {
+                if let Some(name) = self.nth(number).and_then(|slice| slice.meta.name) {
+                    self.index.remove_slice(&key().namespace, &name, version);
+                }
+            }
+            Event::Sync(fate) => self.sync(fate),
+        }
+    }
+
+    fn put_pod(&mut self, name: u8) {
+        let Some((body, conditions)) = &self.bodies[usize::from(name)] else { return };
+        let pod = pod(name, body, *conditions, self.version);
+        self.index.apply_pod(&key().namespace, pod);
+    }
+
+    fn nth(&self, number: usize) -> Option<Slice> {
+        let mut slices = self.index.slices_of(&key());
+        slices.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
+        slices.get(number).copied().cloned()
+    }
+
+    /// The watch shows a slice as it was written.
+    fn show(&mut self, mut slice: Slice) {
+        self.version += 1;
+        slice.meta.version = self.version;
+        // As decoded: nothing is shared.
+        slice.endpoints = slice.endpoints.iter().cloned().collect();
+        self.index.apply_slice(slice);
+    }
+
+    fn sync(&mut self, fate: Fate) {
+        let part = self.index.part(&key());
+        let service = self.index.service(&key()).unwrap();
+        let pods = self.index.pods_of(&key());
+        let (time, sighting) = trigger_time(self.seen.as_ref(), service, &pods);
+        let mut seen = self.seen.clone();
+        let _ = sighting.put(&mut seen);
+        let whole = self.index.plan(&key(), time, MAX, true).unwrap();
+        let patch = part.as_ref().and_then(|part| self.index.patch(&key(), part, time, MAX, true));
+        if let Some((part, patch)) = part.as_ref().zip(patch.as_ref()) {
+            assert_same(&whole, patch);
+            let before = self.seen.clone();
+            let changed = self.index.changed_pods(&key(), part);
+            let (of_part, sighting) = trigger_time_of(before.as_ref().unwrap(), &changed);
+            let undo = sighting.put(&mut self.seen);
+            assert_eq!((of_part, &self.seen), (time, &seen));
+            let mut undone = self.seen.clone();
+            let _ = undo.put(&mut undone);
+            assert_eq!(undone, before);
+        }
+        self.seen = seen;
+        let is_patch = patch.is_some();
+        *(if is_patch { &mut self.plans.0 } else { &mut self.plans.1 }) += 1;
+        let plan = patch.unwrap_or(whole);
+        let known = self.index.known(service, &plan);
+        let writes: Vec<_> = plan.families.into_iter().map(|family| family.changes).collect();
+        self.index.settle(&key(), known, &writes, is_patch);
+        self.write(writes.iter().flat_map(|changes| &changes.creates), &writes, fate);
+    }
+
+    fn write<'a>(
+        &mut self,
+        creates: impl Iterator<Item = &'a Slice>,
+        writes: &[crate::plan::changes::Changes],
+        fate: Fate,
+    ) {
+        let mut shown = Vec::new();
+        for slice in creates {
+            self.version += 1;
+            let mut slice = slice.clone();
+            slice.meta.name = Some(format!("cart-{}", self.version).into());
+            shown.push(slice);
+        }
+        shown.extend(writes.iter().flat_map(|changes| changes.updates.iter().cloned()));
+        let gone: Vec<Name> = writes
+            .iter()
+            .flat_map(|changes| &changes.deletes)
+            .filter_map(|slice| slice.meta.name.clone())
+            .collect();
+        match fate {
+            Fate::Done | Fate::Dropped => {}
+            Fate::Fail => return self.index.unsettle(&key()),
+            Fate::Late(pod, conditions) => self.happen(Event::Flip(pod, conditions)),
+            Fate::Unseen => return self.sync(Fate::Fail),
+        }
+        for mut slice in shown {
+            if matches!(fate, Fate::Dropped) {
+                slice = meddled(slice, 1);
+            }
+            self.show(slice);
+        }
+        for name in gone {
+            self.version += 1;
+            self.index.remove_slice(&key().namespace, &name, self.version);
+        }
+    }
+}
+
+/// A slice as somebody else writes it.
+fn meddled(mut slice: Slice, how: u8) -> Slice {
+    let hints = |endpoint: &Endpoint, hints| Endpoint { hints, ..endpoint.clone() };
+    slice.endpoints = match how {
+        0 => slice.endpoints.iter().skip(1).cloned().collect(),
+        1 => slice.endpoints.iter().map(|endpoint| hints(endpoint, None)).collect(),
+        2 => {
+            let none = Some(Arc::new(Hints::default()));
+            slice.endpoints.iter().map(|endpoint| hints(endpoint, none.clone())).collect()
+        }
+        _ => {
+            slice.meta.labels = slice.meta.labels.with("by", Some("hand"));
+            slice.endpoints
+        }
+    };
+    slice
+}
+
+#[track_caller]
+fn assert_same(whole: &Plan<'_>, patch: &Plan<'_>) {
+    assert_eq!(whole.nodeless, patch.nodeless);
+    assert_eq!(whole.families.len(), patch.families.len());
+    for (whole, patch) in whole.families.iter().zip(&patch.families) {
+        assert_eq!(whole.address_type, patch.address_type);
+        assert_eq!(whole.changes, patch.changes);
+        assert_eq!(whole.counts, patch.counts);
+        assert_eq!(whole.census, patch.census);
+        assert_eq!(whole.ready, patch.ready);
+    }
+}
+
+const WISH: Wish = Wish {
+    distribution: Some("PreferSameZone"),
+    is_dual: true,
+    publish_not_ready: false,
+    auto: false,
+    labels: 1,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_patch_is_what_a_plan_of_the_whole_would_be(events in proptest::collection::vec(event(), 1..60)) {
+        let mut world = World::new(&WISH);
+        for event in events {
+            world.happen(event);
+        }
+    }
+}
+
+#[test]
+fn a_flip_is_a_patch_of_the_slices_of_one_pod() {
+    let mut world = World::new(&WISH);
+    world.happen(Event::Sync(Fate::Done));
+    assert_eq!(world.plans, (0, 2), "slices that were made are looked at once more");
+    for (second, ready) in [(5, false), (6, true), (7, false)] {
+        world.happen(Event::Flip(3, (ready, false, second)));
+        let part = world.index.part(&key()).unwrap();
+        assert_eq!((part.pods.len(), part.slices.len()), (1, 2), "one of each address type");
+        let plan = world.index.patch(&key(), &part, Some(at(second)), MAX, true).unwrap();
+        assert_eq!(plan.families.iter().map(|family| family.changes.len()).sum::<usize>(), 2);
+        world.happen(Event::Sync(Fate::Done));
+    }
+    assert_eq!(world.plans, (3, 2));
+    world.happen(Event::PodGone(3));
+    assert!(world.index.part(&key()).is_none(), "an endpoint leaves");
+    world.happen(Event::Sync(Fate::Done));
+    assert_eq!(world.plans, (3, 3));
+}
+
+#[test]
+fn what_ends_it() {
+    let others = [
+        Event::Node(1, 1),
+        Event::NodeGone(1),
+        Event::Service(Wish { labels: 0, ..WISH }),
+        Event::Meddle(2, 1),
+        Event::SliceGone(2),
+        Event::Pod(1, Body { node: 2, port: 0, has_address: true, is_selected: true }),
+        Event::Sync(Fate::Fail),
+    ];
+    for event in others {
+        let mut world = World::new(&WISH);
+        world.happen(Event::Sync(Fate::Done));
+        world.happen(Event::Flip(3, (false, false, 5)));
+        assert!(world.index.part(&key()).is_some());
+        let told = format!("{event:?}");
+        world.happen(event);
+        assert!(world.index.part(&key()).is_none(), "{told}");
+    }
+}

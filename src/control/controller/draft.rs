@@ -1,0 +1,69 @@
+//! Draft: the plan of a Service, of what has changed where that is all there is to look at.
+
+use crate::{
+    cluster::{Index, Part},
+    plan::{
+        Plan,
+        name::ServiceKey,
+        trigger::{Seen, Sighting, trigger_time, trigger_time_of},
+    },
+};
+
+/// A plan, and what has been seen for it.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    /// What is to be done.
+    pub(super) plan: Plan<'a>,
+    /// For the next trigger time.
+    pub(super) sighting: Sighting,
+    /// Whether it is one of what has changed.
+    pub(super) is_patch: bool,
+}
+
+/// How slices are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// `--max-endpoints-per-slice`.
+    pub(super) max_endpoints: usize,
+    /// Whether `forNodes` is written.
+    pub(super) node_hints: bool,
+}
+
+impl<'a> Draft<'a> {
+    /// Plans a Service of which `part` has changed (`None`: anything) since `seen`; `None` if it is
+    /// not known or not served.
+    pub(super) fn of(
+        index: &'a Index,
+        key: &ServiceKey,
+        part: Option<&Part>,
+        seen: Option<&Seen>,
+        limits: Limits,
+    ) -> Option<Self> {
+        let patch =
+            part.zip(seen).and_then(|(part, seen)| Self::patch(index, key, part, seen, limits));
+        patch.or_else(|| Self::whole(index, key, seen, limits))
+    }
+
+    fn patch(
+        index: &'a Index,
+        key: &ServiceKey,
+        part: &Part,
+        seen: &Seen,
+        Limits { max_endpoints, node_hints }: Limits,
+    ) -> Option<Self> {
+        let (time, sighting) = trigger_time_of(seen, &index.changed_pods(key, part));
+        let plan = index.patch(key, part, time, max_endpoints, node_hints)?;
+        Some(Self { plan, sighting, is_patch: true })
+    }
+
+    fn whole(
+        index: &'a Index,
+        key: &ServiceKey,
+        seen: Option<&Seen>,
+        Limits { max_endpoints, node_hints }: Limits,
+    ) -> Option<Self> {
+        let (time, sighting) = trigger_time(seen, index.service(key)?, &index.pods_of(key));
+        let plan = index.plan(key, time, max_endpoints, node_hints)?;
+        Some(Self { plan, sighting, is_patch: false })
+    }
+}

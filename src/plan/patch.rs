@@ -1,0 +1,107 @@
+//! Patch: plans those slices of a Service alone in which an endpoint has other conditions than
+//! before, so that one pod of twenty thousand costs as much as one of a hundred.
+//!
+//! Where a plan has nothing to write, every endpoint that there shall be stands in exactly one slice
+//! of its ports, and every slice is right by itself. If then nothing happens but that pods become
+//! ready or unready or begin to terminate, all endpoints stay who and where they are: a plan of the
+//! whole would find each slice again with its own endpoints, no more and no fewer. So each slice may
+//! be planned by itself, by the very rules of the whole, and the others not at all. Not under the
+//! legacy annotation, whose hints depend on all endpoints together.
+
+use super::{
+    Family, Plan, World,
+    address::AddressType,
+    census::Census,
+    changes::Changes,
+    endpoint, family,
+    hints::{Mechanism, mechanism},
+    pod::Pod,
+    ready::Ready,
+    service::Service,
+    slice::Slice,
+};
+
+/// What is known of one address type since the last plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The address type.
+    pub address_type: AddressType,
+    /// What it is about.
+    pub census: Census,
+    /// The ready endpoints of all slices.
+    pub ready: Ready,
+}
+
+/// A slice to be planned, with the pods that have an endpoint in it.
+#[derive(Clone, Debug)]
+pub struct Touched<'a> {
+    /// The slice.
+    pub slice: &'a Slice,
+    /// The pods.
+    pub pods: Vec<&'a Pod>,
+}
+
+/// What has to be known of a Service so that it can be patched after `plan`, once its writes are
+/// done; `None` if it cannot.
+pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
+    let is_right = |family: &Family<'_>| {
+        family.changes.creates.is_empty() && family.changes.deletes.is_empty()
+    };
+    if mechanism(service) == Mechanism::Auto
+        || !plan.nodeless.is_empty()
+        || !plan.families.iter().all(is_right)
+    {
+        return None;
+    }
+    let families = plan.families.iter();
+    families
+        .map(|Family { address_type, census, ready, .. }| {
+            let census = Census { added: 0, removed: 0, ..(*census)? };
+            Some(Known { address_type: *address_type, census, ready: ready.clone() })
+        })
+        .collect()
+}
+
+/// Plans the slices that are `touched`, out of a world whose pods and slices are not looked at;
+/// `None` if something shows that more has changed than the conditions of endpoints.
+pub fn patch<'a>(
+    world: World<'_, 'a>,
+    known: &[Known],
+    mut touched: Vec<Touched<'a>>,
+) -> Option<Plan<'a>> {
+    // The order in which a plan of the whole has them.
+    touched.sort_unstable_by(|Touched { slice: one, .. }, Touched { slice: other, .. }| {
+        let fuller = other.endpoints.len().cmp(&one.endpoints.len());
+        one.ports.cmp(&other.ports).then(fuller).then(one.meta.name.cmp(&other.meta.name))
+    });
+    let mut families: Vec<Family<'a>> = known.iter().cloned().map(unchanged).collect();
+    for Touched { slice, pods } in &touched {
+        let world = World { pods, slices: &[*slice], ..world };
+        let desired = endpoint::desired(world.service, pods, world.nodes, slice.address_type);
+        let part = family(world, slice.address_type, vec![*slice], &desired);
+        let Changes { creates, updates, deletes, is_hints_only } = part.changes;
+        let is_in_place = creates.is_empty() && deletes.is_empty();
+        if !is_in_place || part.census.is_none_or(|census| census.added + census.removed > 0) {
+            return None;
+        }
+        let all = families.iter_mut().find(|all| all.address_type == slice.address_type)?;
+        all.changes.updates.extend(updates);
+        all.changes.is_hints_only &= is_hints_only;
+        all.unchanged.extend(part.unchanged);
+        all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
+    }
+    Some(Plan { families, nodeless: Vec::new() })
+}
+
+fn unchanged<'a>(known: Known) -> Family<'a> {
+    let Known { address_type, census, ready } = known;
+    let changes = Changes { is_hints_only: true, ..Changes::default() };
+    Family {
+        address_type,
+        changes,
+        unchanged: Vec::new(),
+        counts: None,
+        census: Some(census),
+        ready,
+    }
+}

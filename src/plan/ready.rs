@@ -1,0 +1,75 @@
+//! Ready: the ready endpoints of slices, counted. What is told of a Service goes by these numbers
+//! alone, so that they can be kept and what changes of them added.
+
+use std::collections::BTreeMap;
+
+use super::{name::Name, node::Nodes, slice::Slice};
+
+/// The ready endpoints of some slices that stand as they are planned: each of them says whether it
+/// is ready. One that is there twice counts twice, as for the legacy annotation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// The slices.
+    pub slices: usize,
+    /// Endpoints in each zone, and in none.
+    zones: BTreeMap<Option<Name>, usize>,
+    /// Endpoints with hints.
+    pub hinted: usize,
+    /// Endpoints that name no node.
+    pub nodeless: usize,
+    /// Endpoints on a known node that has no zone.
+    pub unlabelled: usize,
+}
+
+impl Ready {
+    /// The ready endpoints of these slices.
+    pub fn of<'a>(slices: impl IntoIterator<Item = &'a Slice>, nodes: &Nodes) -> Self {
+        let mut ready = Self::default();
+        for slice in slices {
+            ready.slices += 1;
+            for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.is_ready()) {
+                match ready.zones.get_mut(&endpoint.zone) {
+                    Some(count) => *count += 1,
+                    None => drop(ready.zones.insert(endpoint.zone.clone(), 1)),
+                }
+                ready.hinted += usize::from(endpoint.hints.is_some());
+                match &endpoint.node {
+                    None => ready.nodeless += 1,
+                    Some(name) if endpoint.zone.is_none() => {
+                        ready.unlabelled += usize::from(nodes.contains_key(name));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        ready
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.zones.values().sum()
+    }
+
+    /// How many there are in a zone, or in none.
+    pub fn in_zone(&self, zone: Option<&Name>) -> usize {
+        self.zones.get(&zone.cloned()).copied().unwrap_or_default()
+    }
+
+    /// Some slices of these, counted `old`, become others, counted `new`.
+    pub fn replace(&mut self, old: &Self, new: &Self) {
+        let swap =
+            |all: &mut usize, old: usize, new: usize| *all = (*all + new).saturating_sub(old);
+        swap(&mut self.slices, old.slices, new.slices);
+        swap(&mut self.hinted, old.hinted, new.hinted);
+        swap(&mut self.nodeless, old.nodeless, new.nodeless);
+        swap(&mut self.unlabelled, old.unlabelled, new.unlabelled);
+        for (zone, count) in &new.zones {
+            *self.zones.entry(zone.clone()).or_default() += count;
+        }
+        for (zone, count) in &old.zones {
+            let all = self.zones.entry(zone.clone()).or_default();
+            swap(all, *count, 0);
+        }
+        self.zones.retain(|_, count| *count > 0);
+    }
+}
