@@ -155,7 +155,7 @@ impl Generator {
             let shape = self.pod_shape()?;
             // Many at once mostly where no Service selects them yet, so that a change of its
             // selector brings them all in one sync.
-            let many = !model.is_selected(shape.coat) || self.random.chance(15);
+            let many = model.selecting(shape.coat).next().is_none() || self.random.chance(15);
             let room = model.pods[pod..].iter().take_while(|pod| pod.is_none()).count();
             let count = if many { 1 + self.number(room.min(9)) } else { 1 };
             return Some(Step::CreatePods { pod, count, shape });

@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Error,
-    form::{Comparison, Form, OLDER, compare},
+    Error, edit, form,
+    form::{Comparison, Form, Loose, OLDER, compare},
     model::Model,
     objects,
     shape::{Auto, Zone},
@@ -96,7 +96,7 @@ impl Wanted {
         left: &[Form],
         right: &[Form],
         model: &Model,
-        loose: bool,
+        loose: &Loose,
     ) -> Option<Vec<&'static str>> {
         let allowed = IN_SLICES.iter().filter(|(name, _)| self.has(name)).collect::<Vec<_>>();
         // Each alone, and then all of them.
@@ -121,7 +121,7 @@ impl Wanted {
 
 /// How many slices have no equal on the other side.
 fn distance(left: &[Form], right: &[Form]) -> usize {
-    match compare(left, right, false) {
+    match compare(left, right, &Loose::default()) {
         Comparison::Different(lines) => lines.len(),
         _ => 0,
     }
@@ -165,8 +165,9 @@ fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
             }
             None => false,
         };
-        // The built-in controller has lost some and has no other.
-        if foreign(left).iter().all(is_there) && !kept.is_empty() {
+        // The built-in controller has lost some and has no other, and somebody else gave them.
+        let is_lost = foreign(left).iter().all(is_there) && !kept.is_empty();
+        if is_lost && kept.iter().all(|it| edit::FOREIGN.contains(&it.as_str())) {
             let forms = left.iter_mut().chain(right.iter_mut());
             forms.filter(|form| form.group == group).for_each(|form| form.foreign.clear());
         }
@@ -174,6 +175,9 @@ fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
 }
 
 fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
+    let cores = model.cores();
+    let cores = cores.iter().map(|(zone, cores)| (json!([{"name": zone}]).to_string(), *cores));
+    let cores = cores.collect::<BTreeMap<_, _>>();
     for service in auto_services(model) {
         for family in ["IPv4", "IPv6"] {
             let is_in =
@@ -185,9 +189,13 @@ fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
                     let zones = parsed(endpoint)["hints"]["forZones"].to_string();
                     *counts.entry(zones).or_default() += 1;
                 }
-                let mut counts = counts.into_values().collect::<Vec<_>>();
-                counts.sort_unstable();
-                counts
+                // Ties are between zones of equal CPU.
+                let mut tied = BTreeMap::<Option<u32>, Vec<usize>>::new();
+                for (zones, count) in counts {
+                    tied.entry(cores.get(&zones).copied()).or_default().push(count);
+                }
+                tied.values_mut().for_each(|counts| counts.sort_unstable());
+                tied
             };
             if counts(left) != counts(right) {
                 continue;
@@ -238,11 +246,7 @@ fn auto_services(model: &Model) -> impl Iterator<Item = String> {
 fn without_hints(form: &mut Form) {
     form.trigger = false;
     for endpoint in &mut form.endpoints {
-        let mut value = parsed(endpoint);
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("hints");
-        }
-        *endpoint = value.to_string();
+        *endpoint = form::without_hints(endpoint);
     }
     form.endpoints.sort_unstable();
 }
@@ -255,14 +259,12 @@ fn parsed(endpoint: &str) -> Value {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::json;
-
     use super::*;
 
     /// A slice of `cart` with these pods, and annotations.
     fn slice(pods: &[&str], annotations: &[&str]) -> Form {
         let endpoint = |pod: &&str| json!({"targetRef": {"kind": "Pod", "name": pod}});
-        let notes = annotations.iter().map(|key| ((*key).to_owned(), json!("")));
+        let notes = annotations.iter().map(|key| ((*key).to_owned(), json!("mine")));
         let ports = if pods.is_empty() { json!([]) } else { json!([{"port": 80}]) };
         let slice = json!({
             "metadata": {
@@ -280,7 +282,7 @@ mod tests {
     }
 
     fn explained(left: &[Form], right: &[Form]) -> Option<Vec<&'static str>> {
-        Wanted::read().unwrap().explain(left, right, &Model::new("h"), false)
+        Wanted::read().unwrap().explain(left, right, &Model::new("h"), &Loose::default())
     }
 
     const TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
@@ -291,10 +293,12 @@ mod tests {
         assert_eq!(explained(&idle, &[slice(&[], &[])]), Some(vec!["idle-writes"]));
         let late = [slice(&["a"], &[TIME])];
         assert_eq!(explained(&late, &[slice(&["a"], &[])]), None);
-        let noted = [slice(&["a"], &["note"])];
+        let noted = [slice(&["a"], &["example.com/note"])];
         let plain = [slice(&["a"], &[])];
         assert_eq!(explained(&plain, &noted), Some(vec!["recycled-metadata"]));
         assert_eq!(explained(&noted, &plain), None);
+        let copied = [slice(&["a"], &["example.com/touch"])];
+        assert_eq!(explained(&plain, &copied), None, "nobody else gave it that");
         assert_eq!(explained(&plain, &[slice(&["b"], &[])]), None);
     }
 
@@ -302,9 +306,9 @@ mod tests {
     fn a_trigger_time_may_be_elsewhere_only_with_the_endpoints() {
         let left = [slice(&["a", "c"], &[]), slice(&["b"], &[])];
         let right = [slice(&["a"], &[TIME]), slice(&["b", "c"], &[])];
-        assert_eq!(compare(&left, &right, false), Comparison::Placed);
+        assert_eq!(compare(&left, &right, &Loose::default()), Comparison::Placed);
         let other = [slice(&["a", "c"], &[TIME]), slice(&["b"], &[])];
-        assert!(matches!(compare(&left, &other, false), Comparison::Different(_)));
+        assert!(matches!(compare(&left, &other, &Loose::default()), Comparison::Different(_)));
     }
 
     #[test]
