@@ -1,9 +1,16 @@
 //! History: the steps of one namespace on both sides, each compared when both have settled.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
 
 use super::{
-    Error, Pair, form,
+    Error, Pair,
+    change::is_left_alone,
+    form,
     form::{Comparison, Form, Loose, compare},
     judge::Outcome,
     model::{Effect, Model, every_service},
@@ -117,7 +124,7 @@ impl<'p> History<'p> {
 
     async fn act(&mut self, effect: &Effect, was_held: bool) -> Result<Outcome, Error> {
         let namespace = &self.namespace;
-        let served = form::served(&self.pair.closehaul.forms(namespace));
+        let served = self.served();
         self.pair
             .both(async |side| {
                 for action in &effect.actions {
@@ -147,13 +154,26 @@ impl<'p> History<'p> {
         self.probe_hints().await?;
         let outcome = self.judge(effect).await?;
         if effect.lag == Some("held-slices") {
-            let now = form::served(&self.pair.closehaul.forms(&self.namespace));
+            let now = self.served();
             if now != served {
                 let line = format!("closehaul served {served:?} before a slice was held, then {now:?}");
                 return Ok(Outcome::Judged(Verdict::Different(vec![line])));
             }
         }
         Ok(outcome)
+    }
+
+    /// What closehaul serves; Services that are left alone do not count.
+    fn served(&self) -> BTreeMap<String, Vec<String>> {
+        let services = self.model.services.iter().enumerate();
+        let services = services.filter_map(|(number, shape)| {
+            shape.as_ref().filter(|shape| !is_left_alone(shape))?;
+            Some(objects::service_name(number))
+        });
+        let services = services.collect::<BTreeSet<_>>();
+        let mut forms = self.pair.closehaul.forms(&self.namespace);
+        forms.retain(|form| services.contains(&form.group.service));
+        form::served(&forms)
     }
 
     /// Restarts both controllers: closehaul finds its slices right.
@@ -198,8 +218,13 @@ impl<'p> History<'p> {
         let (left, right) = self.forms();
         let line = |(side, form): (&str, &Form)| {
             let metadata = &form.slice["metadata"];
-            let pods = items(&form.slice["endpoints"]).map(|it| &it["targetRef"]["name"]);
-            let pods = pods.map(|name| name.as_str().unwrap_or("-")).collect::<Vec<_>>().join(" ");
+            let pods = items(&form.slice["endpoints"]).map(|endpoint| {
+                let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+                let zones = items(&endpoint["hints"]["forZones"]).map(|zone| text(&zone["name"]));
+                let hints = zones.map(|zone| format!(">{zone}")).collect::<String>();
+                text(&endpoint["targetRef"]["name"]) + &hints
+            });
+            let pods = pods.collect::<Vec<_>>().join(" ");
             let (group, version) = (&form.group, &metadata["resourceVersion"]);
             let (service, family, ports) = (&group.service, &group.address_type, group.ports.len());
             let name = &metadata["name"];

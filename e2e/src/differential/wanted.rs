@@ -25,10 +25,11 @@ const FILE: &str = include_str!("../../differences.yaml");
 const IN_TIME: [&str; 6] =
     ["late-nodes", "deleted-nodes", "unseen-changes", "back-off", "held-slices", "tracker-trap"];
 /// Those that show in the slices, and what is left out of account then.
-const IN_SLICES: [(&str, Relax); 4] = [
+const IN_SLICES: [(&str, Relax); 5] = [
     ("own-placeholder", own_placeholder),
     ("recycled-metadata", recycled_metadata),
     ("auto-ties", auto_ties),
+    ("auto-givers", auto_givers),
     ("idle-writes", idle_writes),
 ];
 
@@ -175,6 +176,39 @@ fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
 }
 
 fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
+    drop_hints(left, right, model, |left, right| left == right);
+}
+
+fn auto_givers(left: &mut [Form], right: &mut [Form], model: &Model) {
+    drop_hints(left, right, model, |left, right| {
+        // One endpoint in another zone: one count is less by one, and one is more by one.
+        let classes = left.keys().chain(right.keys()).collect::<BTreeSet<_>>();
+        let distances = classes.into_iter().map(|class| {
+            let counts = |counts: &Counts| counts.get(class).cloned().unwrap_or_default();
+            let (mut left, mut right) = (counts(left), counts(right));
+            let length = left.len().max(right.len());
+            for counts in [&mut left, &mut right] {
+                counts.resize(length, 0);
+                counts.sort_unstable();
+            }
+            left.iter().zip(&right).map(|(left, right)| left.abs_diff(*right)).sum::<usize>()
+        });
+        distances.sum::<usize>() == 2
+    });
+}
+
+/// How many endpoints are hinted to each zone, by the cores of the zone: those of zones that have
+/// as many are in order of size.
+type Counts = BTreeMap<Option<u32>, Vec<usize>>;
+
+/// Leaves the hints of those slices of Services with the legacy annotation out of account that are
+/// only on one side, where the counts of both sides are `alike`.
+fn drop_hints(
+    left: &mut [Form],
+    right: &mut [Form],
+    model: &Model,
+    alike: impl Fn(&Counts, &Counts) -> bool,
+) {
     let cores = model.cores();
     let cores = cores.iter().map(|(zone, cores)| (json!([{"name": zone}]).to_string(), *cores));
     let cores = cores.collect::<BTreeMap<_, _>>();
@@ -189,15 +223,14 @@ fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
                     let zones = parsed(endpoint)["hints"]["forZones"].to_string();
                     *counts.entry(zones).or_default() += 1;
                 }
-                // Ties are between zones of equal CPU.
-                let mut tied = BTreeMap::<Option<u32>, Vec<usize>>::new();
+                let mut tied = Counts::new();
                 for (zones, count) in counts {
                     tied.entry(cores.get(&zones).copied()).or_default().push(count);
                 }
                 tied.values_mut().for_each(|counts| counts.sort_unstable());
                 tied
             };
-            if counts(left) != counts(right) {
+            if !alike(&counts(left), &counts(right)) {
                 continue;
             }
             let all = (left.to_vec(), right.to_vec());
