@@ -29,15 +29,17 @@ fn service(target: &Value, protocol: &str) -> Service {
 }
 
 fn pod(spec: &Value, status: &Value) -> Pod {
-    read(json!({"metadata": {"namespace": "shop", "name": "web-1"}, "spec": spec, "status": status}))
+    read(
+        json!({"metadata": {"namespace": "shop", "name": "web-1"}, "spec": spec, "status": status}),
+    )
 }
 
 /// A container with these ports.
-fn container(ports: Value) -> Value {
+fn container(ports: &Value) -> Value {
     json!({"name": "c", "image": "i", "ports": ports})
 }
 
-fn sidecar(restart: Value, ports: Value) -> Value {
+fn sidecar(restart: &Value, ports: &Value) -> Value {
     json!({"name": "s", "image": "i", "restartPolicy": restart, "ports": ports})
 }
 
@@ -54,9 +56,9 @@ fn which_container_port_a_target_is() {
     let on_host = json!([{"name": "web", "containerPort": 8080, "hostPort": 80}]);
     let on_address =
         json!([{"name": "web", "containerPort": 8080, "hostPort": 80, "hostIP": "192.0.2.1"}]);
-    let one = |ports: &Value| json!([container(ports.clone())]);
+    let one = |ports: &Value| json!([container(ports)]);
     let none = json!([]);
-    let always = |ports: Value| json!([sidecar(json!("Always"), ports)]);
+    let always = |ports: &Value| json!([sidecar(&json!("Always"), ports)]);
     let rows = [
         ("a number that is declared", json!(8080), one(&web(8080)), none.clone(), Some(8080)),
         ("a number that is not", json!(9000), one(&web(8080)), none.clone(), Some(9000)),
@@ -68,39 +70,39 @@ fn which_container_port_a_target_is() {
         (
             "the second container",
             named.clone(),
-            json!([container(udp.clone()), container(web(8081))]),
+            json!([container(&udp), container(&web(8081))]),
             none.clone(),
             Some(8081),
         ),
         (
             "the first of two containers",
             named.clone(),
-            json!([container(web(8080)), container(web(8081))]),
+            json!([container(&web(8080)), container(&web(8081))]),
             none.clone(),
             Some(8080),
         ),
         ("a port of the host", named.clone(), one(&on_host), none.clone(), Some(8080)),
         ("an address of the host", named.clone(), one(&on_address), none.clone(), Some(8080)),
-        ("a sidecar", named.clone(), one(&udp), always(web(8082)), Some(8082)),
+        ("a sidecar", named.clone(), one(&udp), always(&web(8082)), Some(8082)),
         (
             "an init container that does not restart",
             named.clone(),
             one(&udp),
-            json!([sidecar(Value::Null, web(8082)), sidecar(json!("Never"), web(8083))]),
+            json!([sidecar(&Value::Null, &web(8082)), sidecar(&json!("Never"), &web(8083))]),
             None,
         ),
         (
             "a container before a sidecar",
             named.clone(),
             one(&web(8080)),
-            always(web(8082)),
+            always(&web(8082)),
             Some(8080),
         ),
         (
             "a sidecar after a container of another protocol",
             named,
             one(&udp),
-            always(web(8082)),
+            always(&web(8082)),
             Some(8082),
         ),
     ];
@@ -117,8 +119,8 @@ fn which_container_port_a_target_is() {
 fn what_a_port_of_a_slice_says() {
     let pod = pod(
         &json!({
-            "containers": [container(web(8080))],
-            "initContainers": [sidecar(json!("Always"), json!([
+            "containers": [container(&web(8080))],
+            "initContainers": [sidecar(&json!("Always"), &json!([
                 {"name": "web", "containerPort": 1}, {"name": "admin", "containerPort": 9090},
             ]))],
         }),
@@ -139,7 +141,8 @@ fn what_a_port_of_a_slice_says() {
         )
     };
     let text = |text: &str| Some(text.to_owned());
-    let app = json!({"name": "a", "port": 80, "targetPort": 80, "appProtocol": "kubernetes.io/h2c"});
+    let app =
+        json!({"name": "a", "port": 80, "targetPort": 80, "appProtocol": "kubernetes.io/h2c"});
     assert_eq!(of(app), (text("a"), Some(80), text("TCP"), text("kubernetes.io/h2c")));
     let udp = json!({"port": 53, "protocol": "UDP"});
     assert_eq!(of(udp), (text(""), Some(53), text("UDP"), None), "the name is there, and empty");
@@ -197,9 +200,7 @@ fn slice(target: &Value, ports: &Value) -> Slice {
 /// `TestEndpointsEqualBeyondHash`, the row of the resourceVersion.
 #[test]
 fn the_version_of_a_target_does_not_count() {
-    let target = |version: &str| {
-        json!({"kind": "Pod", "namespace": "shop", "name": "web-1", "uid": "u", "resourceVersion": version})
-    };
+    let target = |version: &str| json!({"kind": "Pod", "namespace": "shop", "name": "web-1", "uid": "u", "resourceVersion": version});
     let [one, two] = ["7", "8"].map(|version| slice(&target(version), &Value::Null));
     assert!(one.endpoints[0].is_same_but_hints(&two.endpoints[0]));
     assert_eq!(one.endpoints[0].identity(), two.endpoints[0].identity());

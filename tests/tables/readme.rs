@@ -23,7 +23,8 @@ fn source(module: &str) -> Option<String> {
 fn has_test(source: &str, name: &str) -> bool {
     let head = format!("fn {name}(");
     let Some((before, _)) = source.split_once(&head) else { return false };
-    let attributes = before.lines().rev().skip(1).map(str::trim);
+    let before = before.trim_end().trim_end_matches("async");
+    let attributes = before.trim_end().lines().rev().map(str::trim);
     let mut attributes = attributes.take_while(|line| line.starts_with("#["));
     attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
         || source.matches(&format!("{name}(")).count() > 1
@@ -38,7 +39,7 @@ fn every_test_that_is_named_is_there() {
         assert!(has_test(&source, name), "README.md names {quoted}, and there is no such test");
         count += 1;
     }
-    assert!(count > 80, "{count}");
+    assert!(count > 100, "{count}");
 }
 
 /// A name without its module would not be looked for.
@@ -47,9 +48,6 @@ fn every_test_is_named_with_its_module() {
     for quoted in quoted() {
         let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let looks_like_a_test = quoted.contains('_') && quoted.chars().all(is_name);
-        assert!(!looks_like_a_test || MODULES.contains(&quoted), "{quoted}: of which module?");
+        assert!(!looks_like_a_test, "{quoted}: of which module?");
     }
 }
-
-/// Modules of this folder that are named.
-const MODULES: [&str; 1] = ["traffic_distribution"];

@@ -111,7 +111,11 @@ fn what_makes_a_pod_changed() {
     let rows: [Row; 17] = [
         ("nothing but the version", |_| {}, false),
         ("an annotation", |pod| pod["metadata"]["annotations"] = json!({"a": "b"}), false),
-        ("restarts", |pod| pod["status"]["containerStatuses"] = json!([{"restartCount": 3}]), false),
+        (
+            "restarts",
+            |pod| pod["status"]["containerStatuses"] = json!([{"restartCount": 3}]),
+            false,
+        ),
         (
             "another condition",
             |pod| {
@@ -127,16 +131,8 @@ fn what_makes_a_pod_changed() {
         ("another IPv6 alone", |_| {}, true),
         ("the second address gone", |_| {}, true),
         ("no address", |pod| pod["status"]["podIP"] = json!(""), true),
-        (
-            "readiness",
-            |pod| pod["status"]["conditions"][0]["status"] = json!("False"),
-            true,
-        ),
-        (
-            "no condition Ready",
-            |pod| pod["status"]["conditions"] = json!([]),
-            true,
-        ),
+        ("readiness", |pod| pod["status"]["conditions"][0]["status"] = json!("False"), true),
+        ("no condition Ready", |pod| pod["status"]["conditions"] = json!([]), true),
         (
             "deletion",
             |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:05Z"),

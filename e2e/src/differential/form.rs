@@ -14,6 +14,7 @@ use crate::world::normal::items;
 const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const HEADLESS: &str = "service.kubernetes.io/headless";
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 /// In place of the uid of an object that is there.
 pub const CURRENT: &str = "current";
@@ -178,7 +179,13 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
     let contents = |forms: &[Form]| {
         let mut contents = BTreeMap::<Group, Vec<String>>::new();
         for form in forms {
-            contents.entry(form.group.clone()).or_default().extend(form.endpoints.clone());
+            // Where it is wrong it stays until another reason to write the slice, and the slices
+            // are of one group all the same.
+            let mut group = form.group.clone();
+            if !is_loose(&group) {
+                group.labels.remove(HEADLESS);
+            }
+            contents.entry(group).or_default().extend(form.endpoints.clone());
         }
         for endpoints in contents.values_mut() {
             endpoints.sort_unstable();
@@ -230,7 +237,9 @@ pub fn served(forms: &[Form]) -> BTreeMap<String, Vec<String>> {
         let endpoints = form.endpoints.iter().map(|endpoint| without_hints(endpoint));
         served.entry(format!("{service} {address_type} {ports:?}")).or_default().extend(endpoints);
     }
-    served.values_mut().for_each(|endpoints| endpoints.sort_unstable());
+    for endpoints in served.values_mut() {
+        endpoints.sort_unstable();
+    }
     served
 }
 

@@ -156,7 +156,8 @@ impl<'p> History<'p> {
         if effect.lag == Some("held-slices") {
             let now = self.served();
             if now != served {
-                let line = format!("closehaul served {served:?} before a slice was held, then {now:?}");
+                let line =
+                    format!("closehaul served {served:?} before a slice was held, then {now:?}");
                 return Ok(Outcome::Judged(Verdict::Different(vec![line])));
             }
         }
@@ -221,8 +222,8 @@ impl<'p> History<'p> {
             let pods = items(&form.slice["endpoints"]).map(|endpoint| {
                 let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
                 let zones = items(&endpoint["hints"]["forZones"]).map(|zone| text(&zone["name"]));
-                let hints = zones.map(|zone| format!(">{zone}")).collect::<String>();
-                text(&endpoint["targetRef"]["name"]) + &hints
+                let name = text(&endpoint["targetRef"]["name"]);
+                zones.fold(name, |text, zone| text + ">" + &zone)
             });
             let pods = pods.collect::<Vec<_>>().join(" ");
             let (group, version) = (&form.group, &metadata["resourceVersion"]);

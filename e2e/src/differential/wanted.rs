@@ -227,7 +227,9 @@ fn drop_hints(
                 for (zones, count) in counts {
                     tied.entry(cores.get(&zones).copied()).or_default().push(count);
                 }
-                tied.values_mut().for_each(|counts| counts.sort_unstable());
+                for counts in tied.values_mut() {
+                    counts.sort_unstable();
+                }
                 tied
             };
             if !alike(&counts(left), &counts(right)) {
@@ -289,73 +291,4 @@ fn parsed(endpoint: &str) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    /// A slice of `cart` with these pods, and annotations.
-    fn slice(pods: &[&str], annotations: &[&str]) -> Form {
-        let endpoint = |pod: &&str| json!({"targetRef": {"kind": "Pod", "name": pod}});
-        let notes = annotations.iter().map(|key| ((*key).to_owned(), json!("mine")));
-        let ports = if pods.is_empty() { json!([]) } else { json!([{"port": 80}]) };
-        let slice = json!({
-            "metadata": {
-                "labels": {
-                    "kubernetes.io/service-name": "cart",
-                    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-                },
-                "annotations": notes.collect::<serde_json::Map<_, _>>(),
-            },
-            "addressType": "IPv4",
-            "ports": ports,
-            "endpoints": pods.iter().map(endpoint).collect::<Vec<_>>(),
-        });
-        Form::new(&Arc::new(slice), |_, _| None)
-    }
-
-    fn explained(left: &[Form], right: &[Form]) -> Option<Vec<&'static str>> {
-        Wanted::read().unwrap().explain(left, right, &Model::new("h"), &Loose::default())
-    }
-
-    const TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
-
-    #[test]
-    fn entries_allow_what_they_say_and_no_more() {
-        let idle = [slice(&[], &[TIME])];
-        assert_eq!(explained(&idle, &[slice(&[], &[])]), Some(vec!["idle-writes"]));
-        let late = [slice(&["a"], &[TIME])];
-        assert_eq!(explained(&late, &[slice(&["a"], &[])]), None);
-        let noted = [slice(&["a"], &["example.com/note"])];
-        let plain = [slice(&["a"], &[])];
-        assert_eq!(explained(&plain, &noted), Some(vec!["recycled-metadata"]));
-        assert_eq!(explained(&noted, &plain), None);
-        let copied = [slice(&["a"], &["example.com/touch"])];
-        assert_eq!(explained(&plain, &copied), None, "nobody else gave it that");
-        assert_eq!(explained(&plain, &[slice(&["b"], &[])]), None);
-    }
-
-    #[test]
-    fn a_trigger_time_may_be_elsewhere_only_with_the_endpoints() {
-        let left = [slice(&["a", "c"], &[]), slice(&["b"], &[])];
-        let right = [slice(&["a"], &[TIME]), slice(&["b", "c"], &[])];
-        assert_eq!(compare(&left, &right, &Loose::default()), Comparison::Placed);
-        let other = [slice(&["a", "c"], &[TIME]), slice(&["b"], &[])];
-        assert!(matches!(compare(&left, &other, &Loose::default()), Comparison::Different(_)));
-    }
-
-    #[test]
-    fn every_entry_is_known_and_every_rule_has_an_entry_with_a_reason() {
-        let wanted = Wanted::read().unwrap();
-        let rules = IN_TIME.into_iter().chain(IN_SLICES.map(|(name, _)| name));
-        for rule in rules {
-            assert!(wanted.has(rule), "{rule} is not in the file");
-        }
-        for (entry, met) in wanted.met() {
-            assert!(entry.reason.len() > 40 && !entry.section.is_empty(), "{entry:?}");
-            assert_eq!(met, 0);
-        }
-        let unknown = "- {name: whatever, section: '1', reason: none}";
-        assert!(Wanted::parse(unknown).is_err());
-    }
-}
+mod tests;
