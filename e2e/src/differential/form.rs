@@ -68,6 +68,16 @@ pub enum Comparison {
     Different(Vec<String>),
 }
 
+impl Group {
+    /// Without the label for headless Services: where it is wrong it stays until there is another
+    /// reason to write the slice, and any slice of the group may get an endpoint.
+    fn unlabelled(&self) -> Self {
+        let mut group = self.clone();
+        group.labels.remove(HEADLESS);
+        group
+    }
+}
+
 impl Form {
     /// The form of a slice; `uid` says the present uid of a Service or a pod, by kind and name.
     pub fn new(slice: &Arc<Value>, uid: impl Fn(&str, &str) -> Option<String>) -> Self {
@@ -179,19 +189,19 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
     let contents = |forms: &[Form]| {
         let mut contents = BTreeMap::<Group, Vec<String>>::new();
         for form in forms {
-            // Where it is wrong it stays until another reason to write the slice, and the slices
-            // are of one group all the same.
-            let mut group = form.group.clone();
-            if !is_loose(&group) {
-                group.labels.remove(HEADLESS);
-            }
-            contents.entry(group).or_default().extend(form.endpoints.clone());
+            contents.entry(form.group.unlabelled()).or_default().extend(form.endpoints.clone());
         }
         for endpoints in contents.values_mut() {
             endpoints.sort_unstable();
         }
         contents.retain(|group, endpoints| !is_loose(group) || !endpoints.is_empty());
         contents
+    };
+    // The labels that slices of the groups with endpoints have.
+    let labelled = |forms: &[Form]| {
+        let contents = contents(forms);
+        let groups = forms.iter().map(|form| form.group.clone());
+        groups.filter(|group| contents.contains_key(&group.unlabelled())).collect::<BTreeSet<_>>()
     };
     let sizes = |forms: &[Form]| {
         let strict = forms.iter().filter(|form| !is_loose(&form.group));
@@ -221,6 +231,7 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
         written
     };
     if contents(left) == contents(right)
+        && labelled(left) == labelled(right)
         && sizes(left) == sizes(right)
         && written(left) == written(right)
     {
