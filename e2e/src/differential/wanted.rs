@@ -256,7 +256,10 @@ fn idle_writes(left: &mut [Form], right: &mut [Form], model: &Model) {
     let zoneless = left.iter().filter(|form| form.endpoints.iter().any(is_zoneless));
     let zoneless = zoneless.map(|form| form.group.service.clone());
     let zoneless = zoneless.filter(|service| auto.contains(service)).collect::<BTreeSet<_>>();
-    let is_idle = |form: &Form| is_placeholder(form) || zoneless.contains(&form.group.service);
+    // A placeholder is written again where other slices go, and pods that go have no trigger time.
+    let is_idle = |form: &Form| {
+        is_placeholder(form) && !form.trigger || zoneless.contains(&form.group.service)
+    };
     let unmarked = |form: &Form| {
         let (group, endpoints, _, foreign) = form.key();
         (group.clone(), endpoints.to_vec(), foreign.to_vec())

@@ -32,8 +32,9 @@ const TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 #[test]
 fn entries_allow_what_they_say_and_no_more() {
-    let idle = [slice(&[], &[TIME])];
-    assert_eq!(explained(&idle, &[slice(&[], &[])]), Some(vec!["idle-writes"]));
+    let (timed, idle) = ([slice(&[], &[TIME])], [slice(&[], &[])]);
+    assert_eq!(explained(&idle, &timed), Some(vec!["idle-writes"]));
+    assert_eq!(explained(&timed, &idle), None);
     let late = [slice(&["a"], &[TIME])];
     assert_eq!(explained(&late, &[slice(&["a"], &[])]), None);
     let noted = [slice(&["a"], &["example.com/note"])];
