@@ -149,6 +149,40 @@ mod tests {
         assert!(own.are_met());
     }
 
+    /// Upstream's `StaleSlices` (endpointslice-semantics 1.5): a slice that is older than the own
+    /// write, one whose deletion has not shown, and a new one that has not; not what is as new or
+    /// newer, and not what was never written.
+    #[test]
+    fn what_is_waited_for() {
+        let met_after = |written: &[Sight], seen: u64, shown: &[Shown]| {
+            let mut own = Expectations::default();
+            own.begin();
+            own.end(written.iter().cloned(), seen);
+            for shown in shown {
+                if let Sight::Version(version) = shown.sight {
+                    own.reach(version);
+                }
+                own.see(shown.clone());
+            }
+            own.are_met()
+        };
+        let write = [Sight::Version(7)];
+        let deletion = [Sight::Gone("a".into())];
+        for (what, written, seen, shown, expected) in [
+            ("nothing was written", &[][..], 5, &[][..], true),
+            ("nothing was written, and somebody else has", &[], 5, &[version(6)], true),
+            ("an older version", &write, 5, &[version(6)], false),
+            ("the own version", &write, 5, &[version(7)], true),
+            ("a newer version", &write, 5, &[version(8)], true),
+            ("the watch was there already", &write, 7, &[], true),
+            ("the deletion has not shown", &deletion, 9, &[version(10)], false),
+            ("another slice is gone", &deletion, 9, &[gone("b")], false),
+            ("the deletion has shown", &deletion, 9, &[gone("a")], true),
+        ] {
+            assert_eq!(met_after(written, seen, shown), expected, "{what}");
+        }
+    }
+
     /// kubernetes#141592: the slice was deleted before its creation had been noted.
     #[test]
     fn a_slice_that_is_gone_already_is_not_waited_for() {

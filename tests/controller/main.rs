@@ -12,6 +12,7 @@ mod decisions;
 mod failures;
 mod foreign;
 mod gaps;
+mod kinds;
 mod leadership;
 mod log;
 mod metrics;

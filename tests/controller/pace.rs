@@ -1,5 +1,7 @@
 //! Pace: batches of pod events, and rewrites of hints behind changes of endpoints.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -23,6 +25,34 @@ async fn events_of_a_batch_period_are_one_write_and_the_window_does_not_slide() 
         rig.look().iter().map(|seen| (seen.at - start).as_millis() / 100 * 100).collect();
     assert_eq!(waits, [2000, 4000]);
     assert!(rig.endpoints("web").iter().all(|endpoint| endpoint.ends_with('!')));
+}
+
+/// `PodAdds`, `PodUpdates` and `PodDelete` batching of upstream's controller
+/// (endpointslice-semantics 10.6): without a period each of three events is a sync of its own, within
+/// a period they are one, and a third one after it is another.
+#[tokio::test(start_paused = true)]
+async fn pods_that_come_change_and_go_are_batched() {
+    let pods = ["web-1", "web-2", "web-3"];
+    for what in ["come", "change", "go"] {
+        for (period, pause, expected) in
+            [(Duration::ZERO, 200 * MS, 3), (SECOND, 200 * MS, 1), (SECOND, 1300 * MS, 2)]
+        {
+            let mut options = Options::default();
+            options.settings.batch_period = period;
+            let api = cluster(if what == "come" { &[] } else { &pods });
+            api.put(SERVICES, service("web"));
+            let mut rig = Rig::settled_with(api, options).await;
+            for (name, wait) in pods.iter().zip([200 * MS, pause, MINUTE]) {
+                match what {
+                    "come" => drop(rig.api.put(PODS, pod(name))),
+                    "change" => set_ready(&rig.api, name, false),
+                    _ => remove(&rig.api, PODS, name),
+                }
+                rig.pass(wait).await;
+            }
+            assert_eq!(rig.methods(), vec!["PUT"; expected], "{what}, {period:?}, {pause:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

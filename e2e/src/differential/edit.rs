@@ -4,6 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::step::Edit;
 
+/// What edits leave in the metadata of a slice, as [`super::form::Form::foreign`] has it.
+pub const FOREIGN: [&str; 2] =
+    ["annotation example.com/note=\"mine\"", "finalizer \"example.com/keep\""];
+
 /// What is done for an edit, in this order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Hand {

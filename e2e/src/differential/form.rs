@@ -14,6 +14,7 @@ use crate::world::normal::items;
 const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const HEADLESS: &str = "service.kubernetes.io/headless";
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 /// In place of the uid of an object that is there.
 pub const CURRENT: &str = "current";
@@ -52,6 +53,10 @@ pub struct Form {
     pub slice: Arc<Value>,
 }
 
+/// Services in whose histories the sizes of slices, and which are written when, depend on the time
+/// between events.
+pub type Loose = BTreeSet<String>;
+
 /// How the slices of two sides compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
@@ -61,6 +66,16 @@ pub enum Comparison {
     Placed,
     /// Different in these lines.
     Different(Vec<String>),
+}
+
+impl Group {
+    /// Without the label for headless Services: where it is wrong it stays until there is another
+    /// reason to write the slice, and any slice of the group may get an endpoint.
+    fn unlabelled(&self) -> Self {
+        let mut group = self.clone();
+        group.labels.remove(HEADLESS);
+        group
+    }
 }
 
 impl Form {
@@ -148,13 +163,12 @@ impl fmt::Display for Form {
     }
 }
 
-/// Compares the slices of the built-in controller, `left`, with closehaul's. With `loose`, a
-/// history in which the sizes of slices, and which are written when, depend on the time between
-/// events: every endpoint must be the same all the same.
+/// Compares the slices of the built-in controller, `left`, with closehaul's. Of a Service in `loose`
+/// only the endpoints of each group must be the same.
 ///
 /// Slices with a deletionTimestamp count for neither controller: which of two that are not needed
 /// any more goes, and then stays because of a finalizer, is left to them.
-pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
+pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
     let live = |forms: &[Form]| {
         forms.iter().filter(|form| !form.group.terminating).cloned().collect::<Vec<_>>()
     };
@@ -171,22 +185,28 @@ pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
     if keys(left) == keys(right) {
         return Comparison::Same;
     }
+    let is_loose = |group: &Group| loose.contains(&group.service);
     let contents = |forms: &[Form]| {
         let mut contents = BTreeMap::<Group, Vec<String>>::new();
         for form in forms {
-            contents.entry(form.group.clone()).or_default().extend(form.endpoints.clone());
+            contents.entry(form.group.unlabelled()).or_default().extend(form.endpoints.clone());
         }
         for endpoints in contents.values_mut() {
             endpoints.sort_unstable();
         }
-        if loose {
-            contents.retain(|_, endpoints| !endpoints.is_empty());
-        }
+        contents.retain(|group, endpoints| !is_loose(group) || !endpoints.is_empty());
         contents
     };
+    // The labels that slices of the groups with endpoints have.
+    let labelled = |forms: &[Form]| {
+        let contents = contents(forms);
+        let groups = forms.iter().map(|form| form.group.clone());
+        groups.filter(|group| contents.contains_key(&group.unlabelled())).collect::<BTreeSet<_>>()
+    };
     let sizes = |forms: &[Form]| {
-        let size = |form: &Form| (form.group.clone(), form.endpoints.len());
-        let mut sizes = forms.iter().map(size).collect::<Vec<_>>();
+        let strict = forms.iter().filter(|form| !is_loose(&form.group));
+        let sizes = strict.map(|form| (form.group.clone(), form.endpoints.len()));
+        let mut sizes = sizes.collect::<Vec<_>>();
         sizes.sort_unstable();
         sizes
     };
@@ -200,7 +220,7 @@ pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
     // them an endpoint is in.
     let written = |forms: &[Form]| {
         let mut written = BTreeMap::<Group, Vec<(bool, Vec<String>)>>::new();
-        for form in forms {
+        for form in forms.iter().filter(|form| !is_loose(&form.group)) {
             let is_placed = packed(left, &form.group) != packed(right, &form.group);
             let mark = (form.trigger && !is_placed, form.foreign.clone());
             written.entry(form.group.clone()).or_default().push(mark);
@@ -211,11 +231,36 @@ pub fn compare(left: &[Form], right: &[Form], loose: bool) -> Comparison {
         written
     };
     if contents(left) == contents(right)
-        && (loose || sizes(left) == sizes(right) && written(left) == written(right))
+        && labelled(left) == labelled(right)
+        && sizes(left) == sizes(right)
+        && written(left) == written(right)
     {
         return Comparison::Placed;
     }
     Comparison::Different(lines(left, right))
+}
+
+/// The endpoints of managed slices, without hints, by Service, address type and ports.
+pub fn served(forms: &[Form]) -> BTreeMap<String, Vec<String>> {
+    let mut served = BTreeMap::<String, Vec<String>>::new();
+    for form in forms.iter().filter(|form| form.is_managed() && !form.endpoints.is_empty()) {
+        let Group { service, address_type, ports, .. } = &form.group;
+        let endpoints = form.endpoints.iter().map(|endpoint| without_hints(endpoint));
+        served.entry(format!("{service} {address_type} {ports:?}")).or_default().extend(endpoints);
+    }
+    for endpoints in served.values_mut() {
+        endpoints.sort_unstable();
+    }
+    served
+}
+
+/// The endpoint, which is JSON, without its hints.
+pub fn without_hints(endpoint: &str) -> String {
+    let mut value = serde_json::from_str::<Value>(endpoint).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("hints");
+    }
+    value.to_string()
 }
 
 /// The slices that only one side has.

@@ -155,7 +155,7 @@ impl Generator {
             let shape = self.pod_shape()?;
             // Many at once mostly where no Service selects them yet, so that a change of its
             // selector brings them all in one sync.
-            let many = !model.is_selected(shape.coat) || self.random.chance(15);
+            let many = model.selecting(shape.coat).next().is_none() || self.random.chance(15);
             let room = model.pods[pod..].iter().take_while(|pod| pod.is_none()).count();
             let count = if many { 1 + self.number(room.min(9)) } else { 1 };
             return Some(Step::CreatePods { pod, count, shape });
@@ -254,8 +254,34 @@ pub fn opening(number: u64) -> Vec<Step> {
     match number {
         1 => vec![Step::Workers],
         2 => packing(),
+        3 => exactly(),
         _ => Vec::new(),
     }
+}
+
+/// A placeholder whose Service gets exactly as many endpoints in one sync as a slice holds by
+/// default, of the same ports, namely none: there is no room for one more, and yet it is not filled.
+fn exactly() -> Vec<Step> {
+    let coat = Coat { red: false, blue: true };
+    let (web, addresses) = (Web::Absent, Addresses::V4);
+    let shape = PodShape { coat, node: Some(NODES), ready: true, web, addresses, hostname: false };
+    let service = Shape {
+        headless: true,
+        ipv6: false,
+        dual: false,
+        selector: Selector::Red,
+        ports: objects::NO_PORTS,
+        distribution: Distribution::Unset,
+        auto: Auto::Off,
+        labels: 0,
+        publish: false,
+        external: false,
+    };
+    vec![
+        Step::CreatePods { pod: 0, count: 3, shape },
+        Step::CreateService { service: 0, shape: service },
+        Step::Service { service: 0, change: Change::Selector(Selector::Blue) },
+    ]
 }
 
 /// Several slices that lose some endpoints and get others in one sync, which chance seldom brings

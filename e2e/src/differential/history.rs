@@ -1,12 +1,19 @@
 //! History: the steps of one namespace on both sides, each compared when both have settled.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
 
 use super::{
     Error, Pair,
-    form::{Comparison, Form, compare},
+    change::is_left_alone,
+    form,
+    form::{Comparison, Form, Loose, compare},
     judge::Outcome,
-    model::{Effect, Model},
+    model::{Effect, Model, every_service},
     objects,
     probe::{self, CANARY_NODE},
     step::{NODES, Step},
@@ -48,8 +55,8 @@ pub struct History<'p> {
     pub(super) quiet: Duration,
     /// How many comparisons were made.
     pub comparisons: u64,
-    /// Whether what happened since both last agreed has more than one right outcome.
-    pub(super) loose: bool,
+    /// The Services for which what happened since both last agreed has more than one right outcome.
+    pub(super) loose: Loose,
     /// How long the built-in controller's log was when both last agreed.
     pub(super) logged: u64,
     /// How many restarts there had been at the last step.
@@ -70,7 +77,7 @@ impl<'p> History<'p> {
             hints: false,
             quiet: QUIET,
             comparisons: 0,
-            loose: false,
+            loose: Loose::default(),
             logged: pair.built_in.log_length(),
             restarts: pair.restarts.count(),
         };
@@ -117,6 +124,7 @@ impl<'p> History<'p> {
 
     async fn act(&mut self, effect: &Effect, was_held: bool) -> Result<Outcome, Error> {
         let namespace = &self.namespace;
+        let served = self.served();
         self.pair
             .both(async |side| {
                 for action in &effect.actions {
@@ -129,7 +137,10 @@ impl<'p> History<'p> {
         // A restart while a slice was held has let the built-in controller write.
         let was_freed = was_held && restarts != self.restarts;
         self.restarts = restarts;
-        self.loose |= effect.loose || was_freed;
+        self.loose.extend(effect.loose.iter().cloned());
+        if was_freed {
+            self.loose = every_service();
+        }
         self.probe(effect.pods).await?;
         if effect.slices {
             self.probe_slices().await?;
@@ -141,7 +152,29 @@ impl<'p> History<'p> {
             self.probe_nodes().await?;
         }
         self.probe_hints().await?;
-        self.judge(effect).await
+        let outcome = self.judge(effect).await?;
+        if effect.lag == Some("held-slices") {
+            let now = self.served();
+            if now != served {
+                let line =
+                    format!("closehaul served {served:?} before a slice was held, then {now:?}");
+                return Ok(Outcome::Judged(Verdict::Different(vec![line])));
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// What closehaul serves; Services that are left alone do not count.
+    fn served(&self) -> BTreeMap<String, Vec<String>> {
+        let services = self.model.services.iter().enumerate();
+        let services = services.filter_map(|(number, shape)| {
+            shape.as_ref().filter(|shape| !is_left_alone(shape))?;
+            Some(objects::service_name(number))
+        });
+        let services = services.collect::<BTreeSet<_>>();
+        let mut forms = self.pair.closehaul.forms(&self.namespace);
+        forms.retain(|form| services.contains(&form.group.service));
+        form::served(&forms)
     }
 
     /// Restarts both controllers: closehaul finds its slices right.
@@ -151,13 +184,8 @@ impl<'p> History<'p> {
         restarts.wait().await;
         let _running = restarts.running().await;
         self.follow().await?;
-        let after = closehaul.versions(&self.namespace);
-        if before != after {
-            let lines = ["closehaul wrote at its restart:", "before", "after"];
-            let lines = lines.map(str::to_owned).into_iter();
-            let shown = [String::new(), format!("{before:?}"), format!("{after:?}")];
-            let lines = lines.zip(shown).map(|(name, versions)| format!("{name} {versions}"));
-            return Ok(Verdict::Different(lines.collect()));
+        if let Some(lines) = self.written_since(&before, "its restart") {
+            return Ok(Verdict::Different(lines));
         }
         match self.judge(&Effect::default()).await? {
             Outcome::Judged(verdict) => Ok(verdict),
@@ -191,8 +219,13 @@ impl<'p> History<'p> {
         let (left, right) = self.forms();
         let line = |(side, form): (&str, &Form)| {
             let metadata = &form.slice["metadata"];
-            let pods = items(&form.slice["endpoints"]).map(|it| &it["targetRef"]["name"]);
-            let pods = pods.map(|name| name.as_str().unwrap_or("-")).collect::<Vec<_>>().join(" ");
+            let pods = items(&form.slice["endpoints"]).map(|endpoint| {
+                let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+                let zones = items(&endpoint["hints"]["forZones"]).map(|zone| text(&zone["name"]));
+                let name = text(&endpoint["targetRef"]["name"]);
+                zones.fold(name, |text, zone| text + ">" + &zone)
+            });
+            let pods = pods.collect::<Vec<_>>().join(" ");
             let (group, version) = (&form.group, &metadata["resourceVersion"]);
             let (service, family, ports) = (&group.service, &group.address_type, group.ports.len());
             let name = &metadata["name"];
@@ -220,7 +253,7 @@ impl<'p> History<'p> {
                 (built_in.view.changed(&self.namespace), closehaul.view.changed(&self.namespace));
             if found != Comparison::Same && changed != last || last.0.is_none() {
                 let (left, right) = self.forms();
-                found = compare(&left, &right, self.loose);
+                found = compare(&left, &right, &self.loose);
                 last = changed;
             }
             let still = [changed.0, changed.1].into_iter().flatten().max().unwrap_or(started);
@@ -228,7 +261,7 @@ impl<'p> History<'p> {
             let agreed = !matches!(found, Comparison::Different(_));
             if still >= quiet && (agreed || started.elapsed() >= quiet + patience) {
                 let (left, right) = self.forms();
-                return compare(&left, &right, self.loose);
+                return compare(&left, &right, &self.loose);
             }
             if started.elapsed() >= quiet + patience + AGREE {
                 return Comparison::Different(vec!["the slices do not settle".to_owned()]);

@@ -1,16 +1,19 @@
 //! Judge: what the slices of both sides come to after a step, before and after a touch.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
 use super::{
-    Error,
-    form::{CURRENT, Comparison, Form, compare},
+    Error, Pair,
+    form::{CURRENT, Comparison, Form, Loose, compare},
     history::{AGREE, History, PATIENT, Verdict},
-    model::Effect,
+    model::{Effect, every_service},
     probe::repaired,
-    side::{CANARY, place},
+    side::{CANARY, Side, place},
 };
 
 /// How often both sides are brought together for one comparison: the built-in controller may still
@@ -37,25 +40,24 @@ impl History<'_> {
         // Before the touch: closehaul must have followed; the built-in controller too, unless an
         // entry says that it may not.
         let mut early = self.settle(if lag.is_some() { Duration::ZERO } else { PATIENT }).await;
-        if self.model.held {
-            // The built-in controller writes nothing now; what it has to do is done after. With
-            // more than one step until then there is more than one way to do it.
-            self.loose |= lag.is_none();
-            if matches!(early, Comparison::Different(_)) {
-                wanted.meet("held-slices");
+        if self.model.held && !self.held().is_empty() {
+            // With more than one step until it is free there is more than one way to do what was
+            // not done.
+            if lag.is_none() {
+                self.loose = every_service();
             }
-            return Ok(Outcome::Judged(Verdict::Agreed));
+            return Ok(Outcome::Judged(self.while_held(early)));
         }
         // A write that failed loses its trigger time, and the built-in controller does not get it
         // back (endpointslice-semantics 4.6).
-        self.loose |= self.logged().iter().any(|line| line.contains(FAILED_WRITE));
+        self.loose.extend(self.failed(&[FAILED_WRITE]));
         if matches!(early, Comparison::Different(_)) && lag.is_none() {
             // What is wanted shows at once; only a back-off is over with the touch.
-            if !self.is_explained() && !self.has_failed() {
+            if !self.is_explained() && !self.is_backing_off() {
                 early = self.settle(AGREE).await;
             }
             if matches!(early, Comparison::Same | Comparison::Placed) {
-            } else if !self.is_explained() && wanted.has("back-off") && self.has_failed() {
+            } else if !self.is_explained() && wanted.has("back-off") && self.is_backing_off() {
                 lag = Some("back-off");
             } else {
                 match self.explained(effect, early.clone()).await? {
@@ -64,43 +66,98 @@ impl History<'_> {
                 }
             }
         }
-        let early_forms = self.pair.closehaul.forms(&self.namespace);
+        let before = self.pair.closehaul.versions(&self.namespace);
         let is_late = matches!(early, Comparison::Different(_));
         let late = self.settle_touched().await?;
         let has_agreed = !matches!(late, Comparison::Different(_));
         if let Some(lag) = lag.filter(|_| is_late && has_agreed) {
             wanted.meet(lag);
         }
-        let late_forms = self.pair.closehaul.forms(&self.namespace);
-        if let Comparison::Different(mut lines) = compare(&early_forms, &late_forms, false) {
-            lines.insert(0, "closehaul wrote at the touch (before: built-in):".to_owned());
+        if let Some(lines) = self.written_since(&before, "the touch") {
             return Ok(Outcome::Judged(Verdict::Different(lines)));
         }
         self.explained(effect, late).await
     }
 
-    /// Whether the wanted differences are enough for what differs now.
-    fn is_explained(&self) -> bool {
+    /// The Services of which a slice is being deleted and held by a finalizer.
+    fn held(&self) -> Loose {
         let (left, right) = self.forms();
-        self.pair.wanted.explain(&left, &right, &self.model, self.loose).is_some()
+        let held = left.into_iter().chain(right).filter(|form| form.group.terminating);
+        held.map(|form| form.group.service).collect()
     }
 
-    /// Whether the built-in controller has said since both last agreed that a sync has failed for
-    /// its own slices, so that it backs off. A pod whose node is missing fails each sync as well,
-    /// but after everything else is written.
-    fn has_failed(&self) -> bool {
-        let of_slices = ["informer cache is out of date", FAILED_WRITE];
-        self.logged().iter().any(|line| of_slices.iter().any(|words| line.contains(words)))
+    /// What differs while a slice is held: the built-in controller writes nothing for its Service
+    /// until the slice is gone.
+    fn while_held(&self, found: Comparison) -> Verdict {
+        let Comparison::Different(lines) = found else { return Verdict::Agreed };
+        let wanted = &self.pair.wanted;
+        if !wanted.has("held-slices") || !self.is_explained_without(&self.held()) {
+            return Verdict::Different(lines);
+        }
+        wanted.meet("held-slices");
+        Verdict::Agreed
+    }
+
+    /// Whether the wanted differences are enough for what differs now.
+    fn is_explained(&self) -> bool {
+        self.is_explained_without(&Loose::default())
+    }
+
+    /// The same but for some Services.
+    fn is_explained_without(&self, services: &Loose) -> bool {
+        let (mut left, mut right) = self.forms();
+        for forms in [&mut left, &mut right] {
+            forms.retain(|form| !services.contains(&form.group.service));
+        }
+        self.pair.wanted.explain(&left, &right, &self.model, &self.loose).is_some()
+    }
+
+    /// Whether what differs and is not wanted otherwise is of Services of which the built-in
+    /// controller has said since both last agreed that a sync has failed for its own slices, so that
+    /// it backs off. A pod whose node is missing fails each sync as well, but after everything else
+    /// is written.
+    fn is_backing_off(&self) -> bool {
+        let failed = self.failed(&["informer cache is out of date", FAILED_WRITE]);
+        !failed.is_empty() && self.is_explained_without(&failed)
+    }
+
+    /// The Services of which the built-in controller has logged one of these since both last agreed.
+    fn failed(&self, words: &[&str]) -> Loose {
+        let lines = self.logged().into_iter();
+        let lines = lines.filter(|line| words.iter().any(|words| line.contains(words)));
+        lines.filter_map(|line| Some(self.service_in(&line)?.to_owned())).collect()
+    }
+
+    /// The Service of the history that a line of the built-in controller's log is about.
+    fn service_in<'l>(&self, line: &'l str) -> Option<&'l str> {
+        let (_, rest) = line.split_once(&format!("key=\"{}/", self.namespace))?;
+        rest.split_once('"').map(|(service, _)| service)
+    }
+
+    /// What closehaul has written since its slices had these versions, if anything.
+    pub(super) fn written_since(
+        &self,
+        before: &BTreeMap<String, String>,
+        when: &str,
+    ) -> Option<Vec<String>> {
+        let after = self.pair.closehaul.versions(&self.namespace);
+        (*before != after).then(|| {
+            let shown = |name: &str, versions| format!("{name} {versions:?}");
+            vec![
+                format!("closehaul wrote at {when}:"),
+                shown("before", before),
+                shown("after", &after),
+            ]
+        })
     }
 
     /// What the built-in controller has logged of the Services, the canary apart, since both last
     /// agreed.
     pub(super) fn logged(&self) -> Vec<String> {
-        let of_history = format!("key=\"{}/", self.namespace);
-        let of_canary = format!("key=\"{}/{CANARY}\"", self.namespace);
         let log = self.pair.built_in.logged_since(self.logged);
-        let lines = log.lines().filter(|line| line.contains(&of_history));
-        lines.filter(|line| !line.contains(&of_canary)).map(str::to_owned).collect()
+        let is_of_history =
+            |line: &&str| self.service_in(line).is_some_and(|service| service != CANARY);
+        log.lines().filter(is_of_history).map(str::to_owned).collect()
     }
 
     /// Touches all Services until both agree, or differ as they may: a sync that the built-in
@@ -128,7 +185,7 @@ impl History<'_> {
             let (left, right) = self.forms();
             let wanted = &self.pair.wanted;
             if let Comparison::Different(mut lines) = found {
-                let Some(names) = wanted.explain(&left, &right, &self.model, self.loose) else {
+                let Some(names) = wanted.explain(&left, &right, &self.model, &self.loose) else {
                     if effect.trap && rounds == 0 && wanted.has("tracker-trap") {
                         return Ok(Outcome::Trapped);
                     }
@@ -146,13 +203,13 @@ impl History<'_> {
                 }
             }
             self.align(&left).await?;
-            (self.loose, rounds) = (false, rounds + 1);
+            (self.loose, rounds) = (Loose::default(), rounds + 1);
             found = self.settle(AGREE).await;
             if found == Comparison::Placed {
                 break;
             }
         }
-        self.loose = false;
+        self.loose.clear();
         self.logged = self.pair.built_in.log_length();
         Ok(Outcome::Judged(Verdict::Agreed))
     }
@@ -169,12 +226,18 @@ impl History<'_> {
     /// must agree.
     async fn collect(&mut self) -> Result<Verdict, Error> {
         let namespace = &self.namespace;
+        let lost = |side: &Side| {
+            let owned = |form: &Form| form.group.owners.iter().any(|it| it.contains(CURRENT));
+            let mut forms = side.forms(namespace);
+            forms.retain(|form| form.is_managed() && !owned(form));
+            forms
+        };
+        let Pair { built_in, closehaul, .. } = self.pair;
+        let services = [built_in, closehaul].into_iter().flat_map(lost);
+        let services = services.map(|form| form.group.service).collect::<Loose>();
         self.pair
             .both(async |side| {
-                let owned = |form: &Form| form.group.owners.iter().any(|it| it.contains(CURRENT));
-                let mut forms = side.forms(namespace);
-                forms.retain(|form| form.is_managed() && !owned(form));
-                for form in &forms {
+                for form in &lost(side) {
                     let free = json!({"metadata": {"finalizers": null}});
                     side.patch_slice(&form.slice, &free).await?;
                     side.world.delete(&place(&form.slice)).await?;
@@ -188,7 +251,7 @@ impl History<'_> {
             Comparison::Different(mut lines) => {
                 // The trigger time of the placeholder that was made later.
                 let (left, right) = self.forms();
-                if compare(&left, &right, true) == Comparison::Placed {
+                if compare(&left, &right, &services) == Comparison::Placed {
                     self.align(&left).await?;
                     return Ok(Verdict::Agreed);
                 }
@@ -204,11 +267,15 @@ impl History<'_> {
         self.probe(true).await?;
         self.touch().await?;
         // The trigger times are of the restart.
-        self.loose = true;
-        if let Comparison::Different(lines) = self.settle(AGREE).await {
+        self.loose = every_service();
+        let found = self.settle(AGREE).await;
+        if let Comparison::Different(lines) = found {
             return Ok(Verdict::Different(lines));
         }
         self.pair.wanted.meet("tracker-trap");
-        Ok(Verdict::Agreed)
+        match self.explained(&Effect::default(), found).await? {
+            Outcome::Judged(verdict) => Ok(verdict),
+            Outcome::Trapped => Ok(Verdict::Different(vec!["trapped after a restart".to_owned()])),
+        }
     }
 }

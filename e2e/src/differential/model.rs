@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     change::{changed, is_valid},
+    form::Loose,
     node::Node,
     objects,
     shape::{Coat, Phase, PodShape, Shape, Zone},
@@ -70,8 +71,8 @@ pub enum Action {
 pub struct Effect {
     /// The requests, one after the other.
     pub actions: Vec<Action>,
-    /// Whether the sizes of slices depend on how many syncs the step is seen in.
-    pub loose: bool,
+    /// The Services whose sizes of slices depend on how many syncs the step is seen in.
+    pub loose: Loose,
     /// The wanted difference by which the built-in controller may not see the step before the
     /// touch.
     pub lag: Option<&'static str>,
@@ -105,10 +106,14 @@ impl Model {
         }
     }
 
-    /// Whether a Service would have pods in this coat.
-    pub fn is_selected(&self, coat: Coat) -> bool {
-        let mut services = self.services.iter().flatten();
-        services.any(|shape| !shape.external && objects::selects(shape.selector, coat))
+    /// The names of the Services that would have pods in this coat.
+    pub fn selecting(&self, coat: Coat) -> impl Iterator<Item = String> {
+        let services = self.services.iter().enumerate();
+        services.filter_map(move |(number, shape)| {
+            let shape = shape.as_ref()?;
+            let selects = !shape.external && objects::selects(shape.selector, coat);
+            selects.then(|| objects::service_name(number))
+        })
     }
 
     /// A number for addresses that no pod had yet.
@@ -181,7 +186,8 @@ impl Model {
                     Action::Delete(place(*service)),
                     Action::Create(objects::service(&self.namespace, *service, shape)),
                 ];
-                (effect.loose, effect.trap, effect.slices) = (true, true, true);
+                effect.loose.insert(objects::service_name(*service));
+                (effect.trap, effect.slices) = (true, true);
             }
             Step::Service { service, change } => {
                 let place = place(*service);
@@ -209,7 +215,9 @@ impl Model {
                 for number in range {
                     self.create_pod(number, number - pod, shape, &mut effect);
                 }
-                effect.loose = *count > 1 && self.is_selected(shape.coat);
+                if *count > 1 {
+                    effect.loose.extend(self.selecting(shape.coat));
+                }
             }
             Step::DeletePods { pod, count } => {
                 let range = *pod..(*pod + *count).min(PODS);
@@ -232,7 +240,7 @@ impl Model {
                     let status = new.status();
                     effect.actions.push(Action::Status(self.pod(*pod), status));
                 }
-                effect.loose = true;
+                effect.loose.extend(self.selecting(old.shape.coat));
             }
             Step::TerminatePod { pod } => {
                 let held = self.pods.get_mut(*pod)?.as_mut().filter(|held| !held.terminating)?;
@@ -304,7 +312,7 @@ impl Model {
             lag,
             trap: matches!(edit, Edit::Unmanage | Edit::Rename),
             // A controller that comes between sees some endpoints in both slices.
-            loose: edit == Edit::Split,
+            loose: if edit == Edit::Split { every_service() } else { Loose::default() },
             ..Effect::default()
         }
     }
@@ -335,6 +343,11 @@ impl Model {
             "endpoints": [{"addresses": ["10.9.9.9"], "conditions": {"ready": true}}],
         })
     }
+}
+
+/// The names of all Services that there may be.
+pub fn every_service() -> Loose {
+    (0..SERVICES).map(objects::service_name).collect()
 }
 
 impl Pod {

@@ -1,12 +1,14 @@
 //! Node: the nodes of a history, and what each step with them is made of.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
     model::{Action, Effect, Model},
     objects,
     shape::Zone,
-    step::Step,
+    step::{SHARED, Step},
 };
 use crate::world::{Place, object};
 
@@ -92,6 +94,19 @@ impl Model {
             _ => return None,
         };
         Some(Effect { actions, lag, nodes: true, ..Effect::default() })
+    }
+
+    /// The cores of each zone that count for its share of CPU.
+    pub(super) fn cores(&self) -> BTreeMap<&'static str, u32> {
+        let shared = Zone::ALL.into_iter().take(SHARED).map(|zone| Node::new(Some(zone)));
+        let own = self.nodes.iter().flatten().copied().filter(|node| self.workers && node.ready);
+        let mut cores = BTreeMap::new();
+        for node in shared.chain(own) {
+            if let Some(zone) = node.zone {
+                *cores.entry(zone.name()).or_default() += node.cores;
+            }
+        }
+        cores
     }
 
     fn node_status(&self, number: usize) -> Option<Action> {

@@ -18,11 +18,16 @@ use super::{
     wanted::Entry,
 };
 use crate::{progress::say, world::object};
-use futures::{StreamExt, TryStreamExt, future::ready, stream};
+use futures::{
+    StreamExt, TryStreamExt,
+    future::{ready, try_join},
+    stream::{self, select},
+};
 
 /// How many steps a history has.
 const LENGTH: u64 = 25;
-/// Of so many histories one has nodes that count for the zones' shares of CPU, and is alone.
+/// Of so many histories one has nodes that count for the zones' shares of CPU, and is alone on its
+/// control planes.
 const ALONE: u64 = 25;
 /// A run of so many steps must have met every wanted difference.
 const LONG: u64 = 3000;
@@ -102,7 +107,10 @@ pub struct Report {
 }
 
 struct Run {
-    pair: Pair,
+    /// Where many histories are played at a time.
+    shared: Pair,
+    /// Where they are alone, one after the other, meanwhile.
+    alone: Pair,
     options: Options,
     /// How many steps are done.
     done: AtomicU64,
@@ -125,28 +133,36 @@ struct Outcome {
 pub async fn run(options: Options) -> Result<Report, Error> {
     let started = Instant::now();
     let script = options.script.clone().map(read).transpose()?;
-    let pair = Pair::start(options.max_endpoints_per_slice.into()).await?;
+    let max = options.max_endpoints_per_slice.into();
+    let (shared, alone) = Box::pin(try_join(Pair::start(max), Pair::start(max))).await?;
     // They give the zones their shares of CPU for the legacy annotation.
     let zones = Zone::ALL.into_iter().take(SHARED).enumerate();
     let nodes = zones
         .map(|(number, zone)| object::node(&objects::shared_node_name(number), Some(zone.name())));
     let nodes = nodes.collect::<Vec<_>>();
-    pair.both(async |side| Ok(side.world.create_all(&nodes).await?)).await?;
-    let run = Run { pair, options, done: AtomicU64::default(), failed: AtomicU64::default() };
+    for pair in [&shared, &alone] {
+        pair.both(async |side| Ok(side.world.create_all(&nodes).await?)).await?;
+    }
+    let run =
+        Run { shared, alone, options, done: AtomicU64::default(), failed: AtomicU64::default() };
     let played = async {
         match script {
-            Some(script) => play(&run.pair, &script).await,
+            Some(script) => play(&run.alone, &script).await,
             None => histories(&run).await,
         }
     };
     let mut report = tokio::select! {
         report = played => report?,
-        failed = run.pair.restarts.serve(&run.pair) => match failed? {},
+        failed = run.shared.restarts.serve(&run.shared) => match failed? {},
+        failed = run.alone.restarts.serve(&run.alone) => match failed? {},
     };
-    report.restarts = run.pair.restarts.count();
-    report.wanted = run.pair.wanted.met();
+    report.restarts = run.shared.restarts.count() + run.alone.restarts.count();
+    report.wanted = run.shared.wanted.met();
+    for ((_, met), (_, alone)) in report.wanted.iter_mut().zip(run.alone.wanted.met()) {
+        *met += alone;
+    }
     report.elapsed = started.elapsed();
-    run.pair.stop().await?;
+    Box::pin(try_join(run.shared.stop(), run.alone.stop())).await?;
     Ok(report)
 }
 
@@ -185,13 +201,12 @@ async fn histories(run: &Run) -> Result<Report, Error> {
     let count = steps.div_ceil(LENGTH);
     let length = |number: u64| LENGTH.min(steps - (number - 1) * LENGTH);
     let play = |number: u64| one(run, number, length(number));
-    let is_alone = |number: &u64| number % ALONE == 1;
-    let together = stream::iter((1..=count).filter(|number| !is_alone(number)));
+    let together = stream::iter((1..=count).filter(|number| !is_alone(*number)));
     let together = together.map(play).buffer_unordered(at_once.into());
-    let alone = stream::iter((1..=count).filter(is_alone)).then(play);
+    let alone = stream::iter((1..=count).filter(|number| is_alone(*number))).then(play);
     let mut report = Report { seed, ..Report::default() };
     let mut failed = Vec::new();
-    let collect = together.chain(alone).try_for_each(|outcome| {
+    let collect = select(together, alone).try_for_each(|outcome| {
         report.histories += u64::from(outcome.steps > 0);
         report.services += outcome.services;
         report.steps += outcome.steps;
@@ -207,6 +222,18 @@ async fn histories(run: &Run) -> Result<Report, Error> {
         report.failures.push(shorter(run, outcome).await?);
     }
     Ok(report)
+}
+
+/// Whether a history is alone, by its number.
+fn is_alone(number: u64) -> bool {
+    number % ALONE == 1
+}
+
+impl Run {
+    /// Where a history is played.
+    fn pair(&self, number: u64) -> &Pair {
+        if is_alone(number) { &self.alone } else { &self.shared }
+    }
 }
 
 /// Shows progress for ever.
@@ -226,10 +253,11 @@ async fn one(run: &Run, number: u64, length: u64) -> Result<Outcome, Error> {
     if run.failed.load(Ordering::SeqCst) >= run.options.enough {
         return Ok(outcome);
     }
-    let _active = run.pair.restarts.active();
+    let pair = run.pair(number);
+    let _active = pair.restarts.active();
     let mut generator = Generator::new(run.options.seed, number);
     let mut opening = opening(number % ALONE).into_iter();
-    let mut history = History::begin(&run.pair, &format!("h{number}")).await?;
+    let mut history = History::begin(pair, &format!("h{number}")).await?;
     while outcome.steps < length && outcome.lines.is_none() {
         let is_last = outcome.steps + 1 == length;
         let step = opening.next().or_else(|| generator.next(&history.model, is_last));
@@ -256,7 +284,7 @@ async fn one(run: &Run, number: u64, length: u64) -> Result<Outcome, Error> {
 async fn shorter(run: &Run, outcome: Outcome) -> Result<Failure, Error> {
     let Outcome { history, script, lines, .. } = outcome;
     let namespace = format!("h{history}");
-    let script = shrink::shrink(&run.pair, &namespace, &script, SHRINK).await?;
+    let script = shrink::shrink(run.pair(history), &namespace, &script, SHRINK).await?;
     Ok(Failure { history, lines: lines.unwrap_or_default(), script })
 }
 

@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    Error,
-    form::{Comparison, Form, OLDER, compare},
+    Error, edit, form,
+    form::{Comparison, Form, Loose, OLDER, compare},
     model::Model,
     objects,
     shape::{Auto, Zone},
@@ -25,10 +25,11 @@ const FILE: &str = include_str!("../../differences.yaml");
 const IN_TIME: [&str; 6] =
     ["late-nodes", "deleted-nodes", "unseen-changes", "back-off", "held-slices", "tracker-trap"];
 /// Those that show in the slices, and what is left out of account then.
-const IN_SLICES: [(&str, Relax); 4] = [
+const IN_SLICES: [(&str, Relax); 5] = [
     ("own-placeholder", own_placeholder),
     ("recycled-metadata", recycled_metadata),
     ("auto-ties", auto_ties),
+    ("auto-givers", auto_givers),
     ("idle-writes", idle_writes),
 ];
 
@@ -96,7 +97,7 @@ impl Wanted {
         left: &[Form],
         right: &[Form],
         model: &Model,
-        loose: bool,
+        loose: &Loose,
     ) -> Option<Vec<&'static str>> {
         let allowed = IN_SLICES.iter().filter(|(name, _)| self.has(name)).collect::<Vec<_>>();
         // Each alone, and then all of them.
@@ -121,7 +122,7 @@ impl Wanted {
 
 /// How many slices have no equal on the other side.
 fn distance(left: &[Form], right: &[Form]) -> usize {
-    match compare(left, right, false) {
+    match compare(left, right, &Loose::default()) {
         Comparison::Different(lines) => lines.len(),
         _ => 0,
     }
@@ -165,8 +166,9 @@ fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
             }
             None => false,
         };
-        // The built-in controller has lost some and has no other.
-        if foreign(left).iter().all(is_there) && !kept.is_empty() {
+        // The built-in controller has lost some and has no other, and somebody else gave them.
+        let is_lost = foreign(left).iter().all(is_there) && !kept.is_empty();
+        if is_lost && kept.iter().all(|it| edit::FOREIGN.contains(&it.as_str())) {
             let forms = left.iter_mut().chain(right.iter_mut());
             forms.filter(|form| form.group == group).for_each(|form| form.foreign.clear());
         }
@@ -174,6 +176,42 @@ fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
 }
 
 fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
+    drop_hints(left, right, model, |left, right| left == right);
+}
+
+fn auto_givers(left: &mut [Form], right: &mut [Form], model: &Model) {
+    drop_hints(left, right, model, |left, right| {
+        // One endpoint in another zone: one count is less by one, and one is more by one.
+        let classes = left.keys().chain(right.keys()).collect::<BTreeSet<_>>();
+        let distances = classes.into_iter().map(|class| {
+            let counts = |counts: &Counts| counts.get(class).cloned().unwrap_or_default();
+            let (mut left, mut right) = (counts(left), counts(right));
+            let length = left.len().max(right.len());
+            for counts in [&mut left, &mut right] {
+                counts.resize(length, 0);
+                counts.sort_unstable();
+            }
+            left.iter().zip(&right).map(|(left, right)| left.abs_diff(*right)).sum::<usize>()
+        });
+        distances.sum::<usize>() == 2
+    });
+}
+
+/// How many endpoints are hinted to each zone, by the cores of the zone: those of zones that have
+/// as many are in order of size.
+type Counts = BTreeMap<Option<u32>, Vec<usize>>;
+
+/// Leaves the hints of those slices of Services with the legacy annotation out of account that are
+/// only on one side, where the counts of both sides are `alike`.
+fn drop_hints(
+    left: &mut [Form],
+    right: &mut [Form],
+    model: &Model,
+    alike: impl Fn(&Counts, &Counts) -> bool,
+) {
+    let cores = model.cores();
+    let cores = cores.iter().map(|(zone, cores)| (json!([{"name": zone}]).to_string(), *cores));
+    let cores = cores.collect::<BTreeMap<_, _>>();
     for service in auto_services(model) {
         for family in ["IPv4", "IPv6"] {
             let is_in =
@@ -185,11 +223,16 @@ fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
                     let zones = parsed(endpoint)["hints"]["forZones"].to_string();
                     *counts.entry(zones).or_default() += 1;
                 }
-                let mut counts = counts.into_values().collect::<Vec<_>>();
-                counts.sort_unstable();
-                counts
+                let mut tied = Counts::new();
+                for (zones, count) in counts {
+                    tied.entry(cores.get(&zones).copied()).or_default().push(count);
+                }
+                for counts in tied.values_mut() {
+                    counts.sort_unstable();
+                }
+                tied
             };
-            if counts(left) != counts(right) {
+            if !alike(&counts(left), &counts(right)) {
                 continue;
             }
             let all = (left.to_vec(), right.to_vec());
@@ -213,7 +256,10 @@ fn idle_writes(left: &mut [Form], right: &mut [Form], model: &Model) {
     let zoneless = left.iter().filter(|form| form.endpoints.iter().any(is_zoneless));
     let zoneless = zoneless.map(|form| form.group.service.clone());
     let zoneless = zoneless.filter(|service| auto.contains(service)).collect::<BTreeSet<_>>();
-    let is_idle = |form: &Form| is_placeholder(form) || zoneless.contains(&form.group.service);
+    // A placeholder is written again where other slices go, and pods that go have no trigger time.
+    let is_idle = |form: &Form| {
+        is_placeholder(form) && !form.trigger || zoneless.contains(&form.group.service)
+    };
     let unmarked = |form: &Form| {
         let (group, endpoints, _, foreign) = form.key();
         (group.clone(), endpoints.to_vec(), foreign.to_vec())
@@ -238,11 +284,7 @@ fn auto_services(model: &Model) -> impl Iterator<Item = String> {
 fn without_hints(form: &mut Form) {
     form.trigger = false;
     for endpoint in &mut form.endpoints {
-        let mut value = parsed(endpoint);
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("hints");
-        }
-        *endpoint = value.to_string();
+        *endpoint = form::without_hints(endpoint);
     }
     form.endpoints.sort_unstable();
 }
@@ -252,73 +294,4 @@ fn parsed(endpoint: &str) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use serde_json::json;
-
-    use super::*;
-
-    /// A slice of `cart` with these pods, and annotations.
-    fn slice(pods: &[&str], annotations: &[&str]) -> Form {
-        let endpoint = |pod: &&str| json!({"targetRef": {"kind": "Pod", "name": pod}});
-        let notes = annotations.iter().map(|key| ((*key).to_owned(), json!("")));
-        let ports = if pods.is_empty() { json!([]) } else { json!([{"port": 80}]) };
-        let slice = json!({
-            "metadata": {
-                "labels": {
-                    "kubernetes.io/service-name": "cart",
-                    "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-                },
-                "annotations": notes.collect::<serde_json::Map<_, _>>(),
-            },
-            "addressType": "IPv4",
-            "ports": ports,
-            "endpoints": pods.iter().map(endpoint).collect::<Vec<_>>(),
-        });
-        Form::new(&Arc::new(slice), |_, _| None)
-    }
-
-    fn explained(left: &[Form], right: &[Form]) -> Option<Vec<&'static str>> {
-        Wanted::read().unwrap().explain(left, right, &Model::new("h"), false)
-    }
-
-    const TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
-
-    #[test]
-    fn entries_allow_what_they_say_and_no_more() {
-        let idle = [slice(&[], &[TIME])];
-        assert_eq!(explained(&idle, &[slice(&[], &[])]), Some(vec!["idle-writes"]));
-        let late = [slice(&["a"], &[TIME])];
-        assert_eq!(explained(&late, &[slice(&["a"], &[])]), None);
-        let noted = [slice(&["a"], &["note"])];
-        let plain = [slice(&["a"], &[])];
-        assert_eq!(explained(&plain, &noted), Some(vec!["recycled-metadata"]));
-        assert_eq!(explained(&noted, &plain), None);
-        assert_eq!(explained(&plain, &[slice(&["b"], &[])]), None);
-    }
-
-    #[test]
-    fn a_trigger_time_may_be_elsewhere_only_with_the_endpoints() {
-        let left = [slice(&["a", "c"], &[]), slice(&["b"], &[])];
-        let right = [slice(&["a"], &[TIME]), slice(&["b", "c"], &[])];
-        assert_eq!(compare(&left, &right, false), Comparison::Placed);
-        let other = [slice(&["a", "c"], &[TIME]), slice(&["b"], &[])];
-        assert!(matches!(compare(&left, &other, false), Comparison::Different(_)));
-    }
-
-    #[test]
-    fn every_entry_is_known_and_every_rule_has_an_entry_with_a_reason() {
-        let wanted = Wanted::read().unwrap();
-        let rules = IN_TIME.into_iter().chain(IN_SLICES.map(|(name, _)| name));
-        for rule in rules {
-            assert!(wanted.has(rule), "{rule} is not in the file");
-        }
-        for (entry, met) in wanted.met() {
-            assert!(entry.reason.len() > 40 && !entry.section.is_empty(), "{entry:?}");
-            assert_eq!(met, 0);
-        }
-        let unknown = "- {name: whatever, section: '1', reason: none}";
-        assert!(Wanted::parse(unknown).is_err());
-    }
-}
+mod tests;
