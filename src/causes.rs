@@ -5,16 +5,24 @@ use std::error::Error;
 
 /// The error and all its sources on one line, less what has been said already.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut text = said(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        let said = cause.to_string();
+        let said = said(cause);
         if !text.contains(&said) {
             text = format!("{text}: {said}");
         }
         source = cause.source();
     }
     text
+}
+
+/// One of them. Of the API server's answer the code and the message: kube adds all of its fields.
+fn said(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(status)) => format!("{} {}", status.code, status.message),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -31,6 +39,13 @@ mod tests {
     fn told(says: &[&'static str]) -> Option<Box<Told>> {
         let (says, rest) = says.split_first()?;
         Some(Box::new(Told { says, source: told(rest) }))
+    }
+
+    #[test]
+    fn an_answer_is_told_by_its_code_and_message() {
+        let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403);
+        let error = kube::Error::Api(Box::new(status));
+        assert_eq!(causes(&error), "403 leases is forbidden");
     }
 
     #[test]
