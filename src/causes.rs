@@ -5,23 +5,23 @@ use std::error::Error;
 
 /// The error and all its sources on one line, less what has been said already.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = said(error);
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = said(cause);
+    let (mut text, mut next) = said(error);
+    while let Some(cause) = next {
+        let (said, source) = said(cause);
         if !text.contains(&said) {
             text = format!("{text}: {said}");
         }
-        source = cause.source();
+        next = source;
     }
     text
 }
 
-/// One of them. Of the API server's answer the code and the message: kube adds all of its fields.
-fn said(error: &(dyn Error + 'static)) -> String {
+/// One of them, and its source. Of the API server's answer the code and the message: kube adds all of
+/// its fields, and names the answer as its own source besides.
+fn said<'a>(error: &'a (dyn Error + 'static)) -> (String, Option<&'a (dyn Error + 'static)>) {
     match error.downcast_ref() {
-        Some(kube::Error::Api(status)) => format!("{} {}", status.code, status.message),
-        _ => error.to_string(),
+        Some(kube::Error::Api(status)) => (format!("{} {}", status.code, status.message), None),
+        _ => (error.to_string(), error.source()),
     }
 }
 

@@ -80,7 +80,7 @@ async fn bootstrap() {
     let started = [site.start(first).await, site.start(second).await];
     site.one_leads_once_leases_are_left_out(&pods, &started).await;
     site.slices_are_written_once_their_writer_is_left_out(&started).await;
-    site.from_then_on_all_comes_up_by_itself(&pods, started).await;
+    site.from_then_on_all_comes_up_by_itself(pods, started).await;
     site.cluster.stop().await.unwrap();
 }
 
@@ -276,11 +276,7 @@ impl Site {
         assert_eq!(leaders(pods), [0, 0]);
 
         self.exclude(1, &without_closehaul()).await;
-        let (_, after) = until("one leads", SETTLE, async || {
-            Ok((leaders(pods).iter().sum::<u32>() == 1).then_some(()))
-        })
-        .await
-        .unwrap();
+        let after = until_one_leads(pods).await;
         eprintln!("bootstrap: its leases left out, one leads after {after:?}");
         let args =
             ["-n", "kube-system", "rollout", "status", "deployment/closehaul", "--timeout=60s"];
@@ -321,7 +317,7 @@ impl Site {
     }
 
     /// With the slices of the webhook in place nothing has to be left out, whatever ends.
-    async fn from_then_on_all_comes_up_by_itself(&self, pods: &[Pod], started: [Process; 2]) {
+    async fn from_then_on_all_comes_up_by_itself(&self, mut pods: Vec<Pod>, started: [Process; 2]) {
         configure(&self.cluster, &self.webhook).await;
         self.judged().await;
         // Both containers end at once, and are started again, as after an outage.
@@ -330,11 +326,7 @@ impl Site {
             process.wait(SETTLE).await.unwrap();
         }
         let started = [self.start(&pods[0]).await, self.start(&pods[1]).await];
-        until("one leads", SETTLE, async || {
-            Ok((leaders(pods).iter().sum::<u32>() == 1).then_some(()))
-        })
-        .await
-        .unwrap();
+        until_one_leads(&pods).await;
         self.world.create(&cart(2)).await.unwrap();
         self.shows("cart-2").await;
         // A pod that is deleted is made anew by its ReplicaSet.
@@ -351,7 +343,9 @@ impl Site {
         })
         .await
         .unwrap();
-        let third = self.start(&self.pod(&object).await).await;
+        pods[0] = self.pod(&object).await;
+        let third = self.start(&pods[0]).await;
+        until_one_leads(&pods).await;
         let judged =
             ["leases", "endpointslices"].map(|resource| self.webhook.asked(USER, resource));
         eprintln!("bootstrap: the webhook has judged {judged:?} leases and slices of closehaul");
@@ -418,6 +412,11 @@ fn cart(number: u64) -> Value {
     let mut pod = object::pod(SHOP, &format!("cart-{number}"), "cart", "one", &[address]);
     pod["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     pod
+}
+
+async fn until_one_leads(pods: &[Pod]) -> Duration {
+    let one = async || Ok((leaders(pods).iter().sum::<u32>() == 1).then_some(()));
+    until("one leads", SETTLE, one).await.unwrap().1
 }
 
 /// The last line of its log with this text.
