@@ -19,7 +19,8 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
 /// One of them, and its source. Of the API server's answer the code and the message: kube adds all of
 /// its fields, and names the answer as its own source besides.
 fn said<'a>(error: &'a (dyn Error + 'static)) -> (String, Option<&'a (dyn Error + 'static)>) {
-    match error.downcast_ref() {
+    let boxed = || error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
+    match error.downcast_ref().or_else(boxed) {
         Some(kube::Error::Api(status)) => (format!("{} {}", status.code, status.message), None),
         _ => (error.to_string(), error.source()),
     }
@@ -28,6 +29,7 @@ fn said<'a>(error: &'a (dyn Error + 'static)) -> (String, Option<&'a (dyn Error 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::lease::LeaseError;
 
     #[derive(Debug, thiserror::Error)]
     #[error("{says}")]
@@ -46,6 +48,13 @@ mod tests {
         let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403);
         let error = kube::Error::Api(Box::new(status));
         assert_eq!(causes(&error), "403 leases is forbidden");
+        let lease = LeaseError::NotRenewed {
+            name: "closehaul".to_owned(),
+            deadline: std::time::Duration::from_secs(10),
+            source: Some(Box::new(error)),
+        };
+        let told = causes(&lease);
+        assert!(told.ends_with("in time: 403 leases is forbidden"), "{told}");
     }
 
     #[test]

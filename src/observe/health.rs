@@ -273,7 +273,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_is_told_for_a_while() {
         let health = Health::default();
-        Watched::ALL.into_iter().for_each(|kind| health.listed(kind));
+        for kind in Watched::ALL {
+            health.listed(kind);
+        }
         health.refused(Duty::Writes, "create slice shop/cart-:\n forbidden");
         health.refused(Duty::Lease, "no");
         health.refused(Duty::Lease, "leases is forbidden");
