@@ -18,10 +18,13 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::{ALONE, LIMIT, SETTLE, container::Pod, kubectl, leaders, webhook::Webhook};
+use crate::{
+    ALONE, LIMIT, SETTLE,
+    container::Pod,
+    kubectl, leaders,
+    webhook::{GUARD, Webhook},
+};
 
-/// Namespace and Service of the webhook, and its configuration.
-const GUARD: &str = "guard";
 const SHOP: &str = "shop";
 /// What is refused is refused for so long before anything is done about it.
 const BLOCKED: Duration = Duration::from_secs(10);
@@ -70,7 +73,7 @@ async fn bootstrap() {
     guard(&world, &webhook, network.host().to_string()).await;
     world.create(&object::namespace(SHOP)).await.unwrap();
     world.create(&object::service(SHOP, "cart")).await.unwrap();
-    configure(&cluster, &webhook).await;
+    webhook.configure(&cluster).await;
     crate::install(&cluster, &manifest).await;
     let site = Site { cluster, world, webhook, namespaces, binary };
 
@@ -80,7 +83,7 @@ async fn bootstrap() {
     let started = [site.start(first).await, site.start(second).await];
     site.one_leads_once_leases_are_left_out(&pods, &started).await;
     site.slices_are_written_once_their_writer_is_left_out(&started).await;
-    site.from_then_on_all_comes_up_by_itself(pods, started).await;
+    site.all_comes_up_by_itself_from_then_on(pods, started).await;
     site.cluster.stop().await.unwrap();
 }
 
@@ -120,40 +123,6 @@ async fn guard(world: &World, webhook: &Webhook, address: String) {
     pod["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     pod["spec"]["hostNetwork"] = json!(true);
     world.create(&pod).await.unwrap();
-}
-
-/// Three webhooks of one Service, all of which fail closed.
-async fn configure(cluster: &Cluster, webhook: &Webhook) {
-    let bundle = k8s_openapi::ByteString(webhook.certificate.clone().into_bytes());
-    let judge = |group: &str, resource: &str| {
-        json!({
-            "name": format!("{resource}.guard.example.com"),
-            "failurePolicy": "Fail",
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
-            "timeoutSeconds": 5,
-            "clientConfig": {"service": {"namespace": GUARD, "name": GUARD}, "caBundle": bundle},
-            "rules": [{
-                "apiGroups": [group], "apiVersions": ["v1"], "resources": [resource],
-                "operations": ["CREATE", "UPDATE", "DELETE"],
-            }],
-        })
-    };
-    let configuration = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": GUARD},
-        "webhooks": [
-            judge("", "pods"),
-            judge("coordination.k8s.io", "leases"),
-            judge("discovery.k8s.io", "endpointslices"),
-        ],
-    });
-    let file = cluster.directory().join("guard.json");
-    fs::write(&file, configuration.to_string()).unwrap();
-    let name = format!("validatingwebhookconfiguration/{GUARD}");
-    kubectl(cluster, &["delete", "--ignore-not-found", &name]).await;
-    kubectl(cluster, &["create", "-f", &file.display().to_string()]).await;
 }
 
 /// What the manuals say: kube-system is none of this webhook's business.
@@ -215,7 +184,7 @@ impl Site {
         assert!(self.pod_objects().await.is_empty() && self.slices().await.is_empty());
 
         self.exclude(0, &without_kube_system()).await;
-        let (_, after) = until("the pods are made and have nodes", RETRIED, async || {
+        let ((), after) = until("the pods are made and have nodes", RETRIED, async || {
             let pods = self.pod_objects().await;
             let bound = pods.iter().filter(|pod| pod["spec"]["nodeName"].is_string()).count();
             Ok((bound == 2).then_some(()))
@@ -300,7 +269,7 @@ impl Site {
         assert!(refused.contains("pods.guard.example.com"), "{refused}");
 
         self.exclude(2, &without_closehaul()).await;
-        let (_, after) = until("all Services have slices", RETRIED, async || {
+        let ((), after) = until("all Services have slices", RETRIED, async || {
             Ok((self.slices().await.len() == 2).then_some(()))
         })
         .await
@@ -317,8 +286,8 @@ impl Site {
     }
 
     /// With the slices of the webhook in place nothing has to be left out, whatever ends.
-    async fn from_then_on_all_comes_up_by_itself(&self, mut pods: Vec<Pod>, started: [Process; 2]) {
-        configure(&self.cluster, &self.webhook).await;
+    async fn all_comes_up_by_itself_from_then_on(&self, mut pods: Vec<Pod>, started: [Process; 2]) {
+        self.webhook.configure(&self.cluster).await;
         self.judged().await;
         // Both containers end at once, and are started again, as after an outage.
         for process in started {
@@ -373,7 +342,7 @@ impl Site {
         .await
         .unwrap();
         eprintln!("bootstrap: its configuration deleted, its slice is there after {after:?}");
-        configure(&self.cluster, &self.webhook).await;
+        self.webhook.configure(&self.cluster).await;
         self.judged().await;
         self.world.create(&cart(3)).await.unwrap();
         self.shows("cart-3").await;
@@ -398,7 +367,7 @@ impl Site {
     async fn shows(&self, pod: &str) {
         until(pod, SETTLE, async || {
             let slices = self.world.slices_of(SHOP, "cart").await?;
-            let mut endpoints = slices.iter().flat_map(|it| it["endpoints"].as_array()).flatten();
+            let mut endpoints = slices.iter().filter_map(|it| it["endpoints"].as_array()).flatten();
             Ok(endpoints.any(|endpoint| endpoint["targetRef"]["name"] == pod).then_some(()))
         })
         .await

@@ -97,7 +97,7 @@ async fn deployment() {
     let first = one.start(&cluster, &binary);
     one.ready(&first).await;
     eprintln!("deployment: from start to ready {:?} (dev build)", started.elapsed());
-    eprintln!("deployment: resident memory at rest {} (dev build)", resident(&first));
+    eprintln!("deployment: resident memory then {} (dev build)", resident(&first));
     assert_locked_in(&first);
     let mut canary = Canary::create(&world).await.unwrap();
     canary.follow(&world).await.unwrap();

@@ -3,10 +3,12 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    fs,
     net::Ipv4Addr,
     sync::{Arc, Mutex},
 };
 
+use e2e::cluster::Cluster;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -27,11 +29,16 @@ use tokio_rustls::{
     },
 };
 
+use crate::kubectl;
+
+/// Its namespace, its Service, and its configuration.
+pub const GUARD: &str = "guard";
+
 /// A running one.
 pub struct Webhook {
     pub port: u16,
     /// The certificate that it is to be trusted by.
-    pub certificate: String,
+    certificate: String,
     /// How often it was asked, by user and resource.
     asked: Asked,
 }
@@ -57,6 +64,40 @@ impl Webhook {
         let asked = Arc::clone(&webhook.asked);
         tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), asked));
         webhook
+    }
+
+    /// Three webhooks of one Service, all of which fail closed.
+    pub async fn configure(&self, cluster: &Cluster) {
+        let bundle = k8s_openapi::ByteString(self.certificate.clone().into_bytes());
+        let judge = |group: &str, resource: &str| {
+            json!({
+                "name": format!("{resource}.guard.example.com"),
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 5,
+                "clientConfig": {"service": {"namespace": GUARD, "name": GUARD}, "caBundle": bundle},
+                "rules": [{
+                    "apiGroups": [group], "apiVersions": ["v1"], "resources": [resource],
+                    "operations": ["CREATE", "UPDATE", "DELETE"],
+                }],
+            })
+        };
+        let configuration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": GUARD},
+            "webhooks": [
+                judge("", "pods"),
+                judge("coordination.k8s.io", "leases"),
+                judge("discovery.k8s.io", "endpointslices"),
+            ],
+        });
+        let file = cluster.directory().join("guard.json");
+        fs::write(&file, configuration.to_string()).unwrap();
+        let name = format!("validatingwebhookconfiguration/{GUARD}");
+        kubectl(cluster, &["delete", "--ignore-not-found", &name]).await;
+        kubectl(cluster, &["create", "-f", &file.display().to_string()]).await;
     }
 
     /// How often it was asked about what this user writes.
