@@ -191,20 +191,19 @@ fn logged(closehaul: &Process, words: &str) -> Vec<String> {
 async fn take_away(cluster: &Cluster, role: &str, resource: &str, verb: &str) -> Value {
     let name = format!("{role}/closehaul");
     let get = ["get", &name, "-n", "kube-system", "-o", "json"];
-    let role_object = cluster.kubectl(&get).await.unwrap().success().unwrap();
-    let before = serde_json::from_str::<Value>(&role_object).unwrap()["rules"].take();
+    let shown = cluster.kubectl(&get).await.unwrap().success().unwrap();
+    let before = serde_json::from_str::<Value>(&shown).unwrap()["rules"].take();
     let mut rules = Vec::new();
-    for rule in before.as_array().unwrap() {
-        let resources = rule["resources"].as_array().unwrap();
-        for one in resources {
+    for granted in before.as_array().unwrap() {
+        for one in granted["resources"].as_array().unwrap() {
             // Each resource has a rule of its own, so that the verb goes from this one alone.
-            let mut rule = rule.clone();
-            rule["resources"] = json!([one]);
+            let mut less = granted.clone();
+            less["resources"] = json!([one]);
             if one == resource {
-                rule["verbs"].as_array_mut().unwrap().retain(|it| it != verb);
+                less["verbs"].as_array_mut().unwrap().retain(|it| it != verb);
             }
-            if rule["verbs"] != json!([]) {
-                rules.push(rule);
+            if less["verbs"] != json!([]) {
+                rules.push(less);
             }
         }
     }
