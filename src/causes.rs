@@ -5,21 +5,31 @@ use std::error::Error;
 
 /// The error and all its sources on one line, less what has been said already.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
+    let (mut text, mut next) = said(error);
+    while let Some(cause) = next {
+        let (said, source) = said(cause);
         if !text.contains(&said) {
             text = format!("{text}: {said}");
         }
-        source = cause.source();
+        next = source;
     }
     text
+}
+
+/// One of them, and its source. Of the API server's answer the code and the message: kube adds all of
+/// its fields, and names the answer as its own source besides.
+fn said<'a>(error: &'a (dyn Error + 'static)) -> (String, Option<&'a (dyn Error + 'static)>) {
+    let boxed = || error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
+    match error.downcast_ref().or_else(boxed) {
+        Some(kube::Error::Api(status)) => (format!("{} {}", status.code, status.message), None),
+        _ => (error.to_string(), error.source()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::lease::LeaseError;
 
     #[derive(Debug, thiserror::Error)]
     #[error("{says}")]
@@ -31,6 +41,20 @@ mod tests {
     fn told(says: &[&'static str]) -> Option<Box<Told>> {
         let (says, rest) = says.split_first()?;
         Some(Box::new(Told { says, source: told(rest) }))
+    }
+
+    #[test]
+    fn an_answer_is_told_by_its_code_and_message() {
+        let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403);
+        let error = kube::Error::Api(Box::new(status));
+        assert_eq!(causes(&error), "403 leases is forbidden");
+        let lease = LeaseError::NotRenewed {
+            name: "closehaul".to_owned(),
+            deadline: std::time::Duration::from_secs(10),
+            source: Some(Box::new(error)),
+        };
+        let told = causes(&lease);
+        assert!(told.ends_with("in time: 403 leases is forbidden"), "{told}");
     }
 
     #[test]

@@ -4,7 +4,10 @@ mod fake_api;
 
 use std::time::Duration;
 
-use closehaul::control::lease::{Identity, Leadership, LeaseError, Timing, leadership, run};
+use closehaul::{
+    control::lease::{Identity, Leadership, LeaseError, Timing, leadership, run},
+    observe::Health,
+};
 use fake_api::{
     FakeApi,
     faults::{Effect, on},
@@ -42,7 +45,8 @@ impl Candidate {
                     std::future::pending::<()>().await;
                 }
             };
-            run(leases, NAME, &identity, &Timing::default(), sender, shutdown).await
+            let (timing, health) = (Timing::default(), Health::default());
+            run(leases, NAME, &identity, &timing, sender, &health, shutdown).await
         });
         Self { leadership, stop, task }
     }

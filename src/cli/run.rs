@@ -91,7 +91,7 @@ pub struct Run {
     #[arg(long, value_parser = duration::parse, default_value = "0s", value_name = "DURATION", env = "CLOSEHAUL_ENDPOINTSLICE_UPDATES_BATCH_PERIOD")]
     endpointslice_updates_batch_period: Duration,
 
-    /// How many Services a second are rewritten for their hints alone; 0 means no limit
+    /// How many Services a second are rewritten for zones and hints alone; 0 means no limit
     #[arg(long, value_parser = rate, default_value = "100", value_name = "QPS", env = "CLOSEHAUL_REPLAN_QPS")]
     replan_qps: f64,
 
@@ -221,8 +221,10 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let concurrency = args.concurrent_service_endpoint_syncs.into();
     let reader = connect(&config)?;
     let identity = Identity::new();
-    let reporter = Reporter { client: connect(&config)?, instance: identity.to_string(), metrics };
-    let terminated = terminated(health)?;
+    let instance = identity.to_string();
+    let reporter =
+        Reporter { client: connect(&config)?, instance, metrics, health: health.clone() };
+    let terminated = terminated(health.clone())?;
     let Some(sender) = sender else {
         run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
         return Ok(());
@@ -236,8 +238,8 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     writer.timeout = WRITE_LIMIT.min(margin.mul_f64(0.8));
     let (drained, released) = oneshot::channel::<()>();
     let released = async { drop(released.await) };
-    let election =
-        lease::run(leases, &args.leader_elect_resource_name, &identity, &timing, sender, released);
+    let name = args.leader_elect_resource_name;
+    let election = lease::run(leases, &name, &identity, &timing, sender, &health, released);
     let work = async {
         run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
         drop(drained);

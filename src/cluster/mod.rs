@@ -53,6 +53,8 @@ pub struct Index {
 pub struct NodeChange {
     /// Services with pods on the node, if its zone changed, it came, or it went.
     pub services: Vec<ServiceKey>,
+    /// Whether it was there before and still is: zones and hints change, and no endpoint.
+    pub is_move: bool,
     /// Whether the zones' shares of CPU may be others now.
     pub shares: bool,
 }
@@ -314,6 +316,7 @@ impl Index {
         let is_listed = self.doubted_nodes.remove(&node.name);
         let name = node.name.clone();
         let mut has_moved = true;
+        let is_known = self.nodes.contains_key(&name);
         if let Some(old) = self.nodes.get_mut(&name) {
             if is_outdated(node.version, old.version, is_listed) {
                 return NodeChange::default();
@@ -325,7 +328,7 @@ impl Index {
             has_moved = old.zone != node.zone;
         }
         self.nodes.insert(name.clone(), node);
-        self.node_change(&name, has_moved)
+        NodeChange { is_move: is_known, ..self.node_change(&name, has_moved) }
     }
 
     /// Forgets a node.
@@ -349,7 +352,7 @@ impl Index {
                 services.extend(keys(namespace, on_node));
             }
         }
-        NodeChange { services, shares: true }
+        NodeChange { services, is_move: false, shares: true }
     }
 
     /// The island of a namespace, which comes into being with its first object.

@@ -180,11 +180,17 @@ fn a_node_touches_the_services_with_pods_on_it() {
     let names = |change: NodeChange| {
         change.services.iter().map(|key| key.name.to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(names(index.apply_node(node(1, 1, 1))), ["s1"]);
+    let came = index.apply_node(node(1, 1, 1));
+    assert!(!came.is_move);
+    assert_eq!(names(came), ["s1"]);
     assert_eq!(names(index.apply_node(node(1, 1, 2))), [""; 0], "no change of zone");
-    assert_eq!(names(index.apply_node(node(1, 2, 3))), ["s1"]);
+    let moved = index.apply_node(node(1, 2, 3));
+    assert!(moved.is_move);
+    assert_eq!(names(moved), ["s1"]);
     assert_eq!(names(index.apply_node(node(1, 1, 2))), [""; 0], "older than what is known");
-    assert_eq!(names(index.remove_node("n1")), ["s1"]);
+    let went = index.remove_node("n1");
+    assert!(!went.is_move);
+    assert_eq!(names(went), ["s1"]);
 }
 
 #[test]

@@ -191,7 +191,7 @@ impl Controller {
         let is_contested = self.other_writer.is_contested(key);
         let outlook = Outlook::of(service, &plan, self.index.decide(service, &plan), is_contested);
         let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
-        if !plan.is_empty() && plan.is_hints_only() && class == Class::Endpoints {
+        if !plan.is_empty() && plan.is_locality_only() && class == Class::Endpoints {
             self.index.unsettle(key);
             self.queue.defer(key, now, Class::Hints);
             self.tell_plan(key, outlook, nodeless, finding, now);

@@ -18,7 +18,10 @@ use kube::{Api, api::PostParams, core::ObjectMeta};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{info, warn};
 
-use crate::causes::causes;
+use crate::{
+    causes::causes,
+    observe::{Duty, Health},
+};
 
 pub use leadership::{Leadership, LeadershipSender, leadership};
 pub use record::{Observed, Record, Step, decide};
@@ -56,7 +59,7 @@ pub enum LeaseError {
 
 /// Waits for the lease, holds it, and gives it back at `shutdown`.
 ///
-/// `shutdown` is to come after the last write has ended: right after it, another copy may lead.
+/// What the API server refuses is told to `health`. `shutdown` is to come after the last write has ended: right after it, another copy may lead.
 ///
 /// # Errors
 ///
@@ -67,10 +70,11 @@ pub async fn run(
     identity: &Identity,
     timing: &Timing,
     leadership: LeadershipSender,
+    health: &Health,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), LeaseError> {
     let mut candidate =
-        Candidate { api, name, identity, timing, leadership, lease: None, seen: None };
+        Candidate { api, name, identity, timing, leadership, health, lease: None, seen: None };
     let lost = tokio::select! {
         lost = candidate.lead() => Some(lost),
         () = shutdown => None,
@@ -89,6 +93,7 @@ struct Candidate<'a> {
     identity: &'a Identity,
     timing: &'a Timing,
     leadership: LeadershipSender,
+    health: &'a Health,
     /// The object as last read or written; `None` if it is absent or may have changed since.
     lease: Option<Lease>,
     /// The record last seen, and since when.
@@ -118,7 +123,7 @@ impl Candidate<'_> {
                 }
                 Ok(Ok(Outcome::Other(_))) => return self.taken(),
                 Ok(Err(error)) => {
-                    let cause = causes(&error);
+                    let cause = self.told(&error);
                     warn!(lease = self.name, cause, "the lease was not renewed, trying again");
                     last_error = Some(Box::new(error));
                 }
@@ -147,13 +152,22 @@ impl Candidate<'_> {
                 // Another candidate was quicker.
                 Err(kube::Error::Api(status)) if status.code == 409 => retry,
                 Err(error) => {
-                    let cause = causes(&error);
+                    let cause = self.told(&error);
                     warn!(lease = self.name, cause, "could not try for the lease, trying again");
                     retry
                 }
             };
             sleep(wait).await;
         }
+    }
+
+    /// An error in words, told to whoever asks if it is a refusal.
+    fn told(&self, error: &kube::Error) -> String {
+        let cause = causes(error);
+        if matches!(error, kube::Error::Api(_)) {
+            self.health.refused(Duty::Lease, &cause);
+        }
+        cause
     }
 
     /// Renews a lease that is known to be held; otherwise looks at it and does what it calls for.

@@ -32,7 +32,8 @@ pub const EVENT_RETRY: Duration = Duration::from_secs(1);
 pub enum Class {
     /// The endpoints may be wrong: traffic may be going to a dead pod.
     Endpoints,
-    /// Only hints may be out of date: traffic arrives, perhaps from farther away than it must.
+    /// Only zones and hints may be out of date: traffic arrives, perhaps from farther away than it
+    /// must.
     /// Taken at a bounded rate, so that a zone change does not rewrite every slice at once.
     Hints,
 }

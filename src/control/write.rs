@@ -195,7 +195,7 @@ impl Writer {
         changes: Changes,
         outcome: &mut Outcome,
     ) -> Result<bool, WriteError> {
-        let kind = if changes.is_hints_only { WriteKind::Hints } else { WriteKind::Endpoints };
+        let kind = if changes.is_locality_only { WriteKind::Hints } else { WriteKind::Endpoints };
         for slice in &changes.creates {
             match self.send(kind, Operation::Create, slice, outcome).await {
                 Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Announced, Metrics};
+use super::{Announced, Duty, Health, Metrics};
 use crate::{
     api::refusal::is_namespace_terminating,
     causes::causes,
@@ -204,6 +204,8 @@ pub struct Reporter {
     pub instance: String,
     /// Where Events are counted.
     pub metrics: Metrics,
+    /// Where it is told that they are refused.
+    pub health: Health,
 }
 
 impl Reporter {
@@ -278,7 +280,13 @@ impl<F: Fn() -> bool> Sending<F> {
             Ok(Err(kube::Error::Api(status))) if is_namespace_terminating(&status) => {
                 return Announced::Dropped;
             }
-            Ok(Err(error)) => causes(&error),
+            Ok(Err(error)) => {
+                let cause = causes(&error);
+                if matches!(error, kube::Error::Api(_)) {
+                    self.reporter.health.refused(Duty::Events, &cause);
+                }
+                cause
+            }
             Err(_) => format!("no answer within {LIMIT:?}"),
         };
         if std::mem::replace(&mut self.is_failing, true) {

@@ -2,6 +2,7 @@
 //! write; a copy on standby is ready too.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -23,6 +24,9 @@ const LEASE_LIMIT: Duration = Duration::from_secs(5);
 /// with a whole page.
 const LETTERS: usize = 300;
 
+/// How long a refusal is shown after it: twice the longest pause before the next try.
+const REFUSAL: Duration = Duration::from_secs(120);
+
 /// What is to be done if there is another writer.
 const OTHER_WRITER: &str = "somebody else writes the same EndpointSlices: append \
     -endpointslice-controller to --controllers of kube-controller-manager, or remove a second \
@@ -38,11 +42,41 @@ struct State {
     turned: Mutex<Instant>,
     is_stopping: AtomicBool,
     has_other_writer: AtomicBool,
+    /// The last of each duty.
+    refusals: Mutex<BTreeMap<Duty, Refusal>>,
     leads_until: Option<Until>,
 }
 
 /// Says until when this copy leads, or led; `None` if it does not.
 type Until = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
+
+/// What a copy does beside reading, each with rights of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Duty {
+    /// It gets the lease, or renews it.
+    Lease,
+    /// It writes slices.
+    Writes,
+    /// It sends Events.
+    Events,
+}
+
+impl Duty {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Writes => "writes",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// When the API server refused something, and how.
+#[derive(Clone, Debug)]
+struct Refusal {
+    at: Instant,
+    why: String,
+}
 
 /// Whether a kind has been listed.
 #[derive(Clone, Debug)]
@@ -59,7 +93,7 @@ pub struct Check {
     /// What is wrong, if anything is.
     pub wrong: Option<String>,
     /// What is to be known all the same, if nothing is wrong.
-    pub note: Option<&'static str>,
+    pub note: Option<String>,
 }
 
 impl Check {
@@ -85,6 +119,7 @@ impl Health {
             turned: Mutex::new(Instant::now()),
             is_stopping: AtomicBool::new(false),
             has_other_writer: AtomicBool::new(false),
+            refusals: Mutex::default(),
             leads_until,
         }))
     }
@@ -99,8 +134,7 @@ impl Health {
     /// Listing or watching a kind has failed. `why` is shown to anybody who asks.
     pub fn not_listed(&self, kind: Watched, why: &str) {
         if let Some(list @ List::Missing(_)) = place(&mut lock(&self.0.lists), kind) {
-            let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
-            *list = List::Missing(Some(line.chars().take(LETTERS).collect()));
+            *list = List::Missing(Some(line(why)));
         }
     }
 
@@ -120,6 +154,14 @@ impl Health {
         self.0.has_other_writer.store(is_active, Ordering::Relaxed);
     }
 
+    /// The API server has refused something: a right is missing, or a webhook said so. It takes
+    /// nothing away from the readiness either, and is shown for two minutes. `why` is shown to
+    /// anybody who asks.
+    pub fn refused(&self, duty: Duty, why: &str) {
+        let refusal = Refusal { at: Instant::now(), why: line(why) };
+        lock(&self.0.refusals).insert(duty, refusal);
+    }
+
     /// Whether this copy may take over or go on writing.
     pub fn readiness(&self) -> Vec<Check> {
         let lists = lock(&self.0.lists).clone();
@@ -136,8 +178,14 @@ impl Health {
         let wrong = is_stopping.then(|| "it has been asked to stop".to_owned());
         checks.push(Check::new("shutdown", wrong));
         if self.0.has_other_writer.load(Ordering::Relaxed) {
-            let note = Some(OTHER_WRITER);
+            let note = Some(OTHER_WRITER.to_owned());
             checks.push(Check { note, ..Check::new("other-writer", None) });
+        }
+        for (duty, Refusal { at, why }) in &*lock(&self.0.refusals) {
+            if at.elapsed() < REFUSAL {
+                let note = format!("refused {} s ago: {why}", at.elapsed().as_secs());
+                checks.push(Check { note: Some(note), ..Check::new(duty.name(), None) });
+            }
         }
         checks
     }
@@ -157,6 +205,11 @@ impl Health {
         }
         checks
     }
+}
+
+/// One short line of what may be a page.
+fn line(why: &str) -> String {
+    why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LETTERS).collect()
 }
 
 fn place(lists: &mut [List; 4], kind: Watched) -> Option<&mut List> {
@@ -202,7 +255,7 @@ mod tests {
         assert_eq!(wrong(health.readiness()), []);
         health.other_writer(true);
         assert_eq!(wrong(health.readiness()), [], "a detail");
-        assert!(health.readiness().iter().any(|check| check.note == Some(OTHER_WRITER)));
+        assert!(health.readiness().iter().any(|check| check.note.as_deref() == Some(OTHER_WRITER)));
         health.stopping();
         assert_eq!(wrong(health.readiness())[0].0, "shutdown");
     }
@@ -215,6 +268,28 @@ mod tests {
         assert_eq!(wrong(health.liveness(now + 62 * SECOND))[0].0, "loop");
         health.turned(now + 62 * SECOND);
         assert_eq!(wrong(health.liveness(now + 62 * SECOND)), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_is_told_for_a_while() {
+        let health = Health::default();
+        for kind in Watched::ALL {
+            health.listed(kind);
+        }
+        health.refused(Duty::Writes, "create slice shop/cart-:\n forbidden");
+        health.refused(Duty::Lease, "no");
+        health.refused(Duty::Lease, "leases is forbidden");
+        tokio::time::advance(7 * SECOND).await;
+        let notes = |health: &Health| {
+            let notes = health.readiness().into_iter();
+            notes.filter_map(|check| Some((check.name, check.note?))).collect::<Vec<_>>()
+        };
+        let writes = "refused 7 s ago: create slice shop/cart-: forbidden".to_owned();
+        let lease = "refused 7 s ago: leases is forbidden".to_owned();
+        assert_eq!(notes(&health), [("lease", lease), ("writes", writes)]);
+        assert_eq!(wrong(health.readiness()), [], "a detail");
+        tokio::time::advance(REFUSAL).await;
+        assert_eq!(notes(&health), []);
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ mod services;
 pub use self::{
     address::{Address, AddressError, ListenError},
     built_in::{BuiltIn, Operation, Synced},
-    health::{Check, Health},
+    health::{Check, Duty, Health},
     metrics::{Metrics, MetricsError},
     others::{Announced, Others},
     own::{Own, Trigger, WriteKind, WriteResult},

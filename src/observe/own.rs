@@ -61,7 +61,7 @@ pub enum Trigger {
 pub enum WriteKind {
     /// A slice whose endpoints, ports or labels change.
     Endpoints,
-    /// A slice of which nothing but hints changes.
+    /// A slice of which nothing but zones and hints change.
     Hints,
 }
 

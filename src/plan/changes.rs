@@ -21,8 +21,9 @@ pub struct Changes {
     pub updates: Vec<Slice>,
     /// Slices to delete.
     pub deletes: Vec<Slice>,
-    /// Whether nothing but hints changes: such writes may wait for those that move endpoints.
-    pub is_hints_only: bool,
+    /// Whether nothing but zones and hints changes, as when a node's zone does: such writes may
+    /// wait for those that move endpoints.
+    pub is_locality_only: bool,
 }
 
 impl Changes {
@@ -41,12 +42,12 @@ impl Changes {
         let is_idle = |draft: &mut Draft<'_>| draft.base.is_some_and(|base| !differs(draft, base));
         let idle = packing.updates.extract_if(.., is_idle);
         packing.unchanged.extend(idle.filter_map(|draft| draft.base));
-        let is_hints_only = packing.creates.is_empty()
+        let is_locality_only = packing.creates.is_empty()
             && packing.deletes.is_empty()
             && packing
                 .updates
                 .iter()
-                .all(|draft| draft.base.is_some_and(|base| differs_by_hints_only(draft, base)));
+                .all(|draft| draft.base.is_some_and(|base| differs_by_locality_only(draft, base)));
         let slices = |drafts: &mut Vec<Draft<'_>>| {
             drafts.drain(..).map(|draft| slice(draft, trigger_time)).collect()
         };
@@ -54,7 +55,7 @@ impl Changes {
             creates: slices(&mut packing.creates),
             updates: slices(&mut packing.updates),
             deletes: packing.deletes.drain(..).cloned().collect(),
-            is_hints_only,
+            is_locality_only,
         }
     }
 
@@ -99,13 +100,13 @@ fn differs(draft: &Draft<'_>, base: &Slice) -> bool {
         || *base.endpoints != *draft.endpoints
 }
 
-/// Whether only hints would change.
-fn differs_by_hints_only(draft: &Draft<'_>, base: &Slice) -> bool {
+/// Whether only zones and hints would change.
+fn differs_by_locality_only(draft: &Draft<'_>, base: &Slice) -> bool {
     let mut pairs = base.endpoints.iter().zip(&draft.endpoints);
     base.meta.labels == draft.meta.labels
         && base.ports == draft.ports
         && base.endpoints.len() == draft.endpoints.len()
-        && pairs.all(|(old, new)| old.identity() == new.identity() && old.is_same_but_hints(new))
+        && pairs.all(|(old, new)| old.identity() == new.identity() && old.is_same_but_locality(new))
 }
 
 /// The slice to send.

@@ -101,9 +101,9 @@ impl Plan<'_> {
         self.families.iter().all(|family| family.changes.is_empty())
     }
 
-    /// Whether nothing but hints changes.
-    pub fn is_hints_only(&self) -> bool {
-        self.families.iter().all(|family| family.changes.is_hints_only)
+    /// Whether nothing but zones and hints changes.
+    pub fn is_locality_only(&self) -> bool {
+        self.families.iter().all(|family| family.changes.is_locality_only)
     }
 }
 

@@ -133,8 +133,12 @@ impl Endpoint {
     /// Whether all but the hints is the same. Who it is has been compared before
     /// (endpointslice-semantics 3.5).
     pub fn is_same_but_hints(&self, other: &Self) -> bool {
+        self.zone == other.zone && self.is_same_but_locality(other)
+    }
+
+    /// Whether all but the zone and the hints is the same: traffic gets there as well.
+    pub fn is_same_but_locality(&self, other: &Self) -> bool {
         self.node == other.node
-            && self.zone == other.zone
             && self.conditions == other.conditions
             && self.target == other.target
     }

@@ -1,6 +1,9 @@
 //! Leadership: without the lease nothing is written, also in the middle of a job.
 
-use closehaul::control::lease::{self, Identity, LeaseError, Timing, leadership};
+use closehaul::{
+    control::lease::{self, Identity, LeaseError, Timing, leadership},
+    observe::Health,
+};
 use kube::Api;
 use serde_json::json;
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
@@ -34,7 +37,8 @@ impl Copy {
         let election = tokio::spawn(async move {
             let (identity, timing) = (Identity::new(), Timing::default());
             let shutdown = async { shutdown.await.unwrap_or_default() };
-            lease::run(leases, "closehaul", &identity, &timing, sender, shutdown).await
+            let health = Health::default();
+            lease::run(leases, "closehaul", &identity, &timing, sender, &health, shutdown).await
         });
         Self { rig, election, _released: released }
     }

@@ -113,9 +113,49 @@ async fn hints_are_rewritten_at_their_rate_behind_changes_of_endpoints() {
     assert!(hints[98].at - start < 10 * SECOND);
 }
 
-/// A node event asks for endpoints; that only hints change comes out in the plan. Under
-/// `PreferSameNode` a pod's hints follow its zone only where its endpoint does too, so here the
-/// hints are taken away by somebody else.
+/// All nodes move to other zones, and all slices with them: a pod's change does not wait for that,
+/// neither while it is planned nor while it is written.
+#[tokio::test(start_paused = true)]
+async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
+    let (services, api) = hundred();
+    for service in &services {
+        edit(&api, SERVICES, service, |service| {
+            service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+        });
+    }
+    let mut options = Options::default();
+    options.settings.replan_qps = 10.0;
+    let mut rig = Rig::settled_with(api, options).await;
+    let start = Instant::now();
+    for node in rig.api.list(NODES) {
+        edit(&rig.api, NODES, &format!("/{}", name(&node)), |node| {
+            node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!("elsewhere");
+        });
+    }
+    for _ in 0..5 {
+        rig.pass(SECOND).await;
+        set_ready(&rig.api, "s77-1", false);
+        let took = rig.until_endpoints("s77", &["s77-1!", "s77-2"]).await;
+        assert!(took <= 10 * MS, "{took:?}");
+        set_ready(&rig.api, "s77-1", true);
+        rig.until_endpoints("s77", &["s77-1", "s77-2"]).await;
+    }
+    rig.pass(MINUTE).await;
+    let moved: Vec<_> =
+        rig.look().into_iter().filter(|seen| !seen.path.contains("/s77-")).collect();
+    assert_eq!(moved.len(), 99);
+    let after = moved[98].at - start;
+    assert!((8 * SECOND..10 * SECOND).contains(&after), "one second, and 90 at 10/s: {after:?}");
+    for slice in rig.api.list(SLICES) {
+        for endpoint in slice["endpoints"].as_array().unwrap() {
+            assert_eq!(endpoint["zone"], "elsewhere");
+            assert_eq!(endpoint["hints"]["forZones"][0]["name"], "elsewhere");
+        }
+    }
+}
+
+/// What asks for endpoints may come out as a change of hints alone in the plan: here the hints are
+/// taken away by somebody else.
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_changes_only_hints_is_paced_whatever_asked_for_it() {
     let (services, api) = hundred();

@@ -90,6 +90,7 @@ impl Rig {
             client: api.client(),
             instance: "closehaul-0".to_owned(),
             metrics: metrics.clone(),
+            health: health.clone(),
         };
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {

@@ -309,7 +309,7 @@ fn whole_plans() {
     nine.plan().assert_none();
     nine.service.auto = true;
     let writes = nine.sync();
-    assert_eq!((writes.tally(), writes.hints_only), ((0, 2, 0), true));
+    assert_eq!((writes.tally(), writes.locality_only), ((0, 2, 0), true));
     assert_eq!(writes.counts, [thirds(3)]);
     assert_eq!(cross_zone(&nine), Some(1));
     nine.assert_settled();

@@ -224,17 +224,18 @@ fn slices_are_adopted_as_they_are() {
     cluster.plan().assert_none();
 }
 
-/// What changes beside the preference, and whether that leaves a change of hints alone.
+/// What changes beside the preference, and whether that leaves a change of zones and hints alone.
 type ChangeRow = (&'static str, bool, fn(&mut Cluster));
 
-/// A plan says whether nothing but hints changes: such writes may wait.
+/// A plan says whether nothing but zones and hints changes: such writes may wait.
 #[test]
-fn what_changes_nothing_but_hints() {
+fn what_changes_nothing_but_zones_and_hints() {
     let prefer = |cluster: &mut Cluster| {
         cluster.service.traffic_distribution = Some("PreferSameZone".into());
     };
-    let rows: [ChangeRow; 7] = [
+    let rows: [ChangeRow; 8] = [
         ("hints", true, |_| ()),
+        ("a zone", true, |cluster| cluster.nodes = world::nodes(&[("a1", "d"), ("b1", "b")])),
         ("labels", false, |cluster| cluster.service.labels = labels(&[("team", "blue")])),
         ("ports", false, |cluster| cluster.service.ports.clear()),
         ("an address", false, |cluster| cluster.pods[1].addresses = pod(9).addresses),
@@ -247,11 +248,11 @@ fn what_changes_nothing_but_hints() {
         prefer(&mut cluster);
         change(&mut cluster);
         let writes = cluster.sync();
-        assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 0), expected), "{what}");
+        assert_eq!((writes.tally(), writes.locality_only), ((0, 1, 0), expected), "{what}");
     }
     let mut cluster = Cluster::standing(&[1, 1]);
     prefer(&mut cluster);
     cluster.pods.truncate(1);
     let writes = cluster.sync();
-    assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 1), false), "a delete");
+    assert_eq!((writes.tally(), writes.locality_only), ((0, 1, 1), false), "a delete");
 }

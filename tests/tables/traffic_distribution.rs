@@ -223,7 +223,7 @@ fn node_hints_go_and_come_back() {
 
     cluster.node_hints = true;
     let writes = cluster.sync();
-    assert_eq!((writes.tally(), writes.hints_only), ((0, 1, 0), true));
+    assert_eq!((writes.tally(), writes.locality_only), ((0, 1, 0), true));
     assert_eq!(nodes(&cluster), ["a1", "b1", "c1"]);
     cluster.assert_settled();
 }
@@ -390,7 +390,7 @@ fn transitions() {
         let writes = cluster.sync();
         let expected = usize::from(wanted != last);
         assert_eq!(writes.tally(), (0, expected, 0), "{step}");
-        assert!(writes.hints_only || expected == 0, "{step}");
+        assert!(writes.locality_only || expected == 0, "{step}");
         assert_eq!(cluster.only_slice().endpoints[0].hints, wanted, "{step}");
         cluster.assert_settled();
         last = wanted;

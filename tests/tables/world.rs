@@ -40,7 +40,7 @@ pub struct Writes {
     pub unchanged: Vec<Slice>,
     pub counts: Vec<ZoneCounts>,
     pub nodeless: Vec<Name>,
-    pub hints_only: bool,
+    pub locality_only: bool,
     pub census: Vec<Census>,
 }
 
@@ -109,7 +109,7 @@ impl Cluster {
             node_hints: self.node_hints,
         });
         let mut writes = Writes {
-            hints_only: plan.is_hints_only(),
+            locality_only: plan.is_locality_only(),
             nodeless: plan.nodeless.clone(),
             ..Writes::default()
         };

@@ -4,6 +4,7 @@
 //! and measured by `/proc` when they have caught up and come to rest. A run that writes a slice
 //! fails: then the state was not right, and the two have not done the same work.
 
+pub mod relabel;
 mod report;
 mod seed;
 mod usage;
@@ -53,6 +54,9 @@ pub enum Error {
     /// A request to etcd.
     #[error("filling etcd: {0}")]
     Seed(#[from] kube::Error),
+    /// The slices could not be watched.
+    #[error("the watch of slices, or a request for a change, ended early: measure again")]
+    Watch,
     /// A file of `/proc` or a binary.
     #[error("{}: {source}", path.display())]
     File {

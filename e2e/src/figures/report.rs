@@ -59,6 +59,9 @@ impl Report {
             row("memory in an empty cluster, MB".to_owned(), idle, |it| {
                 megabytes(it.usage.resident)
             }),
+            row("caught up in an empty cluster, s after the start".to_owned(), idle, |it| {
+                it.caught_up.as_secs_f64()
+            }),
             row(format!("memory {at}, MB"), full, |it| megabytes(it.usage.resident)),
             row(format!("peak memory {at}, MB"), full, |it| megabytes(it.usage.peak)),
             row(format!("CPU of a start {at}, s"), full, |it| it.usage.cpu()),

@@ -11,7 +11,7 @@ use super::Error;
 use crate::{cluster, progress::Progress, world::object};
 
 /// Pods of each Service.
-const PODS_PER_SERVICE: u32 = 10;
+pub(super) const PODS_PER_SERVICE: u32 = 10;
 /// Services of each namespace.
 const SERVICES_PER_NAMESPACE: u32 = 100;
 /// The size of a pod as JSON: one with a sidecar, probes, volumes and a status, as clusters have.
@@ -42,9 +42,9 @@ impl State {
             (format!("/registry/namespaces/{name}"), stored(namespace))
         });
         let nodes = (0..self.nodes).map(|number| {
-            let zone = format!("zone-{}", ["a", "b", "c"][number as usize % 3]);
             let name = node(number);
-            (format!("/registry/minions/{name}"), stored(object::node(&name, Some(&zone))))
+            let node = object::node(&name, Some(&zone(number)));
+            (format!("/registry/minions/{name}"), stored(node))
         });
         let services = (0..self.services).map(service);
         let pods = (0..self.pods()).map(move |number| pod(number, self.nodes));
@@ -82,8 +82,13 @@ fn namespace(number: u32) -> String {
     format!("team-{number}")
 }
 
-fn node(number: u32) -> String {
+pub(super) fn node(number: u32) -> String {
     format!("node-{number}")
+}
+
+/// The zone of the node of a number.
+pub(super) fn zone(number: u32) -> String {
+    format!("zone-{}", ["a", "b", "c"][number as usize % 3])
 }
 
 /// What the API server adds to an object when it is created.
@@ -120,8 +125,8 @@ fn service(number: u32) -> (String, Value) {
     (format!("/registry/services/specs/{namespace}/{name}"), stored(service))
 }
 
-/// A pod as a Deployment and a mesh make it.
-fn pod(number: u32, nodes: u32) -> (String, Value) {
+/// A pod as a Deployment and a mesh make it, and its key.
+pub(super) fn pod(number: u32, nodes: u32) -> (String, Value) {
     let service_number = number / PODS_PER_SERVICE;
     let namespace = namespace(service_number / SERVICES_PER_NAMESPACE);
     let service = format!("service-{service_number}");

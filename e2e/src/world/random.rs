@@ -27,6 +27,15 @@ impl Random {
         self.below(100) < percent
     }
 
+    /// `items` in another order (Fisher and Yates).
+    pub fn shuffled<T>(&mut self, mut items: Vec<T>) -> Vec<T> {
+        for place in (1..items.len()).rev() {
+            let other = self.below(place as u64 + 1);
+            items.swap(place, usize::try_from(other).unwrap_or(place));
+        }
+        items
+    }
+
     /// One of `items`; `None` only if there is none.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let index = usize::try_from(self.below(items.len() as u64)).ok()?;

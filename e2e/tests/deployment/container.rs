@@ -48,8 +48,12 @@ impl Pod {
         let file = file.display().to_string();
         let create = ["create", "-o", "json", "-f", &file];
         let created = cluster.kubectl(&create).await.unwrap().success().unwrap();
-        let object = serde_json::from_str::<Value>(&created).unwrap();
+        Self::adopt(cluster, serde_json::from_str::<Value>(&created).unwrap(), namespace).await
+    }
 
+    /// Takes a pod's object, as a ReplicaSet has made it, and makes a token for it.
+    pub async fn adopt(cluster: &Cluster, object: Value, namespace: &str) -> Self {
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let account = cluster.directory().join(format!("{name}-account"));
         let root = cluster.directory().join(format!("{name}-root"));
         fs::create_dir_all(&account).unwrap();
@@ -73,6 +77,11 @@ impl Pod {
         fs::copy(cluster.ca(), account.join("ca.crt")).unwrap();
         let namespace = namespace.to_owned();
         Self { name, namespace, object, account, root }
+    }
+
+    /// The node that it is bound to.
+    pub fn node(&self) -> &str {
+        self.object["spec"]["nodeName"].as_str().unwrap()
     }
 
     fn container(&self) -> &Value {

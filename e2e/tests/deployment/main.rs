@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
 mod audit;
+mod bootstrap;
 mod container;
+mod webhook;
 
 use std::{
     collections::BTreeSet,
@@ -40,6 +42,9 @@ const RUN_OUT: Duration = Duration::from_secs(30);
 
 const SHOP: &str = "shop";
 
+/// Each test has the machine to itself: one of them measures.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// What the role allows and this run does not show.
 const UNSEEN: [(&str, &str, &str); 5] = [
     // Asked by an admission plugin inside the API server, for each new slice.
@@ -54,6 +59,7 @@ const UNSEEN: [(&str, &str, &str); 5] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployment_works_as_the_chart_says() {
     if net::available_to_tests().unwrap() {
+        let _alone = ALONE.lock().await;
         tokio::time::timeout(LIMIT, deployment()).await.expect("the time limit");
     }
 }
@@ -91,6 +97,7 @@ async fn deployment() {
     let first = one.start(&cluster, &binary);
     one.ready(&first).await;
     eprintln!("deployment: from start to ready {:?} (dev build)", started.elapsed());
+    eprintln!("deployment: resident memory then {} (dev build)", resident(&first));
     assert_locked_in(&first);
     let mut canary = Canary::create(&world).await.unwrap();
     canary.follow(&world).await.unwrap();
@@ -200,6 +207,13 @@ fn assert_locked_in(process: &Process) {
         words[1] != "/proc" && !words[3].split(',').any(|option| option == "ro")
     });
     assert_eq!(writable.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+/// What of the process is in memory.
+fn resident(process: &Process) -> String {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().to_owned()
 }
 
 /// The pod's metrics, as its node can read them.

@@ -22,12 +22,12 @@ struct Line<'a> {
 }
 
 /// All writes in the order in which they would be sent: Services whose endpoints change come
-/// before those of which only hints change.
+/// before those of which only zones and hints change.
 pub(super) fn render(reports: &[Report<'_>]) -> Result<String, PlanError> {
     let mut text = String::new();
-    for hints_only in [false, true] {
+    for locality_only in [false, true] {
         for report in reports {
-            let plan = report.plan.iter().filter(|plan| plan.is_hints_only() == hints_only);
+            let plan = report.plan.iter().filter(|plan| plan.is_locality_only() == locality_only);
             for family in plan.flat_map(|plan| &plan.families) {
                 for line in lines(report, &family.changes) {
                     let line = serde_json::to_string(&line);

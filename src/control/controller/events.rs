@@ -156,17 +156,24 @@ impl Controller {
     }
 
     fn node_changed(&mut self, change: NodeChange, now: Instant) {
-        let mut services = change.services;
+        // A node that moves may have all Services rewritten: behind the changes of pods, as those
+        // whose hints alone depend on how much CPU each zone has.
+        let class = if change.is_move { Class::Hints } else { Class::Endpoints };
+        self.services_of_node(change.services, class, now);
         if change.shares {
             let shares = self.index.shares();
             let unbalanced =
                 self.progress.iter().filter(|(_, progress)| progress.is_unbalanced(shares));
-            services.extend(unbalanced.map(|(key, _)| key.clone()));
+            let unbalanced = unbalanced.map(|(key, _)| key.clone()).collect();
+            self.services_of_node(unbalanced, Class::Hints, now);
         }
+    }
+
+    fn services_of_node(&mut self, services: Vec<ServiceKey>, class: Class, now: Instant) {
         for key in services {
             self.tally.touched(&key, Trigger::Node, now);
             self.touch(&key);
-            self.enqueue(key, Class::Endpoints, now);
+            self.enqueue(key, class, now);
         }
     }
 

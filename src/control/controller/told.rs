@@ -6,7 +6,10 @@ use super::Controller;
 use crate::{
     causes::causes,
     control::write::WriteError,
-    observe::announce::{Announcement, News},
+    observe::{
+        Duty,
+        announce::{Announcement, News},
+    },
     plan::name::ServiceKey,
 };
 
@@ -39,6 +42,9 @@ impl Controller {
     ) {
         for failure in failures {
             tell(service, failure, before);
+            if matches!(failure, WriteError::Refused { .. }) {
+                self.health.refused(Duty::Writes, &causes(failure));
+            }
         }
         let Some(progress) = self.progress.get_mut(service) else { return };
         if failures.is_empty() {
