@@ -79,14 +79,14 @@ pub fn patch<'a>(
         let world = World { pods, slices: &[*slice], ..world };
         let desired = endpoint::desired(world.service, pods, world.nodes, slice.address_type);
         let part = family(world, slice.address_type, vec![*slice], &desired);
-        let Changes { creates, updates, deletes, is_hints_only } = part.changes;
+        let Changes { creates, updates, deletes, is_locality_only } = part.changes;
         let is_in_place = creates.is_empty() && deletes.is_empty();
         if !is_in_place || part.census.is_none_or(|census| census.added + census.removed > 0) {
             return None;
         }
         let all = families.iter_mut().find(|all| all.address_type == slice.address_type)?;
         all.changes.updates.extend(updates);
-        all.changes.is_hints_only &= is_hints_only;
+        all.changes.is_locality_only &= is_locality_only;
         all.unchanged.extend(part.unchanged);
         all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
     }
@@ -95,7 +95,7 @@ pub fn patch<'a>(
 
 fn unchanged<'a>(known: Known) -> Family<'a> {
     let Known { address_type, census, ready } = known;
-    let changes = Changes { is_hints_only: true, ..Changes::default() };
+    let changes = Changes { is_locality_only: true, ..Changes::default() };
     Family {
         address_type,
         changes,
