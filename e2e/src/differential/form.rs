@@ -197,21 +197,28 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
         contents.retain(|group, endpoints| !is_loose(group) || !endpoints.is_empty());
         contents
     };
-    // The labels that slices of the groups with endpoints have.
+    // How many slices have which labels, in the groups with endpoints; of a Service in `loose`,
+    // whether there are any.
     let labelled = |forms: &[Form]| {
         let contents = contents(forms);
         let groups = forms.iter().map(|form| form.group.clone());
-        groups.filter(|group| contents.contains_key(&group.unlabelled())).collect::<BTreeSet<_>>()
+        let mut labelled = BTreeMap::<Group, usize>::new();
+        for group in groups.filter(|group| contents.contains_key(&group.unlabelled())) {
+            let many = !is_loose(&group);
+            let count = labelled.entry(group).or_default();
+            *count = if many { *count + 1 } else { 1 };
+        }
+        labelled
     };
     let sizes = |forms: &[Form]| {
         let strict = forms.iter().filter(|form| !is_loose(&form.group));
-        let sizes = strict.map(|form| (form.group.clone(), form.endpoints.len()));
+        let sizes = strict.map(|form| (form.group.unlabelled(), form.endpoints.len()));
         let mut sizes = sizes.collect::<Vec<_>>();
         sizes.sort_unstable();
         sizes
     };
     let packed = |forms: &[Form], group: &Group| {
-        let of_group = forms.iter().filter(|form| form.group == *group);
+        let of_group = forms.iter().filter(|form| form.group.unlabelled() == *group);
         let mut packed = of_group.map(|form| form.endpoints.clone()).collect::<Vec<_>>();
         packed.sort_unstable();
         packed
@@ -221,9 +228,10 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
     let written = |forms: &[Form]| {
         let mut written = BTreeMap::<Group, Vec<(bool, Vec<String>)>>::new();
         for form in forms.iter().filter(|form| !is_loose(&form.group)) {
-            let is_placed = packed(left, &form.group) != packed(right, &form.group);
+            let group = form.group.unlabelled();
+            let is_placed = packed(left, &group) != packed(right, &group);
             let mark = (form.trigger && !is_placed, form.foreign.clone());
-            written.entry(form.group.clone()).or_default().push(mark);
+            written.entry(group).or_default().push(mark);
         }
         for marks in written.values_mut() {
             marks.sort_unstable();

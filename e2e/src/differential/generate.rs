@@ -94,8 +94,8 @@ impl Generator {
     fn service(&mut self) -> Option<Step> {
         let service = self.number(SERVICES);
         Some(match self.random.below(10) {
-            0..6 => Step::CreateService { service, shape: self.shape()? },
-            6 => Step::RecreateService { service },
+            0..5 => Step::CreateService { service, shape: self.shape()? },
+            5 | 6 => Step::RecreateService { service },
             _ => Step::DeleteService { service, collect: self.random.chance(50) },
         })
     }
@@ -255,6 +255,7 @@ pub fn opening(number: u64) -> Vec<Step> {
         1 => vec![Step::Workers],
         2 => packing(),
         3 => exactly(),
+        4 => recreated(),
         _ => Vec::new(),
     }
 }
@@ -321,6 +322,32 @@ fn packing() -> Vec<Step> {
     let steps = pods.into_iter().chain([0, 1].map(service)).chain([0, 1].map(change));
     // A ready pod that ends, which is selected.
     steps.chain([Step::TerminatePod { pod: 0 }]).collect()
+}
+
+/// A Service that is made anew while the slices of the one before still stand: at once, and later.
+fn recreated() -> Vec<Step> {
+    let coat = Coat { red: true, blue: false };
+    let (web, addresses) = (Web::Container(8080), Addresses::V4);
+    let pods = PodShape { coat, node: Some(NODES), ready: true, web, addresses, hostname: false };
+    let shape = Shape {
+        headless: false,
+        ipv6: false,
+        dual: false,
+        selector: Selector::Red,
+        ports: 0,
+        distribution: Distribution::PreferSameNode,
+        auto: Auto::Off,
+        labels: 0,
+        publish: false,
+        external: false,
+    };
+    vec![
+        Step::CreateService { service: 0, shape: shape.clone() },
+        Step::CreatePods { pod: 0, count: 2, shape: pods },
+        Step::DeleteService { service: 0, collect: false },
+        Step::CreateService { service: 0, shape },
+        Step::RecreateService { service: 0 },
+    ]
 }
 
 #[cfg(test)]

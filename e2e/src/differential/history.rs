@@ -1,7 +1,7 @@
 //! History: the steps of one namespace on both sides, each compared when both have settled.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,11 @@ pub(super) const QUIET: Duration = Duration::from_millis(300);
 pub(super) const AGREE: Duration = Duration::from_secs(15);
 /// How long the built-in controller is given where it may be backing off.
 pub(super) const PATIENT: Duration = Duration::from_secs(2);
+
+/// How many repairs a minute closehaul takes for the work of a hand.
+const HAND: usize = 2;
+/// A minute, and how much later a repair may come than the edit.
+const MINUTE: Duration = Duration::from_secs(65);
 
 /// What came of a step.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,6 +66,8 @@ pub struct History<'p> {
     pub(super) logged: u64,
     /// How many restarts there had been at the last step.
     restarts: u64,
+    /// When somebody else last changed what slices say, at most [`HAND`] times.
+    edits: VecDeque<Instant>,
 }
 
 impl<'p> History<'p> {
@@ -80,6 +87,7 @@ impl<'p> History<'p> {
             loose: Loose::default(),
             logged: pair.built_in.log_length(),
             restarts: pair.restarts.count(),
+            edits: VecDeque::new(),
         };
         let mut objects = vec![object::namespace(namespace)];
         objects.extend(history.model.objects());
@@ -103,6 +111,9 @@ impl<'p> History<'p> {
         let was_held = std::mem::replace(&mut self.model, model).held;
         if effect.restart {
             return self.restart().await;
+        }
+        if effect.edits {
+            self.take_time().await;
         }
         let outcome = {
             let _running = self.pair.restarts.running().await;
@@ -162,6 +173,17 @@ impl<'p> History<'p> {
             }
         }
         Ok(outcome)
+    }
+
+    /// Waits until one more edit is still a hand's work and no fight, in which closehaul repairs ever
+    /// more slowly.
+    async fn take_time(&mut self) {
+        if self.edits.len() == HAND
+            && let Some(first) = self.edits.pop_front()
+        {
+            tokio::time::sleep(MINUTE.saturating_sub(first.elapsed())).await;
+        }
+        self.edits.push_back(Instant::now());
     }
 
     /// What closehaul serves; Services that are left alone do not count.

@@ -82,6 +82,8 @@ pub struct Effect {
     pub nodes: bool,
     /// Whether slices are changed, which a controller may answer a second later.
     pub slices: bool,
+    /// Whether slices are made, or say something else than before.
+    pub edits: bool,
     /// Whether it may trap the built-in controller's tracker.
     pub trap: bool,
     /// Whether both controllers are restarted.
@@ -197,7 +199,7 @@ impl Model {
             Step::Forge { service } => {
                 self.forged += 1;
                 effect.actions = vec![Action::Create(self.forgery(*service))];
-                effect.slices = true;
+                (effect.slices, effect.edits) = (true, true);
             }
             _ => return None,
         }
@@ -309,6 +311,7 @@ impl Model {
         Effect {
             actions: vec![Action::Slice(slice, edit)],
             slices: true,
+            edits: edit.is_of_content(),
             lag,
             trap: matches!(edit, Edit::Unmanage | Edit::Rename),
             // A controller that comes between sees some endpoints in both slices.

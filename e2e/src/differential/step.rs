@@ -208,3 +208,22 @@ pub enum Edit {
     /// Makes another one by hand without endpoints and ports.
     CopyBare,
 }
+
+impl Edit {
+    /// Whether it makes a slice, or changes the endpoints or ports of one.
+    pub fn is_of_content(self) -> bool {
+        !matches!(
+            self,
+            Self::Delete
+                | Self::Hold
+                | Self::AddLabel
+                | Self::DropLabels
+                | Self::Headless
+                | Self::Annotate
+                | Self::AddFinalizer
+                | Self::DropOwner
+                | Self::Unmanage
+                | Self::Rename
+        )
+    }
+}
