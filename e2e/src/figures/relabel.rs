@@ -12,7 +12,11 @@ use std::{
 use clap::Args;
 use futures::TryStreamExt;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
-use kube::{Api, Client, api::WatchParams, core::WatchEvent};
+use kube::{
+    Api,
+    api::{ListParams, WatchParams},
+    core::WatchEvent,
+};
 use serde_json::json;
 use tokio::{
     task::JoinSet,
@@ -127,17 +131,25 @@ pub async fn run(options: Options) -> Result<Relabel, Error> {
     progress.done();
 
     let seen = Seen::default();
-    let watch = tokio::spawn(watch(cluster.client(Actor::Admin)?, seen.clone()));
+    let slices = Api::<EndpointSlice>::all(cluster.client(Actor::Admin)?);
+    let now = slices.list_metadata(&ListParams::default().limit(1)).await?.metadata;
+    let from = now.resource_version.unwrap_or_default();
+    let watch = tokio::spawn(watch(slices, from, seen.clone()));
     let churn = Churn { world: world.clone(), options, seen: seen.clone() };
     let rest = sleep(Duration::from_secs(options.seconds.into()));
-    let (at_rest, ()) = churn.run("nothing else happens", 0, rest).await?;
-    let before = seen.lock().writes;
-    let moving = move_nodes(&world, options, &seen);
-    let (during, moved) = churn.run("nodes move", 1, moving).await?;
-    let (took, writes) = moved?;
+    let at_rest = churn.run("nothing else happens", 0, rest).await;
     if watch.is_finished() {
         return Err(Error::Watch);
     }
+    let (at_rest, ()) = at_rest?;
+    let before = seen.lock().writes;
+    let moving = move_nodes(&world, options, &seen);
+    let during = churn.run("nodes move", 1, moving).await;
+    if watch.is_finished() {
+        return Err(Error::Watch);
+    }
+    let (during, moved) = during?;
+    let (took, writes) = moved?;
     watch.abort();
     closehaul.must_run()?;
     closehaul.stop(STOP).await?;
@@ -185,19 +197,14 @@ impl Seen {
     }
 }
 
-/// Notes what slices show, until the watch ends.
-async fn watch(client: Client, seen: Seen) -> Result<(), kube::Error> {
-    let slices = Api::<EndpointSlice>::all(client);
+/// Notes what slices show from now on, until the watch ends.
+async fn watch(slices: Api<EndpointSlice>, from: String, seen: Seen) -> kube::Result<()> {
     // The longest that it takes.
-    let mut events = pin!(slices.watch(&WatchParams::default().timeout(290), "").await?);
+    let mut events = pin!(slices.watch(&WatchParams::default().timeout(290), &from).await?);
     while let Some(event) = events.try_next().await? {
-        match event {
-            WatchEvent::Added(slice) => seen.see(slice),
-            WatchEvent::Modified(slice) => {
-                seen.see(slice);
-                seen.lock().writes += 1;
-            }
-            _ => {}
+        if let WatchEvent::Modified(slice) = event {
+            seen.see(slice);
+            seen.lock().writes += 1;
         }
     }
     Ok(())
