@@ -1,0 +1,86 @@
+//! States that all contenders start from: made once, kept as etcd's files.
+
+use std::time::Duration;
+
+use super::{Error, seed, shape::Shape};
+use crate::{
+    cluster::{self, Actor, Cluster, ControllerManager, Snapshot, UNLIMITED},
+    progress::Progress,
+    world::{Canary, World, quiet, until},
+};
+
+/// How long the built-in controller may take to write all slices, and the API server to make its
+/// own records of the Services' addresses.
+const SETTLE: Duration = Duration::from_secs(600);
+/// Without a write of a slice for so long there is none to come.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// A state that is kept, and where its canary stands.
+#[derive(Debug)]
+pub(super) struct Kept {
+    snapshot: Snapshot,
+    canary: Canary,
+}
+
+impl Kept {
+    /// A cluster with this state.
+    pub(super) async fn start(&self) -> Result<(Cluster, Canary), Error> {
+        let options = cluster::Options { state: Some(self.snapshot.path()), ..options() };
+        Ok((Cluster::start(options).await?, self.canary.clone()))
+    }
+}
+
+/// A state of a shape, without slices and with them.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Without any slice, if it was asked for.
+    pub(super) cold: Option<Kept>,
+    /// With the slices as the built-in controller has written them.
+    pub(super) right: Kept,
+}
+
+impl State {
+    /// Makes it.
+    pub(super) async fn make(shape: Shape, cold: bool) -> Result<Self, Error> {
+        let cluster = Cluster::start(options()).await?;
+        let world = World::new(cluster.client(Actor::Admin)?);
+        let mut canary = Canary::create(&world).await?;
+        seed::fill(cluster.etcd_url(), shape).await?;
+        addresses(&cluster, shape).await?;
+        let cold = match cold {
+            true => Some(Kept { snapshot: cluster.snapshot().await?, canary: canary.clone() }),
+            false => None,
+        };
+        let mut progress = Progress::new("the built-in controller writes all slices".to_owned());
+        let manager = cluster.start_controller_manager(ControllerManager::OnlySlices).await?;
+        canary.follow(&world).await?;
+        progress.tick();
+        quiet(&cluster, QUIET, SETTLE).await?;
+        manager.stop(super::stage::STOP).await?;
+        progress.done();
+        let right = Kept { snapshot: cluster.snapshot().await?, canary };
+        cluster.stop().await?;
+        Ok(Self { cold, right })
+    }
+}
+
+/// Waits until the API server has recorded the address of each Service, which it does by itself
+/// some time after it has found them, so that no contender's run has that in it.
+async fn addresses(cluster: &Cluster, shape: Shape) -> Result<(), Error> {
+    let args = ["get", "/registry/ipaddresses/", "--prefix", "--count-only"];
+    let recorded = async || -> Result<Option<()>, crate::world::Error> {
+        let answer = cluster.etcdctl(&args).await?.success()?;
+        let answer = serde_json::from_str::<serde_json::Value>(&answer);
+        let count = answer.map_err(cluster::Error::Store)?["count"].as_u64().unwrap_or_default();
+        Ok((count >= u64::from(shape.services)).then_some(()))
+    };
+    until("the Services' addresses are recorded", SETTLE, recorded).await?;
+    Ok(())
+}
+
+fn options() -> cluster::Options {
+    cluster::Options {
+        extra_apiserver_args: UNLIMITED.map(str::to_owned).to_vec(),
+        ..cluster::Options::default()
+    }
+}
