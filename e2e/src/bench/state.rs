@@ -6,7 +6,7 @@ use super::{Error, seed, shape::Shape};
 use crate::{
     cluster::{self, Actor, Cluster, ControllerManager, Snapshot, UNLIMITED},
     progress::Progress,
-    world::{Canary, World, quiet, until},
+    world::{self, Canary, World, quiet, until},
 };
 
 /// How long the built-in controller may take to write all slices, and the API server to make its
@@ -67,11 +67,8 @@ impl State {
 /// Waits until the API server has recorded the address of each Service, which it does by itself
 /// some time after it has found them, so that no contender's run has that in it.
 async fn addresses(cluster: &Cluster, shape: Shape) -> Result<(), Error> {
-    let args = ["get", "/registry/ipaddresses/", "--prefix", "--count-only"];
-    let recorded = async || -> Result<Option<()>, crate::world::Error> {
-        let answer = cluster.etcdctl(&args).await?.success()?;
-        let answer = serde_json::from_str::<serde_json::Value>(&answer);
-        let count = answer.map_err(cluster::Error::Store)?["count"].as_u64().unwrap_or_default();
+    let recorded = async || -> Result<Option<()>, world::Error> {
+        let count = cluster.stored_objects("/registry/ipaddresses/").await?;
         Ok((count >= u64::from(shape.services)).then_some(()))
     };
     until("the Services' addresses are recorded", SETTLE, recorded).await?;
