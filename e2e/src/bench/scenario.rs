@@ -149,7 +149,14 @@ pub(super) fn sessions(options: &Options) -> Vec<Session> {
     sessions.push(other(Shape::single(options.big()), &[Step::Flips]));
     sessions.push(other(Shape::single(options.rolling()), &[Step::Roll]));
     sessions.retain(|session| session.start.is_some() || !session.steps.is_empty());
-    sessions
+    // A size that is named twice, or is the same in two ways.
+    let mut unique = Vec::new();
+    for session in sessions {
+        if !unique.contains(&session) {
+            unique.push(session);
+        }
+    }
+    unique
 }
 
 #[cfg(test)]

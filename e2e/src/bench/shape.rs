@@ -65,6 +65,11 @@ impl Shape {
         format!("team-{number}")
     }
 
+    /// Whether a namespace is one of a shape's.
+    pub(super) fn owns(namespace: &str) -> bool {
+        namespace.starts_with("team-")
+    }
+
     pub(super) fn node(number: u32) -> String {
         format!("node-{number}")
     }

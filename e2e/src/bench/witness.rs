@@ -14,8 +14,8 @@ use kube::{Client, api::WatchEvent};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
-use super::Error;
-use crate::{progress::Progress, world::Canary};
+use super::{Error, shape::Shape};
+use crate::progress::Progress;
 
 /// The watch, which begins with all slices there are.
 const PATH: &str = "/apis/discovery.k8s.io/v1/endpointslices?watch=true&allowWatchBookmarks=true\
@@ -107,7 +107,8 @@ impl Seen {
         let Metadata { namespace, name, resource_version } = slice.metadata;
         self.version = resource_version;
         let name = format!("{namespace}/{name}");
-        if Canary::owns(&name) {
+        // The canary's is apart, and so is that of the API server itself.
+        if !Shape::owns(&namespace) {
             return;
         }
         let shown = |endpoint: Endpoint| Shown {
@@ -136,7 +137,7 @@ impl Seen {
     }
 }
 
-/// A watch of all slices but the canary's.
+/// A watch of the slices of a shape's Services.
 #[derive(Debug)]
 pub(super) struct Witness {
     shared: Arc<Mutex<Seen>>,
@@ -289,23 +290,23 @@ mod tests {
         let mut seen = Seen { listed: true, ..Seen::default() };
         seen.awaited.insert("pod".to_owned(), false);
         let now = Instant::now();
-        seen.take(event("MODIFIED", "team", Some(true)), now);
+        seen.take(event("MODIFIED", "team-1", Some(true)), now);
         assert!(seen.seen.is_empty());
-        seen.take(event("MODIFIED", "team", Some(false)), now);
-        seen.take(event("MODIFIED", "team", Some(false)), now);
+        seen.take(event("MODIFIED", "team-1", Some(false)), now);
+        seen.take(event("MODIFIED", "team-1", Some(false)), now);
         assert_eq!((seen.seen.len(), seen.writes, seen.awaited.len()), (1, 3, 0));
-        assert!(!seen.slices["team/a"][0].ready);
-        seen.take(event("DELETED", "team", None), now);
+        assert!(!seen.slices["team-1/a"][0].ready);
+        seen.take(event("DELETED", "team-1", None), now);
         assert_eq!((seen.slices.len(), seen.writes), (0, 4));
     }
 
     #[test]
-    fn neither_the_canary_nor_what_was_there_counts() {
+    fn neither_what_is_of_others_nor_what_was_there_counts() {
         let mut seen = Seen::default();
         let now = Instant::now();
-        seen.take(event("ADDED", "team", None), now);
+        seen.take(event("ADDED", "team-1", None), now);
         assert_eq!((seen.slices.len(), seen.writes), (1, 0));
-        assert!(seen.slices["team/a"][0].ready, "nothing said means ready");
+        assert!(seen.slices["team-1/a"][0].ready, "nothing said means ready");
         seen.listed = true;
         seen.take(event("MODIFIED", "canary", None), now);
         assert_eq!((seen.slices.len(), seen.writes), (1, 0));
