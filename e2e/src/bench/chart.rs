@@ -111,9 +111,8 @@ impl Chart {
         let x = self.x.scale.bounds(&values(|point| point.0));
         let y = self.y.scale.bounds(&values(|point| point.1));
         let at_x = |value| LEFT + share(self.x.scale, x, value) * (WIDTH - LEFT - RIGHT);
-        let at_y = |value| {
-            HEIGHT - BOTTOM - share(self.y.scale, y, value) * (HEIGHT - TOP - BOTTOM)
-        };
+        let at_y =
+            |value| HEIGHT - BOTTOM - share(self.y.scale, y, value) * (HEIGHT - TOP - BOTTOM);
         let mut svg = Svg::new(&self.title);
         for tick in self.x.scale.ticks(x) {
             svg.rule((at_x(tick), TOP), (at_x(tick), HEIGHT - BOTTOM));
@@ -203,7 +202,9 @@ impl Svg {
             path.join(" ")
         ));
         for (x, y) in points.iter().filter(|_| dots) {
-            self.add(format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>"));
+            self.add(format_args!(
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>"
+            ));
         }
     }
 

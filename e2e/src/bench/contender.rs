@@ -21,9 +21,7 @@ use crate::{
 const FLOOR_START: Duration = Duration::from_secs(60);
 
 /// One of those that are compared. All run without leader election.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
     /// This one, as it is released
@@ -94,9 +92,9 @@ impl Contender {
                 let command = Command::new("floor", binary);
                 let process =
                     command.arg("floor").arg("--kubeconfig").arg(kubeconfig).start(directory)?;
-                let ready = async || match process.log_tail().contains(floor::READY) {
-                    true => Ok(()),
-                    false => Err("not all slices are known"),
+                let ready = async || {
+                    let known = process.log_tail().contains(floor::READY);
+                    known.then_some(()).ok_or("not all slices are known")
                 };
                 process.ready(FLOOR_START, ready).await?;
                 Ok(process)

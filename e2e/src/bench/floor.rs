@@ -67,10 +67,8 @@ pub async fn run(options: Options) -> Result<(), Error> {
         source: Box::new(error),
     })?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await;
-    let config = config.map_err(|error| Error::Kubeconfig {
-        path: options.kubeconfig,
-        source: Box::new(error),
-    })?;
+    let config = config
+        .map_err(|error| Error::Kubeconfig { path: options.kubeconfig, source: Box::new(error) })?;
     let client = Client::try_from(config.clone()).map_err(Error::Watch)?;
     // The watch has a connection of its own anyway; so has what stands before it.
     let writer = Client::try_from(config).map_err(Error::Watch)?;
@@ -96,16 +94,15 @@ async fn follow(client: Client, writer: Client) -> Result<(), kube::Error> {
     let (head, body) = client.send(request).await?.into_parts();
     let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let encoding = Encoding::of(content_type.unwrap_or_default());
-    let lost = |error: &dyn ToString| {
-        kube::Error::ReadEvents(std::io::Error::other(error.to_string()))
-    };
+    let unread =
+        |error: &dyn ToString| kube::Error::ReadEvents(std::io::Error::other(error.to_string()));
     println!("{READY}");
     let mut body = body.into_data_stream();
     let mut arrived = BytesMut::new();
     while let Some(bytes) = body.next().await {
         arrived.extend_from_slice(&bytes?);
-        while let Some(frame) = encoding.split(&mut arrived).map_err(|error| lost(&error))? {
-            let event = encoding.event::<Pod>(frame).map_err(|error| lost(&error))?;
+        while let Some(frame) = encoding.split(&mut arrived).map_err(|error| unread(&error))? {
+            let event = encoding.event::<Pod>(frame).map_err(|error| unread(&error))?;
             let WatchEvent::Modified(Guarded::Good(pod)) = event else { continue };
             let Some(spot) = spots.get_mut(&format!("{}/{}", pod.namespace, pod.name)) else {
                 continue;

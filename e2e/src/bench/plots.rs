@@ -7,9 +7,8 @@ use super::{
     contender::Contender,
     measure::{Measure, Raw, Row},
     scenario::Scenario,
-    shape::Shape,
     statistics::{median, percentile},
-    table::{contenders, title},
+    table::{Key, contenders, title},
 };
 
 /// All plots that the results have data for, by file name.
@@ -25,11 +24,11 @@ pub(super) fn all(raw: &Raw) -> Vec<(String, String)> {
 /// Of each kind of churn: all pairs' latencies together, by percentile.
 fn latencies(raw: &Raw) -> Vec<(String, String)> {
     let with = raw.rows.iter().filter(|row| !row.latencies.is_empty());
-    let mut runs = BTreeMap::<_, Vec<&Row>>::new();
+    let mut runs = BTreeMap::<Key, Vec<&Row>>::new();
     for row in with {
         runs.entry((row.scenario, row.shape, row.variant.clone())).or_default().push(row);
     }
-    let plot = |(number, ((scenario, shape, variant), rows)): (usize, ((Scenario, Shape, String), Vec<&Row>))| {
+    let plot = |(number, (key, rows)): (usize, (Key, Vec<&Row>))| {
         let series = contenders(raw).into_iter().filter_map(|contender| {
             let rows = rows.iter().filter(|row| row.contender == contender);
             let values = rows.flat_map(|row| row.latencies.iter().copied()).collect::<Vec<_>>();
@@ -39,7 +38,7 @@ fn latencies(raw: &Raw) -> Vec<(String, String)> {
             (!values.is_empty()).then(|| line(contender, points, false))
         });
         let chart = Chart {
-            title: title(scenario, shape, &variant),
+            title: title(&key),
             x: Axis::new("percent of the changes that were seen within it", Scale::Nines),
             y: Axis::new("latency, ms", Scale::Log),
             series: series.collect(),
@@ -69,7 +68,7 @@ fn memory(raw: &Raw) -> Option<(String, String)> {
         line(row.contender, points.collect(), false)
     });
     let chart = Chart {
-        title: title(first.scenario, first.shape, ""),
+        title: title(&(first.scenario, first.shape, String::new())),
         x: Axis::new("minutes", Scale::Linear),
         y: Axis::new("resident memory, MB", Scale::Linear),
         series: series.collect(),
@@ -123,7 +122,7 @@ fn colour(contender: Contender) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::measure::Measures;
+    use crate::bench::{measure::Measures, shape::Shape};
 
     fn row(scenario: Scenario, contender: Contender, pods: u32) -> Row {
         Row {
@@ -149,7 +148,9 @@ mod tests {
         let plots = all(&Raw { rows, ..Raw::default() });
         let names = plots.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
         assert_eq!(names, ["latency-1.svg", "memory.svg", "size-memory.svg", "size-cpu.svg"]);
-        assert!(all(&Raw { rows: vec![row(Scenario::S2, us, 2_000)], ..Raw::default() }).is_empty());
+        assert!(
+            all(&Raw { rows: vec![row(Scenario::S2, us, 2_000)], ..Raw::default() }).is_empty()
+        );
     }
 
     #[test]

@@ -88,17 +88,16 @@ async fn kept<'a>(
     state: &'a mut Option<(Shape, State)>,
 ) -> Result<&'a Kept, Error> {
     let shape = session.shape;
-    let fits = |(of, state): &(Shape, State)| *of == shape && (!session.cold || state.cold.is_some());
+    let fits =
+        |(of, state): &(Shape, State)| *of == shape && (!session.cold || state.cold.is_some());
     if !state.as_ref().is_some_and(fits) {
         *state = None;
         say(&format!("e2e: a state of {shape}"));
         *state = Some((shape, State::make(shape, session.cold).await?));
     }
     let state = state.as_ref().map(|(_, state)| state);
-    let kept = state.and_then(|state| match session.cold {
-        true => state.cold.as_ref(),
-        false => Some(&state.right),
-    });
+    let kept =
+        state.and_then(|state| if session.cold { state.cold.as_ref() } else { Some(&state.right) });
     kept.ok_or_else(|| Error::Undone { what: "the state was not made".to_owned() })
 }
 
@@ -147,6 +146,15 @@ impl Run<'_> {
     fn row(&mut self, scenario: Scenario, variant: String, outcome: Outcome) {
         let Outcome { measures, latencies, memory } = outcome;
         let (shape, contender, pair) = (self.session.shape, self.contender, self.pair);
-        self.rows.push(Row { scenario, variant, shape, contender, pair, measures, latencies, memory });
+        self.rows.push(Row {
+            scenario,
+            variant,
+            shape,
+            contender,
+            pair,
+            measures,
+            latencies,
+            memory,
+        });
     }
 }

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{options::Options, shape::Shape};
 
 /// The scenarios (the numbers are those of the method, docs/performance.md).
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 pub enum Scenario {
     /// Start on an empty cluster
     #[value(name = "S0")]
@@ -144,7 +142,8 @@ pub(super) fn sessions(options: &Options) -> Vec<Session> {
         sessions.push(session(shape, Scenario::S2, &steps));
         sessions.push(Session { start: None, ..session(shape, Scenario::S2, &[Step::Soak]) });
     }
-    let other = |shape, steps: &[Step]| Session { start: None, ..session(shape, Scenario::S2, steps) };
+    let other =
+        |shape, steps: &[Step]| Session { start: None, ..session(shape, Scenario::S2, steps) };
     sessions.extend(options.dense().into_iter().map(|it| other(Shape::dense(it), &churn)));
     sessions.push(other(Shape::single(options.big()), &[Step::Flips]));
     sessions.push(other(Shape::single(options.rolling()), &[Step::Roll]));

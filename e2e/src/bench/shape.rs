@@ -47,7 +47,8 @@ impl Shape {
     }
 
     fn new(namespaces: u32, services: u32, pods_per_service: u32) -> Self {
-        let nodes = (services * pods_per_service / PODS_PER_NODE).max(ZONES.len() as u32);
+        // At least one node in each zone.
+        let nodes = (services * pods_per_service / PODS_PER_NODE).max(3);
         Self { namespaces, services, pods_per_service, nodes }
     }
 

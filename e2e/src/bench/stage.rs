@@ -62,15 +62,29 @@ impl<'a> Stage<'a> {
         }
         let meter = Meter {
             begun: Instant::now(),
-            cpu: [0.0, Usage::of(cluster.apiserver().pid())?.cpu(), Usage::of(cluster.etcd().pid())?.cpu()],
+            cpu: [
+                0.0,
+                Usage::of(cluster.apiserver().pid())?.cpu(),
+                Usage::of(cluster.etcd().pid())?.cpu(),
+            ],
             connections: Some(Connections::new()),
             writes: witness.writes(),
         };
         let started = Instant::now();
         let process = contender.start(cluster, binary).await?;
         let (unready, changes) = (BTreeSet::new(), 0);
-        let stage =
-            Self { cluster, contender, shape, world, witness, canary, process, started, unready, changes };
+        let stage = Self {
+            cluster,
+            contender,
+            shape,
+            world,
+            witness,
+            canary,
+            process,
+            started,
+            unready,
+            changes,
+        };
         Ok((stage, meter))
     }
 
@@ -193,7 +207,7 @@ fn stride(count: u32) -> u32 {
         }
         a
     };
-    (count * 2 / 5..).find(|it| common(*it, count) == 1).unwrap_or(1)
+    (count * 2 / 5..=count).find(|it| common(*it, count) == 1).unwrap_or(1)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

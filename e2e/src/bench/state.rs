@@ -6,11 +6,10 @@ use super::{Error, seed, shape::Shape};
 use crate::{
     cluster::{self, Actor, Cluster, ControllerManager, Snapshot, UNLIMITED},
     progress::Progress,
-    world::{self, Canary, World, quiet, until},
+    world::{Canary, World, quiet},
 };
 
-/// How long the built-in controller may take to write all slices, and the API server to make its
-/// own records of the Services' addresses.
+/// How long the built-in controller may take to write all slices.
 const SETTLE: Duration = Duration::from_secs(600);
 /// Without a write of a slice for so long there is none to come.
 const QUIET: Duration = Duration::from_secs(3);
@@ -46,10 +45,10 @@ impl State {
         let world = World::new(cluster.client(Actor::Admin)?);
         let mut canary = Canary::create(&world).await?;
         seed::fill(cluster.etcd_url(), shape).await?;
-        addresses(&cluster, shape).await?;
-        let cold = match cold {
-            true => Some(Kept { snapshot: cluster.snapshot().await?, canary: canary.clone() }),
-            false => None,
+        let cold = if cold {
+            Some(Kept { snapshot: cluster.snapshot().await?, canary: canary.clone() })
+        } else {
+            None
         };
         let mut progress = Progress::new("the built-in controller writes all slices".to_owned());
         let manager = cluster.start_controller_manager(ControllerManager::OnlySlices).await?;
@@ -62,17 +61,6 @@ impl State {
         cluster.stop().await?;
         Ok(Self { cold, right })
     }
-}
-
-/// Waits until the API server has recorded the address of each Service, which it does by itself
-/// some time after it has found them, so that no contender's run has that in it.
-async fn addresses(cluster: &Cluster, shape: Shape) -> Result<(), Error> {
-    let recorded = async || -> Result<Option<()>, world::Error> {
-        let count = cluster.stored_objects("/registry/ipaddresses/").await?;
-        Ok((count >= u64::from(shape.services)).then_some(()))
-    };
-    until("the Services' addresses are recorded", SETTLE, recorded).await?;
-    Ok(())
 }
 
 fn options() -> cluster::Options {

@@ -86,7 +86,9 @@ mod tests {
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-9);
         assert!(median(&[]).is_nan());
         let hundred = (1..=100).rev().map(f64::from).collect::<Vec<_>>();
-        for (percent, value) in [(50.0, 50.0), (99.0, 99.0), (99.5, 100.0), (100.0, 100.0), (0.0, 1.0)] {
+        for (percent, value) in
+            [(50.0, 50.0), (99.0, 99.0), (99.5, 100.0), (100.0, 100.0), (0.0, 1.0)]
+        {
             assert!((percentile(&hundred, percent) - value).abs() < 1e-9, "{percent}");
         }
         assert!((percentile(&[7.0], 99.0) - 7.0).abs() < 1e-9);

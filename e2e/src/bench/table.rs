@@ -14,7 +14,7 @@ use super::{
 };
 
 /// One kind of run.
-type Key = (Scenario, Shape, String);
+pub(super) type Key = (Scenario, Shape, String);
 
 /// All results: a table of the first contender beside each other one.
 pub(super) fn render(raw: &Raw) -> String {
@@ -59,13 +59,16 @@ fn beside(text: &mut String, raw: &Raw, ours: Contender, theirs: Option<Contende
         runs.retain(|_, rows| {
             [ours, theirs].iter().all(|it| rows.iter().any(|row| row.contender == *it))
         });
-        line(text, format_args!("\n| | {ours} | {theirs} | ratio | pairs |\n|---|---|---|---|---|"));
+        line(
+            text,
+            format_args!("\n| | {ours} | {theirs} | ratio | pairs |\n|---|---|---|---|---|"),
+        );
     } else {
         line(text, format_args!("\n| | {ours} | runs |\n|---|---|---|"));
     }
-    for ((scenario, shape, variant), rows) in &runs {
+    for (key, rows) in &runs {
         let blanks = if theirs.is_some() { " | | | |" } else { " | |" };
-        line(text, format_args!("| **{}** |{blanks}", title(*scenario, *shape, variant)));
+        line(text, format_args!("| **{}** |{blanks}", title(key)));
         let measures = rows.iter().flat_map(|row| row.measures.keys().copied());
         for measure in measures.collect::<BTreeSet<_>>() {
             let [left, right] = [Some(ours), theirs].map(|it| values(rows, it, measure));
@@ -76,7 +79,11 @@ fn beside(text: &mut String, raw: &Raw, ours: Contender, theirs: Option<Contende
                 continue;
             }
             let ratios = if measure.has_ratio() { ratios(&left, &right) } else { Vec::new() };
-            let ratio = if ratios.is_empty() { "-".to_owned() } else { format!("1 : {}", spread(&by_pair(&ratios))) };
+            let ratio = if ratios.is_empty() {
+                "-".to_owned()
+            } else {
+                format!("1 : {}", spread(&by_pair(&ratios)))
+            };
             let pairs = left.keys().filter(|pair| right.contains_key(pair)).count();
             let (left, right) = (spread(&left), spread(&right));
             line(text, format_args!("| {name} | {left} | {right} | {ratio} | {pairs} |"));
@@ -85,7 +92,7 @@ fn beside(text: &mut String, raw: &Raw, ours: Contender, theirs: Option<Contende
 }
 
 /// A kind of run in words.
-pub(super) fn title(scenario: Scenario, shape: Shape, variant: &str) -> String {
+pub(super) fn title((scenario, shape, variant): &Key) -> String {
     let comma = if variant.is_empty() { "" } else { ", " };
     match shape.pods() {
         0 => format!("{scenario} {}", scenario.title()),

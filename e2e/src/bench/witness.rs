@@ -250,9 +250,10 @@ async fn follow(client: Client, shared: Arc<Mutex<Seen>>) {
             let seen = Seen::lock(&shared);
             (seen.listed, seen.version.clone())
         };
-        let start = match listed {
-            true => format!("{PATH}&resourceVersion={version}"),
-            false => format!("{PATH}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
+        let start = if listed {
+            format!("{PATH}&resourceVersion={version}")
+        } else {
+            format!("{PATH}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan")
         };
         if let Err(error) = watch(&client, &start, &shared).await {
             Seen::lock(&shared).failed = Some(error);

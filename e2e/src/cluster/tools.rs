@@ -58,18 +58,9 @@ impl Cluster {
 
     /// The slices as etcd has them.
     pub async fn stored_slices(&self) -> Result<StoredSlices, Error> {
-        self.stored("/registry/endpointslices/").await
-    }
-
-    /// How many objects etcd has whose keys begin with `prefix`, such as `/registry/pods/`.
-    pub async fn stored_objects(&self, prefix: &str) -> Result<u64, Error> {
-        Ok(self.stored(prefix).await?.count)
-    }
-
-    async fn stored(&self, prefix: &str) -> Result<StoredSlices, Error> {
         let args = [
             "get",
-            prefix,
+            "/registry/endpointslices/",
             "--prefix",
             "--keys-only",
             "--sort-by=MODIFY",

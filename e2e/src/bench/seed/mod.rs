@@ -23,12 +23,24 @@ pub(super) async fn fill(url: &str, shape: Shape) -> Result<(), Error> {
     let uri = url.parse().map_err(|source| cluster::Error::Url { url: url.to_owned(), source })?;
     let client = Client::try_from(Config::new(uri)).map_err(Error::Seed)?;
     let mut progress = Progress::new(format!("filling etcd with {} pods", shape.pods()));
-    let batches = stream::iter(objects(shape)).chunks(BATCH);
-    let mut written = batches.map(|batch| put(&client, batch)).buffer_unordered(IN_FLIGHT);
+    // First the addresses: the API server makes those that it misses, with an Event for each.
+    let addresses = (0..shape.services).map(|number| address(shape, number));
+    put_all(&client, addresses, &mut progress).await?;
+    put_all(&client, objects(shape), &mut progress).await?;
+    progress.done();
+    Ok(())
+}
+
+async fn put_all(
+    client: &Client,
+    objects: impl Iterator<Item = (String, Value)>,
+    progress: &mut Progress,
+) -> Result<(), Error> {
+    let batches = stream::iter(objects).chunks(BATCH);
+    let mut written = batches.map(|batch| put(client, batch)).buffer_unordered(IN_FLIGHT);
     while written.try_next().await.map_err(Error::Seed)?.is_some() {
         progress.tick();
     }
-    progress.done();
     Ok(())
 }
 
@@ -84,11 +96,31 @@ fn uid(name: &str) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
 }
 
+/// The record of a Service's address, as the API server's allocator makes it.
+fn address(shape: Shape, number: u32) -> (String, Value) {
+    let name = cluster_ip(number);
+    let address = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IPAddress",
+        "metadata": {"name": name, "labels": {
+            "ipaddress.kubernetes.io/ip-family": "IPv4",
+            "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+        }},
+        "spec": {"parentRef": {"group": "", "resource": "services",
+            "namespace": shape.namespace_of(number), "name": Shape::service(number)}},
+    });
+    (format!("/registry/ipaddresses/{name}"), stored(address))
+}
+
+/// Of the upper part of the cluster's range.
+fn cluster_ip(number: u32) -> String {
+    format!("10.96.{}.{}", 100 + number / 250, number % 250 + 1)
+}
+
 fn service(shape: Shape, number: u32) -> (String, Value) {
     let (namespace, name) = (shape.namespace_of(number), Shape::service(number));
     let mut service = object::service(&namespace, &name);
-    // Of the upper half of the cluster's range, which the API server gives out by itself.
-    let address = format!("10.96.{}.{}", 100 + number / 250, number % 250 + 1);
+    let address = cluster_ip(number);
     let spec = &mut service["spec"];
     spec["ports"][0]["protocol"] = json!("TCP");
     spec["type"] = json!("ClusterIP");
@@ -110,8 +142,7 @@ mod tests {
 
     #[test]
     fn each_object_has_its_own_key_and_a_request_is_small_enough() {
-        let shape =
-            Shape { namespaces: 2, services: 150, pods_per_service: 10, nodes: 7 };
+        let shape = Shape { namespaces: 2, services: 150, pods_per_service: 10, nodes: 7 };
         let objects = objects(shape).collect::<Vec<_>>();
         let keys = objects.iter().map(|(key, _)| key).collect::<HashSet<_>>();
         assert_eq!(keys.len(), 2 + 7 + 150 + 1500);

@@ -25,7 +25,8 @@ pub(super) async fn run(stage: &mut Stage<'_>, changes: u32) -> Result<Outcome, 
         let place = shape.place(number % shape.pods());
         let world = &world;
         async move {
-            let beat = json!({"metadata": {"annotations": {"example.com/beat": number.to_string()}}});
+            let beat =
+                json!({"metadata": {"annotations": {"example.com/beat": number.to_string()}}});
             world.patch(&place, &beat).await?;
             Ok(())
         }

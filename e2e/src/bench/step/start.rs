@@ -33,20 +33,16 @@ pub(in crate::bench) async fn start(
     stage.follow().await?;
     let ready = stage.started().elapsed();
     let mut measures = stage.read(meter).await?;
-    match settled {
-        Some(settled) => {
-            // What came after, such as a write that was needless.
-            if stage.witness.slices() != shape.slices() as usize {
-                return Err(Error::Undone { what: "some slices went again".to_owned() });
-            }
-            measures.insert(Measure::Settled, settled.as_secs_f64());
+    if let Some(settled) = settled {
+        if stage.witness.slices() != shape.slices() as usize {
+            return Err(Error::Undone { what: "some slices went again".to_owned() });
         }
-        None => {
-            measures.insert(Measure::Ready, ready.as_secs_f64());
-            let writes = measures.get(&Measure::Writes).copied().unwrap_or_default();
-            if writes > 0.0 {
-                return Err(Error::Wrote { writes });
-            }
+        measures.insert(Measure::Settled, settled.as_secs_f64());
+    } else {
+        measures.insert(Measure::Ready, ready.as_secs_f64());
+        let writes = measures.get(&Measure::Writes).copied().unwrap_or_default();
+        if writes > 0.0 {
+            return Err(Error::Wrote { writes });
         }
     }
     Ok(Outcome { measures, ..Outcome::default() })

@@ -33,9 +33,8 @@ pub(super) async fn run(stage: &mut Stage<'_>) -> Result<Outcome, Error> {
     let pods = numbers.iter().map(|it| shape.pod(*it)).collect::<HashSet<_>>();
     let right = |shown: &Shown| shown.zone.as_deref() == Some(zone.as_str());
     let wrong = |shown: &&Shown| pods.contains(&shown.pod) && !right(shown);
-    let done = |seen: &BTreeMap<String, Vec<Shown>>| {
-        !seen.values().flatten().any(|shown| wrong(&shown))
-    };
+    let done =
+        |seen: &BTreeMap<String, Vec<Shown>>| !seen.values().flatten().any(|shown| wrong(&shown));
     let meter = stage.meter().await?;
     let begun = meter.begun;
     let labels = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
@@ -49,9 +48,9 @@ pub(super) async fn run(stage: &mut Stage<'_>) -> Result<Outcome, Error> {
     let corrected = 100.0 - count(wrong.len() as u64) / count(pods.len().max(1) as u64) * 100.0;
     let services = numbers.iter().filter(|it| wrong.contains(shape.pod(**it).as_str()));
     let services = services.map(|it| shape.service_of_pod(*it)).collect::<HashSet<_>>();
-    let services = services.into_iter().map(|it| {
-        Place::new(Kind::Service, &shape.namespace_of(it), &Shape::service(it))
-    });
+    let services = services
+        .into_iter()
+        .map(|it| Place::new(Kind::Service, &shape.namespace_of(it), &Shape::service(it)));
     let touch = json!({"metadata": {"annotations": {"example.com/touched": "yes"}}});
     for service in services {
         stage.world.patch(&service, &touch).await?;
