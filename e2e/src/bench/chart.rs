@@ -90,16 +90,19 @@ pub(super) struct Series {
 #[derive(Debug, Clone)]
 pub(super) struct Chart {
     pub(super) title: String,
+    /// A line below the title.
+    pub(super) subtitle: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) series: Vec<Series>,
 }
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 440.0;
+const HEIGHT: f64 = 460.0;
 const LEFT: f64 = 76.0;
 const RIGHT: f64 = 24.0;
-const TOP: f64 = 76.0;
+const TOP: f64 = 94.0;
+const LEGEND: f64 = 72.0;
 const BOTTOM: f64 = 56.0;
 
 impl Chart {
@@ -114,6 +117,7 @@ impl Chart {
         let at_y =
             |value| HEIGHT - BOTTOM - share(self.y.scale, y, value) * (HEIGHT - TOP - BOTTOM);
         let mut svg = Svg::new(&self.title);
+        svg.text((LEFT, 48.0), "start", &self.subtitle);
         for tick in self.x.scale.ticks(x) {
             svg.rule((at_x(tick), TOP), (at_x(tick), HEIGHT - BOTTOM));
             svg.text((at_x(tick), HEIGHT - BOTTOM + 18.0), "middle", &label(tick));
@@ -128,8 +132,8 @@ impl Chart {
         for Series { name, colour, points, dots } in &self.series {
             let points = points.iter().map(|point| (at_x(point.0), at_y(point.1)));
             svg.line(colour, &points.collect::<Vec<_>>(), *dots);
-            svg.line(colour, &[(legend, 54.0), (legend + 22.0, 54.0)], false);
-            svg.text((legend + 28.0, 58.0), "start", name);
+            svg.line(colour, &[(legend, LEGEND), (legend + 22.0, LEGEND)], false);
+            svg.text((legend + 28.0, LEGEND + 4.0), "start", name);
             legend += 28.0 + width(name) + 22.0;
         }
         svg.end()
@@ -168,7 +172,7 @@ impl Svg {
         svg.add(format_args!("<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#ffffff\"/>"));
         let title = escaped(title);
         svg.add(format_args!(
-            "<text x=\"{LEFT}\" y=\"30\" font-size=\"15\" font-weight=\"bold\">{title}</text>"
+            "<text x=\"{LEFT}\" y=\"28\" font-size=\"15\" font-weight=\"bold\">{title}</text>"
         ));
         svg
     }
@@ -254,7 +258,9 @@ mod tests {
             dots: true,
         };
         let (x, y) = (Axis::new("x", Scale::Linear), Axis::new("y", Scale::Linear));
-        let svg = Chart { title: "T".to_owned(), x, y, series: vec![series] }.render();
+        let svg =
+            Chart { title: "T".to_owned(), subtitle: String::new(), x, y, series: vec![series] };
+        let svg = svg.render();
         assert!(svg.contains("a &amp; b") && svg.matches("<circle").count() == 2, "{svg}");
         assert_eq!(svg.matches("<polyline").count(), 2, "the line and its legend");
         assert!(svg.ends_with("</svg>\n"));

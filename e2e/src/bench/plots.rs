@@ -8,7 +8,7 @@ use super::{
     measure::{Measure, Raw, Row},
     scenario::Scenario,
     statistics::{median, percentile},
-    table::{Key, contenders, title},
+    table::{Key, contenders},
 };
 
 /// All plots that the results have data for, by file name.
@@ -38,7 +38,8 @@ fn latencies(raw: &Raw) -> Vec<(String, String)> {
             (!values.is_empty()).then(|| line(contender, points, false))
         });
         let chart = Chart {
-            title: title(&key),
+            title: heading(key.0, &key.2),
+            subtitle: key.1.to_string(),
             x: Axis::new("percent of the changes that were seen within it", Scale::Nines),
             y: Axis::new("latency, ms", Scale::Log),
             series: series.collect(),
@@ -68,7 +69,8 @@ fn memory(raw: &Raw) -> Option<(String, String)> {
         line(row.contender, points.collect(), false)
     });
     let chart = Chart {
-        title: title(&(first.scenario, first.shape, String::new())),
+        title: heading(first.scenario, ""),
+        subtitle: first.shape.to_string(),
         x: Axis::new("minutes", Scale::Linear),
         y: Axis::new("resident memory, MB", Scale::Linear),
         series: series.collect(),
@@ -96,12 +98,18 @@ fn against_size(raw: &Raw, measure: Measure, name: &str) -> Option<(String, Stri
         Some(line(contender, points, true))
     });
     let chart = Chart {
-        title: format!("{} {}: {}", Scenario::S2, Scenario::S2.title(), measure.name()),
+        title: heading(Scenario::S2, measure.name()),
+        subtitle: "10 pods of each Service, 100 Services in a namespace; medians".to_owned(),
         x: Axis::new("pods", Scale::Log),
         y: Axis::new(measure.name(), Scale::Log),
         series: series.collect(),
     };
     Some((name.to_owned(), chart.render()))
+}
+
+fn heading(scenario: Scenario, what: &str) -> String {
+    let colon = if what.is_empty() { "" } else { ": " };
+    format!("{scenario} {}{colon}{what}", scenario.title())
 }
 
 fn line(contender: Contender, points: Vec<(f64, f64)>, dots: bool) -> Series {

@@ -92,7 +92,7 @@ fn beside(text: &mut String, raw: &Raw, ours: Contender, theirs: Option<Contende
 }
 
 /// A kind of run in words.
-pub(super) fn title((scenario, shape, variant): &Key) -> String {
+fn title((scenario, shape, variant): &Key) -> String {
     let comma = if variant.is_empty() { "" } else { ", " };
     match shape.pods() {
         0 => format!("{scenario} {}", scenario.title()),
