@@ -188,7 +188,8 @@ pub(super) struct Meter {
     writes: u64,
 }
 
-/// The pod of a turn: neighbours in time are of other Services and namespaces.
+/// The pod of a turn: neighbours in time are of other Services and, where there are many, of other
+/// namespaces.
 fn scattered(turn: u32, shape: Shape, pods: u32) -> u32 {
     // Of the whole Services among those pods, and of less than one its pods alone.
     let services = (pods / shape.pods_per_service).max(1);
@@ -237,8 +238,8 @@ mod tests {
 
     #[test]
     fn neighbours_are_of_other_namespaces() {
-        let shape = Shape::spread(2_000);
-        let [first, second] = [0, 1].map(|turn| scattered(turn, shape, 2_000));
+        let shape = Shape::spread(50_000);
+        let [first, second] = [0, 1].map(|turn| scattered(turn, shape, shape.pods()));
         assert_ne!(shape.namespace_of_pod(first), shape.namespace_of_pod(second));
     }
 }
