@@ -7,6 +7,7 @@
 #   e2e/components/regenerate.sh kubernetes-1.34 1.34.4
 #   e2e/components/regenerate.sh etcd 3.7.3
 #   e2e/components/regenerate.sh helm 4.3.1   (what judges the chart beside helm: the latest)
+#   e2e/components/regenerate.sh rival 1.37.2   (its main.go is ours and stays)
 set -eu
 
 if [ $# -ne 2 ]; then
@@ -38,14 +39,18 @@ begin() {
     cd "$family.new"
 }
 
-case $family in
-kubernetes*)
-    begin k8s.io/kubernetes
-    # Upstream requires its staging modules at v0.0.0, from its own tree; they are published as
-    # v0.MINOR.PATCH.
+# staging: upstream requires its staging modules at v0.0.0, from its own tree; they are published
+# as v0.MINOR.PATCH.
+staging() {
     for module in $(sed -n 's/^\t\{0,1\}\(k8s\.io\/[^ ]*\) v0\.0\.0\( .*\)\{0,1\}$/\1/p' "$upstream"); do
         go mod edit -replace="$module=$module@v0.${version#v1.}"
     done
+}
+
+case $family in
+kubernetes*)
+    begin k8s.io/kubernetes
+    staging
     set --
     for command in kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubectl; do
         set -- "$@" "k8s.io/kubernetes/cmd/$command@$version"
@@ -70,12 +75,23 @@ helm)
         set -- "$@" "github.com/$command@latest"
     done
     ;;
+rival)
+    begin k8s.io/kubernetes
+    staging
+    cp "../$family/main.go" .
+    go mod edit -require="k8s.io/kubernetes@$version"
+    set --
+    ;;
 *)
     echo "$family: no such family" >&2
     exit 2
     ;;
 esac
-go get -tool "$@"
+if [ $# -gt 0 ]; then
+    go get -tool "$@"
+else
+    go mod tidy
+fi
 
 # The new files take the place of the old ones.
 cd ..

@@ -12,19 +12,19 @@
 //! - [`scrape`]: what processes measure, and whether they say that they are well
 //! - [`site`]: a cluster in namespaces with all of these, for the walkthrough and the readers
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
-//! - [`figures`]: what closehaul costs beside the built-in controller
+//! - [`bench`]: what closehaul costs beside the built-in controller, and how late slices are
 //! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is theirs alone
 //! - [`readers`]: real kube-proxies and what their clients reach
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - `progress`: what a long step shows on standard error
 
+pub mod bench;
 pub mod chart;
 pub mod closehaul;
 pub mod cluster;
 pub mod components;
 pub mod differential;
-pub mod figures;
 pub mod kubelet;
 pub mod net;
 pub mod process;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use e2e::figures::relabel::{self, Options};
+use e2e::bench::relabel::{self, Options};
 
 /// Relabels the zone of every node of a full cluster, and measures how long a change of a pod's
 /// readiness takes meanwhile and before; prints a Markdown table.

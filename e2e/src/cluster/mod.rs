@@ -12,6 +12,7 @@ mod controllers;
 mod directory;
 mod error;
 mod server;
+mod snapshot;
 mod tools;
 
 use std::{
@@ -28,6 +29,7 @@ pub use self::{
     audit::AuditEvent,
     controllers::ControllerManager,
     error::Error,
+    snapshot::Snapshot,
     tools::{Output, StoredSlices},
 };
 use self::{actor::Tokens, certificates::Certificates, directory::Directory, server::Server};
@@ -42,6 +44,9 @@ pub const UNLIMITED: [&str; 3] = [
     "--max-requests-inflight=0",
     "--max-mutating-requests-inflight=0",
 ];
+
+/// etcd's directory, below that of a run or of a snapshot.
+const ETCD: &str = "etcd";
 
 /// How a cluster is started.
 #[derive(Debug, Clone)]
@@ -60,6 +65,8 @@ pub struct Options {
     pub extra_apiserver_args: Vec<String>,
     /// Further arguments of etcd.
     pub extra_etcd_args: Vec<String>,
+    /// The state to start from, [`Snapshot::path`]; an empty store without.
+    pub state: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -71,6 +78,7 @@ impl Default for Options {
             audit: false,
             extra_apiserver_args: Vec::new(),
             extra_etcd_args: Vec::new(),
+            state: None,
         }
     }
 }
@@ -111,6 +119,9 @@ impl Cluster {
         let certificates = Certificates::create(directory.path(), &[options.bind, local])?;
         let tokens = Tokens::create(directory.path(), &certificates.ca)?;
 
+        if let Some(state) = &options.state {
+            snapshot::copy(state, &data.path().join(ETCD)).await?;
+        }
         let etcd = etcd(&options, &components, data.path())?;
         let etcd = Server::start(etcd, directory.path(), &certificates.ca, "/health").await?;
 
@@ -134,7 +145,7 @@ impl Cluster {
             data,
             directory,
         };
-        cluster.grant_rights().await?;
+        cluster.grant_rights(options.state.is_none()).await?;
         Ok(cluster)
     }
 
@@ -222,8 +233,9 @@ impl Cluster {
         directory.remove()
     }
 
-    /// Creates the roles of closehaul and of the kubelet stand-in and waits until they hold.
-    async fn grant_rights(&self) -> Result<(), Error> {
+    /// Creates the roles of closehaul and of the kubelet stand-in, unless a state has them
+    /// already, and waits until they hold.
+    async fn grant_rights(&self, create: bool) -> Result<(), Error> {
         let admin = self.client(Actor::Admin)?;
         // The API server makes it a moment after it says that it is ready.
         let namespace = "/api/v1/namespaces/kube-system";
@@ -232,7 +244,7 @@ impl Cluster {
             .ready(server::START, async || server::get(&admin, namespace).await)
             .await?;
         let rbac = Path::new(env!("CARGO_MANIFEST_DIR")).join("rbac");
-        for file in ["closehaul.yaml", "kubelet.yaml"] {
+        for file in ["closehaul.yaml", "kubelet.yaml"].into_iter().filter(|_| create) {
             let path = rbac.join(file).display().to_string();
             self.kubectl(&["create", "--validate=false", "-f", &path]).await?.success()?;
         }
@@ -269,7 +281,7 @@ fn etcd(
     let local = Ipv4Addr::LOCALHOST.into();
     let url = format!("http://{local}:{}", free_port(local)?);
     let command = Command::new("etcd", components.path(Component::Etcd))
-        .arg(format!("--data-dir={}", data.join("etcd").display()))
+        .arg(format!("--data-dir={}", data.join(ETCD).display()))
         .arg(format!("--listen-client-urls={url}"))
         .arg(format!("--advertise-client-urls={url}"))
         .arg(format!("--listen-peer-urls=http://{local}:0"))

@@ -13,8 +13,9 @@ use serde_json::json;
 use super::Error;
 use crate::process::{Command, Process, Signal};
 
-/// How long a component may take until it is ready; a loaded machine is slow.
-pub(super) const START: Duration = Duration::from_secs(60);
+/// How long a component may take until it is ready; a loaded machine is slow, and an API server
+/// reads all objects first.
+pub(super) const START: Duration = Duration::from_secs(180);
 
 /// How long a component may take to end before it is killed.
 pub(super) const STOP: Duration = Duration::from_secs(10);

@@ -101,7 +101,7 @@ struct Stored {
 }
 
 /// Runs `program` to its end, with `home` for what it caches.
-async fn run(program: &Path, args: &[&str], home: &Path) -> Result<Output, Error> {
+pub(super) async fn run(program: &Path, args: &[&str], home: &Path) -> Result<Output, Error> {
     let output = tokio::process::Command::new(program)
         .args(args)
         .env("HOME", home)

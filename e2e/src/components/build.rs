@@ -20,6 +20,7 @@ pub(super) enum Family {
     Kubernetes(Kubernetes),
     Etcd,
     Helm,
+    Rival,
 }
 
 impl Family {
@@ -29,12 +30,13 @@ impl Family {
             Self::Kubernetes(_) => "kubernetes",
             Self::Etcd => "etcd",
             Self::Helm => "helm",
+            Self::Rival => "rival",
         }
     }
 
     fn module(self) -> &'static str {
         match self {
-            Self::Kubernetes(_) => "k8s.io/kubernetes",
+            Self::Kubernetes(_) | Self::Rival => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Helm => "helm.sh/helm/v4",
         }
@@ -45,6 +47,7 @@ impl Family {
             Self::Kubernetes(version) => version.folder(),
             Self::Etcd => "etcd",
             Self::Helm => "helm",
+            Self::Rival => "rival",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(folder)
     }
@@ -78,7 +81,7 @@ struct Pin {
     version: String,
     /// The least Go, such as `1.26.0`.
     go: String,
-    /// go.mod and go.sum, for the cache's key.
+    /// go.mod and go.sum, and the program where it is ours, for the cache's key.
     bytes: Vec<u8>,
 }
 
@@ -88,6 +91,10 @@ impl Pin {
         let text = fs::read_to_string(&module).map_err(Error::file(&module))?;
         let mut bytes = text.clone().into_bytes();
         bytes.extend(fs::read(&sums).map_err(Error::file(&sums))?);
+        if family == Family::Rival {
+            let program = family.directory().join("main.go");
+            bytes.extend(fs::read(&program).map_err(Error::file(&program))?);
+        }
         let missing = |what: &str| Error::Pin { path: module.clone(), missing: what.to_owned() };
         let version = word_after(&text, family.module()).ok_or_else(|| missing(family.module()))?;
         let go = word_after(&text, "go").ok_or_else(|| missing("go"))?;
@@ -120,7 +127,7 @@ pub(super) fn ensure(
     components: &[Component],
 ) -> Result<Vec<(Component, PathBuf)>, Error> {
     let mut targets = Vec::new();
-    for family in [Family::Etcd, Family::Kubernetes(kubernetes), Family::Helm] {
+    for family in [Family::Etcd, Family::Kubernetes(kubernetes), Family::Helm, Family::Rival] {
         let ours = components.iter().copied().filter(|it| it.family(kubernetes) == family);
         let ours = ours.collect::<Vec<_>>();
         let Some(first) = ours.first() else { continue };
@@ -273,7 +280,7 @@ mod tests {
 
     #[test]
     fn pins_name_a_version_and_a_go() {
-        for family in [Family::Etcd, Family::Helm] {
+        for family in [Family::Etcd, Family::Helm, Family::Rival] {
             let pin = Pin::read(family).unwrap();
             assert!(pin.version.starts_with('v'), "{pin:?}");
             assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);

@@ -93,6 +93,8 @@ pub enum Component {
     Etcd,
     /// The store's command line.
     Etcdctl,
+    /// What works on the store's files: a snapshot becomes a data directory.
+    Etcdutl,
     /// The API server.
     KubeApiserver,
     /// Upstream's controllers, among them the built-in `EndpointSlice` controller.
@@ -103,6 +105,8 @@ pub enum Component {
     KubeProxy,
     /// The command line.
     Kubectl,
+    /// Upstream's `EndpointSlice` controller with nothing else, `e2e/components/rival/main.go`.
+    Rival,
     /// Renders and checks the chart.
     Helm,
     /// Runs the chart's unit tests.
@@ -119,11 +123,13 @@ impl Component {
         match self {
             Self::Etcd => "etcd",
             Self::Etcdctl => "etcdctl",
+            Self::Etcdutl => "etcdutl",
             Self::KubeApiserver => "kube-apiserver",
             Self::KubeControllerManager => "kube-controller-manager",
             Self::KubeScheduler => "kube-scheduler",
             Self::KubeProxy => "kube-proxy",
             Self::Kubectl => "kubectl",
+            Self::Rival => "rival",
             Self::Helm => "helm",
             Self::HelmUnittest => "helm-unittest",
             Self::Kubeconform => "kubeconform",
@@ -133,7 +139,8 @@ impl Component {
 
     fn family(self, kubernetes: Kubernetes) -> build::Family {
         match self {
-            Self::Etcd | Self::Etcdctl => build::Family::Etcd,
+            Self::Etcd | Self::Etcdctl | Self::Etcdutl => build::Family::Etcd,
+            Self::Rival => build::Family::Rival,
             Self::Helm | Self::HelmUnittest | Self::Kubeconform | Self::Actionlint => {
                 build::Family::Helm
             }
@@ -145,6 +152,8 @@ impl Component {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3".to_owned(),
             Self::Etcdctl => "go.etcd.io/etcd/etcdctl/v3".to_owned(),
+            Self::Etcdutl => "go.etcd.io/etcd/etcdutl/v3".to_owned(),
+            Self::Rival => ".".to_owned(),
             Self::Helm => "helm.sh/helm/v4/cmd/helm".to_owned(),
             Self::HelmUnittest => {
                 "github.com/helm-unittest/helm-unittest/cmd/helm-unittest".to_owned()
@@ -161,10 +170,11 @@ impl Component {
     fn seconds(self) -> u32 {
         match self {
             Self::Etcd => 40,
-            Self::Etcdctl | Self::KubeProxy | Self::KubeScheduler => 9,
+            Self::Etcdctl | Self::Etcdutl | Self::KubeProxy | Self::KubeScheduler => 9,
             Self::KubeApiserver => 231,
             Self::KubeControllerManager => 78,
             Self::Kubectl => 18,
+            Self::Rival => 15,
             Self::Helm => 94,
             Self::HelmUnittest => 26,
             Self::Kubeconform => 17,

@@ -11,10 +11,10 @@ const NAMESPACE: &str = "canary";
 /// Its only node, Service and pod.
 const NAME: &str = "canary";
 /// How long a controller may take to start, list everything and serve one Service.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A Service with one pod, whose readiness a controller is asked to follow.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Canary {
     ready: bool,
 }

@@ -89,7 +89,8 @@ impl Place {
         }
     }
 
-    pub(super) fn path(&self) -> String {
+    /// Its path.
+    pub(crate) fn path(&self) -> String {
         format!("{}/{}", self.kind.path(self.namespace.as_deref()), self.name)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -9,12 +10,13 @@ use super::Error;
 
 /// The kernel's unit of CPU time in `/proc`, on every architecture that Kubernetes runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// A process rests when it has used at most so many ticks in [`REST`]: 1.5 % of a CPU, what a
+/// A controller rests when it has used at most so many ticks in [`REST`]: 1.5 % of a CPU, what a
 /// runtime does by itself.
-const RESTING: u64 = 3;
+pub(super) const RESTING: u64 = 3;
+/// The same of an API server, which always has something to do for itself.
+pub(super) const RESTING_SERVER: u64 = 40;
+/// For how long it is looked at.
 const REST: Duration = Duration::from_secs(2);
-/// How long it may take until then.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a process has used since its start.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +36,11 @@ impl Usage {
         self.ticks as f64 / TICKS_PER_SECOND
     }
 
-    fn of(pid: u32) -> Result<Self, Error> {
+    /// Of a process.
+    pub(super) fn of(pid: u32) -> Result<Self, Error> {
         let read = |name: &str| {
-            let path = format!("/proc/{pid}/{name}");
-            fs::read_to_string(&path).map_err(|source| Error::File { path: path.into(), source })
+            let path = file(pid, name);
+            fs::read_to_string(&path).map_err(|source| Error::File { path, source })
         };
         Ok(Self::parse(&read("stat")?, &read("status")?))
     }
@@ -60,19 +63,39 @@ impl Usage {
     }
 }
 
-/// What the process called `name` has used when it has come to rest.
-pub(super) async fn at_rest(pid: u32, name: &'static str) -> Result<Usage, Error> {
+fn file(pid: u32, name: &str) -> PathBuf {
+    format!("/proc/{pid}/{name}").into()
+}
+
+/// Forgets the peak of a process: from now on it is that of what follows (`proc_pid_clear_refs(5)`).
+pub(super) fn forget_peak(pid: u32) -> Result<(), Error> {
+    let path = file(pid, "clear_refs");
+    fs::write(&path, "5").map_err(|source| Error::File { path, source })
+}
+
+/// What the process called `name` has used when it has come to rest: at most `resting` ticks in
+/// two seconds.
+///
+/// # Errors
+///
+/// [`Error::Busy`] after `limit`.
+pub(super) async fn at_rest(
+    pid: u32,
+    name: &str,
+    resting: u64,
+    limit: Duration,
+) -> Result<Usage, Error> {
     let started = Instant::now();
     let mut last = Usage::of(pid)?;
-    while started.elapsed() < LIMIT {
+    while started.elapsed() < limit {
         tokio::time::sleep(REST).await;
         let now = Usage::of(pid)?;
-        if now.ticks - last.ticks <= RESTING {
+        if now.ticks - last.ticks <= resting {
             return Ok(now);
         }
         last = now;
     }
-    Err(Error::Busy { name, limit: LIMIT })
+    Err(Error::Busy { name: name.to_owned(), limit })
 }
 
 #[cfg(test)]

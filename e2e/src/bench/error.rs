@@ -1,0 +1,89 @@
+//! What can go wrong with the bench.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use crate::{closehaul, cluster, components, process, world};
+
+/// What can go wrong with the bench.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The control plane.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// A component's binary.
+    #[error(transparent)]
+    Component(#[from] components::Error),
+    /// closehaul could not be built or started.
+    #[error(transparent)]
+    Closehaul(#[from] closehaul::Error),
+    /// A process.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// Requests to the API server.
+    #[error(transparent)]
+    World(#[from] world::Error),
+    /// A request to etcd.
+    #[error("filling etcd: {0}")]
+    Seed(kube::Error),
+    /// The watch that sees the writes, or one of the floor's requests.
+    #[error("watching slices: {0}")]
+    Watch(kube::Error),
+    /// A change of a pod.
+    #[error("changing a pod: {0}")]
+    Change(kube::Error),
+    /// A file of `/proc`, a binary or a result.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that is no result of an earlier run.
+    #[error("{} is not the raw.json of a run: {source}", path.display())]
+    Raw {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The floor's kubeconfig.
+    #[error("{}: {source}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<kube::config::KubeconfigError>,
+    },
+    /// A step that runs beside the async ones was cancelled.
+    #[error("a step was cancelled: {0}")]
+    Cancelled(tokio::task::JoinError),
+    /// A process did not come to rest.
+    #[error("{name} was still busy after {limit:?}")]
+    Busy {
+        /// Which.
+        name: String,
+        /// For how long it was looked at.
+        limit: Duration,
+    },
+    /// Something that was waited for did not happen.
+    #[error("{what} did not happen within {limit:?}")]
+    Late {
+        /// What.
+        what: String,
+        /// For how long it was waited for.
+        limit: Duration,
+    },
+    /// There was nothing to write.
+    #[error("{writes} slice writes where all slices were right: not the same work as the others'")]
+    Wrote {
+        /// How many.
+        writes: f64,
+    },
+    /// Not all work was done.
+    #[error("not the same work as the others': {what}")]
+    Undone {
+        /// What was not.
+        what: String,
+    },
+}

@@ -1,0 +1,37 @@
+//! The cluster bench: what closehaul costs beside the built-in controller and others, and how late
+//! slices are, on the same states (method: docs/performance.md).
+//!
+//! - [`options`]: what is measured, how large and how often
+//! - [`scenario`]: the scenarios, and the sessions that they are run in
+//! - [`shape`], `seed`, `state`: states of a size, written into etcd, made right, and kept
+//! - [`contender`], [`floor`]: who is measured
+//! - `stage`, `step`: one contender on a cluster of its own, and what happens there
+//! - `usage`, `connections`, `witness`: what is read from the kernel and from the API server
+//! - [`relabel`]: changes of pods while all nodes move, measured apart
+//! - [`measure`]: what comes out, as it is written into `raw.json`
+//! - [`statistics`], `table`, `chart`, `plots`: what people read
+
+pub mod contender;
+pub mod floor;
+pub mod measure;
+pub mod options;
+pub mod relabel;
+pub mod scenario;
+pub mod shape;
+pub mod statistics;
+
+mod chart;
+mod connections;
+mod error;
+mod output;
+mod plots;
+mod run;
+mod seed;
+mod stage;
+mod state;
+mod step;
+mod table;
+mod usage;
+mod witness;
+
+pub use self::{error::Error, options::Options, run::run};

@@ -1,0 +1,83 @@
+//! States that all contenders start from: made once, kept as etcd's files.
+
+use std::time::Duration;
+
+use super::{Error, seed, shape::Shape};
+use crate::{
+    cluster::{self, Actor, Cluster, ControllerManager, Snapshot, UNLIMITED},
+    progress::Progress,
+    world::{Canary, World, quiet},
+};
+
+/// How long the built-in controller may take to write all slices.
+const SETTLE: Duration = Duration::from_secs(600);
+/// Without a write of a slice for so long there is none to come.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// A state that is kept, and where its canary stands.
+#[derive(Debug)]
+pub(super) struct Kept {
+    snapshot: Snapshot,
+    canary: Canary,
+}
+
+impl Kept {
+    /// A cluster with this state.
+    pub(super) async fn start(&self) -> Result<(Cluster, Canary), Error> {
+        let options = cluster::Options { state: Some(self.snapshot.path()), ..options() };
+        Ok((Cluster::start(options).await?, self.canary.clone()))
+    }
+}
+
+/// A state of a shape, without slices and with them.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Without any slice, if it was asked for.
+    pub(super) cold: Option<Kept>,
+    /// With the slices as the built-in controller has written them.
+    pub(super) right: Kept,
+}
+
+impl State {
+    /// Makes it.
+    pub(super) async fn make(shape: Shape, cold: bool) -> Result<Self, Error> {
+        let cluster = Cluster::start(options()).await?;
+        let world = World::new(cluster.client(Actor::Admin)?);
+        let mut canary = Canary::create(&world).await?;
+        seed::fill(cluster.etcd_url(), shape).await?;
+        let cold = if cold {
+            Some(Kept { snapshot: cluster.snapshot().await?, canary: canary.clone() })
+        } else {
+            None
+        };
+        let manager = cluster.start_controller_manager(ControllerManager::OnlySlices).await?;
+        settled(&cluster, &world, &mut canary, "the built-in controller").await?;
+        manager.stop(super::stage::STOP).await?;
+        let right = Kept { snapshot: cluster.snapshot().await?, canary };
+        cluster.stop().await?;
+        Ok(Self { cold, right })
+    }
+}
+
+/// Waits until the controller that was started has written all slices.
+pub(super) async fn settled(
+    cluster: &Cluster,
+    world: &World,
+    canary: &mut Canary,
+    who: &str,
+) -> Result<(), Error> {
+    let mut progress = Progress::new(format!("{who} writes all slices"));
+    canary.follow(world).await?;
+    progress.tick();
+    quiet(cluster, QUIET, SETTLE).await?;
+    progress.done();
+    Ok(())
+}
+
+/// A cluster that limits nobody.
+pub(super) fn options() -> cluster::Options {
+    cluster::Options {
+        extra_apiserver_args: UNLIMITED.map(str::to_owned).to_vec(),
+        ..cluster::Options::default()
+    }
+}

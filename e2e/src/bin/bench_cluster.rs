@@ -1,0 +1,64 @@
+//! What closehaul costs beside the built-in controller, as a table and plots.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use e2e::bench::{self, Options, floor};
+
+/// Measures closehaul beside the built-in EndpointSlice controller and others.
+///
+/// States are made once, straight in etcd, and kept; each contender runs each scenario on a fresh
+/// control plane that starts from the same bytes, in alternating pairs. Measured are CPU of the
+/// contender, of kube-apiserver and of etcd, memory, bytes, slice writes, and how long after a
+/// change of a pod a slice shows it. A run that does not do the same work as the others counts as
+/// failed. docs/performance.md says how, and what came out.
+///
+/// The first run builds closehaul's release and the components, which takes some minutes.
+/// A table, plots and raw.json are written, and the table is printed.
+///
+/// Exit code: 0 measured, 1 something failed, 2 wrong usage.
+#[derive(Parser)]
+#[command(name = "cargo bench-cluster", max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    options: Options,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo bench-cluster --quick                                everything, small, once
+  cargo bench-cluster --scenario S0,S2 --pods 10000 --pairs 3    the table of the README
+  cargo bench-cluster --scenario S2 --pods 1000,10000,50000  a curve of cost against size
+  cargo bench-cluster --scenario S8 --minutes 30             the soak
+  cargo bench-cluster --report A/raw.json B/raw.json         one table of several runs";
+
+/// What the bench starts itself as.
+#[derive(Subcommand)]
+enum Part {
+    /// The contender that is no controller
+    #[command(hide = true)]
+    Floor(floor::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.part {
+        Some(Part::Floor(options)) => floor::run(options).await.map(|()| true),
+        None => {
+            let raw = Box::pin(bench::run(&arguments.options)).await;
+            raw.map(|raw| raw.failures.is_empty())
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench-cluster: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
