@@ -24,7 +24,8 @@ type Pair = (Name, Name);
 /// One namespace.
 #[derive(Debug, Default)]
 pub struct Island {
-    pub(super) services: HashMap<Name, Selected>,
+    // Boxed, as are others in maps: a map has up to twice the room that it needs.
+    pub(super) services: HashMap<Name, Box<Selected>>,
     pub(super) pods: Slab<Record>,
     pub(super) pod_ids: HashMap<Name, PodId>,
     pods_by_node: HashMap<Name, Vec<PodId>>,
@@ -177,13 +178,14 @@ impl Island {
                 self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
             }
         }
-        self.services.insert(name, Selected { service, groups, settled: None, is_stale: false });
+        let selected = Selected { service, groups, settled: None, is_stale: false };
+        self.services.insert(name, Box::new(selected));
         change
     }
 
     /// Forgets a Service.
     pub fn remove_service(&mut self, name: &str) -> Option<Service> {
-        let Selected { service, groups, .. } = self.services.remove(name)?;
+        let Selected { service, groups, .. } = *self.services.remove(name)?;
         for group in groups {
             self.groups[group].services.retain(|service| &**service != name);
         }

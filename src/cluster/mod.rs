@@ -245,8 +245,7 @@ impl Index {
 impl Index {
     /// Takes a Service in; returns what changed.
     pub fn apply_service(&mut self, mut service: Service) -> ServiceChange {
-        self.pool.name(&mut service.key.namespace);
-        self.pool.labels(&mut service.labels);
+        self.pool.service(&mut service);
         self.island(&service.key.namespace.clone()).put_service(service)
     }
 

@@ -6,7 +6,9 @@ use crate::plan::{
     labels::Labels,
     name::Name,
     pod::{ContainerPorts, Pod},
-    slice::{Endpoint, Hints, Slice},
+    port::Ports,
+    service::Service,
+    slice::{Endpoint, Hints, Owner, Slice},
 };
 
 /// Shared values. What only the pool still holds is dropped from time to time.
@@ -15,6 +17,7 @@ pub struct Pool {
     names: Shared<Name>,
     labels: Shared<Labels>,
     ports: Shared<ContainerPorts>,
+    slice_ports: Shared<Ports>,
     hints: Shared<Arc<Hints>>,
 }
 
@@ -37,6 +40,20 @@ impl Pool {
         }
     }
 
+    /// Shares what a Service has in common with others, its pods and its slices.
+    pub fn service(&mut self, service: &mut Service) {
+        self.name(&mut service.key.namespace);
+        self.name(&mut service.key.name);
+        self.labels(&mut service.labels);
+        service.selector.iter_mut().for_each(|selector| self.labels(selector));
+        service.traffic_distribution.iter_mut().for_each(|word| self.name(word));
+        for port in &mut service.ports {
+            self.name(&mut port.name);
+            self.name(&mut port.protocol);
+        }
+        service.ports.shrink_to_fit();
+    }
+
     /// Shares what a pod has in common with others; its labels are shared by its island.
     pub fn pod(&mut self, pod: &mut Pod) {
         pod.node.iter_mut().for_each(|node| self.name(node));
@@ -49,6 +66,14 @@ impl Pool {
         self.labels(&mut slice.meta.labels);
         self.name(&mut slice.meta.namespace);
         slice.meta.generate_name.iter_mut().for_each(|name| self.name(name));
+        self.slice_ports.share(&mut slice.ports, Ports::holders);
+        // The value is a time, of which each slice has its own.
+        let annotations = slice.meta.annotations.iter().cloned().map(|(mut key, value)| {
+            self.name(&mut key);
+            (key, value)
+        });
+        slice.meta.annotations = annotations.collect();
+        slice.meta.owners = slice.meta.owners.iter().map(|owner| self.owner(owner)).collect();
         let namespace = slice.meta.namespace.clone();
         let share = |endpoint: &Endpoint| {
             let mut endpoint = endpoint.clone();
@@ -66,6 +91,14 @@ impl Pool {
             endpoint
         };
         slice.endpoints = slice.endpoints.iter().map(share).collect();
+    }
+
+    fn owner(&mut self, owner: &Owner) -> Owner {
+        let mut owner = owner.clone();
+        self.name(&mut owner.api_version);
+        self.name(&mut owner.kind);
+        self.name(&mut owner.name);
+        owner
     }
 }
 

@@ -74,7 +74,7 @@ pub struct Controller {
     health: Health,
     index: Index,
     queue: Queue<ServiceKey>,
-    progress: HashMap<ServiceKey, Progress>,
+    progress: HashMap<ServiceKey, Box<Progress>>,
     listed: HashSet<Watched>,
     /// Deleted nodes, still in the index, and when they are given up.
     leaving: HashMap<Name, Instant>,
@@ -170,7 +170,7 @@ impl Controller {
             // What was seen stays for when it is served again, and nothing else: for the trigger time
             // only a Service that is not known is new (endpointslice-semantics 4.6).
             if let Some(progress) = self.progress.get_mut(key) {
-                *progress = Progress { seen: progress.seen.take(), ..Progress::default() };
+                **progress = Progress { seen: progress.seen.take(), ..Progress::default() };
             }
             self.leave(key);
             self.tally.passed_over(began);
