@@ -264,6 +264,19 @@ mod tests {
         steps
     }
 
+    /// The API server deletes such pods at once, whatever time they are given.
+    #[test]
+    fn a_pod_that_is_over_is_not_asked_to_end() {
+        let mut model = Model::new("h");
+        let coat = Coat { red: true, blue: false };
+        let (web, addresses) = (Web::Absent, Addresses::V4);
+        let shape = PodShape { coat, node: Some(0), ready: true, web, addresses, hostname: false };
+        model.take(&Step::CreatePods { pod: 0, count: 2, shape }).unwrap();
+        model.take(&Step::Phase { pod: 0, phase: Phase::Succeeded }).unwrap();
+        assert!(model.clone().take(&Step::TerminatePod { pod: 0 }).is_none());
+        assert!(model.take(&Step::TerminatePod { pod: 1 }).is_some());
+    }
+
     #[test]
     fn a_seed_gives_the_same_steps_and_scripts_can_be_read_back() {
         let steps = history(7, 3);
