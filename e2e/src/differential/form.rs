@@ -224,17 +224,20 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
         packed
     };
     // Which of several slices is written, and gets or loses a trigger time, goes with which of
-    // them an endpoint is in.
+    // them an endpoint is in; and which of those that are equally full gets one is free, whatever
+    // others have put into its metadata.
     let written = |forms: &[Form]| {
-        let mut written = BTreeMap::<Group, Vec<(bool, Vec<String>)>>::new();
+        let mut written = BTreeMap::<Group, (Vec<bool>, Vec<Vec<String>>)>::new();
         for form in forms.iter().filter(|form| !is_loose(&form.group)) {
             let group = form.group.unlabelled();
             let is_placed = packed(left, &group) != packed(right, &group);
-            let mark = (form.trigger && !is_placed, form.foreign.clone());
-            written.entry(group).or_default().push(mark);
+            let (times, foreign) = written.entry(group).or_default();
+            times.push(form.trigger && !is_placed);
+            foreign.push(form.foreign.clone());
         }
-        for marks in written.values_mut() {
-            marks.sort_unstable();
+        for (times, foreign) in written.values_mut() {
+            times.sort_unstable();
+            foreign.sort_unstable();
         }
         written
     };

@@ -14,7 +14,7 @@ use crate::world::Random;
 /// How often a step is drawn before a history is given up; most fit at once.
 const DRAWS: usize = 1000;
 
-/// Steps from a seed.
+/// Steps from a seed; those of [`super::opening`] come first.
 #[derive(Debug)]
 pub struct Generator {
     random: Random,
@@ -249,107 +249,6 @@ impl Generator {
     }
 }
 
-/// The steps with which a history begins, by its number.
-pub fn opening(number: u64) -> Vec<Step> {
-    match number {
-        1 => vec![Step::Workers],
-        2 => packing(),
-        3 => exactly(),
-        4 => recreated(),
-        _ => Vec::new(),
-    }
-}
-
-/// A placeholder whose Service gets exactly as many endpoints in one sync as a slice holds by
-/// default, of the same ports, namely none: there is no room for one more, and yet it is not filled.
-fn exactly() -> Vec<Step> {
-    let coat = Coat { red: false, blue: true };
-    let (web, addresses) = (Web::Absent, Addresses::V4);
-    let shape = PodShape { coat, node: Some(NODES), ready: true, web, addresses, hostname: false };
-    let service = Shape {
-        headless: true,
-        ipv6: false,
-        dual: false,
-        selector: Selector::Red,
-        ports: objects::NO_PORTS,
-        distribution: Distribution::Unset,
-        auto: Auto::Off,
-        labels: 0,
-        publish: false,
-        external: false,
-    };
-    vec![
-        Step::CreatePods { pod: 0, count: 3, shape },
-        Step::CreateService { service: 0, shape: service },
-        Step::Service { service: 0, change: Change::Selector(Selector::Blue) },
-    ]
-}
-
-/// Several slices that lose some endpoints and get others in one sync, which chance seldom brings
-/// about: in which slice an endpoint was is random, so it is done for two Services of two families.
-fn packing() -> Vec<Step> {
-    let coat = |red, blue| Coat { red, blue };
-    let pods = |pod, count, coat| {
-        let (web, addresses) = (Web::Container(8080), Addresses::Both);
-        let shape =
-            PodShape { coat, node: Some(NODES), ready: true, web, addresses, hostname: false };
-        Step::CreatePods { pod, count, shape }
-    };
-    let service = |service| {
-        let shape = Shape {
-            headless: false,
-            ipv6: false,
-            dual: true,
-            selector: Selector::Red,
-            ports: 0,
-            distribution: Distribution::PreferClose,
-            auto: Auto::Off,
-            labels: 0,
-            publish: false,
-            external: false,
-        };
-        Step::CreateService { service, shape }
-    };
-    let change = |service| {
-        let change = Change::SelectorAndLabels(Selector::Blue, 1);
-        Step::Service { service, change }
-    };
-    let pods = [
-        pods(0, 6, coat(true, true)),
-        pods(6, 3, coat(true, false)),
-        pods(9, 1, coat(false, true)),
-    ];
-    let steps = pods.into_iter().chain([0, 1].map(service)).chain([0, 1].map(change));
-    // A ready pod that ends, which is selected.
-    steps.chain([Step::TerminatePod { pod: 0 }]).collect()
-}
-
-/// A Service that is made anew while the slices of the one before still stand: at once, and later.
-fn recreated() -> Vec<Step> {
-    let coat = Coat { red: true, blue: false };
-    let (web, addresses) = (Web::Container(8080), Addresses::V4);
-    let pods = PodShape { coat, node: Some(NODES), ready: true, web, addresses, hostname: false };
-    let shape = Shape {
-        headless: false,
-        ipv6: false,
-        dual: false,
-        selector: Selector::Red,
-        ports: 0,
-        distribution: Distribution::PreferSameNode,
-        auto: Auto::Off,
-        labels: 0,
-        publish: false,
-        external: false,
-    };
-    vec![
-        Step::CreateService { service: 0, shape: shape.clone() },
-        Step::CreatePods { pod: 0, count: 2, shape: pods },
-        Step::DeleteService { service: 0, collect: false },
-        Step::CreateService { service: 0, shape },
-        Step::RecreateService { service: 0 },
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +262,19 @@ mod tests {
             steps.push(step);
         }
         steps
+    }
+
+    /// The API server deletes such pods at once, whatever time they are given.
+    #[test]
+    fn a_pod_that_is_over_is_not_asked_to_end() {
+        let mut model = Model::new("h");
+        let coat = Coat { red: true, blue: false };
+        let (web, addresses) = (Web::Absent, Addresses::V4);
+        let shape = PodShape { coat, node: Some(0), ready: true, web, addresses, hostname: false };
+        model.take(&Step::CreatePods { pod: 0, count: 2, shape }).unwrap();
+        model.take(&Step::Phase { pod: 0, phase: Phase::Succeeded }).unwrap();
+        assert!(model.clone().take(&Step::TerminatePod { pod: 0 }).is_none());
+        assert!(model.take(&Step::TerminatePod { pod: 1 }).is_some());
     }
 
     #[test]

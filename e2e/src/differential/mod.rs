@@ -3,7 +3,7 @@
 //! (proof 1).
 //!
 //! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each is made of;
-//!   `generate`: random ones
+//!   `generate`: random ones, `opening`: what some histories begin with
 //! - [`side`]: one control plane; [`view`]: its slices; `edit`: somebody else's hand on them
 //! - [`form`]: slices compared; [`wanted`]: what may differ, from `e2e/differences.yaml`
 //! - [`history`]: the steps of one namespace; `probe`: whether the controllers follow; `judge`: what
@@ -19,6 +19,7 @@ mod judge;
 pub mod model;
 pub mod node;
 pub mod objects;
+mod opening;
 mod probe;
 pub mod restarts;
 pub mod run;

@@ -245,10 +245,13 @@ impl Model {
                 effect.loose.extend(self.selecting(old.shape.coat));
             }
             Step::TerminatePod { pod } => {
-                let held = self.pods.get_mut(*pod)?.as_mut().filter(|held| !held.terminating)?;
-                held.terminating = true;
-                // A pod that is on no node is gone at once.
+                let held = self.pods.get_mut(*pod)?.as_mut()?;
+                // A pod that is on no node, or is over, is gone at once.
                 held.node?;
+                if held.terminating || held.phase.is_over() {
+                    return None;
+                }
+                held.terminating = true;
                 effect.actions = vec![Action::Terminate(self.pod(*pod))];
             }
             Step::Relabel { pod, coat } => {

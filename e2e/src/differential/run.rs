@@ -9,9 +9,10 @@ use std::{
 
 use super::{
     Error, Pair,
-    generate::{Generator, opening},
+    generate::Generator,
     history::{History, Verdict},
     objects,
+    opening::opening,
     shape::Zone,
     shrink,
     step::{SHARED, Step},

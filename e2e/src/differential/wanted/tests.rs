@@ -72,6 +72,22 @@ fn an_endpoint_may_be_in_a_slice_with_a_wrong_label() {
     }
 }
 
+/// Two empty slices, of which either may get the endpoint.
+#[test]
+fn what_others_wrote_may_be_on_the_slice_that_is_filled() {
+    let left = [slice(&[], &["example.com/note", TIME]), slice(&["a"], &[])];
+    let right = [slice(&[], &[TIME]), slice(&["a"], &["example.com/note"])];
+    let in_group = |mut forms: [Form; 2]| {
+        let group = forms[1].group.clone();
+        forms[0].group = group;
+        forms
+    };
+    let (left, right) = (in_group(left), in_group(right));
+    assert_eq!(compare(&left, &right, &Loose::default()), Comparison::Placed);
+    let lost = in_group([slice(&[], &[TIME]), slice(&["a"], &[])]);
+    assert!(matches!(compare(&left, &lost, &Loose::default()), Comparison::Different(_)));
+}
+
 /// What three zones of equal CPU have, of a Service with the legacy annotation.
 #[test]
 fn one_endpoint_may_be_hinted_to_another_zone() {
