@@ -11,8 +11,9 @@ use crate::{
 
 /// How long the built-in controller may take to write all slices.
 const SETTLE: Duration = Duration::from_secs(600);
-/// Without a write of a slice for so long there is none to come.
-const QUIET: Duration = Duration::from_secs(3);
+/// Without a write of a slice for so long there is none to come: the built-in controller tries a
+/// Service that has failed again after 1, 2, 4 and 8 s.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// A state that is kept, and where its canary stands.
 #[derive(Debug)]
