@@ -20,13 +20,12 @@ use self::{
 };
 use crate::plan::{
     self, Plan, World,
-    changes::Changes,
     decision::{Decision, Standing, decide},
     hints::auto::{self, CpuShares},
     metadata,
     name::{Name, ServiceKey},
     node::{Node, Nodes},
-    patch::{self, Known},
+    patch,
     pod::Pod,
     ready::Ready,
     service::Service,
@@ -193,50 +192,6 @@ impl Index {
             nodes: &self.nodes,
             topology: self.topology(),
         })
-    }
-}
-
-// === settled Services ===
-
-impl Index {
-    /// What of a Service is to be planned, if since its last plan nothing has happened but that pods
-    /// have other conditions and own writes have shown; `None`: all of it.
-    pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
-        self.islands.get_mut(&key.namespace)?.part(&key.name)
-    }
-
-    /// The pods that have changed.
-    pub fn changed_pods(&self, key: &ServiceKey, part: &Part) -> Vec<&Pod> {
-        let island = self.islands.get(&key.namespace);
-        island.map_or_else(Vec::new, |island| island.pods_by_id(&part.pods))
-    }
-
-    /// What has to be known of a Service so that it can be patched after this plan; `None` if it
-    /// cannot, or has few slices.
-    pub fn known(&self, service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
-        let island = self.islands.get(&service.key.namespace)?;
-        island.has_many_slices(&service.key.name).then(|| patch::known(service, plan)).flatten()
-    }
-
-    /// A Service was planned, as a whole or in part, with these writes; `known` is that of
-    /// [`Self::known`].
-    pub fn settle(
-        &mut self,
-        key: &ServiceKey,
-        known: Option<Vec<Known>>,
-        writes: &[Changes],
-        is_patch: bool,
-    ) {
-        if let Some(island) = self.islands.get_mut(&key.namespace) {
-            island.settle(&key.name, known, writes, is_patch);
-        }
-    }
-
-    /// A Service will have to be planned as a whole: a plan of it has not come true.
-    pub fn unsettle(&mut self, key: &ServiceKey) {
-        if let Some(island) = self.islands.get_mut(&key.namespace) {
-            island.unsettle(&key.name);
-        }
     }
 }
 

@@ -10,14 +10,18 @@ mod tests;
 use std::collections::HashMap;
 
 use super::{
+    Index,
     island::{Island, PodId},
     slices::{SliceId, Slices},
 };
 use crate::plan::{
+    Plan,
     changes::Changes,
     endpoint::is_listed,
-    name::Name,
-    patch::{Known, Touched},
+    name::{Name, ServiceKey},
+    patch::{self, Known, Touched},
+    pod::Pod,
+    service::Service,
     slice::Slice,
 };
 
@@ -173,4 +177,46 @@ fn places(pods: &HashMap<Name, PodId>, slices: &Slices, service: &str) -> Vec<(P
     }
     places.sort_unstable();
     places
+}
+
+impl Index {
+    /// What of a Service is to be planned, if since its last plan nothing has happened but that pods
+    /// have other conditions and own writes have shown; `None`: all of it.
+    pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
+        self.islands.get_mut(&key.namespace)?.part(&key.name)
+    }
+
+    /// The pods that have changed.
+    pub fn changed_pods(&self, key: &ServiceKey, part: &Part) -> Vec<&Pod> {
+        let island = self.islands.get(&key.namespace);
+        island.map_or_else(Vec::new, |island| island.pods_by_id(&part.pods))
+    }
+
+    /// What has to be known of a Service so that it can be patched after this plan; `None` if it
+    /// cannot, or has few slices.
+    pub fn known(&self, service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
+        let island = self.islands.get(&service.key.namespace)?;
+        island.has_many_slices(&service.key.name).then(|| patch::known(service, plan)).flatten()
+    }
+
+    /// A Service was planned, as a whole or in part, with these writes; `known` is that of
+    /// [`Self::known`].
+    pub fn settle(
+        &mut self,
+        key: &ServiceKey,
+        known: Option<Vec<Known>>,
+        writes: &[Changes],
+        is_patch: bool,
+    ) {
+        if let Some(island) = self.islands.get_mut(&key.namespace) {
+            island.settle(&key.name, known, writes, is_patch);
+        }
+    }
+
+    /// A Service will have to be planned as a whole: a plan of it has not come true.
+    pub fn unsettle(&mut self, key: &ServiceKey) {
+        if let Some(island) = self.islands.get_mut(&key.namespace) {
+            island.unsettle(&key.name);
+        }
+    }
 }

@@ -59,7 +59,8 @@ pub enum LeaseError {
 
 /// Waits for the lease, holds it, and gives it back at `shutdown`.
 ///
-/// What the API server refuses is told to `health`. `shutdown` is to come after the last write has ended: right after it, another copy may lead.
+/// What the API server refuses is told to `health`. `shutdown` is to come after the last write has
+/// ended: right after it, another copy may lead.
 ///
 /// # Errors
 ///

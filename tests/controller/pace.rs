@@ -113,10 +113,9 @@ async fn hints_are_rewritten_at_their_rate_behind_changes_of_endpoints() {
     assert!(hints[98].at - start < 10 * SECOND);
 }
 
-/// All nodes move to other zones, and all slices with them: a pod's change does not wait for that,
-/// neither while it is planned nor while it is written.
-#[tokio::test(start_paused = true)]
-async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
+/// A hundred Services that prefer their zone, settled; ten of them a second are rewritten for zones
+/// and hints alone.
+async fn hundred_by_zone() -> Rig {
     let (services, api) = hundred();
     for service in &services {
         edit(&api, SERVICES, service, |service| {
@@ -125,7 +124,14 @@ async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
     }
     let mut options = Options::default();
     options.settings.replan_qps = 10.0;
-    let mut rig = Rig::settled_with(api, options).await;
+    Rig::settled_with(api, options).await
+}
+
+/// All nodes move to other zones, and all slices with them: a pod's change does not wait for that,
+/// neither while it is planned nor while it is written.
+#[tokio::test(start_paused = true)]
+async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
+    let mut rig = hundred_by_zone().await;
     let start = Instant::now();
     for node in rig.api.list(NODES) {
         edit(&rig.api, NODES, &format!("/{}", name(&node)), |node| {
@@ -158,15 +164,7 @@ async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
 /// taken away by somebody else.
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_changes_only_hints_is_paced_whatever_asked_for_it() {
-    let (services, api) = hundred();
-    for service in &services {
-        edit(&api, SERVICES, service, |service| {
-            service["spec"]["trafficDistribution"] = json!("PreferSameZone");
-        });
-    }
-    let mut options = Options::default();
-    options.settings.replan_qps = 10.0;
-    let mut rig = Rig::settled_with(api, options).await;
+    let mut rig = hundred_by_zone().await;
     let start = Instant::now();
     for slice in rig.api.list(SLICES) {
         edit(&rig.api, SLICES, name(&slice), |slice| {
