@@ -217,7 +217,7 @@ impl Controller {
         } else {
             self.tally.began(service, &plan, began);
             progress.before = Some(before);
-            progress.expectations.begin();
+            progress.begin(now);
         }
         let known = self.index.known(service, &plan);
         let families = plan.families.into_iter().map(|family| family.changes);

@@ -9,18 +9,27 @@ use super::{
     outlook::Outlook,
     write::WriteError,
 };
-use crate::plan::{
-    address::AddressType,
-    hints::auto::{CpuShares, ZoneCounts, is_overloaded},
-    trigger::{Seen, Sighting},
+use crate::{
+    pace::Pace,
+    plan::{
+        address::AddressType,
+        hints::auto::{CpuShares, ZoneCounts, is_overloaded},
+        trigger::{Seen, Sighting},
+    },
 };
 
 /// How long a write of which no answer came may take to be applied: the API server gives up on a
 /// request after a minute.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
+/// Changes of pods are gathered for so long at most where one follows the other, as in a rolling
+/// update: answered each by itself, they would have the same slices written again and again.
+const GATHERED: Duration = Duration::from_millis(100);
+/// Changes that follow each other and are answered at once all the same.
+const AT_ONCE: f64 = 3.0;
+
 /// What is remembered of one Service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     /// For the trigger time.
     pub seen: Option<Seen>,
@@ -42,6 +51,26 @@ pub struct Progress {
     pub outlook: Option<Outlook>,
     /// Whether it has been told that its writes fail.
     pub is_failure_told: bool,
+    /// Its writes in the last moments.
+    pub pace: Pace,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            seen: None,
+            before: None,
+            counts: BTreeMap::new(),
+            expectations: Expectations::default(),
+            ended: None,
+            is_touched: false,
+            was_touched: false,
+            unanswered: None,
+            outlook: None,
+            is_failure_told: false,
+            pace: Pace::new(GATHERED, AT_ONCE),
+        }
+    }
 }
 
 /// Writes that have ended.
@@ -80,6 +109,17 @@ impl Verdict {
 }
 
 impl Progress {
+    /// Its writes begin.
+    pub fn begin(&mut self, now: Instant) {
+        self.expectations.begin();
+        self.pace.spend(now);
+    }
+
+    /// When a change of its pods may be answered that has come `now`.
+    pub fn gathered(&self, now: Instant) -> Instant {
+        self.pace.ready_at().map_or(now, |ready| ready.clamp(now, now + GATHERED))
+    }
+
     /// Takes note of an event of one of its slices; returns what it shows of others.
     pub fn see(&mut self, shown: Shown, now: Instant) -> Foreign {
         let foreign = self.expectations.see(shown);

@@ -130,10 +130,12 @@ impl Controller {
     }
 
     fn pod_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
-        let due = now + self.settings.batch_period;
         for key in services {
             self.tally.touched(&key, Trigger::Pod, now);
             self.touch(&key);
+            let progress = self.progress.get(&key);
+            let gathered = progress.map_or(now, |progress| progress.gathered(now));
+            let due = gathered.max(now + self.settings.batch_period);
             self.enqueue(key, Class::Endpoints, due);
         }
     }
