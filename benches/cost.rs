@@ -21,7 +21,7 @@ use std::{
 };
 
 use closehaul::{
-    api::{frame::Encoding, render::SliceDocument},
+    api::{frame::Encoding, render},
     plan::{pod::Pod, slice::Slice},
 };
 
@@ -70,7 +70,7 @@ const CASES: &[Case] = &[
         let slice = slice_of(100);
         measure(|| {
             for _ in 0..TIMES {
-                let _ = black_box(serde_json::to_vec(&SliceDocument::from(&slice)));
+                let _ = black_box(render::body(&slice, Encoding::Protobuf));
             }
         });
     }),

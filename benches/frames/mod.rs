@@ -2,10 +2,7 @@
 //! here reads: environments, probes, volumes, statuses, managed fields.
 
 use bytes::Bytes;
-use closehaul::{
-    api::{Kind, render::SliceDocument},
-    plan::slice::Slice,
-};
+use closehaul::{api::Kind, plan::slice::Slice};
 use prost::{
     Message,
     encoding::{WireType, encode_key, encode_varint},
@@ -124,7 +121,5 @@ pub fn pod(number: usize) -> Bytes {
 
 /// A slice's event.
 pub fn slice(slice: &Slice) -> Bytes {
-    let document = serde_json::to_value(SliceDocument::from(slice)).expect("JSON");
-    let document: <Slice as Kind>::Document = serde_json::from_value(document).expect("a slice");
-    event("MODIFIED", &document.encode_to_vec())
+    event("MODIFIED", &<Slice as Kind>::Document::from(slice).encode_to_vec())
 }

@@ -9,7 +9,6 @@ use kube::{
     api::WatchEvent,
     core::{
         Status, TypeMeta,
-        response::{StatusCause, StatusDetails},
         watch::{Bookmark, BookmarkMeta},
     },
 };
@@ -20,10 +19,14 @@ use super::{
     Kind, Object,
     guard::{Guarded, Malformed},
     meta::Meta,
+    refusal::StatusMessage,
 };
 
 /// What to ask for, best first: the value of the header `Accept`.
 pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf,application/json";
+
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// What an object in Protobuf begins with (`apimachinery/pkg/runtime/serializer/protobuf`).
 const MAGIC: &[u8] = b"k8s\0";
@@ -84,6 +87,24 @@ struct Envelope {
     raw: Bytes,
 }
 
+/// The same with its kind, which is told to the API server but not read of what it tells.
+#[derive(Clone, PartialEq, Message)]
+struct KindEnvelope {
+    #[prost(message, required, tag = "1")]
+    kind: KindMessage,
+    #[prost(bytes = "bytes", tag = "2")]
+    raw: Bytes,
+}
+
+/// `TypeMeta` (runtime).
+#[derive(Clone, PartialEq, Message)]
+struct KindMessage {
+    #[prost(string, tag = "1")]
+    api_version: String,
+    #[prost(string, tag = "2")]
+    kind: String,
+}
+
 /// An object of any kind, with its metadata alone.
 #[derive(Clone, PartialEq, Message)]
 struct Header {
@@ -91,54 +112,17 @@ struct Header {
     metadata: Meta,
 }
 
-/// `Status` (meta/v1).
-#[derive(Clone, PartialEq, Message)]
-struct StatusMessage {
-    #[prost(string, tag = "3")]
-    message: String,
-    #[prost(string, tag = "4")]
-    reason: String,
-    #[prost(message, optional, tag = "5")]
-    details: Option<DetailsMessage>,
-    #[prost(int32, tag = "6")]
-    code: i32,
-}
-
-/// `StatusDetails` (meta/v1).
-#[derive(Clone, PartialEq, Message)]
-struct DetailsMessage {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    group: String,
-    #[prost(string, tag = "3")]
-    kind: String,
-    #[prost(message, repeated, tag = "4")]
-    causes: Vec<CauseMessage>,
-    #[prost(int32, tag = "5")]
-    retry_after_seconds: i32,
-    #[prost(string, tag = "6")]
-    uid: String,
-}
-
-/// `StatusCause` (meta/v1).
-#[derive(Clone, PartialEq, Message)]
-struct CauseMessage {
-    #[prost(string, tag = "1")]
-    reason: String,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(string, tag = "3")]
-    field: String,
-}
-
 impl Encoding {
     /// What the header `Content-Type` says.
     pub fn of(content_type: &str) -> Self {
-        if content_type.starts_with("application/vnd.kubernetes.protobuf") {
-            Self::Protobuf
-        } else {
-            Self::Json
+        if content_type.starts_with(PROTOBUF) { Self::Protobuf } else { Self::Json }
+    }
+
+    /// The same to be sent.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::Protobuf => PROTOBUF,
         }
     }
 
@@ -186,7 +170,7 @@ impl Encoding {
     pub fn status(self, body: Bytes) -> Option<Status> {
         match self {
             Self::Json => serde_json::from_slice(&body).ok(),
-            Self::Protobuf => Some(status(StatusMessage::decode(object(body).ok()?).ok()?)),
+            Self::Protobuf => Some(StatusMessage::decode(object(body).ok()?).ok()?.into()),
         }
     }
 }
@@ -225,7 +209,7 @@ fn event<T: Kind>(frame: Bytes) -> Result<WatchEvent<Guarded<Object<T>>>, FrameE
         "MODIFIED" => Ok(WatchEvent::Modified(guarded(object))),
         "DELETED" => Ok(WatchEvent::Deleted(guarded(object))),
         "BOOKMARK" => Ok(WatchEvent::Bookmark(bookmark(Header::decode(object)?.metadata))),
-        "ERROR" => Ok(WatchEvent::Error(status(StatusMessage::decode(object)?).boxed())),
+        "ERROR" => Ok(WatchEvent::Error(Status::from(StatusMessage::decode(object)?).boxed())),
         _ => Err(FrameError::Type(r#type)),
     }
 }
@@ -237,6 +221,16 @@ fn object(mut raw: Bytes) -> Result<Bytes, FrameError> {
     }
     raw.advance(MAGIC.len());
     Ok(Envelope::decode(raw)?.raw)
+}
+
+/// The object with what all objects in Protobuf begin with.
+pub(super) fn enclosed(api_version: &str, kind: &str, object: &impl Message) -> Vec<u8> {
+    let kind = KindMessage { api_version: api_version.to_owned(), kind: kind.to_owned() };
+    let envelope = KindEnvelope { kind, raw: object.encode_to_vec().into() };
+    let mut body = Vec::with_capacity(MAGIC.len() + envelope.encoded_len());
+    body.extend_from_slice(MAGIC);
+    envelope.encode_raw(&mut body);
+    body
 }
 
 fn guarded<T: Kind>(object: Bytes) -> Guarded<Object<T>> {
@@ -260,34 +254,17 @@ fn bookmark(meta: Meta) -> Bookmark {
     }
 }
 
-fn status(message: StatusMessage) -> Status {
-    let StatusMessage { message, reason, details, code } = message;
-    let details = details.map(|details| StatusDetails {
-        name: details.name,
-        group: details.group,
-        kind: details.kind,
-        uid: details.uid,
-        causes: details.causes.into_iter().map(cause).collect(),
-        retry_after_seconds: details.retry_after_seconds.try_into().unwrap_or_default(),
-    });
-    let code = code.try_into().unwrap_or_default();
-    Status { status: None, code, message, metadata: None, reason, details }
-}
-
-fn cause(message: CauseMessage) -> StatusCause {
-    let CauseMessage { reason, message, field } = message;
-    StatusCause { reason, message, field }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{node::Node, pod::Pod, slice::Slice};
+    use crate::{
+        api::refusal::{CauseMessage, DetailsMessage},
+        plan::{node::Node, pod::Pod, slice::Slice},
+    };
 
     /// An event as the API server frames it.
     fn framed(r#type: &str, object: &impl Message) -> Vec<u8> {
-        let envelope = Envelope { raw: object.encode_to_vec().into() }.encode_to_vec();
-        let raw = [MAGIC, &envelope].concat().into();
+        let raw = enclosed("v1", "Pod", object).into();
         let event = EventMessage { r#type: r#type.into(), object: RawExtension { raw } };
         let event = event.encode_to_vec();
         let length = u32::try_from(event.len()).unwrap().to_be_bytes();
@@ -396,8 +373,7 @@ mod tests {
     fn a_refusal_in_either_encoding() {
         let json = Bytes::from_static(br#"{"kind":"Status","code":403,"message":"no"}"#);
         let refusal = StatusMessage { code: 403, message: "no".into(), ..StatusMessage::default() };
-        let envelope = Envelope { raw: refusal.encode_to_vec().into() }.encode_to_vec();
-        let protobuf = [MAGIC, &envelope].concat().into();
+        let protobuf = enclosed("v1", "Status", &refusal).into();
         for (encoding, body) in [(Encoding::Json, json), (Encoding::Protobuf, protobuf)] {
             let status = encoding.status(body).unwrap();
             assert_eq!((status.code, status.message.as_str()), (403, "no"), "{encoding:?}");

@@ -4,46 +4,52 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::field::{FieldError, or_default};
-use crate::plan::{labels::Labels, name::Uid, slice::Owner};
+use crate::plan::{
+    labels::Labels,
+    name::{Name, Uid},
+    slice::{Owner, SliceMeta},
+};
 
 /// `metadata` of an object.
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
     #[prost(string, tag = "1")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub(super) name: String,
+    #[prost(string, tag = "2")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
+    pub(super) generate_name: String,
     #[prost(string, tag = "3")]
     #[serde(deserialize_with = "or_default")]
     pub(super) namespace: String,
-    #[prost(string, tag = "2")]
-    #[serde(deserialize_with = "or_default")]
-    pub(super) generate_name: String,
     #[prost(string, tag = "5")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub(super) uid: String,
     #[prost(string, tag = "6")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub(super) resource_version: String,
     #[prost(message, optional, tag = "8")]
+    #[serde(skip_serializing)]
     pub(super) creation_timestamp: Option<Time>,
     #[prost(message, optional, tag = "9")]
+    #[serde(skip_serializing)]
     pub(super) deletion_timestamp: Option<Time>,
     #[prost(btree_map = "string, string", tag = "11")]
-    #[serde(deserialize_with = "pairs")]
+    #[serde(deserialize_with = "pairs", skip_serializing_if = "Pairs::is_empty")]
     pub(super) labels: Pairs,
-    #[prost(string, repeated, tag = "14")]
-    #[serde(deserialize_with = "or_default")]
-    pub(super) finalizers: Vec<String>,
-    #[prost(message, repeated, tag = "13")]
-    #[serde(deserialize_with = "or_default")]
-    pub(super) owner_references: Vec<OwnerReference>,
     #[prost(btree_map = "string, string", tag = "12")]
-    #[serde(deserialize_with = "pairs")]
+    #[serde(deserialize_with = "pairs", skip_serializing_if = "Pairs::is_empty")]
     pub(super) annotations: Pairs,
+    #[prost(message, repeated, tag = "13")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub(super) owner_references: Vec<OwnerReference>,
+    #[prost(string, repeated, tag = "14")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub(super) finalizers: Vec<String>,
 }
 
 /// `metadata` of an object of which neither annotations nor owners are read: pods have many.
@@ -88,7 +94,7 @@ impl From<BriefMeta> for Meta {
 /// A map of strings.
 pub(super) type Pairs = BTreeMap<String, String>;
 
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OwnerReference {
     #[prost(string, tag = "5")]
@@ -100,8 +106,10 @@ pub(super) struct OwnerReference {
     #[prost(string, tag = "4")]
     uid: String,
     #[prost(bool, optional, tag = "6")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     controller: Option<bool>,
     #[prost(bool, optional, tag = "7")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     block_owner_deletion: Option<bool>,
 }
 
@@ -168,6 +176,45 @@ impl Meta {
             })
         };
         std::mem::take(&mut self.owner_references).into_iter().filter_map(owner).collect()
+    }
+}
+
+/// Of a slice that is written: the times are the API server's.
+impl From<&SliceMeta> for Meta {
+    fn from(meta: &SliceMeta) -> Self {
+        let text = |name: &Option<Name>| name.as_deref().unwrap_or_default().to_owned();
+        let pairs = |labels: &Labels| -> Pairs {
+            labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+        };
+        Self {
+            name: text(&meta.name),
+            generate_name: text(&meta.generate_name),
+            namespace: meta.namespace.to_string(),
+            uid: meta.uid.as_ref().map_or_else(String::new, ToString::to_string),
+            resource_version: if meta.version == 0 {
+                String::new()
+            } else {
+                meta.version.to_string()
+            },
+            labels: pairs(&meta.labels),
+            annotations: pairs(&meta.annotations),
+            owner_references: meta.owners.iter().map(OwnerReference::from).collect(),
+            finalizers: meta.finalizers.iter().map(ToString::to_string).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Owner> for OwnerReference {
+    fn from(owner: &Owner) -> Self {
+        Self {
+            api_version: owner.api_version.to_string(),
+            kind: owner.kind.to_string(),
+            name: owner.name.to_string(),
+            uid: owner.uid.to_string(),
+            controller: owner.controller,
+            block_owner_deletion: owner.block_owner_deletion,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! EndpointSlice, decoded.
+//! EndpointSlice, decoded and encoded.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Kind, Object,
@@ -16,8 +16,8 @@ use crate::plan::{
     slice::{Conditions, Endpoint, Hints, Slice, SliceMeta, Target},
 };
 
-/// An EndpointSlice with the fields that are read.
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+/// An EndpointSlice with the fields that are read and written.
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Document {
     #[prost(message, required, tag = "1")]
@@ -33,20 +33,24 @@ pub struct Document {
     ports: Vec<PortBody>,
 }
 
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase")]
 struct PortBody {
     #[prost(string, optional, tag = "1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[prost(int32, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<i32>,
     #[prost(string, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     protocol: Option<String>,
     #[prost(string, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     app_protocol: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct EndpointBody {
     #[prost(string, repeated, tag = "1")]
@@ -56,33 +60,41 @@ struct EndpointBody {
     #[serde(deserialize_with = "or_default")]
     conditions: ConditionsBody,
     #[prost(string, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
     #[prost(string, optional, tag = "6")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     node_name: Option<String>,
     #[prost(string, optional, tag = "7")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
     #[prost(message, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     target_ref: Option<TargetBody>,
     #[prost(message, optional, tag = "8")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     hints: Option<HintsBody>,
 }
 
-#[derive(Clone, Copy, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, Copy, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(default)]
 struct ConditionsBody {
     #[prost(bool, optional, tag = "1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     ready: Option<bool>,
     #[prost(bool, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     serving: Option<bool>,
     #[prost(bool, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     terminating: Option<bool>,
 }
 
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct TargetBody {
     #[prost(string, tag = "5")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     api_version: String,
     #[prost(string, tag = "1")]
     #[serde(deserialize_with = "or_default")]
@@ -94,25 +106,25 @@ struct TargetBody {
     #[serde(deserialize_with = "or_default")]
     name: String,
     #[prost(string, tag = "4")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     uid: String,
     #[prost(string, tag = "7")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     field_path: String,
 }
 
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 struct HintsBody {
     #[prost(message, repeated, tag = "1")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     for_zones: Vec<Named>,
     #[prost(message, repeated, tag = "2")]
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     for_nodes: Vec<Named>,
 }
 
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 struct Named {
     #[prost(string, tag = "1")]
     name: String,
@@ -150,6 +162,71 @@ impl Kind for Slice {
         let endpoints = endpoints.into_iter().map(|body| endpoint(body, &mut shared)).collect();
         Ok(Object::new(metadata, Self { meta, address_type, ports, endpoints }))
     }
+}
+
+impl From<&Slice> for Document {
+    fn from(slice: &Slice) -> Self {
+        Self {
+            metadata: Meta::from(&slice.meta),
+            address_type: slice.address_type.to_string(),
+            endpoints: slice.endpoints.iter().map(EndpointBody::from).collect(),
+            ports: slice.ports.iter().map(PortBody::from).collect(),
+        }
+    }
+}
+
+impl From<&Endpoint> for EndpointBody {
+    fn from(endpoint: &Endpoint) -> Self {
+        let Conditions { ready, serving, terminating } = endpoint.conditions;
+        Self {
+            addresses: match &endpoint.addresses {
+                Addresses::One(address) => vec![address.to_string()],
+                Addresses::Many(many) => many.iter().map(ToString::to_string).collect(),
+            },
+            conditions: ConditionsBody { ready, serving, terminating },
+            hostname: text(endpoint.hostname.as_ref()),
+            node_name: text(endpoint.node.as_ref()),
+            zone: text(endpoint.zone.as_ref()),
+            target_ref: endpoint.target.as_ref().map(TargetBody::from),
+            hints: endpoint.hints.as_deref().map(HintsBody::from),
+        }
+    }
+}
+
+impl From<&Target> for TargetBody {
+    fn from(target: &Target) -> Self {
+        Self {
+            kind: "Pod".to_owned(),
+            namespace: target.namespace.to_string(),
+            name: target.name.to_string(),
+            uid: target.uid.as_ref().map_or_else(String::new, ToString::to_string),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Hints> for HintsBody {
+    fn from(hints: &Hints) -> Self {
+        let named = |names: &[Name]| {
+            names.iter().map(|name| Named { name: name.to_string() }).collect::<Vec<_>>()
+        };
+        Self { for_zones: named(&hints.zones), for_nodes: named(&hints.nodes) }
+    }
+}
+
+impl From<&Port> for PortBody {
+    fn from(port: &Port) -> Self {
+        Self {
+            name: text(port.name.as_ref()),
+            port: port.number,
+            protocol: text(port.protocol.as_ref()),
+            app_protocol: text(port.app_protocol.as_ref()),
+        }
+    }
+}
+
+fn text(name: Option<&Name>) -> Option<String> {
+    name.map(ToString::to_string)
 }
 
 fn port(body: PortBody) -> Port {

@@ -22,7 +22,7 @@ use crate::{
         controller::{Controller, Settings},
         lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
         run,
-        write::{Limit, Writer},
+        write::{Limit, Spoken, Writer},
     },
     observe::{
         self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Reporter,
@@ -216,6 +216,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         leadership,
         timeout: WRITE_LIMIT,
         limit: Limit::new(args.kube_api_qps, args.kube_api_burst),
+        spoken: Spoken::default(),
         metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();

@@ -2,7 +2,10 @@
 //! was planned on, and none without leadership.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,7 +26,7 @@ use crate::{
         Kind,
         frame::{self, Encoding},
         refusal::{self, is_namespace_terminating},
-        render::SliceDocument,
+        render,
         stored::Stored,
     },
     observe::{Metrics, Operation, WriteKind, WriteResult},
@@ -36,6 +39,9 @@ use crate::{
     },
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Sends writes to the API server.
 #[derive(Clone)]
 pub struct Writer {
@@ -47,6 +53,8 @@ pub struct Writer {
     pub timeout: Duration,
     /// How many writes are sent.
     pub limit: Limit,
+    /// How slices are sent.
+    pub spoken: Spoken,
     /// Where writes are counted.
     pub metrics: Metrics,
 }
@@ -67,6 +75,22 @@ impl Limit {
         let Some(pace) = &self.0 else { return };
         let turn = pace.lock().unwrap_or_else(PoisonError::into_inner).book(Instant::now());
         sleep_until(turn).await;
+    }
+}
+
+/// The encoding in which slices are sent: JSON, which everybody reads, until an answer came in
+/// Protobuf. Whoever writes that reads it too, with far less work.
+#[derive(Clone, Debug, Default)]
+pub struct Spoken(Arc<AtomicBool>);
+
+impl Spoken {
+    fn encoding(&self) -> Encoding {
+        if self.0.load(Ordering::Relaxed) { Encoding::Protobuf } else { Encoding::Json }
+    }
+
+    /// Takes note of the encoding of an answer.
+    fn heard(&self, answer: Encoding) {
+        self.0.store(answer == Encoding::Protobuf, Ordering::Relaxed);
     }
 }
 
@@ -246,9 +270,11 @@ impl Writer {
         outcome: &mut Outcome,
     ) -> Result<Option<Sight>, WriteError> {
         let what = what(&method, slice);
-        let body = serde_json::to_vec(&SliceDocument::from(slice)).map_err(kube::Error::SerdeError);
+        let encoding = self.spoken.encoding();
+        let body = render::body(slice, encoding).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
-        let (encoding, body) = self.request(what.clone(), method, slice, body).await?;
+        let (encoding, body) = self.request(what.clone(), method, slice, (encoding, body)).await?;
+        self.spoken.heard(encoding);
         let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
         let stored = encoding.object(body).map_err(read);
         let stored: Stored = stored.map_err(|source| WriteError::Lost { what, source })?;
@@ -264,7 +290,8 @@ impl Writer {
         let body =
             json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
         let what = what(&Method::DELETE, slice);
-        match self.request(what, Method::DELETE, slice, body.to_string().into()).await {
+        let body = (Encoding::Json, body.to_string().into());
+        match self.request(what, Method::DELETE, slice, body).await {
             Ok(_) => Ok(slice.meta.name.clone().map(Sight::Gone)),
             // Gone is gone (kubernetes#141304); the watch may have shown it long ago.
             Err(WriteError::Refused { status, .. }) if status.code == 404 => Ok(None),
@@ -277,14 +304,14 @@ impl Writer {
         what: String,
         method: Method,
         slice: &Slice,
-        body: Vec<u8>,
+        (encoding, body): (Encoding, Vec<u8>),
     ) -> Result<(Encoding, Bytes), WriteError> {
         let sent = Instant::now();
         if !self.leadership.holds(sent) {
             return Err(WriteError::NotLeading { what });
         }
         let request = Request::builder().method(&method).uri(path(&method, slice));
-        let request = request.header(CONTENT_TYPE, "application/json");
+        let request = request.header(CONTENT_TYPE, encoding.content_type());
         let request = request.header(ACCEPT, frame::ACCEPT).body(body);
         let request = request.map_err(kube::Error::HttpError);
         let request = request.map_err(|source| WriteError::Lost { what: what.clone(), source })?;

@@ -10,7 +10,7 @@ use closehaul::{
         controller::{Controller, Settings},
         lease::Leadership,
         run::run,
-        write::{Limit, Writer},
+        write::{Limit, Spoken, Writer},
     },
     observe::{Health, Metrics, announce::Reporter},
 };
@@ -83,6 +83,7 @@ impl Rig {
             leadership,
             timeout: options.timeout,
             limit: Limit::default(),
+            spoken: Spoken::default(),
             metrics: metrics.clone(),
         };
         let reader = api.client();

@@ -75,10 +75,15 @@ pub enum Error {
         limit: Duration,
     },
     /// There was nothing to write.
-    #[error("{writes} slice writes where all slices were right: not the same work as the others'")]
+    #[error(
+        "{writes} slice writes where all slices were right: not the same work as the others' \
+         (the last of them: {last})"
+    )]
     Wrote {
         /// How many.
         writes: f64,
+        /// What the last ones did.
+        last: String,
     },
     /// Not all work was done.
     #[error("not the same work as the others': {what}")]

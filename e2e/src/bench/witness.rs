@@ -2,7 +2,7 @@
 //! one of the controller that is measured, on the clock of the one who makes the changes.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -26,6 +26,9 @@ const END_OF_LIST: &str = "k8s.io/initial-events-end";
 const POLL: Duration = Duration::from_millis(5);
 /// How long the slices that are there already may take.
 const LIST: Duration = Duration::from_secs(60);
+
+/// How many writes are told of, the last ones.
+const TOLD: usize = 3;
 
 /// A slice as far as it is read.
 #[derive(Debug, Clone, Deserialize)]
@@ -77,6 +80,8 @@ struct Seen {
     version: String,
     writes: u64,
     last: Option<Instant>,
+    /// What the last writes did, for whoever expected none.
+    wrote: VecDeque<String>,
     slices: BTreeMap<String, Vec<Shown>>,
     /// Pods whose readiness is waited for.
     awaited: HashMap<String, bool>,
@@ -122,6 +127,12 @@ impl Seen {
         if self.listed {
             self.writes += 1;
             self.last = Some(now);
+            let before = self.slices.get(&name).map_or(&[][..], Vec::as_slice);
+            let after = if deleted { &[][..] } else { &endpoints };
+            self.wrote.push_back(difference(&name, before, after));
+            if self.wrote.len() > TOLD {
+                self.wrote.pop_front();
+            }
             for Shown { pod, ready, .. } in endpoints.iter().filter(|_| !deleted) {
                 if self.awaited.get(pod) == Some(ready) {
                     self.awaited.remove(pod);
@@ -135,6 +146,13 @@ impl Seen {
             self.slices.insert(name, endpoints);
         }
     }
+}
+
+/// What a write has changed.
+fn difference(slice: &str, before: &[Shown], after: &[Shown]) -> String {
+    let known = |endpoint: &&Shown| before.contains(endpoint);
+    let same = after.iter().filter(known).count();
+    format!("{slice}: {} endpoints became {}, {same} of them the same", before.len(), after.len())
 }
 
 /// A watch of the slices of a shape's Services.
@@ -163,6 +181,11 @@ impl Witness {
     /// How often slices were written so far, each create, update and delete.
     pub(super) fn writes(&self) -> u64 {
         self.seen().writes
+    }
+
+    /// What the last writes did.
+    pub(super) fn wrote(&self) -> String {
+        self.seen().wrote.iter().cloned().collect::<Vec<_>>().join("; ")
     }
 
     /// When the last write was.

@@ -11,10 +11,10 @@ use crate::{
 /// A `v1` `List`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct List<'a> {
+struct List {
     api_version: &'static str,
     kind: &'static str,
-    items: Vec<SliceDocument<'a>>,
+    items: Vec<SliceDocument>,
 }
 
 /// The list as YAML.
@@ -33,7 +33,7 @@ pub(super) fn json(reports: &[Report<'_>]) -> Result<String, PlanError> {
 
 /// The slices of all Services that are planned, each Service's by address type, then those that
 /// have a name by name, then new ones by ports.
-fn list<'a>(reports: &'a [Report<'_>]) -> List<'a> {
+fn list(reports: &[Report<'_>]) -> List {
     let items = reports.iter().flat_map(|report| {
         let families = report.plan.iter().flat_map(|plan| &plan.families);
         let mut slices: Vec<&Slice> = families.flat_map(Family::after).collect();

@@ -36,7 +36,7 @@ pub(super) async fn run(stage: &mut Stage<'_>, changes: u32) -> Result<Outcome, 
     let mut measures = stage.read(meter).await?;
     let writes = measures.get(&Measure::Writes).copied().unwrap_or_default();
     if writes > 0.0 {
-        return Err(Error::Wrote { writes });
+        return Err(Error::Wrote { writes, last: stage.witness.wrote() });
     }
     measures.insert(Measure::Rate, count(changes.into()) / took.as_secs_f64());
     per_thousand(&mut measures, changes);

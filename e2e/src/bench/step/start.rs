@@ -42,7 +42,7 @@ pub(in crate::bench) async fn start(
         measures.insert(Measure::Ready, ready.as_secs_f64());
         let writes = measures.get(&Measure::Writes).copied().unwrap_or_default();
         if writes > 0.0 {
-            return Err(Error::Wrote { writes });
+            return Err(Error::Wrote { writes, last: stage.witness.wrote() });
         }
     }
     Ok(Outcome { measures, ..Outcome::default() })
