@@ -25,7 +25,9 @@ enum Command {
     Plan(Plan),
 }
 
-#[tokio::main]
+// One thread: an event goes through four tasks, and handing it from one thread to another costs more
+// than what is done with it.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(args) => ended(run::run(args).await, run::RunError::is_usage),

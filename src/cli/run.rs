@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     control::{
-        client::client,
+        client::{client, watching},
         controller::{Controller, Settings},
         lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
         run,
@@ -220,7 +220,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
-    let reader = connect(&config)?;
+    let reader = watching(config.clone()).map_err(|source| unusable(&config, source))?;
     let identity = Identity::new();
     let instance = identity.to_string();
     let reporter =
@@ -270,11 +270,11 @@ fn own_namespace() -> Option<String> {
 
 /// A client of its own: the lease must not queue behind writes, nor writes behind watches.
 fn connect(config: &Config) -> Result<Client, ConnectError> {
-    let unusable = |source| ConnectError::Client {
-        url: config.cluster_url.to_string(),
-        source: Box::new(source),
-    };
-    client(config.clone()).map_err(unusable)
+    client(config.clone()).map_err(|source| unusable(config, source))
+}
+
+fn unusable(config: &Config, source: kube::Error) -> ConnectError {
+    ConnectError::Client { url: config.cluster_url.to_string(), source: Box::new(source) }
 }
 
 /// Waits for SIGTERM or SIGINT.

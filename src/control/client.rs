@@ -22,22 +22,31 @@ const SILENCE: Duration = Duration::from_secs(320);
 /// Requests on their way to the connection, as many as kube's own buffer holds.
 const BUFFER: usize = 1024;
 
-/// A client that never retries by itself, gives up on silence and spaces out watch starts.
+/// A client for single requests, that never retries by itself and gives up on silence.
 ///
 /// kube retries 429, 503 and 504 also for POST, and a 504 may come after the object was created:
 /// retrying belongs to the work queue, which looks at fresh state first (`rust-kubernetes 4.6`).
 /// Its requests have no time limit either; writers set shorter ones than those here.
-pub fn client(mut config: Config) -> kube::Result<Client> {
+pub fn client(config: Config) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(prepared(config))?.with_layer(&TimeoutLayer::new(ANSWER)).build())
+}
+
+/// The same for watches, whose starts it spaces out.
+pub fn watching(config: Config) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(prepared(config))?.with_layer(&layers()).build())
+}
+
+fn prepared(mut config: Config) -> Config {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
-    Ok(ClientBuilder::try_from(config)?.with_layer(&layers()).build())
+    config
 }
 
-/// What [`client`] puts around the connection: watch starts are spaced out, then each request has
+/// What [`watching`] puts around the connection: watch starts are spaced out, then each request has
 /// a time limit to the head of its answer.
 pub fn layers() -> Stack<Stack<TimeoutLayer, BufferLayer<Request<Body>>>, Spacing> {
     // The buffer makes the service one that can be cloned, which a delayed request needs.

@@ -43,6 +43,9 @@ pub struct Options {
     /// How long S8 lasts [default: 30; with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub minutes: Option<u32>,
+    /// A closehaul that was built before, in place of a release build of these sources
+    #[arg(long, value_name = "PATH")]
+    pub closehaul: Option<PathBuf>,
     /// Where raw data, table and plots go [default: target/bench/TIME]
     #[arg(long, value_name = "DIRECTORY")]
     pub out: Option<PathBuf>,

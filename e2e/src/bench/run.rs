@@ -36,7 +36,11 @@ type Binaries = BTreeMap<Contender, PathBuf>;
 async fn binaries(options: &Options) -> Result<Binaries, Error> {
     let mut binaries = Binaries::new();
     for contender in options.contenders() {
-        binaries.insert(contender, contender.binary().await?);
+        let binary = match &options.closehaul {
+            Some(built) if contender == Contender::Closehaul => built.clone(),
+            _ => contender.binary().await?,
+        };
+        binaries.insert(contender, binary);
     }
     Ok(binaries)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Error, seed, shape::Shape};
+use super::{Error, seed, shape::Shape, witness::Witness};
 use crate::{
     cluster::{self, Actor, Cluster, ControllerManager, Snapshot, UNLIMITED},
     progress::Progress,
@@ -11,9 +11,10 @@ use crate::{
 
 /// How long the built-in controller may take to write all slices.
 const SETTLE: Duration = Duration::from_secs(600);
-/// Without a write of a slice for so long there is none to come: the built-in controller tries a
-/// Service that has failed again after 1, 2, 4 and 8 s.
-const QUIET: Duration = Duration::from_secs(10);
+/// Without a write of a slice for so long there is none to come from whoever does not fail.
+const QUIET: Duration = Duration::from_secs(3);
+/// How often the built-in controller may be started to write all slices.
+const STARTS: u32 = 5;
 
 /// A state that is kept, and where its canary stands.
 #[derive(Debug)]
@@ -51,13 +52,31 @@ impl State {
         } else {
             None
         };
-        let manager = cluster.start_controller_manager(ControllerManager::OnlySlices).await?;
-        settled(&cluster, &world, &mut canary, "the built-in controller").await?;
-        manager.stop(super::stage::STOP).await?;
+        write_all(&cluster, &world, &mut canary).await?;
         let right = Kept { snapshot: cluster.snapshot().await?, canary };
         cluster.stop().await?;
         Ok(Self { cold, right })
     }
+}
+
+/// Has the built-in controller write all slices: started again until it finds none to write. What
+/// fails in its first rush, it puts off for longer than can be waited for.
+async fn write_all(cluster: &Cluster, world: &World, canary: &mut Canary) -> Result<(), Error> {
+    let witness = Witness::start(cluster.client(Actor::Admin)?).await?;
+    for _ in 0..STARTS {
+        let before = witness.writes();
+        let manager = cluster.start_controller_manager(ControllerManager::OnlySlices).await?;
+        settled(cluster, world, canary, "the built-in controller").await?;
+        manager.stop(super::stage::STOP).await?;
+        if witness.writes() == before {
+            return Ok(());
+        }
+    }
+    let what = format!(
+        "the built-in controller still writes when it is started for the {STARTS}th time ({})",
+        witness.wrote()
+    );
+    Err(Error::Undone { what })
 }
 
 /// Waits until the controller that was started has written all slices.
