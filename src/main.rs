@@ -30,7 +30,13 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run(args) => ended(run::run(args).await, run::RunError::is_usage),
+        Command::Run(args) => {
+            // A task of its own: the main one is woken by way of the kernel, also by its own thread.
+            match tokio::spawn(run::run(args)).await {
+                Ok(result) => ended(result, run::RunError::is_usage),
+                Err(error) => ended(Err(error), |_| false),
+            }
+        }
         Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
     }
 }

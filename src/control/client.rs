@@ -8,6 +8,7 @@ use kube::{
     client::{Body, ClientBuilder},
 };
 use tower::{buffer::BufferLayer, layer::util::Stack, timeout::TimeoutLayer};
+use tower_http::timeout::ResponseBodyTimeoutLayer;
 
 use super::spacing::Spacing;
 
@@ -16,8 +17,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// From a request to the head of its answer. Longer than the minute that the API server itself
 /// gives a request, so that its own 504 is seen where it still answers.
 const ANSWER: Duration = Duration::from_secs(70);
-/// Without a byte on a connection that waits for some. A last resort for a body that stops in the
-/// middle; longer than the watches' own idle limit (290 s and a margin), which is to come first.
+/// Without a byte of a body that has begun. A last resort for one that stops in the middle; longer
+/// than the watches' own idle limit (290 s and a margin), which is to come first.
+///
+/// Not the connection's own limit (`Config::read_timeout`): with that each read wakes the process
+/// once more, a millisecond later, for nothing (`hyper-timeout` 0.5 resets its timer to now).
 const SILENCE: Duration = Duration::from_secs(320);
 /// Requests on their way to the connection, as many as kube's own buffer holds.
 const BUFFER: usize = 1024;
@@ -28,7 +32,7 @@ const BUFFER: usize = 1024;
 /// retrying belongs to the work queue, which looks at fresh state first (`rust-kubernetes 4.6`).
 /// Its requests have no time limit either; writers set shorter ones than those here.
 pub fn client(config: Config) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(prepared(config))?.with_layer(&TimeoutLayer::new(ANSWER)).build())
+    Ok(ClientBuilder::try_from(prepared(config))?.with_layer(&limits()).build())
 }
 
 /// The same for watches, whose starts it spaces out.
@@ -39,19 +43,24 @@ pub fn watching(config: Config) -> kube::Result<Client> {
 fn prepared(mut config: Config) -> Config {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT);
-    config.read_timeout = Some(SILENCE);
-    config.reset_reader_on_write = true;
+    config.read_timeout = None;
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
     config
 }
 
 /// What [`watching`] puts around the connection: watch starts are spaced out, then each request has
-/// a time limit to the head of its answer.
-pub fn layers() -> Stack<Stack<TimeoutLayer, BufferLayer<Request<Body>>>, Spacing> {
+/// time limits.
+pub fn layers() -> Stack<Stack<Limits, BufferLayer<Request<Body>>>, Spacing> {
     // The buffer makes the service one that can be cloned, which a delayed request needs.
-    let limited = Stack::new(TimeoutLayer::new(ANSWER), BufferLayer::new(BUFFER));
-    Stack::new(limited, Spacing::default())
+    Stack::new(Stack::new(limits(), BufferLayer::new(BUFFER)), Spacing::default())
+}
+
+/// Time limits of a request: to the head of its answer, and between two parts of its body.
+type Limits = Stack<ResponseBodyTimeoutLayer, TimeoutLayer>;
+
+fn limits() -> Limits {
+    Stack::new(ResponseBodyTimeoutLayer::new(SILENCE), TimeoutLayer::new(ANSWER))
 }
 
 #[cfg(test)]

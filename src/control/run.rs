@@ -6,7 +6,10 @@
 //!   +----------- API server <----------+
 //! ```
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, pending},
+    time::Duration,
+};
 
 use kube::Client;
 use tokio::{
@@ -70,7 +73,7 @@ pub async fn run(
                 let Some(event) = event else { break };
                 take_in(&mut controller, event, &mut arriving);
             }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            () = until(due) => {}
             () = writer.leadership.acquired(), if !writer.leadership.holds(Instant::now()) => {}
             _ = second.tick() => controller.tick(Instant::now()),
         }
@@ -79,13 +82,21 @@ pub async fn run(
             writers.spawn(writer.clone().write(job.service, job.families));
         }
         controller.announcements().into_iter().for_each(|news| announcer.announce(news));
-        // While many Services are due nothing here waits, and the lease may share this task.
-        yield_now().await;
     }
     info!(under_way = writers.len(), "stopping: waiting for writes that are under way");
     others.abort_all();
     while let Some(outcome) = writers.join_next().await {
         finish(&mut controller, outcome);
+    }
+}
+
+/// Waits until `due`, for ever if it is never. Where that has come already the others of this task
+/// and thread have their turn, the lease among them; a sleep would last a millisecond (tokio's tick).
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) if due > Instant::now() => sleep_until(due).await,
+        Some(_) => yield_now().await,
+        None => pending().await,
     }
 }
 
