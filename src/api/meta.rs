@@ -182,15 +182,16 @@ impl Meta {
 /// Of a slice that is written: the times are the API server's.
 impl From<&SliceMeta> for Meta {
     fn from(meta: &SliceMeta) -> Self {
-        let text = |name: &Option<Name>| name.as_deref().unwrap_or_default().to_owned();
+        let text = |name: &Name| String::from(&**name);
+        let optional = |name: &Option<Name>| name.as_ref().map_or_else(String::new, text);
         let pairs = |labels: &Labels| -> Pairs {
-            labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+            labels.iter().map(|(key, value)| (text(key), text(value))).collect()
         };
         Self {
-            name: text(&meta.name),
-            generate_name: text(&meta.generate_name),
-            namespace: meta.namespace.to_string(),
-            uid: meta.uid.as_ref().map_or_else(String::new, ToString::to_string),
+            name: optional(&meta.name),
+            generate_name: optional(&meta.generate_name),
+            namespace: text(&meta.namespace),
+            uid: meta.uid.as_ref().map_or_else(String::new, String::from),
             resource_version: if meta.version == 0 {
                 String::new()
             } else {
@@ -199,7 +200,7 @@ impl From<&SliceMeta> for Meta {
             labels: pairs(&meta.labels),
             annotations: pairs(&meta.annotations),
             owner_references: meta.owners.iter().map(OwnerReference::from).collect(),
-            finalizers: meta.finalizers.iter().map(ToString::to_string).collect(),
+            finalizers: meta.finalizers.iter().map(text).collect(),
             ..Self::default()
         }
     }
@@ -208,10 +209,10 @@ impl From<&SliceMeta> for Meta {
 impl From<&Owner> for OwnerReference {
     fn from(owner: &Owner) -> Self {
         Self {
-            api_version: owner.api_version.to_string(),
-            kind: owner.kind.to_string(),
-            name: owner.name.to_string(),
-            uid: owner.uid.to_string(),
+            api_version: String::from(&*owner.api_version),
+            kind: String::from(&*owner.kind),
+            name: String::from(&*owner.name),
+            uid: String::from(&owner.uid),
             controller: owner.controller,
             block_owner_deletion: owner.block_owner_deletion,
         }

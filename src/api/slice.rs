@@ -181,7 +181,7 @@ impl From<&Endpoint> for EndpointBody {
         Self {
             addresses: match &endpoint.addresses {
                 Addresses::One(address) => vec![address.to_string()],
-                Addresses::Many(many) => many.iter().map(ToString::to_string).collect(),
+                Addresses::Many(many) => many.iter().map(|text| String::from(&**text)).collect(),
             },
             conditions: ConditionsBody { ready, serving, terminating },
             hostname: text(endpoint.hostname.as_ref()),
@@ -197,9 +197,9 @@ impl From<&Target> for TargetBody {
     fn from(target: &Target) -> Self {
         Self {
             kind: "Pod".to_owned(),
-            namespace: target.namespace.to_string(),
-            name: target.name.to_string(),
-            uid: target.uid.as_ref().map_or_else(String::new, ToString::to_string),
+            namespace: String::from(&*target.namespace),
+            name: String::from(&*target.name),
+            uid: target.uid.as_ref().map_or_else(String::new, String::from),
             ..Self::default()
         }
     }
@@ -208,7 +208,7 @@ impl From<&Target> for TargetBody {
 impl From<&Hints> for HintsBody {
     fn from(hints: &Hints) -> Self {
         let named = |names: &[Name]| {
-            names.iter().map(|name| Named { name: name.to_string() }).collect::<Vec<_>>()
+            names.iter().map(|name| Named { name: String::from(&**name) }).collect::<Vec<_>>()
         };
         Self { for_zones: named(&hints.zones), for_nodes: named(&hints.nodes) }
     }
@@ -226,7 +226,7 @@ impl From<&Port> for PortBody {
 }
 
 fn text(name: Option<&Name>) -> Option<String> {
-    name.map(ToString::to_string)
+    name.map(|name| String::from(&**name))
 }
 
 fn port(body: PortBody) -> Port {
@@ -301,7 +301,8 @@ fn target(body: TargetBody, shared: &mut Shared) -> Target {
 fn addresses(texts: Vec<String>) -> Addresses {
     if let [text] = texts.as_slice()
         && let Ok(address) = text.parse::<IpAddr>()
-        && address.to_string() == *text
+        // An IPv4 address has one form alone that is read.
+        && (address.is_ipv4() || address.to_string() == *text)
     {
         return Addresses::One(address);
     }

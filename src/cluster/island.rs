@@ -8,7 +8,7 @@
 //! once for the group: an event of a pod costs as much as there are Services to sync for it,
 //! whatever else the namespace holds.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use slab::Slab;
 
@@ -307,7 +307,7 @@ impl Island {
             }
         }
         self.group_ids.insert(labels.clone(), id);
-        self.groups.insert(Group { labels: labels.clone(), pods: HashSet::new(), services })
+        self.groups.insert(Group { labels: labels.clone(), pods: HashSet::default(), services })
     }
 
     /// Takes a pod out of its group, and the group away with its last pod.

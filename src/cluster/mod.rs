@@ -6,10 +6,7 @@ mod pool;
 mod settled;
 mod slices;
 
-use std::{
-    cell::OnceCell,
-    collections::{HashMap, HashSet},
-};
+use std::cell::OnceCell;
 
 use jiff::Timestamp;
 
@@ -18,6 +15,8 @@ use self::{
     island::{Island, is_outdated},
     pool::Pool,
 };
+use foldhash::{HashMap, HashSet};
+
 use crate::plan::{
     self, Plan, World,
     decision::{Decision, Standing, decide},

@@ -1,6 +1,8 @@
 //! Pool: one copy of every string and port set that many records share.
 
-use std::{collections::HashSet, hash::Hash, sync::Arc};
+use std::{hash::Hash, sync::Arc};
+
+use foldhash::HashSet;
 
 use crate::plan::{
     labels::Labels,
@@ -112,7 +114,7 @@ struct Shared<T> {
 
 impl<T> Default for Shared<T> {
     fn default() -> Self {
-        Self { values: HashSet::new(), limit: 1024 }
+        Self { values: HashSet::default(), limit: 1024 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Slices: the managed slices of one namespace, by the Service that they name.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use slab::Slab;
 

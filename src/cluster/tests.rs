@@ -116,7 +116,7 @@ proptest! {
     fn selects_as_the_naive_index_does(events in proptest::collection::vec(event(), 1..80)) {
         let namespace: Name = "shop".into();
         let mut index = Index::default();
-        let (mut pods, mut services) = (HashMap::new(), HashMap::new());
+        let (mut pods, mut services) = (HashMap::default(), HashMap::default());
         for (at, event) in events.into_iter().enumerate() {
             let version = at as u64 + 1;
             let before = naive(&pods, &services);

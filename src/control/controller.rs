@@ -9,11 +9,9 @@ mod others;
 mod tests;
 mod told;
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::time::Duration;
 
+use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -117,18 +115,18 @@ impl Controller {
             health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
-            progress: HashMap::new(),
-            listed: HashSet::new(),
-            leaving: HashMap::new(),
+            progress: HashMap::default(),
+            listed: HashSet::default(),
+            leaving: HashMap::default(),
             slices_seen: 0,
             slices_list: None,
-            unseen: HashSet::new(),
+            unseen: HashSet::default(),
             node_hints: true,
             leads_since: None,
             first_write: None,
             other_writer: OtherWriter::default(),
             is_summed_up: false,
-            nodeless: HashMap::new(),
+            nodeless: HashMap::default(),
             announcements: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 //! (endpointslice-semantics 1.5). No event is counted twice and none is waited for in vain:
 //! versions grow over all slices, so a write is seen once the watch is past its version.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use crate::plan::name::Name;
 

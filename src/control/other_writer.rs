@@ -12,7 +12,9 @@
 //!   blows come ever more slowly.
 //! - Something is to be done, but Service, pods or nodes had changed too: that means nothing.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
+
+use foldhash::HashMap;
 
 use tokio::time::Instant;
 

@@ -4,12 +4,9 @@
 //! client-go's (`endpointslice-semantics 1.2`, `1.3`) with four differences: two classes, batch
 //! windows that never slide, failing keys are never dropped, and arrival order decides.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    hash::Hash,
-    time::Duration,
-};
+use std::{collections::BTreeMap, hash::Hash, time::Duration};
 
+use foldhash::HashMap;
 use tokio::time::Instant;
 
 use crate::pace::Pace;
@@ -81,7 +78,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn new(replan_qps: f64) -> Self {
         let interval = Duration::try_from_secs_f64(replan_qps.recip()).ok();
         Self {
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             endpoints: BTreeMap::new(),
             hints: BTreeMap::new(),
             arrivals: 0,

@@ -1,11 +1,9 @@
 //! Tally: what the controller does, in numbers for [`crate::observe`]. Sums over all Services are
 //! kept by difference: each Service's part is remembered, and only what changes of it is added.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::time::Duration;
 
+use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 
 use super::write::{Outcome, WriteError};
@@ -92,10 +90,10 @@ impl Tally {
     pub fn new(metrics: Metrics) -> Self {
         Self {
             metrics,
-            parts: HashMap::new(),
-            named: HashSet::new(),
-            work: HashMap::new(),
-            moved: HashMap::new(),
+            parts: HashMap::default(),
+            named: HashSet::default(),
+            work: HashMap::default(),
+            moved: HashMap::default(),
             is_leading: false,
         }
     }
@@ -105,7 +103,7 @@ impl Tally {
     pub fn lead(&mut self, is_leading: bool) {
         if self.is_leading != is_leading {
             self.is_leading = is_leading;
-            self.moved = HashMap::new();
+            self.moved = HashMap::default();
             self.metrics.own.leader.set(is_leading.into());
         }
     }

@@ -1,7 +1,9 @@
 //! Endpoint: what a pod looks like in a slice, and which pods are there at all
 //! (endpointslice-semantics 3).
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
+
+use foldhash::HashMap;
 
 use super::{
     address::{AddressType, Addresses},
@@ -32,7 +34,7 @@ pub fn desired(
 ) -> Desired {
     let mut desired = Desired::default();
     // Pods of one ReplicaSet share their container ports: resolve each set once.
-    let mut resolved: HashMap<*const (), Ports> = HashMap::new();
+    let mut resolved: HashMap<*const (), Ports> = HashMap::default();
     for pod in pods.iter().filter(|pod| is_listed(pod)) {
         let declared = pod.ports.as_ptr().cast::<()>();
         let ports = resolved.entry(declared).or_insert_with(|| ports_on(service, pod));

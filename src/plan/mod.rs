@@ -27,7 +27,9 @@ pub mod share;
 pub mod slice;
 pub mod trigger;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use jiff::Timestamp;
 
@@ -158,7 +160,7 @@ fn family<'a>(
     let service = world.service;
     let total = existing.len();
     let mut packing = Packing::default();
-    let mut by_ports: HashMap<&Ports, Vec<&Slice>> = HashMap::new();
+    let mut by_ports: HashMap<&Ports, Vec<&Slice>> = HashMap::default();
     for slice in existing {
         if slice.is_owned_by(service.uid.as_ref()) {
             by_ports.entry(&slice.ports).or_default().push(slice);

@@ -41,24 +41,38 @@ impl Uid {
     }
 }
 
+impl From<&Uid> for String {
+    fn from(uid: &Uid) -> Self {
+        match uid {
+            Uid::Text(text) => Self::from(&**text),
+            Uid::Uuid(bytes) => uuid(bytes),
+        }
+    }
+}
+
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Uuid(bytes) => {
-                let uuid = u128::from_be_bytes(*bytes);
-                write!(
-                    f,
-                    "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-                    uuid >> 96,
-                    (uuid >> 80) & 0xffff,
-                    (uuid >> 64) & 0xffff,
-                    (uuid >> 48) & 0xffff,
-                    uuid & 0xffff_ffff_ffff
-                )
-            }
+            Self::Uuid(bytes) => f.write_str(&uuid(bytes)),
         }
     }
+}
+
+/// A UUID in its usual form.
+fn uuid(bytes: &[u8; 16]) -> String {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    // Not by format!: one UID for each endpoint of each slice that is sent.
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 0xf)]);
+    }
+    text
 }
 
 /// The value of a UUID, only if printing it gives the same text again.

@@ -1,7 +1,9 @@
 //! Pack: which endpoint goes into which slice, with as few writes as can be
 //! (endpointslice-semantics 4.2). Endpoints of one group: same address type, same ports.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
+
+use foldhash::HashMap;
 
 use super::{
     address::AddressType,

@@ -1,6 +1,6 @@
 //! Trigger time: when the change happened that a write answers to (endpointslice-semantics 4.6).
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use jiff::Timestamp;
 

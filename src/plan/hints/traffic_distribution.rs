@@ -1,7 +1,9 @@
 //! Hints by `spec.trafficDistribution`: every ready endpoint serves its own zone and, if the
 //! Service prefers so, its own node (endpointslice-semantics 5.2; KEP-4444, KEP-3015).
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::plan::{
     name::Name,
@@ -42,7 +44,7 @@ pub fn assign(preference: Preference, packing: &mut Packing<'_>, node_hints: boo
         ready.any(|endpoint| !is_right(preference, endpoint, node_hints))
     });
     let written = if node_hints { preference } else { Preference::Zone };
-    let mut shared = HashMap::new();
+    let mut shared = HashMap::default();
     for draft in super::written(packing) {
         for endpoint in draft.endpoints.iter_mut().filter(|endpoint| endpoint.is_ready()) {
             endpoint.hints = hints(written, endpoint, &mut shared);
