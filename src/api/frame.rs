@@ -223,10 +223,10 @@ fn object(mut raw: Bytes) -> Result<Bytes, FrameError> {
     Ok(Envelope::decode(raw)?.raw)
 }
 
-/// The object with what all objects in Protobuf begin with.
-pub(super) fn enclosed(api_version: &str, kind: &str, object: &impl Message) -> Vec<u8> {
+/// An object, itself encoded already, with what all objects in Protobuf begin with.
+pub(super) fn enclosed(api_version: &str, kind: &str, object: Vec<u8>) -> Vec<u8> {
     let kind = KindMessage { api_version: api_version.to_owned(), kind: kind.to_owned() };
-    let envelope = KindEnvelope { kind, raw: object.encode_to_vec().into() };
+    let envelope = KindEnvelope { kind, raw: object.into() };
     let mut body = Vec::with_capacity(MAGIC.len() + envelope.encoded_len());
     body.extend_from_slice(MAGIC);
     envelope.encode_raw(&mut body);
@@ -264,7 +264,7 @@ mod tests {
 
     /// An event as the API server frames it.
     fn framed(r#type: &str, object: &impl Message) -> Vec<u8> {
-        let raw = enclosed("v1", "Pod", object).into();
+        let raw = enclosed("v1", "Pod", object.encode_to_vec()).into();
         let event = EventMessage { r#type: r#type.into(), object: RawExtension { raw } };
         let event = event.encode_to_vec();
         let length = u32::try_from(event.len()).unwrap().to_be_bytes();
@@ -373,7 +373,7 @@ mod tests {
     fn a_refusal_in_either_encoding() {
         let json = Bytes::from_static(br#"{"kind":"Status","code":403,"message":"no"}"#);
         let refusal = StatusMessage { code: 403, message: "no".into(), ..StatusMessage::default() };
-        let protobuf = enclosed("v1", "Status", &refusal).into();
+        let protobuf = enclosed("v1", "Status", refusal.encode_to_vec()).into();
         for (encoding, body) in [(Encoding::Json, json), (Encoding::Protobuf, protobuf)] {
             let status = encoding.status(body).unwrap();
             assert_eq!((status.code, status.message.as_str()), (403, "no"), "{encoding:?}");

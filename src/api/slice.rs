@@ -62,15 +62,15 @@ struct EndpointBody {
     #[prost(string, optional, tag = "3")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
+    #[prost(message, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_ref: Option<TargetBody>,
     #[prost(string, optional, tag = "6")]
     #[serde(skip_serializing_if = "Option::is_none")]
     node_name: Option<String>,
     #[prost(string, optional, tag = "7")]
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
-    #[prost(message, optional, tag = "4")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target_ref: Option<TargetBody>,
     #[prost(message, optional, tag = "8")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hints: Option<HintsBody>,
@@ -164,14 +164,22 @@ impl Kind for Slice {
     }
 }
 
-impl From<&Slice> for Document {
-    fn from(slice: &Slice) -> Self {
+impl Document {
+    /// A slice but for its endpoints.
+    pub(super) fn without_endpoints(slice: &Slice) -> Self {
         Self {
             metadata: Meta::from(&slice.meta),
             address_type: slice.address_type.to_string(),
-            endpoints: slice.endpoints.iter().map(EndpointBody::from).collect(),
+            endpoints: Vec::new(),
             ports: slice.ports.iter().map(PortBody::from).collect(),
         }
+    }
+}
+
+impl From<&Slice> for Document {
+    fn from(slice: &Slice) -> Self {
+        let endpoints = slice.endpoints.iter().map(EndpointBody::from).collect();
+        Self { endpoints, ..Self::without_endpoints(slice) }
     }
 }
 
