@@ -62,7 +62,7 @@ async fn run_all(
         }
         for contender in contenders {
             let steps = session.steps.iter().copied();
-            let steps = steps.filter(|it| !contender.only_follows() || it.follows());
+            let steps = steps.filter(|it| !contender.only_follows() || it.follows(session.shape));
             let steps = steps.collect::<Vec<_>>();
             let start = session.start.filter(|_| !contender.only_follows());
             if start.is_none() && steps.is_empty() {

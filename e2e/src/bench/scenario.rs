@@ -104,9 +104,10 @@ impl Step {
         }
     }
 
-    /// Whether a contender takes part that only follows pods.
-    pub(super) fn follows(self) -> bool {
-        matches!(self, Self::Churn(_) | Self::Flips)
+    /// Whether a contender takes part that only follows pods. What that takes is the same on each
+    /// state: the one with Services spread over namespaces stands for all.
+    pub(super) fn follows(self, shape: Shape) -> bool {
+        matches!(self, Self::Churn(_)) && shape == Shape::spread(shape.pods())
     }
 }
 
