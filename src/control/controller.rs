@@ -215,7 +215,7 @@ impl Controller {
         } else {
             self.tally.began(service, &plan, began);
             progress.before = Some(before);
-            progress.begin(now);
+            progress.begin(plan.writes(), now);
         }
         let known = self.index.known(service, &plan);
         let families = plan.families.into_iter().map(|family| family.changes);

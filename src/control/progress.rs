@@ -22,11 +22,14 @@ use crate::{
 /// request after a minute.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
-/// Changes of pods are gathered for so long at most where one follows the other, as in a rolling
-/// update: answered each by itself, they would have the same slices written again and again.
-const GATHERED: Duration = Duration::from_millis(100);
-/// Changes that follow each other and are answered at once all the same.
-const AT_ONCE: f64 = 3.0;
+/// Each slice written makes the next change of the Service's pods wait so long, [`AT_ONCE`] aside.
+/// In a rolling update, where one change follows the other, the same slices would otherwise be
+/// written again and again.
+const PER_SLICE: Duration = Duration::from_millis(20);
+/// Slices that may be written at once, after a quiet time.
+const AT_ONCE: f64 = 10.0;
+/// No change of a pod is put off for longer.
+const GATHERED: Duration = Duration::from_millis(250);
 
 /// What is remembered of one Service.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub struct Progress {
     pub outlook: Option<Outlook>,
     /// Whether it has been told that its writes fail.
     pub is_failure_told: bool,
-    /// Its writes in the last moments.
+    /// The slices written in the last moments.
     pub pace: Pace,
 }
 
@@ -68,7 +71,7 @@ impl Default for Progress {
             unanswered: None,
             outlook: None,
             is_failure_told: false,
-            pace: Pace::new(GATHERED, AT_ONCE),
+            pace: Pace::new(PER_SLICE, AT_ONCE),
         }
     }
 }
@@ -109,10 +112,10 @@ impl Verdict {
 }
 
 impl Progress {
-    /// Its writes begin.
-    pub fn begin(&mut self, now: Instant) {
+    /// Its writes begin, of so many slices.
+    pub fn begin(&mut self, slices: usize, now: Instant) {
         self.expectations.begin();
-        self.pace.spend(now);
+        (0..slices).for_each(|_| self.pace.spend(now));
     }
 
     /// When a change of its pods may be answered that has come `now`.

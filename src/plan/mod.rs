@@ -98,9 +98,14 @@ pub struct Family<'a> {
 }
 
 impl Plan<'_> {
+    /// How many slices are to be written.
+    pub fn writes(&self) -> usize {
+        self.families.iter().map(|family| family.changes.len()).sum()
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.families.iter().all(|family| family.changes.is_empty())
+        self.writes() == 0
     }
 
     /// Whether nothing but zones and hints changes.

@@ -1,6 +1,6 @@
 //! Writes: one for each change, on the version it was planned on, one writer per Service.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -48,6 +48,27 @@ async fn an_echo_long_after_the_answer_causes_nothing() {
         rig.pass(5 * MINUTE).await;
         assert_eq!(rig.methods(), ["PUT"], "{late:?} late");
     }
+}
+
+/// As in a rolling update: the first is answered at once, and no change for itself.
+#[tokio::test(start_paused = true)]
+async fn changes_of_pods_in_a_row_are_gathered() {
+    let names: Vec<_> = (0..100).map(|number| format!("web-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut rig = Rig::settled(cluster(&names)).await;
+    let step = Duration::from_millis(5);
+    for (number, name) in names.iter().enumerate() {
+        set_ready(&rig.api, name, false);
+        rig.pass(step).await;
+        if number == 0 {
+            assert_eq!(rig.methods(), ["PUT"]);
+        }
+    }
+    rig.pass(SECOND).await;
+    let writes = rig.methods().len();
+    // Half a second at fifty a second, and ten at once.
+    assert!((30..=37).contains(&writes), "{writes} writes");
+    assert!(rig.endpoints("web").iter().all(|endpoint| endpoint.ends_with('!')));
 }
 
 /// Planned before the echo, the update would go out on a version that is no longer.

@@ -40,9 +40,7 @@ impl Output {
             if index == 0 {
                 raw = part;
             } else {
-                raw.command = format!("{}; {}", raw.command, part.command);
-                raw.rows.extend(part.rows);
-                raw.failures.extend(part.failures);
+                append(&mut raw, part);
             }
         }
         Ok(Self { directory, raw })
@@ -79,6 +77,14 @@ impl Output {
     }
 }
 
+/// Puts a later run behind an earlier one. Its pairs are others, though it counts them from 0 too.
+fn append(raw: &mut Raw, later: Raw) {
+    let pairs = raw.rows.iter().map(|row| row.pair + 1).max().unwrap_or_default();
+    raw.command = format!("{}; {}", raw.command, later.command);
+    raw.rows.extend(later.rows.into_iter().map(|row| Row { pair: row.pair + pairs, ..row }));
+    raw.failures.extend(later.failures);
+}
+
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|source| Error::File { path: path.to_owned(), source })
 }
@@ -102,4 +108,31 @@ fn machine() -> String {
 fn command() -> String {
     let args = env::args().skip(1).collect::<Vec<_>>();
     format!("cargo bench-cluster {}", args.join(" ")).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::{contender::Contender, measure::Measures, scenario::Scenario, shape::Shape};
+
+    #[test]
+    fn pairs_of_two_runs_stay_apart() {
+        let row = |contender, pair| Row {
+            scenario: Scenario::S2,
+            variant: String::new(),
+            shape: Shape::spread(2_000),
+            contender,
+            pair,
+            measures: Measures::new(),
+            latencies: Vec::new(),
+            memory: Vec::new(),
+        };
+        let run = || Raw {
+            rows: vec![row(Contender::Closehaul, 0), row(Contender::BuiltIn, 0)],
+            ..Raw::default()
+        };
+        let mut raw = run();
+        append(&mut raw, run());
+        assert_eq!(raw.rows.iter().map(|row| row.pair).collect::<Vec<_>>(), [0, 0, 1, 1]);
+    }
 }

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use e2e::bench::{self, Options, floor};
+use e2e::{
+    bench::{self, Options, floor},
+    interrupt::unless_interrupted,
+};
 
 /// Measures closehaul beside the built-in EndpointSlice controller and others.
 ///
@@ -48,10 +51,20 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.part {
         Some(Part::Floor(options)) => floor::run(options).await.map(|()| true),
-        None => {
-            let raw = Box::pin(bench::run(&arguments.options)).await;
-            raw.map(|raw| raw.failures.is_empty())
-        }
+        None => match unless_interrupted(Box::pin(bench::run(&arguments.options))).await {
+            Ok(Some(raw)) => raw.map(|raw| raw.failures.is_empty()),
+            Ok(None) => {
+                eprintln!(
+                    "bench-cluster: stopped; what was measured is in raw.json, and --report makes \
+                     a table of it"
+                );
+                return ExitCode::FAILURE;
+            }
+            Err(error) => {
+                eprintln!("bench-cluster: cannot wait for signals: {error}");
+                return ExitCode::FAILURE;
+            }
+        },
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -17,8 +17,8 @@ mod walk;
 use console::Console;
 use site::Site;
 use std::{path::Path, time::Instant};
-use tokio::signal::unix::{SignalKind, signal};
 
+use crate::interrupt::interrupted;
 pub use crate::site::Error;
 pub use options::{Controller, Options};
 pub use report::{Report, Row};
@@ -30,14 +30,7 @@ pub use report::{Report, Row};
 /// With [`Options::keep`] it waits for Ctrl-C before it cleans up.
 pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
     let console = Console::new();
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signal)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signal)?;
-    let interrupted = async {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
+    let interrupted = interrupted().map_err(Error::Signal)?;
     tokio::pin!(interrupted);
 
     let started = Instant::now();
