@@ -160,13 +160,14 @@ impl Site {
         }
     }
 
-    /// The writes are done and shown.
+    /// The writes are done and shown, and some time passes: what comes next is not gathered.
     pub fn written(&mut self, job: Job) {
         let (outcome, shown) = self.answer(job);
         self.finish(outcome);
         for event in shown {
             self.take_in(event);
         }
+        self.now += Duration::from_secs(60);
     }
 
     /// Writes have ended.
