@@ -46,6 +46,13 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// No client can be made for the API server at `url`.
+    pub(super) fn client(url: impl Into<String>, source: kube::Error) -> Self {
+        Self::Client { url: url.into(), source: Box::new(source) }
+    }
+}
+
 impl Connection {
     /// The settings by which the cluster is reached.
     ///

@@ -72,8 +72,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 pub async fn list(connection: &Connection, namespace: Option<&str>) -> Result<Objects, LiveError> {
     let config = connection.config().await?;
     let url = config.cluster_url.to_string();
-    let client = client(config)
-        .map_err(|source| ConnectError::Client { url: url.clone(), source: Box::new(source) })?;
+    let client = client(config).map_err(|source| ConnectError::client(url.clone(), source))?;
     let cluster = Cluster { client, url };
     let services = cluster.list::<Service>(namespace).await?;
     let pods = cluster.list::<Pod>(namespace).await?;

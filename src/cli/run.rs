@@ -274,7 +274,7 @@ fn connect(config: &Config) -> Result<Client, ConnectError> {
 }
 
 fn unusable(config: &Config, source: kube::Error) -> ConnectError {
-    ConnectError::Client { url: config.cluster_url.to_string(), source: Box::new(source) }
+    ConnectError::client(config.cluster_url.to_string(), source)
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -8,6 +8,7 @@ mod slices;
 
 use std::cell::OnceCell;
 
+use foldhash::{HashMap, HashSet};
 use jiff::Timestamp;
 
 pub use self::{island::ServiceChange, settled::Part, slices::SliceChange};
@@ -15,8 +16,6 @@ use self::{
     island::{Island, is_outdated},
     pool::Pool,
 };
-use foldhash::{HashMap, HashSet};
-
 use crate::plan::{
     self, Plan, World,
     decision::{Decision, Standing, decide},

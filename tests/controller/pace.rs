@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::rig::*;
+use crate::{
+    fake_api::{FakeApi, Seen},
+    rig::*,
+};
 
 #[tokio::test(start_paused = true)]
 async fn events_of_a_batch_period_are_one_write_and_the_window_does_not_slide() {
@@ -73,12 +76,27 @@ async fn changes_of_services_and_nodes_do_not_wait_for_the_batch_period() {
 }
 
 /// A hundred Services, of which each has two pods.
-fn hundred() -> (Vec<String>, crate::fake_api::FakeApi) {
+fn hundred() -> (Vec<String>, FakeApi) {
     let services: Vec<String> = (0..100).map(|number| format!("s{number}")).collect();
     let pods: Vec<String> =
         services.iter().flat_map(|name| [format!("{name}-1"), format!("{name}-2")]).collect();
     let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
     (services, api)
+}
+
+/// For five seconds changes of one of its pods are answered at once. The writes of all other
+/// Services in these and in the minute after.
+async fn pods_are_followed_at_once(rig: &mut Rig) -> Vec<Seen> {
+    for _ in 0..5 {
+        rig.pass(SECOND).await;
+        set_ready(&rig.api, "s77-1", false);
+        let took = rig.until_endpoints("s77", &["s77-1!", "s77-2"]).await;
+        assert!(took <= 10 * MS, "{took:?}");
+        set_ready(&rig.api, "s77-1", true);
+        rig.until_endpoints("s77", &["s77-1", "s77-2"]).await;
+    }
+    rig.pass(MINUTE).await;
+    rig.look().into_iter().filter(|seen| !seen.path.contains("/s77-")).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,17 +111,7 @@ async fn hints_are_rewritten_at_their_rate_behind_changes_of_endpoints() {
             service["spec"]["trafficDistribution"] = json!("PreferSameZone");
         });
     }
-    for _ in 0..5 {
-        rig.pass(SECOND).await;
-        set_ready(&rig.api, "s77-1", false);
-        let took = rig.until_endpoints("s77", &["s77-1!", "s77-2"]).await;
-        assert!(took <= 10 * MS, "{took:?}");
-        set_ready(&rig.api, "s77-1", true);
-        rig.until_endpoints("s77", &["s77-1", "s77-2"]).await;
-    }
-    rig.pass(MINUTE).await;
-    let hints: Vec<_> =
-        rig.look().into_iter().filter(|seen| !seen.path.contains("/s77-")).collect();
+    let hints = pods_are_followed_at_once(&mut rig).await;
     assert_eq!(hints.len(), 99);
     for second in 1..=8 {
         let so_far = hints.iter().filter(|seen| seen.at - start < second * SECOND).count();
@@ -138,17 +146,7 @@ async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
             node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!("elsewhere");
         });
     }
-    for _ in 0..5 {
-        rig.pass(SECOND).await;
-        set_ready(&rig.api, "s77-1", false);
-        let took = rig.until_endpoints("s77", &["s77-1!", "s77-2"]).await;
-        assert!(took <= 10 * MS, "{took:?}");
-        set_ready(&rig.api, "s77-1", true);
-        rig.until_endpoints("s77", &["s77-1", "s77-2"]).await;
-    }
-    rig.pass(MINUTE).await;
-    let moved: Vec<_> =
-        rig.look().into_iter().filter(|seen| !seen.path.contains("/s77-")).collect();
+    let moved = pods_are_followed_at_once(&mut rig).await;
     assert_eq!(moved.len(), 99);
     let after = moved[98].at - start;
     assert!((8 * SECOND..10 * SECOND).contains(&after), "one second, and 90 at 10/s: {after:?}");

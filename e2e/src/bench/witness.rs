@@ -80,8 +80,8 @@ struct Seen {
     version: String,
     writes: u64,
     last: Option<Instant>,
-    /// What the last writes did, for whoever expected none.
-    wrote: VecDeque<String>,
+    /// The slices that were written last, with their endpoints before.
+    wrote: VecDeque<(String, Vec<Shown>)>,
     slices: BTreeMap<String, Vec<Shown>>,
     /// Pods whose readiness is waited for.
     awaited: HashMap<String, bool>,
@@ -127,12 +127,6 @@ impl Seen {
         if self.listed {
             self.writes += 1;
             self.last = Some(now);
-            let before = self.slices.get(&name).map_or(&[][..], Vec::as_slice);
-            let after = if deleted { &[][..] } else { &endpoints };
-            self.wrote.push_back(difference(&name, before, after));
-            if self.wrote.len() > TOLD {
-                self.wrote.pop_front();
-            }
             for Shown { pod, ready, .. } in endpoints.iter().filter(|_| !deleted) {
                 if self.awaited.get(pod) == Some(ready) {
                     self.awaited.remove(pod);
@@ -140,19 +134,25 @@ impl Seen {
                 }
             }
         }
-        if deleted {
-            self.slices.remove(&name);
+        let before = if deleted {
+            self.slices.remove(&name)
         } else {
-            self.slices.insert(name, endpoints);
+            self.slices.insert(name.clone(), endpoints)
+        };
+        if self.listed {
+            self.wrote.push_back((name, before.unwrap_or_default()));
+            if self.wrote.len() > TOLD {
+                self.wrote.pop_front();
+            }
         }
     }
 }
 
-/// What a write has changed.
-fn difference(slice: &str, before: &[Shown], after: &[Shown]) -> String {
+/// What became of a slice.
+fn difference(slice: &str, before: &[Shown], now: &[Shown]) -> String {
     let known = |endpoint: &&Shown| before.contains(endpoint);
-    let same = after.iter().filter(known).count();
-    format!("{slice}: {} endpoints became {}, {same} of them the same", before.len(), after.len())
+    let same = now.iter().filter(known).count();
+    format!("{slice}: {} endpoints became {}, {same} of them the same", before.len(), now.len())
 }
 
 /// A watch of the slices of a shape's Services.
@@ -183,9 +183,14 @@ impl Witness {
         self.seen().writes
     }
 
-    /// What the last writes did.
+    /// What the last writes did. Worked out when it is asked for: whoever measures must be quick.
     pub(super) fn wrote(&self) -> String {
-        self.seen().wrote.iter().cloned().collect::<Vec<_>>().join("; ")
+        let seen = self.seen();
+        let told = seen.wrote.iter().map(|(slice, before)| {
+            let now = seen.slices.get(slice).map_or(&[][..], Vec::as_slice);
+            difference(slice, before, now)
+        });
+        told.collect::<Vec<_>>().join("; ")
     }
 
     /// When the last write was.
