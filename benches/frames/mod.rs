@@ -2,11 +2,11 @@
 //! here reads: environments, probes, volumes, statuses, managed fields.
 
 use bytes::Bytes;
-use closehaul::{api::Kind, plan::slice::Slice};
-use prost::{
-    Message,
-    encoding::{WireType, encode_key, encode_varint},
+use closehaul::{
+    api::{frame::Encoding, render},
+    plan::slice::Slice,
 };
+use prost::encoding::{WireType, encode_key, encode_varint};
 
 /// A message that is being written.
 #[derive(Default)]
@@ -43,11 +43,9 @@ pub fn message() -> Fields {
     Fields::default()
 }
 
-/// An event as it is framed, less its length.
-pub fn event(kind: &str, object: &[u8]) -> Bytes {
-    let envelope = message().bytes(2, object);
-    let raw = [b"k8s\0", &*envelope.0].concat();
-    message().text(1, kind).message(2, &message().bytes(1, &raw)).0.into()
+/// An event as it is framed, less its length, of an object with what is around it.
+pub fn event(kind: &str, raw: &[u8]) -> Bytes {
+    message().text(1, kind).message(2, &message().bytes(1, raw)).0.into()
 }
 
 /// So many bytes of what managed fields look like.
@@ -116,10 +114,11 @@ pub fn pod(number: usize) -> Bytes {
     }
     status = status.bytes(8, &filler(250)).bytes(8, &filler(250));
     let pod = message().message(1, &meta).message(2, &spec).message(3, &status);
-    event("MODIFIED", &pod.0)
+    let envelope = message().message(2, &pod);
+    event("MODIFIED", &[b"k8s\0", &*envelope.0].concat())
 }
 
 /// A slice's event.
 pub fn slice(slice: &Slice) -> Bytes {
-    event("MODIFIED", &<Slice as Kind>::Document::from(slice).encode_to_vec())
+    event("MODIFIED", &render::body(slice, Encoding::Protobuf).expect("a slice"))
 }

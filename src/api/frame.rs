@@ -16,7 +16,7 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Kind, Object,
+    Kind, Object, Written,
     guard::{Guarded, Malformed},
     meta::Meta,
     refusal::StatusMessage,
@@ -215,7 +215,7 @@ fn event<T: Kind>(frame: Bytes) -> Result<WatchEvent<Guarded<Object<T>>>, FrameE
 }
 
 /// The object without what is around it.
-fn object(mut raw: Bytes) -> Result<Bytes, FrameError> {
+pub(super) fn object(mut raw: Bytes) -> Result<Bytes, FrameError> {
     if !raw.starts_with(MAGIC) {
         return Err(FrameError::Unmarked);
     }
@@ -234,9 +234,9 @@ pub(super) fn enclosed(api_version: &str, kind: &str, object: Vec<u8>) -> Vec<u8
 }
 
 fn guarded<T: Kind>(object: Bytes) -> Guarded<Object<T>> {
-    let read = T::Document::decode(object.clone())
+    let read = T::Message::decode(object.clone())
         .map_err(|error| error.to_string())
-        .and_then(|document| T::read(document).map_err(|error| error.to_string()));
+        .and_then(|message| message.read().map_err(|error| error.to_string()));
     match read {
         Ok(object) => Guarded::Good(object),
         Err(error) => {
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::{
         api::refusal::{CauseMessage, DetailsMessage},
-        plan::{node::Node, pod::Pod, slice::Slice},
+        plan::{node::Node, pod::Pod},
     };
 
     /// An event as the API server frames it.
@@ -279,7 +279,7 @@ mod tests {
     const POD: &str = r#"{"metadata": {"name": "a", "namespace": "shop", "resourceVersion": "7"},
         "spec": {"nodeName": "n1"}, "status": {"podIPs": [{"ip": "10.0.0.1"}]}}"#;
 
-    fn pod(json: &str) -> <Pod as Kind>::Document {
+    fn pod(json: &str) -> <Pod as Kind>::Message {
         serde_json::from_str(json).unwrap()
     }
 
@@ -317,8 +317,9 @@ mod tests {
         let unknown = decoded::<Pod>(&framed("MOVED", &pod(POD))).unwrap_err();
         assert_eq!(unknown.to_string(), "an event of the unknown type `MOVED`");
 
-        let marked = r#"{"metadata": {"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}}"#;
-        let marked: <Slice as Kind>::Document = serde_json::from_str(marked).unwrap();
+        let marked =
+            r#"{"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}"#;
+        let marked = Header { metadata: serde_json::from_str(marked).unwrap() };
         let event = decoded::<Node>(&framed("BOOKMARK", &marked)).unwrap();
         let WatchEvent::Bookmark(Bookmark { metadata, .. }) = event else { panic!("{event:?}") };
         assert_eq!(metadata.resource_version, "9");

@@ -3,6 +3,7 @@
 //! Kubernetes writes things down.
 
 mod address;
+mod endpoint;
 pub mod field;
 pub mod frame;
 pub mod guard;
@@ -37,15 +38,20 @@ pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The plural by which the API server knows it.
     const PLURAL: &'static str;
 
-    /// The object with the fields that are read, all others being passed over, as JSON and as
-    /// Protobuf have them (`generated.proto` of the modules `k8s.io/api` and `k8s.io/apimachinery`).
-    type Document: DeserializeOwned + prost::Message + Default;
+    /// The object as JSON has it, with the fields that are read, all others being passed over.
+    type Document: DeserializeOwned + Written<Self>;
+    /// The same as Protobuf has it (`generated.proto` of the modules `k8s.io/api` and
+    /// `k8s.io/apimachinery`).
+    type Message: prost::Message + Default + Written<Self>;
+}
 
-    /// Takes from an object what is needed.
+/// An object as it is written down.
+pub trait Written<T> {
+    /// Takes from it what is needed.
     ///
     /// # Errors
     /// A field whose value cannot be understood.
-    fn read(document: Self::Document) -> Result<Object<Self>, FieldError>;
+    fn read(self) -> Result<Object<T>, FieldError>;
 }
 
 /// An object as it comes from the API server: whose it is, and what we take from it.
@@ -71,7 +77,7 @@ impl<T> Object<T> {
 impl<'de, T: Kind> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let document = T::Document::deserialize(deserializer)?;
-        T::read(document).map_err(serde::de::Error::custom)
+        document.read().map_err(serde::de::Error::custom)
     }
 }
 

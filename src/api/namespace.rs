@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Kind, Object, field::FieldError, meta::Meta};
+use super::{Kind, Object, Written, field::FieldError, meta::Meta};
 
 /// A Namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,11 @@ impl Kind for Namespace {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "namespaces";
     type Document = Document;
+    type Message = Document;
+}
 
-    fn read(document: Document) -> Result<Object<Self>, FieldError> {
-        Ok(Object::new(document.metadata, Self))
+impl Written<Namespace> for Document {
+    fn read(self) -> Result<Object<Namespace>, FieldError> {
+        Ok(Object::new(self.metadata, Namespace))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    Kind, Object,
+    Kind, Object, Written,
     field::{FieldError, or_default},
     meta::{BriefMeta, Meta},
     quantity::thousandths,
@@ -98,9 +98,12 @@ impl Kind for Node {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "nodes";
     type Document = Document;
+    type Message = Document;
+}
 
-    fn read(document: Document) -> Result<Object<Self>, FieldError> {
-        let Document { metadata, spec, status } = document;
+impl Written<Node> for Document {
+    fn read(self) -> Result<Object<Node>, FieldError> {
+        let Self { metadata, spec, status } = self;
         let metadata = Meta::from(metadata);
         let labels = &metadata.labels;
         let cpu = match status.allocatable.get("cpu") {
@@ -111,7 +114,7 @@ impl Kind for Node {
         };
         let is_ready =
             |condition: &Condition| condition.r#type == "Ready" && condition.status == "True";
-        let node = Self {
+        let node = Node {
             name: metadata.name.as_str().into(),
             version: metadata.version()?,
             zone: labels.get(ZONE).filter(|zone| !zone.is_empty()).map(|zone| zone.as_str().into()),

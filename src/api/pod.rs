@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Kind, Object,
+    Kind, Object, Written,
     address::address,
     field::{FieldError, or_default, protocol},
     meta::{BriefMeta, Meta, Time, labels},
@@ -108,9 +108,12 @@ impl Kind for Pod {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "pods";
     type Document = Document;
+    type Message = Document;
+}
 
-    fn read(document: Document) -> Result<Object<Self>, FieldError> {
-        let Document { metadata, spec, status } = document;
+impl Written<Pod> for Document {
+    fn read(self) -> Result<Object<Pod>, FieldError> {
+        let Self { metadata, spec, status } = self;
         let metadata = Meta::from(metadata);
         let mut addresses = Vec::with_capacity(status.pod_ips.len());
         for (at, entry) in status.pod_ips.iter().enumerate() {
@@ -131,7 +134,7 @@ impl Kind for Pod {
                 subdomain: spec.subdomain.as_str().into(),
             })
         };
-        let pod = Self {
+        let pod = Pod {
             name: metadata.name.as_str().into(),
             uid: metadata.uid(),
             version: metadata.version()?,

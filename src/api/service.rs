@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    Kind, Object,
+    Kind, Object, Written,
     address::address,
     field::{FieldError, or_default, protocol},
     meta::{Meta, Pairs, labels, pairs},
@@ -111,11 +111,14 @@ impl Kind for Service {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "services";
     type Document = Document;
+    type Message = Document;
+}
 
-    fn read(document: Document) -> Result<Object<Self>, FieldError> {
-        let Document { metadata, spec } = document;
+impl Written<Service> for Document {
+    fn read(self) -> Result<Object<Service>, FieldError> {
+        let Self { metadata, spec } = self;
         let families = spec.ip_families.iter().enumerate();
-        let service = Self {
+        let service = Service {
             key: ServiceKey {
                 namespace: metadata.namespace.as_str().into(),
                 name: metadata.name.as_str().into(),

@@ -1,11 +1,14 @@
 //! EndpointSlice, decoded and encoded.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
+use bytes::Bytes;
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, Object,
+    Kind, Object, Written,
+    endpoint::{self, Fields, POD, Shared, is_foreign},
     field::{FieldError, or_default},
     meta::{Meta, labels},
 };
@@ -16,20 +19,29 @@ use crate::plan::{
     slice::{Conditions, Endpoint, Hints, Slice, SliceMeta, Target},
 };
 
-/// An EndpointSlice with the fields that are read and written.
-#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
+/// An EndpointSlice with the fields that are read and written, in JSON.
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Document {
+    metadata: Meta,
+    #[serde(deserialize_with = "or_default")]
+    address_type: String,
+    #[serde(deserialize_with = "or_default")]
+    endpoints: Vec<EndpointBody>,
+    #[serde(deserialize_with = "or_default")]
+    ports: Vec<PortBody>,
+}
+
+/// The same in Protobuf, its endpoints as they came.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Message {
     #[prost(message, required, tag = "1")]
     metadata: Meta,
     #[prost(string, tag = "4")]
-    #[serde(deserialize_with = "or_default")]
     address_type: String,
-    #[prost(message, repeated, tag = "2")]
-    #[serde(deserialize_with = "or_default")]
-    endpoints: Vec<EndpointBody>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    endpoints: Vec<Bytes>,
     #[prost(message, repeated, tag = "3")]
-    #[serde(deserialize_with = "or_default")]
     ports: Vec<PortBody>,
 }
 
@@ -50,83 +62,64 @@ struct PortBody {
     app_protocol: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct EndpointBody {
-    #[prost(string, repeated, tag = "1")]
     #[serde(deserialize_with = "or_default")]
     addresses: Vec<String>,
-    #[prost(message, required, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     conditions: ConditionsBody,
-    #[prost(string, optional, tag = "3")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hostname: Option<String>,
-    #[prost(message, optional, tag = "4")]
     #[serde(skip_serializing_if = "Option::is_none")]
     target_ref: Option<TargetBody>,
-    #[prost(string, optional, tag = "6")]
     #[serde(skip_serializing_if = "Option::is_none")]
     node_name: Option<String>,
-    #[prost(string, optional, tag = "7")]
     #[serde(skip_serializing_if = "Option::is_none")]
     zone: Option<String>,
-    #[prost(message, optional, tag = "8")]
     #[serde(skip_serializing_if = "Option::is_none")]
     hints: Option<HintsBody>,
 }
 
-#[derive(Clone, Copy, PartialEq, Deserialize, Serialize, prost::Message)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(default)]
 struct ConditionsBody {
-    #[prost(bool, optional, tag = "1")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ready: Option<bool>,
-    #[prost(bool, optional, tag = "2")]
     #[serde(skip_serializing_if = "Option::is_none")]
     serving: Option<bool>,
-    #[prost(bool, optional, tag = "3")]
     #[serde(skip_serializing_if = "Option::is_none")]
     terminating: Option<bool>,
 }
 
-#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct TargetBody {
-    #[prost(string, tag = "5")]
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     api_version: String,
-    #[prost(string, tag = "1")]
     #[serde(deserialize_with = "or_default")]
     kind: String,
-    #[prost(string, tag = "2")]
     #[serde(deserialize_with = "or_default")]
     namespace: String,
-    #[prost(string, tag = "3")]
     #[serde(deserialize_with = "or_default")]
     name: String,
-    #[prost(string, tag = "4")]
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     uid: String,
-    #[prost(string, tag = "7")]
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     field_path: String,
 }
 
-#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
+#[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct HintsBody {
-    #[prost(message, repeated, tag = "1")]
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     for_zones: Vec<Named>,
-    #[prost(message, repeated, tag = "2")]
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     for_nodes: Vec<Named>,
 }
 
-#[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
+#[derive(Default, Deserialize, Serialize)]
 struct Named {
-    #[prost(string, tag = "1")]
     name: String,
 }
 
@@ -136,50 +129,82 @@ impl Kind for Slice {
     const VERSION: &'static str = "v1";
     const PLURAL: &'static str = "endpointslices";
     type Document = Document;
+    type Message = Message;
+}
 
-    fn read(document: Document) -> Result<Object<Self>, FieldError> {
-        let Document { mut metadata, address_type, endpoints, ports } = document;
+impl Written<Slice> for Document {
+    fn read(self) -> Result<Object<Slice>, FieldError> {
+        let Self { metadata, address_type, endpoints, ports } = self;
         let mut shared = Shared::default();
-        let owners = metadata.owners();
-        let meta = SliceMeta {
-            namespace: metadata.namespace.as_str().into(),
-            name: given(&metadata.name),
-            generate_name: given(&metadata.generate_name),
-            uid: metadata.uid(),
-            version: metadata.version()?,
-            labels: labels(&metadata.labels),
-            annotations: labels(&metadata.annotations),
-            owners: owners.into(),
-            finalizers: metadata.finalizers.iter().map(|name| name.as_str().into()).collect(),
-            terminating: metadata.is_terminating(),
-        };
-        let address_type = match address_type.as_str() {
-            "IPv4" => AddressType::IPv4,
-            "IPv6" => AddressType::IPv6,
-            _ => AddressType::Other,
-        };
-        let ports = ports.into_iter().map(port).collect();
         let endpoints = endpoints.into_iter().map(|body| endpoint(body, &mut shared)).collect();
-        Ok(Object::new(metadata, Self { meta, address_type, ports, endpoints }))
+        slice(metadata, &address_type, ports, endpoints)
     }
 }
 
-impl Document {
-    /// A slice but for its endpoints.
-    pub(super) fn without_endpoints(slice: &Slice) -> Self {
+impl Written<Slice> for Message {
+    fn read(self) -> Result<Object<Slice>, FieldError> {
+        let Self { metadata, address_type, endpoints, ports } = self;
+        let mut shared = Shared::default();
+        let endpoint = |(at, bytes): (usize, &Bytes)| {
+            endpoint::endpoint(bytes, &mut shared)
+                .map_err(|error| FieldError::new(format!("endpoints[{at}]"), error.to_string()))
+        };
+        let endpoints: Result<Vec<_>, _> = endpoints.iter().enumerate().map(endpoint).collect();
+        slice(metadata, &address_type, ports, endpoints?.into())
+    }
+}
+
+fn slice(
+    mut metadata: Meta,
+    address_type: &str,
+    ports: Vec<PortBody>,
+    endpoints: Arc<[Endpoint]>,
+) -> Result<Object<Slice>, FieldError> {
+    let owners = metadata.owners();
+    let meta = SliceMeta {
+        namespace: metadata.namespace.as_str().into(),
+        name: given(&metadata.name),
+        generate_name: given(&metadata.generate_name),
+        uid: metadata.uid(),
+        version: metadata.version()?,
+        labels: labels(&metadata.labels),
+        annotations: labels(&metadata.annotations),
+        owners: owners.into(),
+        finalizers: metadata.finalizers.iter().map(|name| name.as_str().into()).collect(),
+        terminating: metadata.is_terminating(),
+    };
+    let address_type = match address_type {
+        "IPv4" => AddressType::IPv4,
+        "IPv6" => AddressType::IPv6,
+        _ => AddressType::Other,
+    };
+    let ports = ports.into_iter().map(port).collect();
+    Ok(Object::new(metadata, Slice { meta, address_type, ports, endpoints }))
+}
+
+impl From<&Slice> for Document {
+    fn from(slice: &Slice) -> Self {
         Self {
             metadata: Meta::from(&slice.meta),
             address_type: slice.address_type.to_string(),
-            endpoints: Vec::new(),
+            endpoints: slice.endpoints.iter().map(EndpointBody::from).collect(),
             ports: slice.ports.iter().map(PortBody::from).collect(),
         }
     }
 }
 
-impl From<&Slice> for Document {
-    fn from(slice: &Slice) -> Self {
-        let endpoints = slice.endpoints.iter().map(EndpointBody::from).collect();
-        Self { endpoints, ..Self::without_endpoints(slice) }
+impl Message {
+    /// A slice in Protobuf. Its endpoints are written behind the rest: fields may come in any order.
+    pub(super) fn encode(slice: &Slice) -> Vec<u8> {
+        let head = Self {
+            metadata: Meta::from(&slice.meta),
+            address_type: slice.address_type.to_string(),
+            endpoints: Vec::new(),
+            ports: slice.ports.iter().map(PortBody::from).collect(),
+        };
+        let mut fields = Fields(head.encode_to_vec());
+        slice.endpoints.iter().for_each(|endpoint| fields.endpoint(2, endpoint));
+        fields.0
     }
 }
 
@@ -204,7 +229,7 @@ impl From<&Endpoint> for EndpointBody {
 impl From<&Target> for TargetBody {
     fn from(target: &Target) -> Self {
         Self {
-            kind: "Pod".to_owned(),
+            kind: POD.to_owned(),
             namespace: String::from(&*target.namespace),
             name: String::from(&*target.name),
             uid: target.uid.as_ref().map_or_else(String::new, String::from),
@@ -251,68 +276,34 @@ fn given(text: &str) -> Option<Name> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// What many endpoints of one slice have in common.
-#[derive(Default)]
-struct Shared {
-    /// Namespaces and zones; the first few.
-    names: Vec<Name>,
-    hints: HashMap<Hints, Arc<Hints>>,
-}
-
-impl Shared {
-    fn name(&mut self, text: String) -> Name {
-        if let Some(name) = self.names.iter().find(|name| ***name == *text) {
-            return name.clone();
-        }
-        let name = Name::from(text);
-        if self.names.len() < SHARED_NAMES {
-            self.names.push(name.clone());
-        }
-        name
-    }
-
-    fn hints(&mut self, body: HintsBody) -> Arc<Hints> {
-        let zones = body.for_zones.into_iter().map(|zone| self.name(zone.name)).collect();
-        let nodes = body.for_nodes.into_iter().map(|node| node.name.into()).collect();
-        let hints = Hints { zones, nodes };
-        self.hints.entry(hints).or_insert_with_key(|hints| Arc::new(hints.clone())).clone()
-    }
-}
-
-/// More names than this are not looked through for an equal one.
-const SHARED_NAMES: usize = 8;
-
 fn endpoint(body: EndpointBody, shared: &mut Shared) -> Endpoint {
     let ConditionsBody { ready, serving, terminating } = body.conditions;
     Endpoint {
-        addresses: addresses(body.addresses),
+        addresses: Addresses::of(&body.addresses),
         conditions: Conditions { ready, serving, terminating },
-        target: body.target_ref.map(|body| target(body, shared)),
+        target: body.target_ref.map(|body| target(&body, shared)),
         node: body.node_name.map(Name::from),
-        zone: body.zone.map(|zone| shared.name(zone)),
+        zone: body.zone.map(|zone| shared.name(&zone)),
         hostname: body.hostname.map(Name::from),
-        hints: body.hints.map(|hints| shared.hints(hints)),
+        hints: body.hints.map(|body| hints(&body, shared)),
     }
 }
 
-fn target(body: TargetBody, shared: &mut Shared) -> Target {
+fn target(body: &TargetBody, shared: &mut Shared) -> Target {
     Target {
-        foreign: body.kind != "Pod" || !body.api_version.is_empty() || !body.field_path.is_empty(),
-        namespace: shared.name(body.namespace),
-        name: body.name.into(),
+        foreign: is_foreign(
+            body.kind.as_bytes(),
+            body.api_version.as_bytes(),
+            body.field_path.as_bytes(),
+        ),
+        namespace: shared.name(&body.namespace),
+        name: body.name.as_str().into(),
         uid: Uid::parse(&body.uid),
     }
 }
 
-/// One address in its canonical form is kept as such; everything else as it was written, so
-/// that comparing is exact.
-fn addresses(texts: Vec<String>) -> Addresses {
-    if let [text] = texts.as_slice()
-        && let Ok(address) = text.parse::<IpAddr>()
-        // An IPv4 address has one form alone that is read.
-        && (address.is_ipv4() || address.to_string() == *text)
-    {
-        return Addresses::One(address);
-    }
-    Addresses::Many(texts.into_iter().map(String::into_boxed_str).collect())
+fn hints(body: &HintsBody, shared: &mut Shared) -> Arc<Hints> {
+    let mut names = |of: &[Named]| of.iter().map(|of| shared.name(&of.name)).collect();
+    let hints = Hints { zones: names(&body.for_zones), nodes: names(&body.for_nodes) };
+    shared.hints(hints)
 }

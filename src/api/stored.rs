@@ -56,11 +56,13 @@ impl Stored {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message;
     use serde_json::json;
 
     use super::*;
-    use crate::{api::Kind, plan::slice::Slice};
+    use crate::{
+        api::{Object, frame::Encoding, render},
+        plan::slice::Slice,
+    };
 
     #[test]
     fn version_and_hints_in_either_encoding() {
@@ -74,8 +76,9 @@ mod tests {
                 "addressType": "IPv4", "ports": null,
                 "endpoints": [{"addresses": ["10.0.0.1"]}, {"addresses": ["10.0.0.2"], "hints": hints}]});
             let json: Stored = serde_json::from_value(slice.clone()).unwrap();
-            let document: <Slice as Kind>::Document = serde_json::from_value(slice).unwrap();
-            let protobuf = Stored::decode(&*document.encode_to_vec()).unwrap();
+            let slice: Object<Slice> = serde_json::from_value(slice).unwrap();
+            let sent = render::body(&slice.value, Encoding::Protobuf).unwrap();
+            let protobuf = Encoding::Protobuf.object(sent.into()).unwrap();
             for stored in [json, protobuf] {
                 assert_eq!((stored.version(), stored.has_node_hints()), (Some(12), is_hinted));
             }

@@ -234,7 +234,8 @@ impl Index {
                 (slice.ports, slice.endpoints) = (own.ports, own.endpoints);
             } else {
                 let pod_name = |name: &str| island.pod(name).map(|pod| pod.name.clone());
-                self.pool.slice(&mut slice, pod_name);
+                let known = slice.meta.name.as_deref().and_then(|name| island.slices.named(name));
+                self.pool.slice(&mut slice, known, pod_name);
             }
         }
         let island = self.island(&namespace);

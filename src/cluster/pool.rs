@@ -62,9 +62,14 @@ impl Pool {
         self.ports.share(&mut pod.ports, Arc::strong_count);
     }
 
-    /// Shares what a slice has in common with others. `pod_name` gives the name that the
-    /// record of a pod holds already.
-    pub fn slice(&mut self, slice: &mut Slice, pod_name: impl Fn(&str) -> Option<Name>) {
+    /// Shares what a slice has in common with others, and with what was known of it. `pod_name` gives
+    /// the name that the record of a pod holds already.
+    pub fn slice(
+        &mut self,
+        slice: &mut Slice,
+        known: Option<&Slice>,
+        pod_name: impl Fn(&str) -> Option<Name>,
+    ) {
         self.labels(&mut slice.meta.labels);
         self.name(&mut slice.meta.namespace);
         slice.meta.generate_name.iter_mut().for_each(|name| self.name(name));
@@ -75,9 +80,22 @@ impl Pool {
             (key, value)
         });
         slice.meta.annotations = annotations.collect();
-        slice.meta.owners = slice.meta.owners.iter().map(|owner| self.owner(owner)).collect();
+        match known {
+            Some(known) if known.meta.owners == slice.meta.owners => {
+                slice.meta.owners = known.meta.owners.clone();
+            }
+            _ => {
+                slice.meta.owners =
+                    slice.meta.owners.iter().map(|owner| self.owner(owner)).collect()
+            }
+        }
         let namespace = slice.meta.namespace.clone();
-        let share = |endpoint: &Endpoint| {
+        let known = known.map_or_else(|| &[][..], |known| &known.endpoints);
+        let share = |(at, endpoint): (usize, &Endpoint)| {
+            // Most are as they were: a change is one of one pod.
+            if let Some(known) = known.get(at).filter(|known| *known == endpoint) {
+                return known.clone();
+            }
             let mut endpoint = endpoint.clone();
             endpoint.node.iter_mut().for_each(|node| self.name(node));
             endpoint.zone.iter_mut().for_each(|zone| self.name(zone));
@@ -92,7 +110,7 @@ impl Pool {
             }
             endpoint
         };
-        slice.endpoints = slice.endpoints.iter().map(share).collect();
+        slice.endpoints = slice.endpoints.iter().enumerate().map(share).collect();
     }
 
     fn owner(&mut self, owner: &Owner) -> Owner {

@@ -60,6 +60,11 @@ impl Slices {
         &self.held[id].slice
     }
 
+    /// The slice of a name.
+    pub fn named(&self, name: &str) -> Option<&Slice> {
+        Some(self.get(*self.ids.get(name)?))
+    }
+
     /// Takes a slice in, if closehaul manages it, and forgets it if it no longer does.
     /// `None` if nothing was learned.
     pub fn put(&mut self, slice: Slice) -> Option<SliceChange> {

@@ -38,3 +38,18 @@ pub enum Addresses {
     /// Anything else, as written and in order.
     Many(Box<[Box<str>]>),
 }
+
+impl Addresses {
+    /// One address in its canonical form is kept as such; everything else as it was written, so that
+    /// comparing is exact.
+    pub fn of(texts: &[impl AsRef<str>]) -> Self {
+        if let [text] = texts
+            && let Ok(address) = text.as_ref().parse::<IpAddr>()
+            // An IPv4 address has one form alone that is read.
+            && (address.is_ipv4() || address.to_string() == text.as_ref())
+        {
+            return Self::One(address);
+        }
+        Self::Many(texts.iter().map(|text| text.as_ref().into()).collect())
+    }
+}

@@ -1,7 +1,7 @@
 //! Endpoint: what a pod looks like in a slice, and which pods are there at all
 //! (endpointslice-semantics 3).
 
-use std::net::IpAddr;
+use std::iter;
 
 use foldhash::HashMap;
 
@@ -91,17 +91,13 @@ fn endpoint(
 
 /// The pod's addresses of this type.
 fn addresses(pod: &Pod, address_type: AddressType) -> Option<Addresses> {
-    let of_type: Vec<IpAddr> = pod
-        .addresses
-        .iter()
-        .copied()
-        .filter(|address| AddressType::of(*address) == address_type)
-        .collect();
-    match of_type.as_slice() {
-        [] => None,
-        [one] => Some(Addresses::One(*one)),
-        many => {
-            Some(Addresses::Many(many.iter().map(|address| address.to_string().into()).collect()))
-        }
+    let mut of_type =
+        pod.addresses.iter().filter(|address| AddressType::of(**address) == address_type);
+    let first = *of_type.next()?;
+    let mut others = of_type.peekable();
+    if others.peek().is_none() {
+        return Some(Addresses::One(first));
     }
+    let all = iter::once(&first).chain(others);
+    Some(Addresses::Many(all.map(|address| address.to_string().into()).collect()))
 }

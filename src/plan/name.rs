@@ -34,64 +34,66 @@ impl Uid {
     /// Reads a UID; `None` for the empty string, which means that the object has none.
     pub fn parse(text: &str) -> Option<Self> {
         match parse_uuid(text) {
-            Some(uuid) => Some(Self::Uuid(uuid.to_be_bytes())),
+            Some(uuid) => Some(Self::Uuid(uuid)),
             None if text.is_empty() => None,
             None => Some(Self::Text(text.into())),
         }
     }
 }
 
+impl Uid {
+    /// Writes it behind what is there.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let bytes = match self {
+            Self::Text(text) => return to.extend_from_slice(text.as_bytes()),
+            Self::Uuid(bytes) => bytes,
+        };
+        // Not by format!: one UID for each endpoint of each slice that is sent.
+        let mut text = [b'-'; UUID_LENGTH];
+        for (byte, at) in bytes.iter().zip(PAIRS) {
+            text[at] = DIGITS[usize::from(byte >> 4)];
+            text[at + 1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        to.extend_from_slice(&text);
+    }
+}
+
+/// How long a UUID is in its usual form.
+const UUID_LENGTH: usize = 36;
+/// Where the digits of each of its bytes stand.
+const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
 impl From<&Uid> for String {
     fn from(uid: &Uid) -> Self {
-        match uid {
-            Uid::Text(text) => Self::from(&**text),
-            Uid::Uuid(bytes) => uuid(bytes),
-        }
+        let mut text = Vec::new();
+        uid.write(&mut text);
+        Self::from_utf8_lossy(&text).into_owned()
     }
 }
 
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Uuid(bytes) => f.write_str(&uuid(bytes)),
-        }
+        f.write_str(&String::from(self))
     }
-}
-
-/// A UUID in its usual form.
-fn uuid(bytes: &[u8; 16]) -> String {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    // Not by format!: one UID for each endpoint of each slice that is sent.
-    let mut text = String::with_capacity(36);
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 0xf)]);
-    }
-    text
 }
 
 /// The value of a UUID, only if printing it gives the same text again.
-fn parse_uuid(text: &str) -> Option<u128> {
-    if text.len() != 36 {
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let text: &[u8; UUID_LENGTH] = text.as_bytes().try_into().ok()?;
+    if [8, 13, 18, 23].iter().any(|at| text[*at] != b'-') {
         return None;
     }
-    let mut value = 0_u128;
-    for (at, byte) in text.bytes().enumerate() {
-        let digit = match (at, byte) {
-            (8 | 13 | 18 | 23, b'-') => continue,
-            (8 | 13 | 18 | 23, _) => return None,
-            (_, b'0'..=b'9') => byte - b'0',
-            (_, b'a'..=b'f') => byte - b'a' + 10,
-            _ => return None,
-        };
-        value = value << 4 | u128::from(digit);
+    let digit = |byte| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 16];
+    for (byte, at) in bytes.iter_mut().zip(PAIRS) {
+        *byte = digit(text[at])? << 4 | digit(text[at + 1])?;
     }
-    Some(value)
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -104,6 +106,8 @@ mod tests {
             "6f1c2a40-0b1d-4c3e-9a77-00000000beef",
             "uid-1",
             "6F1C2A40-0B1D-4C3E-9A77-00000000BEEF",
+            "6f1c2a40-0b1d-4c3e-9a77000000000-beef",
+            "6f1c2a40-0b1d-4c3e-9a77-0000000é-beef",
         ] {
             assert_eq!(Uid::parse(text).map(|uid| uid.to_string()).as_deref(), Some(text));
         }

@@ -10,7 +10,7 @@ use super::{
     strict, value,
 };
 use crate::{
-    api::{Kind, Object, field::FieldError, namespace::Namespace},
+    api::{Kind, Object, Written, field::FieldError, namespace::Namespace},
     plan::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
@@ -106,7 +106,7 @@ pub(super) fn object<K: Spelled>(
     if fill_in(K::KIND, document) {
         decoded = strict::decode::<K::Document>(document, &|_| ())?;
     }
-    let object = K::read(decoded).map_err(|FieldError { path, problem }| {
+    let object = decoded.read().map_err(|FieldError { path, problem }| {
         FieldError::new(path, format!("{problem}; correct it"))
     })?;
     if object.name.is_empty() {
