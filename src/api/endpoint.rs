@@ -105,13 +105,12 @@ impl Fields {
         self.0.push(0);
         write(self);
         let length = self.0.len() - place - 1;
-        match u8::try_from(length) {
-            Ok(short @ ..128) => self.0[place] = short,
-            _ => {
-                let mut long = Vec::new();
-                encode_varint(length as u64, &mut long);
-                self.0.splice(place..=place, long);
-            }
+        if let Ok(short @ ..128) = u8::try_from(length) {
+            self.0[place] = short;
+        } else {
+            let mut long = Vec::new();
+            encode_varint(length as u64, &mut long);
+            self.0.splice(place..=place, long);
         }
     }
 }

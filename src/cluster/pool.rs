@@ -80,15 +80,10 @@ impl Pool {
             (key, value)
         });
         slice.meta.annotations = annotations.collect();
-        match known {
-            Some(known) if known.meta.owners == slice.meta.owners => {
-                slice.meta.owners = known.meta.owners.clone();
-            }
-            _ => {
-                slice.meta.owners =
-                    slice.meta.owners.iter().map(|owner| self.owner(owner)).collect()
-            }
-        }
+        slice.meta.owners = match known {
+            Some(known) if known.meta.owners == slice.meta.owners => known.meta.owners.clone(),
+            _ => slice.meta.owners.iter().map(|owner| self.owner(owner)).collect(),
+        };
         let namespace = slice.meta.namespace.clone();
         let known = known.map_or_else(|| &[][..], |known| &known.endpoints);
         let share = |(at, endpoint): (usize, &Endpoint)| {
