@@ -193,6 +193,9 @@ impl From<&Slice> for Document {
     }
 }
 
+/// About how many bytes an endpoint takes.
+const ENDPOINT: usize = 256;
+
 impl Message {
     /// A slice in Protobuf. Its endpoints are written behind the rest: fields may come in any order.
     pub(super) fn encode(slice: &Slice) -> Vec<u8> {
@@ -203,6 +206,7 @@ impl Message {
             ports: slice.ports.iter().map(PortBody::from).collect(),
         };
         let mut fields = Fields(head.encode_to_vec());
+        fields.0.reserve(slice.endpoints.len() * ENDPOINT);
         slice.endpoints.iter().for_each(|endpoint| fields.endpoint(2, endpoint));
         fields.0
     }
