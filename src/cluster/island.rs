@@ -12,7 +12,7 @@ use foldhash::{HashMap, HashSet};
 
 use slab::Slab;
 
-use super::{settled::Settled, slices::Slices};
+use super::{lists::is_outdated, settled::Settled, slices::Slices};
 use crate::plan::{labels::Labels, name::Name, pod::Pod, service::Service};
 
 /// The number of a pod; another one may have it when the pod is gone.
@@ -45,7 +45,7 @@ pub(super) struct Selected {
     service: Service,
     groups: Vec<GroupId>,
     pub(super) settled: Option<Box<Settled>>,
-    is_stale: bool,
+    pub(super) is_stale: bool,
 }
 
 /// A pod and the group to which it belongs.
@@ -53,7 +53,7 @@ pub(super) struct Selected {
 pub(super) struct Record {
     pub(super) pod: Pod,
     group: GroupId,
-    is_stale: bool,
+    pub(super) is_stale: bool,
 }
 
 /// Pods with the same labels, and the Services that select them.
@@ -344,53 +344,6 @@ impl Island {
             self.pods_by_node.entry(node.clone()).or_default().push(pod);
         }
     }
-}
-
-// === lists ===
-
-impl Island {
-    /// A list of Services begins: those that it does not name will be gone.
-    pub fn doubt_services(&mut self) {
-        self.services.values_mut().for_each(|selected| selected.is_stale = true);
-    }
-
-    /// A list of pods begins.
-    pub fn doubt_pods(&mut self) {
-        self.pods.iter_mut().for_each(|(_, record)| record.is_stale = true);
-    }
-
-    /// A list named this Service, which could not be read.
-    pub fn confirm_service(&mut self, name: &str) {
-        if let Some(selected) = self.services.get_mut(name) {
-            selected.is_stale = false;
-        }
-    }
-
-    /// A list named this pod, which could not be read.
-    pub fn confirm_pod(&mut self, name: &str) {
-        if let Some(id) = self.pod_ids.get(name) {
-            self.pods[*id].is_stale = false;
-        }
-    }
-
-    /// The Services that a list did not name.
-    pub fn doubted_services(&self) -> Vec<Name> {
-        let stale = self.services.iter().filter(|(_, selected)| selected.is_stale);
-        stale.map(|(name, _)| name.clone()).collect()
-    }
-
-    /// The pods that a list did not name.
-    pub fn doubted_pods(&self) -> Vec<Name> {
-        let stale = self.pods.iter().filter(|(_, record)| record.is_stale);
-        stale.map(|(_, record)| record.pod.name.clone()).collect()
-    }
-}
-
-/// Whether an object is to be passed over, being older than the `known` one. Not so where a list
-/// names an object for the first time (`is_listed`): lists are consistent reads, so an older version
-/// in one means that the API server was put back to a backup, and only the list is true.
-pub fn is_outdated(version: u64, known: u64, is_listed: bool) -> bool {
-    version < known && !is_listed
 }
 
 /// Whether nothing changed that slices depend on.

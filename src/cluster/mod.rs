@@ -2,6 +2,7 @@
 //! No I/O and no clock; nothing here decides what slices should look like: see [`crate::plan`].
 
 mod island;
+mod lists;
 mod pool;
 mod settled;
 mod slices;
@@ -11,11 +12,8 @@ use std::cell::OnceCell;
 use foldhash::{HashMap, HashSet};
 use jiff::Timestamp;
 
-pub use self::{island::ServiceChange, settled::Part, slices::SliceChange};
-use self::{
-    island::{Island, is_outdated},
-    pool::Pool,
-};
+use self::{island::Island, lists::is_outdated, pool::Pool};
+pub use self::{island::ServiceChange, lists::Gone, settled::Part, slices::SliceChange};
 use crate::plan::{
     self, Plan, World,
     decision::{Decision, Standing, decide},
@@ -321,78 +319,6 @@ impl Index {
             self.islands.remove(namespace);
         }
         Some(result)
-    }
-}
-
-// === lists ===
-
-/// An object that a complete list did not name.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Gone {
-    /// A Service.
-    Service(ServiceKey),
-    /// A pod, by namespace and name.
-    Pod(Name, Name),
-    /// A node.
-    Node(Name),
-    /// A slice, by namespace and name.
-    Slice(Name, Name),
-}
-
-impl Index {
-    /// A list begins; what it does not name is gone when it ends.
-    pub fn begin_list(&mut self, kind: Watched) {
-        let islands = self.islands.values_mut();
-        match kind {
-            Watched::Services => islands.for_each(Island::doubt_services),
-            Watched::Pods => islands.for_each(Island::doubt_pods),
-            Watched::Slices => islands.for_each(|island| island.slices.doubt()),
-            Watched::Nodes => self.doubted_nodes = self.nodes.keys().cloned().collect(),
-        }
-    }
-
-    /// An object was named, but could not be read: what is known of it stays.
-    pub fn confirm(&mut self, named: &Gone) {
-        match named {
-            Gone::Service(key) => {
-                self.visit(&key.namespace, |island| island.confirm_service(&key.name));
-            }
-            Gone::Pod(namespace, name) => {
-                self.visit(namespace, |island| island.confirm_pod(name));
-            }
-            Gone::Slice(namespace, name) => {
-                self.visit(namespace, |island| island.slices.confirm(name));
-            }
-            Gone::Node(name) => {
-                self.doubted_nodes.remove(name);
-            }
-        }
-    }
-
-    /// A list is complete; returns what is known and was not named, still to be removed.
-    pub fn end_list(&mut self, kind: Watched) -> Vec<Gone> {
-        if kind == Watched::Nodes {
-            return std::mem::take(&mut self.doubted_nodes).into_iter().map(Gone::Node).collect();
-        }
-        let gone = |(namespace, island): (&Name, &Island)| -> Vec<Gone> {
-            let named = |gone: fn(Name, Name) -> Gone, names: Vec<Name>| {
-                names.into_iter().map(|name| gone(namespace.clone(), name)).collect()
-            };
-            match kind {
-                Watched::Services => named(Gone::service, island.doubted_services()),
-                Watched::Pods => named(Gone::Pod, island.doubted_pods()),
-                Watched::Slices => named(Gone::Slice, island.slices.doubted()),
-                Watched::Nodes => Vec::new(),
-            }
-        };
-        self.islands.iter().flat_map(gone).collect()
-    }
-}
-
-impl Gone {
-    /// A Service, by namespace and name.
-    pub fn service(namespace: Name, name: Name) -> Self {
-        Self::Service(ServiceKey { namespace, name })
     }
 }
 

@@ -1,0 +1,120 @@
+//! Lists: a list that begins puts all of its kind into doubt, what it names is true whatever its
+//! version, and what it has not named at its end is gone.
+
+use super::{Index, Watched, island::Island};
+use crate::plan::name::{Name, ServiceKey};
+
+/// An object that a complete list did not name.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// A Service.
+    Service(ServiceKey),
+    /// A pod, by namespace and name.
+    Pod(Name, Name),
+    /// A node.
+    Node(Name),
+    /// A slice, by namespace and name.
+    Slice(Name, Name),
+}
+
+impl Index {
+    /// A list begins; what it does not name is gone when it ends.
+    pub fn begin_list(&mut self, kind: Watched) {
+        let islands = self.islands.values_mut();
+        match kind {
+            Watched::Services => islands.for_each(Island::doubt_services),
+            Watched::Pods => islands.for_each(Island::doubt_pods),
+            Watched::Slices => islands.for_each(|island| island.slices.doubt()),
+            Watched::Nodes => self.doubted_nodes = self.nodes.keys().cloned().collect(),
+        }
+    }
+
+    /// An object was named, but could not be read: what is known of it stays.
+    pub fn confirm(&mut self, named: &Gone) {
+        match named {
+            Gone::Service(key) => {
+                self.visit(&key.namespace, |island| island.confirm_service(&key.name));
+            }
+            Gone::Pod(namespace, name) => {
+                self.visit(namespace, |island| island.confirm_pod(name));
+            }
+            Gone::Slice(namespace, name) => {
+                self.visit(namespace, |island| island.slices.confirm(name));
+            }
+            Gone::Node(name) => {
+                self.doubted_nodes.remove(name);
+            }
+        }
+    }
+
+    /// A list is complete; returns what is known and was not named, still to be removed.
+    pub fn end_list(&mut self, kind: Watched) -> Vec<Gone> {
+        if kind == Watched::Nodes {
+            return std::mem::take(&mut self.doubted_nodes).into_iter().map(Gone::Node).collect();
+        }
+        let gone = |(namespace, island): (&Name, &Island)| -> Vec<Gone> {
+            let named = |gone: fn(Name, Name) -> Gone, names: Vec<Name>| {
+                names.into_iter().map(|name| gone(namespace.clone(), name)).collect()
+            };
+            match kind {
+                Watched::Services => named(Gone::service, island.doubted_services()),
+                Watched::Pods => named(Gone::Pod, island.doubted_pods()),
+                Watched::Slices => named(Gone::Slice, island.slices.doubted()),
+                Watched::Nodes => Vec::new(),
+            }
+        };
+        self.islands.iter().flat_map(gone).collect()
+    }
+}
+
+impl Gone {
+    /// A Service, by namespace and name.
+    pub fn service(namespace: Name, name: Name) -> Self {
+        Self::Service(ServiceKey { namespace, name })
+    }
+}
+
+impl Island {
+    /// A list of Services begins: those that it does not name will be gone.
+    pub fn doubt_services(&mut self) {
+        self.services.values_mut().for_each(|selected| selected.is_stale = true);
+    }
+
+    /// A list of pods begins.
+    pub fn doubt_pods(&mut self) {
+        self.pods.iter_mut().for_each(|(_, record)| record.is_stale = true);
+    }
+
+    /// A list named this Service, which could not be read.
+    pub fn confirm_service(&mut self, name: &str) {
+        if let Some(selected) = self.services.get_mut(name) {
+            selected.is_stale = false;
+        }
+    }
+
+    /// A list named this pod, which could not be read.
+    pub fn confirm_pod(&mut self, name: &str) {
+        if let Some(id) = self.pod_ids.get(name) {
+            self.pods[*id].is_stale = false;
+        }
+    }
+
+    /// The Services that a list did not name.
+    pub fn doubted_services(&self) -> Vec<Name> {
+        let stale = self.services.iter().filter(|(_, selected)| selected.is_stale);
+        stale.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The pods that a list did not name.
+    pub fn doubted_pods(&self) -> Vec<Name> {
+        let stale = self.pods.iter().filter(|(_, record)| record.is_stale);
+        stale.map(|(_, record)| record.pod.name.clone()).collect()
+    }
+}
+
+/// Whether an object is to be passed over, being older than the `known` one. Not so where a list
+/// names an object for the first time (`is_listed`): lists are consistent reads, so an older version
+/// in one means that the API server was put back to a backup, and only the list is true.
+pub fn is_outdated(version: u64, known: u64, is_listed: bool) -> bool {
+    version < known && !is_listed
+}
