@@ -1,6 +1,6 @@
 //! What a user may choose.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf};
 
 use clap::Args;
 
@@ -23,12 +23,12 @@ pub struct Options {
     #[arg(long)]
     pub quick: bool,
     /// Pods of S1, S2, S6, S7, S8 and of S4's spread state, 10 of each Service; several sizes are
-    /// run one after the other and drawn as a curve [default: 50000; with --quick 2000]
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(50..=200_000))]
+    /// run one after the other and drawn as a curve, 0 is none [default: 50000; with --quick 2000]
+    #[arg(long, value_delimiter = ',', value_parser = |text: &str| none_or(text, 50..=200_000))]
     pub pods: Vec<u32>,
-    /// Services of S4's dense states, all in one namespace, with 10 pods each [default: 1000,5000;
-    /// with --quick 200]
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(5..=20_000))]
+    /// Services of S4's dense states, all in one namespace, with 10 pods each, 0 is none [default:
+    /// 1000,5000; with --quick 200]
+    #[arg(long, value_delimiter = ',', value_parser = |text: &str| none_or(text, 5..=20_000))]
     pub dense: Vec<u32>,
     /// Pods of S5's big Service [default: 20000; with --quick 1000]
     #[arg(long, value_parser = clap::value_parser!(u32).range(100..=100_000))]
@@ -72,12 +72,12 @@ impl Options {
 
     /// The sizes of the spread state.
     pub fn pods(&self) -> Vec<u32> {
-        or(&self.pods, if self.quick { &[2_000] } else { &[50_000] })
+        some(&or(&self.pods, if self.quick { &[2_000] } else { &[50_000] }))
     }
 
     /// The sizes of the dense state.
     pub fn dense(&self) -> Vec<u32> {
-        or(&self.dense, if self.quick { &[200] } else { &[1_000, 5_000] })
+        some(&or(&self.dense, if self.quick { &[200] } else { &[1_000, 5_000] }))
     }
 
     /// Pods of the big Service.
@@ -103,4 +103,18 @@ impl Options {
 
 fn or<T: Copy>(named: &[T], usual: &[T]) -> Vec<T> {
     if named.is_empty() { usual.to_vec() } else { named.to_vec() }
+}
+
+/// The sizes without the 0 that stands for none.
+fn some(sizes: &[u32]) -> Vec<u32> {
+    sizes.iter().copied().filter(|size| *size > 0).collect()
+}
+
+/// Reads a size within `range`, or 0.
+fn none_or(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let (least, most) = (range.start(), range.end());
+    match text.parse() {
+        Ok(size) if size == 0 || range.contains(&size) => Ok(size),
+        _ => Err(format!("not a number from {least} to {most}, or 0 for none")),
+    }
 }

@@ -172,6 +172,18 @@ mod tests {
     }
 
     #[test]
+    fn a_size_of_0_is_none() {
+        let options = Options {
+            scenario: vec![Scenario::S4],
+            pods: vec![0],
+            dense: vec![300],
+            ..Options::default()
+        };
+        let shapes = sessions(&options).into_iter().map(|it| it.shape).collect::<Vec<_>>();
+        assert_eq!(shapes, [Shape::dense(300)]);
+    }
+
+    #[test]
     fn the_usual_ones() {
         let options = Options::default();
         let sessions = sessions(&options);

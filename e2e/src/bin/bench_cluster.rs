@@ -33,7 +33,8 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   cargo bench-cluster --quick                                everything, small, once
-  cargo bench-cluster --scenario S0,S2 --pods 10000 --pairs 3    the table of the README
+  cargo bench-cluster --scenario S0,S2 --pods 10000 --pairs 3    one size, a start alone
+  cargo bench-cluster --scenario S4 --pods 0 --dense 5000    5,000 Services in one namespace, alone
   cargo bench-cluster --scenario S2 --pods 1000,10000,50000  a curve of cost against size
   cargo bench-cluster --scenario S8 --minutes 30             the soak
   cargo bench-cluster --report A/raw.json B/raw.json         one table of several runs";
