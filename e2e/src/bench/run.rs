@@ -1,6 +1,9 @@
 //! All sessions, in turn by each contender.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Error,
@@ -11,7 +14,7 @@ use super::{
     scenario::{Scenario, Session, Step, sessions},
     shape::Shape,
     stage::Stage,
-    state::{Kept, State},
+    state::{Author, Kept, State},
     step::{self, Outcome},
 };
 use crate::progress::say;
@@ -68,7 +71,7 @@ async fn run_all(
             if start.is_none() && steps.is_empty() {
                 continue;
             }
-            let kept = kept(session, state).await?;
+            let kept = kept(session, options, binaries, state).await?;
             let names = start.into_iter().chain(steps.iter().map(|step| step.scenario()));
             let names = names.map(|it| it.to_string()).collect::<Vec<_>>();
             let what = format!("{} of {}: {contender}", names.join(", "), session.shape);
@@ -86,9 +89,13 @@ async fn run_all(
     Ok(())
 }
 
-/// The state that the session starts from. Only the last one is kept: they are large.
+/// The state that the session starts from. Only the last one is kept: they are large. Its slices are
+/// the built-in controller's, unless that is not measured nor any other: a size at which there is
+/// room for closehaul alone may be none for it.
 async fn kept<'a>(
     session: &Session,
+    options: &Options,
+    binaries: &Binaries,
     state: &'a mut Option<(Shape, State)>,
 ) -> Result<&'a Kept, Error> {
     let shape = session.shape;
@@ -97,7 +104,13 @@ async fn kept<'a>(
     if !state.as_ref().is_some_and(fits) {
         *state = None;
         say(&format!("e2e: a state of {shape}"));
-        *state = Some((shape, State::make(shape, session.cold).await?));
+        let author = match options.contenders()[..] {
+            [Contender::Closehaul] => Contender::Closehaul,
+            _ => Contender::BuiltIn,
+        };
+        let binary = binaries.get(&author).map_or_else(|| Path::new(""), PathBuf::as_path);
+        let author = Author(author, binary);
+        *state = Some((shape, State::make(shape, session.cold, author).await?));
     }
     let state = state.as_ref().map(|(_, state)| state);
     let kept =

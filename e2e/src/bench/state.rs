@@ -1,19 +1,19 @@
 //! States that all contenders start from: made once, kept as etcd's files.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use super::{Error, seed, shape::Shape, witness::Witness};
+use super::{Error, contender::Contender, seed, shape::Shape, witness::Witness};
 use crate::{
-    cluster::{self, Actor, Cluster, ControllerManager, Snapshot, UNLIMITED},
+    cluster::{self, Actor, Cluster, Snapshot, UNLIMITED},
     progress::Progress,
     world::{Canary, World, quiet},
 };
 
-/// How long the built-in controller may take to write all slices.
+/// How long a controller may take to write all slices.
 const SETTLE: Duration = Duration::from_secs(600);
 /// Without a write of a slice for so long there is none to come from whoever does not fail.
 const QUIET: Duration = Duration::from_secs(3);
-/// How often the built-in controller may be started to write all slices.
+/// How often it may be started to write all slices.
 const STARTS: u32 = 5;
 
 /// A state that is kept, and where its canary stands.
@@ -36,13 +36,17 @@ impl Kept {
 pub(super) struct State {
     /// Without any slice, if it was asked for.
     pub(super) cold: Option<Kept>,
-    /// With the slices as the built-in controller has written them.
+    /// With all slices.
     pub(super) right: Kept,
 }
 
+/// Who writes the slices of a state, with its binary.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Author<'a>(pub(super) Contender, pub(super) &'a Path);
+
 impl State {
     /// Makes it.
-    pub(super) async fn make(shape: Shape, cold: bool) -> Result<Self, Error> {
+    pub(super) async fn make(shape: Shape, cold: bool, author: Author<'_>) -> Result<Self, Error> {
         let cluster = Cluster::start(options()).await?;
         let world = World::new(cluster.client(Actor::Admin)?);
         let mut canary = Canary::create(&world).await?;
@@ -52,28 +56,33 @@ impl State {
         } else {
             None
         };
-        write_all(&cluster, &world, &mut canary).await?;
+        write_all(author, &cluster, &world, &mut canary).await?;
         let right = Kept { snapshot: cluster.snapshot().await?, canary };
         cluster.stop().await?;
         Ok(Self { cold, right })
     }
 }
 
-/// Has the built-in controller write all slices: started again until it finds none to write. What
-/// fails in its first rush, it puts off for longer than can be waited for.
-async fn write_all(cluster: &Cluster, world: &World, canary: &mut Canary) -> Result<(), Error> {
+/// Has a controller write all slices: started again until it finds none to write. What fails in the
+/// built-in one's first rush, it puts off for longer than can be waited for.
+async fn write_all(
+    Author(author, binary): Author<'_>,
+    cluster: &Cluster,
+    world: &World,
+    canary: &mut Canary,
+) -> Result<(), Error> {
     let witness = Witness::start(cluster.client(Actor::Admin)?).await?;
     for _ in 0..STARTS {
         let before = witness.writes();
-        let manager = cluster.start_controller_manager(ControllerManager::OnlySlices).await?;
-        settled(cluster, world, canary, "the built-in controller").await?;
-        manager.stop(super::stage::STOP).await?;
+        let process = author.start(cluster, binary).await?;
+        settled(cluster, world, canary, &author.name()).await?;
+        process.stop(super::stage::STOP).await?;
         if witness.writes() == before {
             return Ok(());
         }
     }
     let what = format!(
-        "the built-in controller still writes when it is started for the {STARTS}th time ({})",
+        "{author} still writes when it is started for the {STARTS}th time ({})",
         witness.wrote()
     );
     Err(Error::Undone { what })
