@@ -93,12 +93,15 @@ impl Shape {
         format!("{}-6b7f8c9d5-{number:05}", Self::service(self.service_of_pod(number)))
     }
 
-    /// Its Service's number. Pods that come later belong to the Services in turn.
+    /// Its Service's number. Pods that come later take the places of those of the second half, in
+    /// order and again and again: no Service and no namespace grows by it.
     pub(super) fn service_of_pod(self, number: u32) -> u32 {
-        match number.checked_sub(self.pods()) {
-            None => number / self.pods_per_service,
-            Some(later) => later % self.services,
-        }
+        let half = self.pods() / 2;
+        let place = match number.checked_sub(self.pods()) {
+            None => number,
+            Some(later) => half + later % (self.pods() - half),
+        };
+        place / self.pods_per_service
     }
 
     pub(super) fn namespace_of_pod(self, number: u32) -> String {
@@ -158,7 +161,8 @@ mod tests {
         let shape = Shape::dense(7);
         let names = (0..2 * shape.pods()).map(|number| shape.pod(number)).collect::<HashSet<_>>();
         assert_eq!(names.len(), 140);
-        assert_eq!((shape.service_of_pod(69), shape.service_of_pod(70)), (6, 0));
+        let later = [69, 70, 104, 105].map(|number| shape.service_of_pod(number));
+        assert_eq!(later, [6, 3, 6, 3], "in the places of 35, 69, and 35 again");
         let addresses = (0..200_000).map(Shape::address).collect::<HashSet<_>>();
         assert_eq!(addresses.len(), 200_000);
     }
