@@ -216,10 +216,6 @@ impl Island {
     pub fn put_pod(&mut self, mut pod: Pod) -> Vec<Name> {
         let Some(id) = self.pod_ids.get(&pod.name).copied() else {
             let group = self.join_group(&mut pod.labels);
-            if self.pods.len() == self.pods.capacity() {
-                // Not twice the room, most of which would stay empty.
-                self.pods.reserve_exact(self.pods.len() / 8 + 1);
-            }
             let id = self.pods.vacant_key();
             self.groups[group].pods.insert(id);
             self.pod_ids.insert(pod.name.clone(), id);
