@@ -115,7 +115,7 @@ impl Fields {
     }
 }
 
-/// Not by format!, which takes more for an address than all else here for the rest of an endpoint.
+/// Not by format!: one address for each endpoint of each slice that is sent.
 fn write_ipv4(address: Ipv4Addr, to: &mut Vec<u8>) {
     for (at, octet) in address.octets().into_iter().enumerate() {
         if at > 0 {
@@ -219,8 +219,11 @@ fn hints(bytes: &[u8], shared: &mut Shared) -> Result<Arc<Hints>, EndpointError>
                 }
                 Ok(())
             })?;
-            let names = if tag == 1 { &mut hints.zones } else { &mut hints.nodes };
-            names.push(shared.read(name)?);
+            if tag == 1 {
+                hints.zones.push(shared.read(name)?);
+            } else {
+                hints.nodes.push(from_utf8(name)?.into());
+            }
         }
         Ok(())
     })?;

@@ -307,7 +307,9 @@ fn target(body: &TargetBody, shared: &mut Shared) -> Target {
 }
 
 fn hints(body: &HintsBody, shared: &mut Shared) -> Arc<Hints> {
-    let mut names = |of: &[Named]| of.iter().map(|of| shared.name(&of.name)).collect();
-    let hints = Hints { zones: names(&body.for_zones), nodes: names(&body.for_nodes) };
+    let hints = Hints {
+        zones: body.for_zones.iter().map(|zone| shared.name(&zone.name)).collect(),
+        nodes: body.for_nodes.iter().map(|node| node.name.as_str().into()).collect(),
+    };
     shared.hints(hints)
 }

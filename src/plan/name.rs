@@ -39,9 +39,7 @@ impl Uid {
             None => Some(Self::Text(text.into())),
         }
     }
-}
 
-impl Uid {
     /// Writes it behind what is there.
     pub fn write(&self, to: &mut Vec<u8>) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
