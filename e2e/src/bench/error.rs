@@ -28,6 +28,9 @@ pub enum Error {
     /// The watch that sees the writes, or one of the floor's requests.
     #[error("watching slices: {0}")]
     Watch(kube::Error),
+    /// A request to the API server's profile.
+    #[error("collecting kube-apiserver's garbage: {0}")]
+    Garbage(kube::Error),
     /// A change of a pod.
     #[error("changing a pod: {0}")]
     Change(kube::Error),

@@ -18,6 +18,8 @@ pub enum Measure {
     CpuPerThousand,
     /// CPU of kube-apiserver, in seconds.
     ApiserverCpu,
+    /// Collections of kube-apiserver's garbage after the one that the scenario began with.
+    Collections,
     /// CPU of etcd, in seconds.
     EtcdCpu,
     /// The most memory that was resident during the scenario, in MB.
@@ -54,6 +56,7 @@ impl Measure {
             Self::Cpu => "CPU, s",
             Self::CpuPerThousand => "CPU per 1,000 changes, s",
             Self::ApiserverCpu => "CPU of kube-apiserver, s",
+            Self::Collections => "garbage collections of kube-apiserver",
             Self::EtcdCpu => "CPU of etcd, s",
             Self::Peak => "peak memory, MB",
             Self::Resident => "memory at rest, MB",
@@ -72,7 +75,7 @@ impl Measure {
 
     /// Whether the ratio of two contenders says something.
     pub fn has_ratio(self) -> bool {
-        !matches!(self, Self::Rate | Self::Corrected | Self::Slope)
+        !matches!(self, Self::Collections | Self::Rate | Self::Corrected | Self::Slope)
     }
 }
 

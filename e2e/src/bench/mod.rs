@@ -6,7 +6,8 @@
 //! - [`shape`], `seed`, `state`: states of a size, written into etcd, made right, and kept
 //! - [`contender`], [`floor`]: who is measured
 //! - `stage`, `step`: one contender on a cluster of its own, and what happens there
-//! - `usage`, `connections`, `witness`: what is read from the kernel and from the API server
+//! - `usage`, `connections`, `garbage`, `witness`: what is read from the kernel and from the API
+//!   server
 //! - [`relabel`]: changes of pods while all nodes move, measured apart
 //! - [`measure`]: what comes out, as it is written into `raw.json`
 //! - [`statistics`], `table`, `chart`, `plots`: what people read
@@ -23,6 +24,7 @@ pub mod statistics;
 mod chart;
 mod connections;
 mod error;
+mod garbage;
 mod output;
 mod plots;
 mod run;

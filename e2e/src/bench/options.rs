@@ -36,8 +36,8 @@ pub struct Options {
     /// Pods of S3's Service, of which 1,000 at most are replaced [default: 5000; with --quick 500]
     #[arg(long, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     pub rolling: Option<u32>,
-    /// Readiness changes at 50 a second; at full speed there are three times as many [default:
-    /// 1000; with --quick 200]
+    /// Readiness changes at 50 a second; at full speed there are three times as many, unless more
+    /// than 1,000 Services are in one namespace [default: 1000; with --quick 200]
     #[arg(long, value_parser = clap::value_parser!(u32).range(10..))]
     pub changes: Option<u32>,
     /// How long S8 lasts [default: 30; with --quick 1]

@@ -85,7 +85,12 @@ impl Shape {
 
     /// The namespace of the Service of a number.
     pub(super) fn namespace_of(self, service: u32) -> String {
-        Self::namespace(service / self.services.div_ceil(self.namespaces))
+        Self::namespace(service / self.services_per_namespace())
+    }
+
+    /// How many Services a namespace has.
+    pub(super) fn services_per_namespace(self) -> u32 {
+        self.services.div_ceil(self.namespaces)
     }
 
     /// The name of the pod of a number; numbers beyond [`Self::pods`] are of pods that come later.

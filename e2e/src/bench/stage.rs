@@ -6,12 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kube::Client;
 use serde_json::json;
 
 use super::{
     Error,
     connections::{self, Connections},
     contender::Contender,
+    garbage,
     measure::{Measure, Measures, megabytes},
     seed,
     shape::Shape,
@@ -32,6 +34,7 @@ pub(super) const STOP: Duration = Duration::from_secs(20);
 /// A running contender, and what it is measured with.
 pub(super) struct Stage<'a> {
     pub(super) cluster: &'a Cluster,
+    client: Client,
     pub(super) contender: Contender,
     pub(super) shape: Shape,
     pub(super) world: World,
@@ -56,7 +59,9 @@ impl<'a> Stage<'a> {
         binary: &Path,
     ) -> Result<(Self, Meter), Error> {
         let world = World::new(cluster.client(Actor::Admin)?);
-        let witness = Witness::start(cluster.client(Actor::Admin)?).await?;
+        let client = cluster.client(Actor::Admin)?;
+        let witness = Witness::start(client.clone()).await?;
+        let collections = garbage::collect(&client).await?;
         for process in [cluster.apiserver(), cluster.etcd()] {
             usage::at_rest(process.pid(), process.name(), RESTING_SERVER, REST).await?;
         }
@@ -69,12 +74,14 @@ impl<'a> Stage<'a> {
             ],
             connections: Some(Connections::new()),
             writes: witness.writes(),
+            collections,
         };
         let started = Instant::now();
         let process = contender.start(cluster, binary).await?;
         let (unready, changes) = (BTreeSet::new(), 0);
         let stage = Self {
             cluster,
+            client,
             contender,
             shape,
             world,
@@ -95,12 +102,14 @@ impl<'a> Stage<'a> {
 
     /// Begins to measure what follows.
     pub(super) async fn meter(&self) -> Result<Meter, Error> {
+        let collections = garbage::collect(&self.client).await?;
         usage::forget_peak(self.process.pid())?;
         Ok(Meter {
             connections: connections::of(self.process.pid()).await,
             begun: Instant::now(),
             cpu: self.cpu()?,
             writes: self.witness.writes(),
+            collections,
         })
     }
 
@@ -117,9 +126,11 @@ impl<'a> Stage<'a> {
         let usage = usage::at_rest(pid, &name, RESTING, REST).await?;
         let now = self.cpu()?;
         let [ours, apiserver, etcd] = [0, 1, 2].map(|index| now[index] - meter.cpu[index]);
+        let collections = garbage::collections(&self.client).await?;
         let mut measures = Measures::from([
             (Measure::Cpu, ours),
             (Measure::ApiserverCpu, apiserver),
+            (Measure::Collections, count(collections.saturating_sub(meter.collections))),
             (Measure::EtcdCpu, etcd),
             (Measure::Peak, megabytes(usage.peak)),
             (Measure::Resident, megabytes(usage.resident)),
@@ -186,6 +197,7 @@ pub(super) struct Meter {
     cpu: [f64; 3],
     connections: Option<Connections>,
     writes: u64,
+    collections: u64,
 }
 
 /// The pod of a turn: neighbours in time are of other Services and, where there are many, of other

@@ -22,6 +22,9 @@ use crate::{
 
 /// How many times the changes at light load there are at full speed, which lasts less long.
 const TIMES: u32 = 3;
+/// With more Services in one namespace there are as many as at light load: the built-in controller
+/// takes minutes for them.
+const CROWDED: u32 = 1_000;
 /// How long the last change may take to be seen; with 20 writes a second it is minutes.
 pub(super) const SEEN: Duration = Duration::from_secs(600);
 
@@ -33,7 +36,8 @@ pub(super) async fn run(
 ) -> Result<Outcome, Error> {
     // No pod twice: what is seen of it belongs to one change.
     let pods = stage.shape.pods();
-    let changes = if rate.is_some() { changes } else { changes * TIMES }.min(pods);
+    let lasts_long = rate.is_some() || stage.shape.services_per_namespace() > CROWDED;
+    let changes = if lasts_long { changes } else { changes * TIMES }.min(pods);
     let client = stage.cluster.client(Actor::Admin)?;
     let meter = stage.meter().await?;
     let mut acknowledged = HashMap::new();
