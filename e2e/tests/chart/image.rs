@@ -2,6 +2,7 @@
 //! this checkout, and the files that its first stage is given.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -105,11 +106,21 @@ fn the_first_stage_has_all_that_cargo_reads() {
     for name in [".git", "target", "docs"] {
         assert!(!root.join(name).exists(), "{name} makes the build begin anew for nothing");
     }
+    // A target without its file is refused by a build, and only missing here.
+    assert_eq!(targets(&root), targets(&repository()));
+}
+
+/// All that cargo finds to build there.
+fn targets(directory: &Path) -> BTreeSet<String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let metadata = Command::new(cargo)
         .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"])
-        .current_dir(root)
+        .current_dir(directory)
         .output()
         .unwrap();
     assert!(metadata.status.success(), "{}", text(&metadata));
+    let metadata = serde_json::from_slice::<Value>(&metadata.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let targets = packages.flat_map(|package| package["targets"].as_array().unwrap());
+    targets.map(|target| format!("{} {}", target["kind"], target["name"])).collect()
 }
