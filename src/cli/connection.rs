@@ -62,10 +62,10 @@ impl Connection {
         let options =
             KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let unusable = |source| {
-            let file = self
-                .kubeconfig
-                .as_ref()
-                .map_or_else(|| "found by default".into(), |path| path.display().to_string());
+            let file = self.kubeconfig.as_ref().map_or_else(
+                || "of $KUBECONFIG or ~/.kube/config".into(),
+                |path| path.display().to_string(),
+            );
             ConnectError::Kubeconfig { file, source: Box::new(source) }
         };
         match &self.kubeconfig {

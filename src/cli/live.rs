@@ -1,18 +1,17 @@
 //! Live: the objects of a running cluster, listed and not touched.
 
-use kube::{
-    Api, Client, Error,
-    api::ListParams,
-    core::{DynamicResourceScope, Resource},
-};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, Error, api::ListParams};
 
 use super::{
     connection::{ConnectError, Connection},
     objects::Objects,
 };
 use crate::{
-    api::{Kind, Object},
+    api::{
+        Kind, Object,
+        guard::{Guarded, Malformed},
+    },
+    causes::causes,
     control::client::client,
     plan::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
@@ -26,20 +25,30 @@ pub enum LiveError {
     /// No cluster.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The API server refused.
+    /// The API server does not know who asks.
     #[error(
-        "may not list {plural}: {reason}; ask for the right to list them, or name a namespace with -n, or give files with -f"
+        "{url} does not accept the credentials: {reason}; log in again, or choose others with --kubeconfig or --context"
     )]
+    Unknown {
+        /// The API server.
+        url: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The API server refused.
+    #[error("may not list {plural} of {url}: {reason}; {}", way_out(plural))]
     Refused {
         /// What was to be listed.
         plural: &'static str,
-        /// What the API server says.
+        /// The API server.
+        url: String,
+        /// What it says.
         reason: String,
     },
     /// Anything else that went wrong.
     #[error(
         "cannot list {plural} of {url}: {}; is the API server there? Give files with -f to plan without it",
-        with_causes(source)
+        causes(source)
     )]
     List {
         /// What was to be listed.
@@ -51,62 +60,73 @@ pub enum LiveError {
     },
 }
 
-/// An error with what led to it; kube's own message often says no more than that it failed.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.extend([": ", &cause_text]);
-        }
-        next = cause.source();
-    }
-    text
+/// What whoever may not list objects can do.
+fn way_out(plural: &str) -> String {
+    // Nodes are in no namespace.
+    let namespace =
+        if plural == Node::PLURAL { "" } else { "name a namespace where you have it with -n, or " };
+    format!("ask for that right, or {namespace}give files with -f")
+}
+
+fn passed_over(kind: &str, Malformed { metadata, error }: &Malformed) -> String {
+    let namespace = metadata.namespace.as_ref().map_or_else(String::new, |it| format!("{it}/"));
+    let name = metadata.name.as_deref().unwrap_or_default();
+    format!("passed over {kind} {namespace}{name}: {error}")
 }
 
 /// Lists what a plan is made of: all Nodes, and everything else in one namespace or in all.
 ///
+/// With a line for each object that does not parse: it is passed over, as it is by `closehaul run`.
+///
 /// # Errors
 /// No cluster, or one that does not let itself be listed.
-pub async fn list(connection: &Connection, namespace: Option<&str>) -> Result<Objects, LiveError> {
+pub async fn list(
+    connection: &Connection,
+    namespace: Option<&str>,
+) -> Result<(Objects, Vec<String>), LiveError> {
     let config = connection.config().await?;
     let url = config.cluster_url.to_string();
     let client = client(config).map_err(|source| ConnectError::client(url.clone(), source))?;
-    let cluster = Cluster { client, url };
+    let mut cluster = Cluster { client, url, notes: Vec::new() };
     let services = cluster.list::<Service>(namespace).await?;
     let pods = cluster.list::<Pod>(namespace).await?;
     let slices = cluster.list::<Slice>(namespace).await?;
     let nodes = cluster.list::<Node>(None).await?;
-    Ok(Objects {
+    let objects = Objects {
         services: services.into_iter().map(|service| service.value).collect(),
         pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
         nodes: nodes.into_iter().map(|node| node.value).collect(),
         slices: slices.into_iter().map(|slice| slice.value).collect(),
-    })
+    };
+    Ok((objects, cluster.notes))
 }
 
 struct Cluster {
     client: Client,
     url: String,
+    notes: Vec<String>,
 }
 
 impl Cluster {
     /// All objects of a kind.
-    async fn list<K: Kind>(&self, namespace: Option<&str>) -> Result<Vec<Object<K>>, LiveError>
-    where
-        Object<K>: Resource<DynamicType = (), Scope = DynamicResourceScope> + DeserializeOwned,
-    {
-        let api: Api<Object<K>> = match namespace {
+    async fn list<K: Kind>(
+        &mut self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Object<K>>, LiveError> {
+        let api: Api<Guarded<Object<K>>> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &()),
             None => Api::all_with(self.client.clone(), &()),
         };
-        let failed = |error| self.error(K::PLURAL, error);
         let mut objects = Vec::new();
         let mut page = ListParams::default().limit(PAGE);
         loop {
-            let list = api.list(&page).await.map_err(failed)?;
-            objects.extend(list.items);
+            let list = api.list(&page).await.map_err(|error| self.error(K::PLURAL, error))?;
+            for object in list.items {
+                match object {
+                    Guarded::Good(object) => objects.push(object),
+                    Guarded::Bad(bad) => self.notes.push(passed_over(K::KIND, &bad)),
+                }
+            }
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
                 None => return Ok(objects),
@@ -115,11 +135,15 @@ impl Cluster {
     }
 
     fn error(&self, plural: &'static str, error: Error) -> LiveError {
+        let url = self.url.clone();
         match error {
-            Error::Api(status) if matches!(status.code, 401 | 403) => {
-                LiveError::Refused { plural, reason: status.message }
+            Error::Api(status) if status.code == 401 => {
+                LiveError::Unknown { url, reason: status.message }
             }
-            error => LiveError::List { plural, url: self.url.clone(), source: Box::new(error) },
+            Error::Api(status) if status.code == 403 => {
+                LiveError::Refused { plural, url, reason: status.message }
+            }
+            error => LiveError::List { plural, url, source: Box::new(error) },
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Plan {
     /// As often as there are files. Services, Pods, Nodes and EndpointSlices count, as
     /// `kubectl get … -o yaml` prints them: documents or Lists, YAML or JSON. Other kinds are
     /// passed over.
-    #[arg(short, long, value_name = "FILE|DIR|-")]
+    #[arg(short, long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_FILENAME", hide_env = true)]
     filename: Vec<PathBuf>,
 
     /// With -f: the namespace of objects that name none [default: default]. From a cluster: the
@@ -89,6 +89,9 @@ Examples:
   # Every write, one JSON object a line
   closehaul plan -f cluster.yaml -o changes
 
+Each option may be given by an environment variable too, such as CLOSEHAUL_NAMESPACE.
+What columns, states and reasons mean: docs/plan.md of the sources.
+
 Exit codes: 0 done, 1 it ran and something is wrong, 2 wrong usage or input that cannot be read.";
 
 /// What is printed.
@@ -138,13 +141,21 @@ impl PlanError {
 /// Input that cannot be read, a cluster that cannot be listed, output that nobody takes.
 pub async fn run(args: Plan) -> Result<(), PlanError> {
     let namespace = args.namespace.as_deref();
-    let objects = if args.filename.is_empty() {
-        live::list(&args.connection, namespace).await?
+    let (objects, notes, place) = if args.filename.is_empty() {
+        let place = namespace.map_or_else(
+            || "the cluster".to_owned(),
+            |namespace| format!("the namespace {namespace}; is that its name?"),
+        );
+        let (objects, notes) = live::list(&args.connection, namespace).await?;
+        (objects, notes, place)
     } else {
         let input = input::read(&args.filename, namespace.unwrap_or("default"))?;
-        input.notes().iter().for_each(|note| eprintln!("{note}"));
-        input.objects
+        let notes = input.notes();
+        (input.objects, notes, "what was read".to_owned())
     };
+    for note in notes {
+        eprintln!("{note}");
+    }
     let snapshot = Snapshot::of(objects);
     let reports = snapshot.reports(usize::from(args.max_endpoints_per_slice));
     let text = match args.output {
@@ -156,14 +167,17 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         Output::Summary => summary::render(&reports)?,
     };
     print(&text)?;
-    if let Some(note) = nothing_to_do(&reports) {
+    if let Some(note) = nothing_to_do(&reports, &place) {
         eprintln!("{note}");
     }
     Ok(())
 }
 
-/// What is said where no slice would be written.
-fn nothing_to_do(reports: &[Report<'_>]) -> Option<String> {
+/// What is said where no slice would be written; `place` is where Services were looked for.
+fn nothing_to_do(reports: &[Report<'_>], place: &str) -> Option<String> {
+    if reports.is_empty() {
+        return Some(format!("nothing to do: there is no Service in {place}"));
+    }
     let plans = reports.iter().filter_map(|report| report.plan.as_ref());
     if plans.clone().any(|plan| !plan.is_empty()) {
         return None;

@@ -99,7 +99,7 @@ pub struct Run {
     #[arg(long, value_parser = rate, default_value = "0", value_name = "QPS", env = "CLOSEHAUL_KUBE_API_QPS")]
     kube_api_qps: f64,
 
-    /// How many writes may be sent at once where --kube-api-qps sets a limit
+    /// How many writes may be sent at once where --kube-api-qps sets a limit; 0 is 1
     #[arg(long, default_value_t = 0, value_name = "N", env = "CLOSEHAUL_KUBE_API_BURST")]
     kube_api_burst: u32,
 

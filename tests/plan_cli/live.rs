@@ -106,7 +106,69 @@ fn a_cluster_that_refuses() {
     assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
     assert_eq!(
         done.err,
-        "closehaul: may not list services: services is forbidden; ask for the right to list them, or name a namespace with -n, or give files with -f\n"
+        format!(
+            "closehaul: may not list services of {url}/: services is forbidden; ask for that right, or name a namespace where you have it with -n, or give files with -f\n"
+        )
+    );
+}
+
+#[test]
+fn a_cluster_that_refuses_nodes() {
+    let url = serve(|path| {
+        if !path.contains("/nodes") {
+            return shop(path);
+        }
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "nodes is forbidden", "reason": "Forbidden", "code": 403});
+        (403, status)
+    });
+    let done = plan_at("refused-nodes", &url, &["-n", "shop"]);
+    let what = format!(
+        "closehaul: may not list nodes of {url}/: nodes is forbidden; ask for that right, or give files with -f\n"
+    );
+    assert_eq!((done.code, done.err.as_str()), (Some(1), what.as_str()));
+}
+
+#[test]
+fn a_cluster_that_does_not_know_the_user() {
+    let url = serve(|_| {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized", "reason": "Unauthorized", "code": 401});
+        (401, status)
+    });
+    let done = plan_at("unknown", &url, &[]);
+    let what = format!(
+        "closehaul: {url}/ does not accept the credentials: Unauthorized; log in again, or choose others with --kubeconfig or --context\n"
+    );
+    assert_eq!((done.code, done.err.as_str()), (Some(1), what.as_str()));
+}
+
+#[test]
+fn an_object_that_does_not_parse_is_passed_over() {
+    let url = serve(|path| {
+        let (code, mut list) = shop(path);
+        for item in list["items"].as_array_mut().unwrap() {
+            if item["metadata"]["name"] == "cart-a" {
+                item["status"]["podIPs"] = json!([{"ip": "ten"}]);
+            }
+        }
+        (code, list)
+    });
+    let done = plan_at("malformed", &url, &["-o", "summary"]);
+    let what = "passed over Pod shop/cart-a: status.podIPs[0].ip: `ten` is not an IP address";
+    assert!(done.err.starts_with(what), "{}", done.err);
+    assert_eq!(done.code, Some(0));
+    let summary: Value = serde_json::from_str(&done.out).unwrap();
+    let services = summary["services"].as_array().unwrap();
+    let cart = services.iter().find(|service| service["name"] == "cart").unwrap();
+    assert_eq!(cart["endpoints"], 2, "the others are there");
+}
+
+#[test]
+fn a_namespace_without_services() {
+    let done = plan_at("empty", &serve(shop), &["-n", "shp"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(
+        done.err,
+        "nothing to do: there is no Service in the namespace shp; is that its name?\n"
     );
 }
 

@@ -94,11 +94,28 @@ fn what_a_controller_left_is_adopted() {
     assert_eq!(unchanged[0]["metadata"]["resourceVersion"], "300");
 }
 
+/// A controller of its own may keep slices for a Service and label them so that no proxy reads them.
+#[test]
+fn slices_that_no_proxy_reads_do_not_count() {
+    let foreign = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": "cart-other", "namespace": "shop", "labels": {
+            "kubernetes.io/service-name": "cart", "service.kubernetes.io/headless": "",
+            "endpointslice.kubernetes.io/managed-by": "example.com"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.9.9.9"], "conditions": {"ready": true}}],
+        "ports": [{"name": "http", "protocol": "TCP", "port": 80}],
+    });
+    let shop = text("shop.yaml");
+    let with = plan_text(&format!("{shop}\n---\n{foreign}"), &["-o", "summary"]).good();
+    assert_eq!(with, plan_text(&shop, &["-o", "summary"]).good());
+}
+
 #[test]
 fn nothing_at_all() {
     let done = plan_text("", &["-o", "yaml"]);
     assert_eq!(done.out, "apiVersion: v1\nkind: List\nitems: []\n");
-    assert_eq!(done.err, "nothing to do: 0 Services, 0 slices are as they should be\n");
+    assert_eq!(done.err, "nothing to do: there is no Service in what was read\n");
 }
 
 #[test]

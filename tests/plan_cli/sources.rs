@@ -87,6 +87,15 @@ fn a_directory_and_several_files() {
 }
 
 #[test]
+fn a_directory_without_files_beside_others() {
+    let directory = Directory::new("empty");
+    let done = plan(&["-f", &fixture("shop.yaml"), "-f", &directory.path()]);
+    assert_eq!((done.code, done.out.as_str()), (Some(2), ""));
+    let what = format!("{}: no file here ends in .yaml, .yml or .json", directory.path());
+    assert!(done.err.contains(&what), "{}", done.err);
+}
+
+#[test]
 fn objects_without_a_namespace() {
     let document = "
 apiVersion: v1

@@ -34,11 +34,12 @@ pub(super) fn texts(files: &[PathBuf]) -> Result<Vec<Text>, InputError> {
             read.map_err(|source| unreadable(Path::new("standard input"), source))?;
             texts.push(Text { name: "standard input".into(), content, is_json: false });
         } else if file.is_dir() {
-            for entry in entries(file).map_err(|source| unreadable(file, source))? {
-                texts.push(text(&entry)?);
-            }
-            if texts.is_empty() {
+            let entries = entries(file).map_err(|source| unreadable(file, source))?;
+            if entries.is_empty() {
                 return Err(InputError::Empty { directory: file.clone() });
+            }
+            for entry in entries {
+                texts.push(text(&entry)?);
             }
         } else {
             texts.push(text(file)?);
