@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Kind, Object, Written,
     guard::{Guarded, Malformed},
-    meta::Meta,
+    meta::{HeaderMeta, Pairs},
     refusal::StatusMessage,
 };
 
@@ -105,11 +105,27 @@ struct KindMessage {
     kind: String,
 }
 
-/// An object of any kind, with its metadata alone.
+/// An object of any kind: which one it is.
 #[derive(Clone, PartialEq, Message)]
 struct Header {
     #[prost(message, required, tag = "1")]
-    metadata: Meta,
+    metadata: HeaderMeta,
+}
+
+/// The object of a bookmark: a version, and what the bookmark marks.
+#[derive(Clone, PartialEq, Message)]
+struct MarkMessage {
+    #[prost(message, required, tag = "1")]
+    metadata: MarkMeta,
+}
+
+/// Of the metadata of such an object what is read.
+#[derive(Clone, PartialEq, Message)]
+struct MarkMeta {
+    #[prost(string, tag = "6")]
+    resource_version: String,
+    #[prost(btree_map = "string, string", tag = "12")]
+    annotations: Pairs,
 }
 
 impl Encoding {
@@ -132,7 +148,7 @@ impl Encoding {
     /// What has arrived is no row of frames.
     pub fn split(self, arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
         match self {
-            Self::Json => Ok(line(arrived)),
+            Self::Json => line(arrived),
             Self::Protobuf => frame(arrived),
         }
     }
@@ -176,15 +192,18 @@ impl Encoding {
 }
 
 /// The first line, without its end; empty ones are passed over.
-fn line(arrived: &mut BytesMut) -> Option<Bytes> {
-    loop {
-        let end = memchr::memchr(b'\n', arrived)?;
+fn line(arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    while let Some(end) = memchr::memchr(b'\n', arrived) {
         let line = arrived.split_to(end).freeze();
         arrived.advance(1);
         if !line.is_empty() {
-            return Some(line);
+            return Ok(Some(line));
         }
     }
+    if arrived.len() > LONGEST {
+        return Err(FrameError::TooLong(arrived.len()));
+    }
+    Ok(None)
 }
 
 fn frame(arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
@@ -208,7 +227,7 @@ fn event<T: Kind>(frame: Bytes) -> Result<WatchEvent<Guarded<Object<T>>>, FrameE
         "ADDED" => Ok(WatchEvent::Added(guarded(object))),
         "MODIFIED" => Ok(WatchEvent::Modified(guarded(object))),
         "DELETED" => Ok(WatchEvent::Deleted(guarded(object))),
-        "BOOKMARK" => Ok(WatchEvent::Bookmark(bookmark(Header::decode(object)?.metadata))),
+        "BOOKMARK" => Ok(WatchEvent::Bookmark(bookmark(MarkMessage::decode(object)?.metadata))),
         "ERROR" => Ok(WatchEvent::Error(Status::from(StatusMessage::decode(object)?).boxed())),
         _ => Err(FrameError::Type(r#type)),
     }
@@ -241,13 +260,12 @@ fn guarded<T: Kind>(object: Bytes) -> Guarded<Object<T>> {
         Ok(object) => Guarded::Good(object),
         Err(error) => {
             let Header { metadata } = Header::decode(object).unwrap_or_default();
-            Guarded::Bad(Box::new(Malformed { metadata: metadata.into_header(), error }))
+            Guarded::Bad(Box::new(Malformed { metadata: metadata.into(), error }))
         }
     }
 }
 
-fn bookmark(meta: Meta) -> Bookmark {
-    let Meta { resource_version, annotations, .. } = meta;
+fn bookmark(MarkMeta { resource_version, annotations }: MarkMeta) -> Bookmark {
     Bookmark {
         types: TypeMeta::default(),
         metadata: BookmarkMeta { resource_version, annotations },
@@ -259,7 +277,7 @@ mod tests {
     use super::*;
     use crate::{
         api::refusal::{CauseMessage, DetailsMessage},
-        plan::{node::Node, pod::Pod},
+        plan::{node::Node, pod::Pod, service::Service, slice::Slice},
     };
 
     /// An event as the API server frames it.
@@ -317,9 +335,10 @@ mod tests {
         let unknown = decoded::<Pod>(&framed("MOVED", &pod(POD))).unwrap_err();
         assert_eq!(unknown.to_string(), "an event of the unknown type `MOVED`");
 
-        let marked =
-            r#"{"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}"#;
-        let marked = Header { metadata: serde_json::from_str(marked).unwrap() };
+        let annotations = [("k8s.io/initial-events-end".to_owned(), "true".to_owned())];
+        let metadata =
+            MarkMeta { resource_version: "9".to_owned(), annotations: annotations.into() };
+        let marked = MarkMessage { metadata };
         let event = decoded::<Node>(&framed("BOOKMARK", &marked)).unwrap();
         let WatchEvent::Bookmark(Bookmark { metadata, .. }) = event else { panic!("{event:?}") };
         assert_eq!(metadata.resource_version, "9");
@@ -358,6 +377,19 @@ mod tests {
         assert_eq!(bad.metadata.name.as_deref(), Some("a"));
     }
 
+    /// The API server does not look at the values of annotations, and Go's Protobuf does not either.
+    #[test]
+    fn an_annotation_that_is_no_text_hides_nothing() {
+        // metadata, in it the name and an annotation, in that key and value.
+        let object = b"\x0a\x0d\x0a\x03web\x62\x06\x0a\x01k\x12\x01\xff";
+        let envelope = Envelope { raw: Bytes::from_static(object) }.encode_to_vec();
+        let bytes = || super::object([MAGIC, &envelope].concat().into()).unwrap();
+        let Guarded::Good(service) = guarded::<Service>(bytes()) else { panic!("no Service") };
+        assert_eq!((&*service.name, service.value.auto), ("web", false));
+        let Guarded::Good(slice) = guarded::<Slice>(bytes()) else { panic!("no slice") };
+        assert_eq!(slice.value.meta.annotations.get("k").map(AsRef::as_ref), Some("\u{fffd}"));
+    }
+
     #[test]
     fn what_is_no_frame_is_an_error() {
         let too_long = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, 0][..]);
@@ -365,6 +397,8 @@ mod tests {
             Encoding::Protobuf.split(&mut too_long.clone()),
             Err(FrameError::TooLong(_))
         ));
+        let mut endless = BytesMut::zeroed(LONGEST + 1);
+        assert!(matches!(Encoding::Json.split(&mut endless), Err(FrameError::TooLong(_))));
         let event = Encoding::Protobuf.event::<Pod>(Bytes::from_static(b"\x0a\x05ADDED\x12\x00"));
         assert!(matches!(event, Err(FrameError::Unmarked)));
         assert!(Encoding::Json.event::<Pod>(Bytes::from_static(b"{")).is_err());

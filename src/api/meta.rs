@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::field::{FieldError, or_default};
+use super::{
+    field::{FieldError, or_default},
+    texts::{self, Texts},
+};
 use crate::plan::{
     labels::Labels,
     name::{Name, Uid},
@@ -41,9 +44,9 @@ pub struct Meta {
     #[prost(btree_map = "string, string", tag = "11")]
     #[serde(deserialize_with = "pairs", skip_serializing_if = "Pairs::is_empty")]
     pub(super) labels: Pairs,
-    #[prost(btree_map = "string, string", tag = "12")]
-    #[serde(deserialize_with = "pairs", skip_serializing_if = "Pairs::is_empty")]
-    pub(super) annotations: Pairs,
+    #[prost(btree_map = "string, bytes", tag = "12")]
+    #[serde(with = "texts", skip_serializing_if = "Texts::is_empty")]
+    pub(super) annotations: Texts,
     #[prost(message, repeated, tag = "13")]
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub(super) owner_references: Vec<OwnerReference>,
@@ -73,6 +76,19 @@ pub(super) struct BriefMeta {
     #[prost(btree_map = "string, string", tag = "11")]
     #[serde(deserialize_with = "pairs")]
     labels: Pairs,
+}
+
+/// As much of `metadata` as tells which object it is, whatever else is wrong with it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct HeaderMeta {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "3")]
+    namespace: String,
+    #[prost(string, tag = "5")]
+    uid: String,
+    #[prost(string, tag = "6")]
+    resource_version: String,
 }
 
 impl From<BriefMeta> for Meta {
@@ -123,17 +139,25 @@ pub(super) struct Time {
     nanos: i32,
 }
 
-impl Meta {
-    /// What kube has to know of an object: which one it is.
-    pub(super) fn into_header(self) -> ObjectMeta {
+/// What kube has to know of an object.
+impl From<HeaderMeta> for ObjectMeta {
+    fn from(header: HeaderMeta) -> Self {
         let text = |text: String| (!text.is_empty()).then_some(text);
-        ObjectMeta {
-            name: text(self.name),
-            namespace: text(self.namespace),
-            uid: text(self.uid),
-            resource_version: text(self.resource_version),
-            ..ObjectMeta::default()
+        Self {
+            name: text(header.name),
+            namespace: text(header.namespace),
+            uid: text(header.uid),
+            resource_version: text(header.resource_version),
+            ..Self::default()
         }
+    }
+}
+
+impl Meta {
+    /// Which object it is.
+    pub(super) fn into_header(self) -> HeaderMeta {
+        let Self { name, namespace, uid, resource_version, .. } = self;
+        HeaderMeta { name, namespace, uid, resource_version }
     }
 
     /// The UID, if there is one.
@@ -198,7 +222,11 @@ impl From<&SliceMeta> for Meta {
                 meta.version.to_string()
             },
             labels: pairs(&meta.labels),
-            annotations: pairs(&meta.annotations),
+            annotations: meta
+                .annotations
+                .iter()
+                .map(|(key, value)| (text(key), value.as_bytes().to_vec()))
+                .collect(),
             owner_references: meta.owners.iter().map(OwnerReference::from).collect(),
             finalizers: meta.finalizers.iter().map(text).collect(),
             ..Self::default()

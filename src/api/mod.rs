@@ -17,6 +17,7 @@ pub mod render;
 pub mod service;
 pub mod slice;
 pub mod stored;
+mod texts;
 
 use std::borrow::Cow;
 
@@ -70,7 +71,7 @@ impl<T> Object<T> {
     /// An object with what was taken from it.
     fn new(meta: Meta, value: T) -> Self {
         let (namespace, name) = (meta.namespace.as_str().into(), meta.name.as_str().into());
-        Self { meta: meta.into_header(), namespace, name, value }
+        Self { meta: meta.into_header().into(), namespace, name, value }
     }
 }
 

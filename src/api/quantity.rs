@@ -1,6 +1,6 @@
 //! Quantity: amounts as Kubernetes writes them, such as `500m` or `4`.
 
-/// Thousandths of what `text` says, rounded up; `None` if it is no quantity or negative.
+/// Thousandths of what `text` says, rounded up, 10^15 at most; `None` if it is no quantity or negative.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -18,9 +18,14 @@ pub fn thousandths(text: &str) -> Option<u64> {
         "M" => 1e6,
         "G" => 1e9,
         "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
         "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
+        "Mi" => 1024_f64.powi(2),
+        "Gi" => 1024_f64.powi(3),
+        "Ti" => 1024_f64.powi(4),
+        "Pi" => 1024_f64.powi(5),
+        "Ei" => 1024_f64.powi(6),
         exponent => {
             format!("1{exponent}").parse().ok().filter(|_| exponent.starts_with(['e', 'E']))?
         }
@@ -28,7 +33,7 @@ pub fn thousandths(text: &str) -> Option<u64> {
     let value = number.parse::<f64>().ok()? * factor * 1000.0;
     // Nine digits are what a quantity can hold; without them 0.1 + 0.2 would be rounded up.
     let value = (value * 1e6).round() / 1e6;
-    (0.0..1e15).contains(&value).then(|| value.ceil() as u64)
+    (value >= 0.0).then(|| value.min(1e15).ceil() as u64)
 }
 
 #[cfg(test)]
@@ -46,6 +51,8 @@ mod tests {
             ("2k", Some(2_000_000)),
             ("1e3", Some(1_000_000)),
             ("1Ki", Some(1_024_000)),
+            ("1Ei", Some(1_000_000_000_000_000)),
+            ("1P", Some(1_000_000_000_000_000)),
             ("0", Some(0)),
             ("", None),
             ("-1", None),

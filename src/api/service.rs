@@ -7,6 +7,7 @@ use super::{
     address::address,
     field::{FieldError, or_default, protocol},
     meta::{Meta, Pairs, labels, pairs},
+    texts::Texts,
 };
 use crate::plan::{
     address::AddressType,
@@ -144,9 +145,9 @@ impl Written<Service> for Document {
 }
 
 /// Whether the legacy annotation is on: exactly `Auto` or `auto`.
-fn is_auto(annotations: &Pairs) -> bool {
+fn is_auto(annotations: &Texts) -> bool {
     let value = AUTO.iter().find_map(|key| annotations.get(*key));
-    value.is_some_and(|value| matches!(&**value, "Auto" | "auto"))
+    value.is_some_and(|value| matches!(&**value, b"Auto" | b"auto"))
 }
 
 fn port(port: Port) -> ServicePort {

@@ -11,6 +11,7 @@ use super::{
     endpoint::{self, Fields, POD, Shared, is_foreign},
     field::{FieldError, or_default},
     meta::{Meta, labels},
+    texts,
 };
 use crate::plan::{
     address::{AddressType, Addresses},
@@ -168,7 +169,7 @@ fn slice(
         uid: metadata.uid(),
         version: metadata.version()?,
         labels: labels(&metadata.labels),
-        annotations: labels(&metadata.annotations),
+        annotations: texts::kept(&metadata.annotations),
         owners: owners.into(),
         finalizers: metadata.finalizers.iter().map(|name| name.as_str().into()).collect(),
         terminating: metadata.is_terminating(),
