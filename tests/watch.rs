@@ -12,7 +12,7 @@ use std::{
 };
 
 use closehaul::{
-    control::watch::{Change, Settings, follow},
+    control::watch::{Change, follow},
     plan::pod::Pod,
 };
 use fake_api::{
@@ -42,10 +42,7 @@ struct View {
 impl View {
     fn new(api: &FakeApi) -> Self {
         Self {
-            changes: Box::pin(follow(
-                api.client(),
-                Settings { page_size: 2, ..Settings::default() },
-            )),
+            changes: Box::pin(follow(api.client(), 2)),
             pods: BTreeMap::new(),
             stamped: BTreeSet::new(),
             lists: 0,
@@ -57,7 +54,7 @@ impl View {
 
     fn take(&mut self, change: Change<Pod>) {
         match change {
-            Change::Restarted => {
+            Change::Restarted { .. } => {
                 self.restarts += 1;
                 self.stamped.clear();
             }
@@ -225,14 +222,7 @@ async fn a_delete_before_the_end_of_a_streamed_list_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn streaming_that_is_refused_falls_back_once_and_for_good() {
-    for effect in [
-        Effect::Answer(422),
-        Effect::Answer(500),
-        Effect::CloseAtOnce,
-        Effect::CloseBeforeMark,
-        Effect::Silence,
-        Effect::Hang,
-    ] {
+    for effect in [Effect::Answer(404), Effect::Answer(422), Effect::Silence, Effect::Hang] {
         let api = FakeApi::new();
         for name in ["a", "b", "c"] {
             api.put(PODS, pod(name));
@@ -251,22 +241,58 @@ async fn streaming_that_is_refused_falls_back_once_and_for_good() {
     }
 }
 
+/// An API server that is restarted breaks one list, a proxy that cuts each.
 #[tokio::test(start_paused = true)]
-async fn an_error_within_a_streamed_list_falls_back() {
+async fn streaming_that_breaks_falls_back_the_second_time_in_a_row() {
+    for effect in [Effect::Answer(500), Effect::CloseAtOnce, Effect::CloseBeforeMark] {
+        for (times, paged) in [(1, 0), (2, 2)] {
+            let api = FakeApi::new();
+            for name in ["a", "b", "c"] {
+                api.put(PODS, pod(name));
+            }
+            api.fault(on_streaming("/pods").times(times), effect.clone());
+            let mut view = View::new(&api);
+            view.until_listed(1).await;
+            assert_eq!(view.names(), ["a", "b", "c"]);
+            assert_eq!(view.failures.len(), times as usize, "{effect:?}: {:?}", view.failures);
+            assert_eq!(api.count(is_streaming), 2, "{effect:?}");
+            assert_eq!(api.count(Seen::is_paged_list), paged, "{effect:?}");
+            // One break more is again the first in a row.
+            view.pass(SECOND).await;
+            api.fault(on_streaming("/pods").times(1), effect.clone());
+            api.expire_watches(PODS);
+            view.until_listed(2).await;
+            assert_eq!(api.count(Seen::is_paged_list), 2 * paged, "{effect:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_within_a_streamed_list_is_a_break() {
     let api = FakeApi::new();
     api.put(PODS, pod("a"));
-    api.fault(on_streaming("/pods"), Effect::MarkAfter(10 * SECOND));
+    api.fault(on_streaming("/pods").times(2), Effect::MarkAfter(10 * SECOND));
     let mut view = View::new(&api);
-    view.until_pods(&["a"]).await;
     let status = json!({ "kind": "Status", "status": "Failure", "code": 504, "message": "etcd" });
-    api.inject(PODS, &format!(r#"{{"type":"ERROR","object":{status}}}"#));
+    for breaks in 1..=2 {
+        view.pods.clear();
+        view.until_pods(&["a"]).await;
+        api.inject(PODS, &format!(r#"{{"type":"ERROR","object":{status}}}"#));
+        view.until("broken", |view| view.failures.len() == breaks).await;
+    }
     view.until_listed(1).await;
-    assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (1, 1));
+    assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_not_there_yet_does_not_speak_against_streaming() {
-    for effect in [Effect::Refuse, Effect::Answer(401), Effect::Answer(403), Effect::TooMany(1)] {
+    for effect in [
+        Effect::Refuse,
+        Effect::Answer(401),
+        Effect::Answer(403),
+        Effect::Answer(503),
+        Effect::TooMany(1),
+    ] {
         let api = FakeApi::new();
         api.put(PODS, pod("a"));
         api.fault(on("GET", "/pods").times(3), effect.clone());

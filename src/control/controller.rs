@@ -101,7 +101,8 @@ pub struct Controller {
 /// ended.
 #[derive(Clone, Copy, Debug)]
 struct SlicesList {
-    began: Instant,
+    /// Not after it was asked for.
+    asked: Instant,
     /// The highest version that it has shown.
     seen: u64,
 }
@@ -191,7 +192,7 @@ impl Controller {
         let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
         if !plan.is_empty() && plan.is_locality_only() && class == Class::Endpoints {
             self.index.unsettle(key);
-            self.queue.defer(key, now, Class::Hints);
+            self.queue.defer(key, Class::Hints);
             self.tell_plan(key, outlook, nodeless, finding, now);
             return None;
         }
@@ -301,14 +302,14 @@ impl Controller {
         }
     }
 
-    /// A list of slices is complete: it shows what came of all writes that had ended before. One
-    /// that it does not show has been undone by somebody else, and no event will ever tell.
+    /// A list of slices is complete: it shows what came of all writes that had ended before it was
+    /// asked for. One that it does not show has been undone by somebody else, and no event will ever tell.
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.slices_list.take() else { return };
         self.slices_seen = list.seen;
         for key in std::mem::take(&mut self.unseen) {
             let Some(progress) = self.progress.get_mut(&key) else { continue };
-            if progress.ended.is_some_and(|ended| ended.at > list.began) {
+            if progress.ended.is_some_and(|ended| ended.at > list.asked) {
                 self.unseen.insert(key);
                 continue;
             }

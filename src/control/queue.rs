@@ -161,12 +161,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.fail(key, now, class, wait, wait);
     }
 
-    /// Gives `key` back untouched, to be taken later in `class`. Not a failure.
-    pub fn defer(&mut self, key: &K, now: Instant, class: Class) {
+    /// Gives `key` back untouched, to be taken later in `class`. Not a failure. It has been due since
+    /// it was before, and so does not come after all that wait in that class.
+    pub fn defer(&mut self, key: &K, class: Class) {
         if let Some(ended) = self.end(key)
             && !ended.forgotten
         {
-            let (class, due) = merge(ended.again, class, now);
+            let (class, due) = merge(ended.again, class, ended.due);
             self.wait(ended.key, class, due, ended.failures, ended.not_before);
         }
     }
@@ -276,10 +277,10 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             return None;
         }
         let (key, entry) = self.entries.remove_entry(key)?;
-        let State::Working { again, forgotten, .. } = entry.state else { return None };
+        let State::Working { due, again, forgotten } = entry.state else { return None };
         self.in_work -= 1;
         let Entry { failures, not_before, .. } = entry;
-        Some(Ended { key, again, forgotten, failures, not_before })
+        Some(Ended { key, due, again, forgotten, failures, not_before })
     }
 
     fn wait(&mut self, key: K, class: Class, due: Instant, failures: u32, floor: Option<Instant>) {
@@ -320,6 +321,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 /// What is left of a key whose work has ended.
 struct Ended<K> {
     key: K,
+    due: Instant,
     again: Option<(Class, Instant)>,
     forgotten: bool,
     failures: u32,

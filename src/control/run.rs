@@ -136,7 +136,7 @@ fn watch<T: Kind>(
     events: &mpsc::Sender<Event>,
     event: fn(Change<T>) -> Event,
 ) {
-    let changes = follow(client.clone(), super::watch::Settings::default());
+    let changes = follow(client.clone(), super::watch::PAGE_SIZE);
     let events = events.clone();
     watches.spawn(async move {
         let mut changes = std::pin::pin!(changes);

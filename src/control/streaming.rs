@@ -16,7 +16,7 @@ use kube::{
     api::{WatchEvent, WatchParams},
 };
 use kube_runtime::watcher::{self, Error, Event};
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use super::event_stream::{Arrival, Events, open};
 use crate::api::Kind;
@@ -39,19 +39,16 @@ enum State<T> {
 }
 
 /// A consistent list by stream, then its changes; never ends. After an error before
-/// [`Event::InitDone`] it starts anew, after a later one it goes on where it was: what else is to
-/// be done about an error (waiting, a fresh list) is the caller's.
+/// [`Event::InitDone`], and after an object without version, it starts anew; after others it goes on
+/// where it was. What else is to be done about an error (waiting, a fresh list) is the caller's.
 pub(super) fn streamed<T: Kind>(
     client: Client,
-    labels: Option<String>,
-    fields: Option<String>,
 ) -> impl Stream<Item = watcher::Result<Event<Arrival<T>>>> + Send {
     let params = WatchParams {
-        label_selector: labels,
-        field_selector: fields,
         timeout: Some(WATCH_SECONDS),
         bookmarks: true,
         send_initial_events: true,
+        ..WatchParams::default()
     };
     futures::stream::unfold(
         (client, params, State::Start),
@@ -75,13 +72,13 @@ async fn step<T: Kind>(client: &Client, list: &WatchParams, state: State<T>) -> 
             Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Start),
         },
         State::Listing(mut events) => match next(&mut events).await {
-            Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
+            Ok(Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)))) => {
                 (Some(Ok(Event::InitApply(object))), State::Listing(events))
             }
-            Some(Ok(WatchEvent::Deleted(object))) => {
+            Ok(Some(Ok(WatchEvent::Deleted(object)))) => {
                 (Some(Ok(Event::Delete(object))), State::Listing(events))
             }
-            Some(Ok(WatchEvent::Bookmark(mark))) => {
+            Ok(Some(Ok(WatchEvent::Bookmark(mark)))) => {
                 if mark.metadata.annotations.contains_key(END_OF_LIST) {
                     let watching = State::Watching(mark.metadata.resource_version, events);
                     (Some(Ok(Event::InitDone)), watching)
@@ -89,11 +86,12 @@ async fn step<T: Kind>(client: &Client, list: &WatchParams, state: State<T>) -> 
                     (None, State::Listing(events))
                 }
             }
-            Some(Ok(WatchEvent::Error(status))) => {
+            Ok(Some(Ok(WatchEvent::Error(status)))) => {
                 (Some(Err(Error::WatchError(status))), State::Start)
             }
-            Some(Err(error)) => (Some(Err(Error::WatchFailed(error))), State::Start),
-            None => (Some(Err(Error::WatchFailed(ended_early()))), State::Start),
+            Ok(Some(Err(error))) => (Some(Err(Error::WatchFailed(error))), State::Start),
+            Ok(None) => broken(io::ErrorKind::UnexpectedEof),
+            Err(_) => broken(io::ErrorKind::TimedOut),
         },
         State::Resuming(version) => {
             let resume = WatchParams { send_initial_events: false, ..list.clone() };
@@ -102,7 +100,8 @@ async fn step<T: Kind>(client: &Client, list: &WatchParams, state: State<T>) -> 
                 Err(error) => (Some(Err(Error::WatchStartFailed(error))), State::Resuming(version)),
             }
         }
-        State::Watching(version, mut events) => match next(&mut events).await {
+        // One that has gone silent counts as ended.
+        State::Watching(version, mut events) => match next(&mut events).await.ok().flatten() {
             Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
                 changed(object, Event::Apply, events)
             }
@@ -133,14 +132,15 @@ fn changed<T: Kind>(
     }
 }
 
-/// The next event; a watch that has gone silent counts as ended.
-async fn next<T: Kind>(events: &mut Events<T>) -> Option<kube::Result<WatchEvent<Arrival<T>>>> {
-    timeout(IDLE, events.next()).await.ok().flatten()
+/// The next event, if one comes in time.
+async fn next<T: Kind>(
+    events: &mut Events<T>,
+) -> Result<Option<kube::Result<WatchEvent<Arrival<T>>>>, Elapsed> {
+    timeout(IDLE, events.next()).await
 }
 
-fn ended_early() -> kube::Error {
-    kube::Error::ReadEvents(io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        "the stream ended before the whole list had come",
-    ))
+/// A stream that ended before the whole list had come, or went silent.
+fn broken<T>(kind: io::ErrorKind) -> Step<T> {
+    let error = io::Error::new(kind, "the stream ended before the whole list had come");
+    (Some(Err(Error::WatchFailed(kube::Error::ReadEvents(error)))), State::Start)
 }

@@ -8,7 +8,7 @@
 //! servers may be answered by in turn, an object older than the known one is the consumer's to
 //! pass over, unless it is part of a list: those are consistent reads.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 use kube::{Api, Client, core::Status};
@@ -16,7 +16,7 @@ use kube_runtime::{
     utils::Backoff,
     watcher::{self, DefaultBackoff, Error, Event, watcher},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower::timeout::error::Elapsed;
 
 use super::{event_stream::Arrival, streaming::streamed};
@@ -29,30 +29,21 @@ use crate::{
     causes::causes,
 };
 
-/// Which objects to follow, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// A label selector; `None`: all.
-    pub labels: Option<String>,
-    /// A field selector; `None`: all.
-    pub fields: Option<String>,
-    /// Objects per page where the server does not stream lists.
-    pub page_size: u32,
-}
-
-impl Default for Settings {
-    /// All objects, and client-go's page size, 500.
-    fn default() -> Self {
-        Self { labels: None, fields: None, page_size: 500 }
-    }
-}
+/// Objects per page where the server does not stream lists: client-go's number.
+pub const PAGE_SIZE: u32 = 500;
+/// How often in a row a streamed list may break for no clear reason before pages take its place: an
+/// API server that is restarted breaks one.
+const BREAKS: u32 = 2;
 
 /// What happened to the objects of one kind.
 #[derive(Debug, Clone)]
 pub enum Change<T> {
     /// A list begins. What was known stays true until [`Change::Listed`]. May come several times
     /// before that, if lists fail.
-    Restarted,
+    Restarted {
+        /// Not after it was asked for: it shows all that had been stored by then.
+        asked: Instant,
+    },
     /// The object is as given, as part of a list or by a change.
     Applied(Object<T>),
     /// The object is gone; its last state. May come during a list.
@@ -158,17 +149,17 @@ impl Cause {
 
 /// Follows all objects of a kind; never ends.
 ///
-/// Lists are streamed. The first time that fails for a reason that has to do with streaming, paged
-/// lists take its place for good: it may be switched off (1.33), unknown, or stuck behind a proxy
-/// that buffers. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by up to itself
+/// Lists are streamed. When that is refused or stuck, or breaks twice in a row, paged lists of
+/// `page_size` objects take its place for good: it may be switched off (1.33), unknown, or behind a
+/// proxy that buffers or cuts. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by up to itself
 /// at random (client-go's curve); a change that arrives by watch, or two minutes without an error,
 /// start it afresh. A list that succeeds does not: a server whose lists work and whose watches do
 /// not must not be asked for lists ever faster.
 pub fn follow<T: Kind>(
     client: Client,
-    settings: Settings,
+    page_size: u32,
 ) -> impl Stream<Item = Change<T>> + Send + 'static {
-    futures::stream::unfold(Follower::new(client, settings), async |mut follower| {
+    futures::stream::unfold(Follower::new(client, page_size), async |mut follower| {
         Some((follower.next().await, follower))
     })
 }
@@ -177,8 +168,10 @@ type Source<T> = BoxStream<'static, watcher::Result<Event<Arrival<T>>>>;
 
 struct Follower<T> {
     client: Client,
-    settings: Settings,
+    page_size: u32,
     streaming: bool,
+    /// How much speaks against streaming, out of [`BREAKS`].
+    breaks: u32,
     source: Source<T>,
     /// The present source has delivered its list, so that an error need not cost a fresh one.
     listed: bool,
@@ -187,12 +180,13 @@ struct Follower<T> {
 }
 
 impl<T: Kind> Follower<T> {
-    fn new(client: Client, settings: Settings) -> Self {
-        let source = source(&client, &settings, true);
+    fn new(client: Client, page_size: u32) -> Self {
+        let source = source(&client, page_size, true);
         Self {
             client,
-            settings,
+            page_size,
             streaming: true,
+            breaks: 0,
             source,
             listed: false,
             backoff: DefaultBackoff::default(),
@@ -207,22 +201,25 @@ impl<T: Kind> Follower<T> {
             sleep(std::mem::take(&mut self.wait)).await;
         }
         loop {
+            // What comes next may be the beginning of a list, which is not asked for before.
+            let asked = Instant::now();
             match self.source.next().await {
-                Some(Ok(event)) => return self.change(event),
+                Some(Ok(event)) => return self.change(event, asked),
                 Some(Err(error)) => return self.failed(&error),
                 None => self.start_afresh(),
             }
         }
     }
 
-    fn change(&mut self, event: Event<Arrival<T>>) -> Change<T> {
+    fn change(&mut self, event: Event<Arrival<T>>, asked: Instant) -> Change<T> {
         match event {
             Event::Init => {
                 self.listed = false;
-                Change::Restarted
+                Change::Restarted { asked }
             }
             Event::InitDone => {
                 self.listed = true;
+                self.breaks = 0;
                 Change::Listed
             }
             Event::InitApply(object) => applied(object),
@@ -240,7 +237,10 @@ impl<T: Kind> Follower<T> {
     }
 
     fn failed(&mut self, error: &Error) -> Change<T> {
-        if self.streaming && !self.listed && concerns_streaming(error) {
+        if self.streaming && !self.listed {
+            self.breaks += against_streaming(error);
+        }
+        if self.streaming && self.breaks >= BREAKS {
             self.streaming = false;
             self.start_afresh();
             let causes = causes(error);
@@ -261,21 +261,15 @@ impl<T: Kind> Follower<T> {
 
     fn start_afresh(&mut self) {
         self.listed = false;
-        self.source = source(&self.client, &self.settings, self.streaming);
+        self.source = source(&self.client, self.page_size, self.streaming);
     }
 }
 
-fn source<T: Kind>(client: &Client, settings: &Settings, streaming: bool) -> Source<T> {
-    let Settings { labels, fields, page_size } = settings.clone();
+fn source<T: Kind>(client: &Client, page_size: u32, streaming: bool) -> Source<T> {
     if streaming {
-        streamed(client.clone(), labels, fields).boxed()
+        streamed(client.clone()).boxed()
     } else {
-        let config = watcher::Config {
-            label_selector: labels,
-            field_selector: fields,
-            page_size: Some(page_size),
-            ..watcher::Config::default()
-        };
+        let config = watcher::Config { page_size: Some(page_size), ..watcher::Config::default() };
         watcher(Api::<Arrival<T>>::all(client.clone()), config).boxed()
     }
 }
@@ -294,17 +288,25 @@ fn deleted<T>(object: Arrival<T>) -> Change<T> {
     }
 }
 
-/// Whether an error before the end of a streamed list speaks against streaming. A server that
-/// could not be reached, or turned us away (no rights, too many requests), would do the same to
-/// any other list.
-fn concerns_streaming(error: &Error) -> bool {
+/// How much an error before the end of a streamed list speaks against streaming; [`BREAKS`] is
+/// enough. A server that is not reached or not there (502 to 504), or turns us away (no rights, too
+/// many requests), would do the same to any other list.
+fn against_streaming(error: &Error) -> u32 {
     match error {
-        Error::WatchStartFailed(kube::Error::Api(status)) => {
-            !matches!(status.code, 401 | 403 | 429)
+        Error::WatchStartFailed(kube::Error::Api(status)) => match status.code {
+            401 | 403 | 429 | 502..=504 => 0,
+            code if code < 500 => BREAKS,
+            _ => 1,
+        },
+        Error::WatchStartFailed(kube::Error::Service(error)) if error.is::<Elapsed>() => BREAKS,
+        Error::WatchStartFailed(_) => 0,
+        // Minutes have passed without a word.
+        Error::WatchFailed(kube::Error::ReadEvents(error))
+            if error.kind() == io::ErrorKind::TimedOut =>
+        {
+            BREAKS
         }
-        Error::WatchStartFailed(kube::Error::Service(error)) => error.is::<Elapsed>(),
-        Error::WatchStartFailed(_) => false,
-        _ => true,
+        _ => 1,
     }
 }
 

@@ -120,7 +120,7 @@ impl Outcome {
 /// A write that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Somebody else wrote in the meantime; the watch will show it.
+    /// Somebody else wrote or deleted it in the meantime; the watch will show it.
     #[error("{what}: it was changed by somebody else in the meantime")]
     Conflict {
         /// The write.
@@ -174,6 +174,11 @@ impl WriteError {
             Self::Refused { status, .. } => status.code >= 500,
             Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
         }
+    }
+
+    /// Whether the body was not understood: something on the way may read JSON alone.
+    fn is_about_the_body(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if matches!(status.code, 400 | 415))
     }
 
     /// Whether it is a failure that somebody has to know of, and no part of normal life.
@@ -273,7 +278,20 @@ impl Writer {
         let encoding = self.spoken.encoding();
         let body = render::body(slice, encoding).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
-        let (encoding, body) = self.request(what.clone(), method, slice, (encoding, body)).await?;
+        let is_update = method == Method::PUT;
+        let answer = self.request(what.clone(), method, slice, (encoding, body)).await;
+        let (encoding, body) = match answer {
+            Err(WriteError::Refused { what, status }) if is_update && status.code == 404 => {
+                return Err(WriteError::Conflict { what });
+            }
+            Err(error) => {
+                if error.is_about_the_body() {
+                    self.spoken.heard(Encoding::Json);
+                }
+                return Err(error);
+            }
+            Ok(answer) => answer,
+        };
         self.spoken.heard(encoding);
         let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
         let stored = encoding.object(body).map_err(read);

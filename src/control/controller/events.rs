@@ -54,11 +54,11 @@ impl Controller {
 
     fn follow<T: Followed>(&mut self, kind: Watched, change: Change<T>, now: Instant) {
         match change {
-            Change::Restarted => {
+            Change::Restarted { asked } => {
                 if kind == Watched::Slices {
                     // The versions may be lower from now on, after a restore from a backup.
                     self.slices_seen = 0;
-                    self.slices_list = Some(SlicesList { began: now, seen: 0 });
+                    self.slices_list = Some(SlicesList { asked, seen: 0 });
                 }
                 self.index.begin_list(kind);
             }

@@ -44,7 +44,7 @@ fn put_slice(controller: &mut Controller, slice: Value, now: Instant) {
 }
 
 fn list_slices(controller: &mut Controller, slices: &[Value], now: Instant) {
-    controller.take_in(Event::Slice(Change::Restarted), now);
+    controller.take_in(Event::Slice(Change::Restarted { asked: now }), now);
     for slice in slices {
         put_slice(controller, slice.clone(), now);
     }
@@ -71,7 +71,7 @@ fn a_list_under_way_shows_no_write() {
     let written = vec![Sight::Version(50)];
     controller.finish(Outcome { written, ..Outcome::of(job.service) }, now);
 
-    controller.take_in(Event::Slice(Change::Restarted), now);
+    controller.take_in(Event::Slice(Change::Restarted { asked: now }), now);
     put_slice(&mut controller, slice("db", 60), now);
     put_service(&mut controller, labelled(service("web")), now);
     controller.tick(now);
@@ -79,6 +79,28 @@ fn a_list_under_way_shows_no_write() {
     put_slice(&mut controller, slice("web", 50), now);
     controller.take_in(Event::Slice(Change::Listed), now);
     let job = controller.next_job(now).unwrap();
+    assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
+}
+
+/// The API server may have made a list before a write, and its beginning be taken in after the
+/// write's answer.
+#[test]
+fn a_list_that_was_asked_for_before_a_write_says_nothing_of_it() {
+    let (asked, later) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+    let mut controller = controller();
+    put_service(&mut controller, service("web"), asked);
+    list_slices(&mut controller, &[], asked);
+    list_the_rest(&mut controller, asked);
+    let job = controller.next_job(asked).unwrap();
+    let written = vec![Sight::Version(50)];
+    controller.finish(Outcome { written, ..Outcome::of(job.service) }, later);
+
+    controller.take_in(Event::Slice(Change::Restarted { asked }), later);
+    controller.take_in(Event::Slice(Change::Listed), later);
+    put_service(&mut controller, labelled(service("web")), later);
+    assert!(controller.next_job(later).is_none(), "the slice would be created once more");
+    put_slice(&mut controller, slice("web", 50), later);
+    let job = controller.next_job(later).unwrap();
     assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
 }
 

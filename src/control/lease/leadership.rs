@@ -11,7 +11,8 @@ use tokio::{
 const YEARS: Duration = Duration::from_secs(1_000_000_000);
 
 /// Whether this copy leads: a deadline, not a flag, so that it ends by itself when nobody is left
-/// to end it. Writers check it before each write and let none last beyond it. Cheap to clone.
+/// to end it. Writers check it before each write, and no request lasts until the
+/// lease itself runs out. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Leadership(Kind);
 

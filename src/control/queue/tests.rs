@@ -159,9 +159,22 @@ fn deferring_reclassifies_and_is_no_failure() {
     let (mut queue, start) = queue();
     queue.add("a", Class::Endpoints, start);
     queue.take(start);
-    queue.defer(&"a", start, Class::Hints);
+    queue.defer(&"a", Class::Hints);
     assert_eq!(queue.failures(&"a"), 0);
     assert_eq!(drain(&mut queue, start), [("a", Class::Hints)]);
+}
+
+#[test]
+fn what_is_deferred_keeps_its_turn() {
+    let (mut queue, start) = queue();
+    queue.add("a", Class::Hints, start);
+    queue.add("b", Class::Hints, start + MS);
+    // A pod changes, and it turns out that this changed hints alone.
+    queue.add("a", Class::Endpoints, start + 2 * MS);
+    assert_eq!(queue.take(start + 2 * MS), Some(("a", Class::Endpoints)));
+    queue.defer(&"a", Class::Hints);
+    let both = [("a", Class::Hints), ("b", Class::Hints)];
+    assert_eq!(drain(&mut queue, start + 2 * MS), both);
 }
 
 #[test]
@@ -221,6 +234,7 @@ struct Model {
 
 struct Work {
     key: u8,
+    due: Instant,
     again: Option<(Class, Instant)>,
     forgotten: bool,
 }
@@ -247,9 +261,9 @@ impl Model {
 
     fn take(&mut self, now: Instant) -> Option<(u8, Class)> {
         let due = self.waiting.iter().filter(|entry| entry.2 <= now);
-        let (key, class, ..) = *due.min_by_key(|entry| (entry.1, entry.2, entry.3))?;
+        let (key, class, due, _) = *due.min_by_key(|entry| (entry.1, entry.2, entry.3))?;
         self.waiting.retain(|entry| entry.0 != key);
-        self.working.push(Work { key, again: None, forgotten: false });
+        self.working.push(Work { key, due, again: None, forgotten: false });
         Some((key, class))
     }
 
@@ -283,11 +297,11 @@ impl Model {
         self.push(key, class, due);
     }
 
-    fn defer(&mut self, key: u8, now: Instant, class: Class) {
+    fn defer(&mut self, key: u8, class: Class) {
         let Some(work) = self.end(key) else { return };
         if !work.forgotten {
-            let (other, due) = work.again.unwrap_or((class, now));
-            self.push(key, class.min(other), due.min(now));
+            let (other, due) = work.again.unwrap_or((class, work.due));
+            self.push(key, class.min(other), due.min(work.due));
         }
     }
 
@@ -295,7 +309,7 @@ impl Model {
         self.waiting.retain(|entry| entry.0 != key);
         self.failed.remove(&key);
         if let Some(work) = self.working.iter_mut().find(|work| work.key == key) {
-            *work = Work { key, again: None, forgotten: true };
+            (work.again, work.forgotten) = (None, true);
         }
     }
 }
@@ -356,8 +370,8 @@ proptest! {
                     model.retry(key, now, class, Some(wait * MS));
                 }
                 Step::Defer(key, class) => {
-                    queue.defer(&key, now, class);
-                    model.defer(key, now, class);
+                    queue.defer(&key, class);
+                    model.defer(key, class);
                 }
                 Step::Forget(key) => {
                     queue.forget(&key);

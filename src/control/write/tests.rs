@@ -8,22 +8,32 @@ use tower::service_fn;
 use super::*;
 use crate::api::Object;
 
-/// Content types of two writes of a slice that are answered in `answer`.
-async fn sent(answer: Encoding) -> Vec<String> {
+/// Content types of as many updates of a slice as there are answers, and what came of each.
+async fn sent(answers: &[(u16, Encoding)]) -> (Vec<String>, Vec<Outcome>) {
     let document = json!({
         "metadata": {"name": "cart-x", "namespace": "shop", "resourceVersion": "7"},
         "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": []});
     let slice: Object<Slice> = serde_json::from_value(document).unwrap();
     let slice = slice.value;
-    let stored = render::body(&slice, answer).unwrap();
+    let responses = answers.iter().map(|(code, encoding)| {
+        let status = json!({"kind": "Status", "code": code, "message": "no"});
+        let body = match code {
+            200 => render::body(&slice, *encoding).unwrap(),
+            _ => status.to_string().into(),
+        };
+        (*code, *encoding, body)
+    });
+    let responses = Mutex::new(responses.collect::<Vec<_>>().into_iter());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let server = service_fn({
         let seen = Arc::clone(&seen);
         move |request: Request<Body>| {
             let content_type = request.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
             seen.lock().unwrap().push(content_type);
-            let response = Response::builder().header(CONTENT_TYPE, answer.content_type());
-            let response = response.body(Body::from(stored.clone())).unwrap();
+            let (code, encoding, body) = responses.lock().unwrap().next().unwrap();
+            let response = Response::builder().status(code);
+            let response = response.header(CONTENT_TYPE, encoding.content_type());
+            let response = response.body(Body::from(body)).unwrap();
             async { Ok::<_, tower::BoxError>(response) }
         }
     });
@@ -35,20 +45,46 @@ async fn sent(answer: Encoding) -> Vec<String> {
         spoken: Spoken::default(),
         metrics: Metrics::new().unwrap(),
     };
-    for _ in 0..2 {
+    let mut outcomes = Vec::new();
+    for _ in answers {
         let changes = Changes { updates: vec![slice.clone()], ..Changes::default() };
         let service = ServiceKey { namespace: "shop".into(), name: "cart".into() };
-        let outcome = writer.clone().write(service, vec![changes]).await;
-        assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
-        assert_eq!(outcome.written, [Sight::Version(7)]);
+        outcomes.push(writer.clone().write(service, vec![changes]).await);
     }
     let seen = seen.lock().unwrap();
-    seen.clone()
+    (seen.clone(), outcomes)
 }
+
+const JSON: Encoding = Encoding::Json;
+const PROTOBUF: Encoding = Encoding::Protobuf;
 
 #[tokio::test]
 async fn protobuf_is_sent_to_whoever_has_answered_in_it() {
-    let [json, protobuf] = [Encoding::Json, Encoding::Protobuf].map(Encoding::content_type);
-    assert_eq!(sent(Encoding::Protobuf).await, [json, protobuf]);
-    assert_eq!(sent(Encoding::Json).await, [json, json]);
+    for (answer, second) in [(PROTOBUF, PROTOBUF), (JSON, JSON)] {
+        let (sent, outcomes) = sent(&[(200, answer), (200, answer)]).await;
+        assert_eq!(sent, [JSON.content_type(), second.content_type()]);
+        for outcome in outcomes {
+            assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+            assert_eq!(outcome.written, [Sight::Version(7)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_understand_protobuf_is_sent_json_again() {
+    for (code, third) in [(415, JSON), (400, JSON), (409, PROTOBUF), (500, PROTOBUF)] {
+        let (sent, _) = sent(&[(200, PROTOBUF), (code, JSON), (200, PROTOBUF)]).await;
+        let expected = [JSON, PROTOBUF, third].map(Encoding::content_type);
+        assert_eq!(sent, expected, "after {code}");
+    }
+}
+
+/// The garbage collector, or a hand, was quicker.
+#[tokio::test]
+async fn a_slice_that_is_gone_was_changed_by_somebody_else() {
+    let (_, outcomes) = sent(&[(404, JSON)]).await;
+    let [WriteError::Conflict { what }] = &outcomes[0].failures[..] else {
+        panic!("{:?}", outcomes[0].failures)
+    };
+    assert_eq!(what, "update slice shop/cart-x");
 }
