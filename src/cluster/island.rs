@@ -228,11 +228,13 @@ impl Island {
         if is_outdated(pod.version, record.pod.version, is_listed) {
             return Vec::new();
         }
-        if is_same_pod(&record.pod, &pod) {
+        let has_same_endpoints = is_same_but_conditions(&record.pod, &pod);
+        let has_same_conditions =
+            record.pod.ready == pod.ready && record.pod.terminating == pod.terminating;
+        if has_same_endpoints && has_same_conditions && record.pod.ready_since == pod.ready_since {
             record.pod.version = pod.version;
             return Vec::new();
         }
-        let has_same_endpoints = is_same_but_conditions(&record.pod, &pod);
         let old_group = record.group;
         let mut touched = self.groups[old_group].services.clone();
         if self.groups[old_group].labels == pod.labels {
@@ -255,7 +257,8 @@ impl Island {
             for service in &touched {
                 self.change_conditions(service, id);
             }
-            return touched;
+            // A time alone is for the next sync to see: one of its own would use it up.
+            return if has_same_conditions { Vec::new() } else { touched };
         }
         self.unsettled(touched)
     }
@@ -344,14 +347,6 @@ impl Island {
             self.pods_by_node.entry(node.clone()).or_default().push(pod);
         }
     }
-}
-
-/// Whether nothing changed that slices depend on.
-fn is_same_pod(old: &Pod, new: &Pod) -> bool {
-    is_same_but_conditions(old, new)
-        && old.ready == new.ready
-        && old.ready_since == new.ready_since
-        && old.terminating == new.terminating
 }
 
 /// Whether its endpoints are who and where they were, whatever their conditions.

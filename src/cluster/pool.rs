@@ -56,7 +56,7 @@ impl Pool {
         service.ports.shrink_to_fit();
     }
 
-    /// Shares what a pod has in common with others; its labels are shared by its island.
+    /// Shares what a pod has in common with others; its labels are shared apart.
     pub fn pod(&mut self, pod: &mut Pod) {
         pod.node.iter_mut().for_each(|node| self.name(node));
         self.ports.share(&mut pod.ports, Arc::strong_count);

@@ -111,6 +111,22 @@ fn indexed(index: &Index) -> Vec<(Name, Vec<Name>)> {
     all
 }
 
+/// A sync of its own would have nothing to write, and use the time up.
+#[test]
+fn a_mere_time_is_for_the_next_sync_to_see() {
+    let mut index = Index::default();
+    let shop = Name::from("shop");
+    index.apply_service(service(1, labels(&[("app", 1)]), 1));
+    index.apply_pod(&shop, pod(1, 1, 0, 0, 2));
+    let ready_since = Some(Timestamp::UNIX_EPOCH);
+    let later = Pod { ready_since, ..pod(1, 1, 0, 0, 3) };
+    assert!(index.apply_pod(&shop, later).is_empty());
+    let key = ServiceKey { namespace: shop.clone(), name: "s1".into() };
+    assert_eq!(index.pods_of(&key)[0].ready_since, ready_since);
+    let unready = Pod { ready: false, ready_since, ..pod(1, 1, 0, 0, 4) };
+    assert_eq!(index.apply_pod(&shop, unready), [key]);
+}
+
 proptest! {
     #[test]
     fn selects_as_the_naive_index_does(events in proptest::collection::vec(event(), 1..80)) {

@@ -47,7 +47,9 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
     let is_right = |family: &Family<'_>| {
         family.changes.creates.is_empty() && family.changes.deletes.is_empty()
     };
-    if mechanism(service) == Mechanism::Auto
+    // Of a Service that is going away endpoints may be missing, as no slice is created for them.
+    if service.terminating
+        || mechanism(service) == Mechanism::Auto
         || !plan.nodeless.is_empty()
         || !plan.families.iter().all(is_right)
     {

@@ -27,11 +27,6 @@ pub struct Port {
 pub struct Ports(Arc<[Port]>);
 
 impl Ports {
-    /// Whether two sets share their storage, so that keeping one of them is enough.
-    pub fn is_shared_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// How many records hold this very storage.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.0)

@@ -42,6 +42,7 @@ struct Wish {
     is_dual: bool,
     publish_not_ready: bool,
     auto: bool,
+    terminating: bool,
     labels: u8,
 }
 
@@ -59,7 +60,7 @@ fn service(wish: &Wish, version: u64) -> Service {
         uid: Uid::parse("u"),
         version,
         created: Some(at(1)),
-        terminating: false,
+        terminating: wish.terminating,
         labels: (0..wish.labels).map(|_| ("team".into(), "a".into())).collect(),
         selector: Some(app()),
         ports: vec![port],
@@ -174,13 +175,15 @@ fn event() -> impl Strategy<Value = Event> {
         any::<bool>(),
         proptest::bool::weighted(0.2),
         proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.2),
         0..2_u8,
     )
-        .prop_map(|(distribution, is_dual, publish_not_ready, auto, labels)| Wish {
+        .prop_map(|(distribution, is_dual, publish_not_ready, auto, terminating, labels)| Wish {
             distribution: [None, Some("PreferSameZone"), Some("PreferSameNode")][distribution],
             is_dual,
             publish_not_ready,
             auto,
+            terminating,
             labels,
         });
     let fate = prop_oneof![
@@ -398,6 +401,7 @@ const WISH: Wish = Wish {
     is_dual: true,
     publish_not_ready: false,
     auto: false,
+    terminating: false,
     labels: 1,
 };
 
