@@ -11,6 +11,7 @@
 // The API says what it expects; a bench that cannot go on may say so and end.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
+mod curve;
 mod frames;
 mod site;
 
@@ -198,6 +199,15 @@ fn all(words: &[String]) -> ExitCode {
             format!("x{ratio:.2} (at most {limit}){}", if is_over { ": TOO MUCH" } else { "" })
         });
         println!("{count:>10}  {:<45} {verdict}", case.name);
+    }
+    if words.is_empty() {
+        match curve::draw(&counts) {
+            Ok(path) => println!("The curves are in {}", path.display()),
+            Err(error) => {
+                println!("the curves cannot be drawn: {error}");
+                code = ExitCode::FAILURE;
+            }
+        }
     }
     code
 }

@@ -1,6 +1,7 @@
 // The rival without the rest of kube-controller-manager: upstream's own EndpointSlice controller
 // and the informers that it needs, with nothing else in the binary. It does as
-// cmd/kube-controller-manager does: the same batch period, workers, encoding and trimmed objects.
+// cmd/kube-controller-manager does: the same batch period, workers and encoding, nothing compressed,
+// objects trimmed.
 package main
 
 import (
@@ -47,6 +48,8 @@ func run(kubeconfig string, qps float32, burst int) error {
 	config.Burst = burst
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	// Else the API server would pack what it sends, lists and watches, at a cost of its own.
+	config.DisableCompression = true
 	config.UserAgent = "rival"
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
