@@ -177,14 +177,15 @@ impl Index {
     }
 
     /// What becomes of a Service's wish for locality by this plan, judged by the first address type.
-    /// Slices of other managers are not known here.
-    pub fn decide(&self, service: &Service, plan: &Plan<'_>) -> Decision {
+    /// Slices of other managers are not known here. `node_hints`: whether slices may hint at nodes.
+    pub fn decide(&self, service: &Service, plan: &Plan<'_>, node_hints: bool) -> Decision {
         let none = Ready::default();
         decide(Standing {
             service,
             ready: plan.families.first().map_or(&none, |family| &family.ready),
             foreign: &[],
             has_nodeless: !plan.nodeless.is_empty(),
+            node_hints,
             nodes: &self.nodes,
             topology: self.topology(),
         })

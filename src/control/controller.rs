@@ -188,7 +188,8 @@ impl Controller {
         let is_touched = progress.is_touched;
         let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
         let is_contested = self.other_writer.is_contested(key);
-        let outlook = Outlook::of(service, &plan, self.index.decide(service, &plan), is_contested);
+        let decision = self.index.decide(service, &plan, node_hints);
+        let outlook = Outlook::of(service, &plan, decision, is_contested);
         let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
         if !plan.is_empty() && plan.is_locality_only() && class == Class::Endpoints {
             self.index.unsettle(key);

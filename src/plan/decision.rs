@@ -4,10 +4,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use super::{
-    hints::{Mechanism, auto::cpu_shares, mechanism, traffic_distribution::Preference},
+    hints::{
+        Mechanism,
+        auto::{self, cpu_shares},
+        mechanism,
+        traffic_distribution::Preference,
+    },
     metadata::HEADLESS,
     node::Nodes,
     ready::Ready,
@@ -86,6 +91,8 @@ pub struct Standing<'a> {
     pub foreign: &'a [&'a Slice],
     /// Whether pods were left out because their node is not known.
     pub has_nodeless: bool,
+    /// Whether slices may hint at nodes: not where the API server drops that.
+    pub node_hints: bool,
     /// All nodes.
     pub nodes: &'a Nodes,
     /// Which zones there are, and where clients run.
@@ -123,6 +130,8 @@ impl Standing<'_> {
 
     /// Under `spec.trafficDistribution`.
     fn preferred(self, preference: Preference) -> Decision {
+        // Without hints at nodes readers have the zones alone.
+        let preference = if self.node_hints { preference } else { Preference::Zone };
         let has_zoneless = self.ready.in_zone(None) > 0;
         let mut reasons = self.hindrances(preference);
         // With a node on every endpoint readers find their own node, zones or not.
@@ -155,10 +164,15 @@ impl Standing<'_> {
             let has_zoneless = self.ready.in_zone(None) > 0;
             let shares = cpu_shares(self.nodes);
             let is_too_few = shares.as_ref().is_some_and(|shares| shares.len() > ready);
+            let counted = || self.nodes.values().filter(|node| auto::counts(node));
+            let zones = counted().map(|node| &node.zone).collect::<BTreeSet<_>>();
+            let has_unlabelled = self.has_unlabelled() || zones.contains(&None);
+            let named = zones.iter().filter(|zone| zone.is_some()).count();
+            let is_single = [self.topology.zones.len(), named].contains(&1);
             let notes = [
                 (Reason::EndpointWithoutZone, has_zoneless),
-                (Reason::NodeWithoutZoneLabel, self.has_unlabelled()),
-                (Reason::SingleZone, self.topology.zones.len() == 1),
+                (Reason::NodeWithoutZoneLabel, has_unlabelled),
+                (Reason::SingleZone, is_single),
                 (Reason::TooFewInZone, is_too_few),
                 (Reason::OverloadExceeded, shares.is_some() && !is_too_few && !has_zoneless),
             ];

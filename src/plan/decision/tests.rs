@@ -97,6 +97,7 @@ struct Case {
     slice: Slice,
     foreign: Option<Slice>,
     has_nodeless: bool,
+    node_hints: bool,
 }
 
 /// Two zones, an endpoint in each.
@@ -108,6 +109,7 @@ fn case(distribution: Option<&str>) -> Case {
         slice: slice(&words, distribution.is_some()),
         foreign: None,
         has_nodeless: false,
+        node_hints: true,
     }
 }
 
@@ -118,6 +120,7 @@ fn assert_decision(case: &Case, state: State, reasons: &[Reason]) {
         ready: &Ready::of([&case.slice], &case.nodes),
         foreign: &case.foreign.iter().collect::<Vec<_>>(),
         has_nodeless: case.has_nodeless,
+        node_hints: case.node_hints,
         nodes: &case.nodes,
         topology: &Topology::of(&case.nodes),
     });
@@ -192,6 +195,9 @@ fn an_endpoint_without_zone() {
     let reasons = [Reason::EndpointWithoutZone, Reason::NodeWithoutZoneLabel];
     assert_decision(&zoneless(ZONE), State::Ineffective, &reasons);
     assert_decision(&zoneless(NODE), State::Applied, &reasons);
+    // The API server drops hints at nodes.
+    let dropped = Case { node_hints: false, ..zoneless(NODE) };
+    assert_decision(&dropped, State::Ineffective, &reasons);
 }
 
 #[test]
@@ -242,4 +248,17 @@ fn the_legacy_annotation() {
     for (words, known, reasons) in rows {
         assert_decision(&auto(false, &words, &known), State::Ineffective, &reasons);
     }
+
+    // Only nodes that are ready count, and of them those too that take no ordinary pods.
+    let change = |name: &str, change: fn(&mut Node)| {
+        let mut case = auto(false, &two, &["n1:a", "n2:b", "n3:"]);
+        case.nodes.remove(if name == "n3" { "" } else { "n3" });
+        change(case.nodes.get_mut(name).unwrap());
+        case
+    };
+    let down = change("n2", |node| node.ready = false);
+    assert_decision(&down, State::Ineffective, &[wins, Reason::SingleZone]);
+    let tainted = change("n3", |node| node.schedulable = false);
+    let reasons = [wins, Reason::NodeWithoutZoneLabel];
+    assert_decision(&tainted, State::Ineffective, &reasons);
 }
