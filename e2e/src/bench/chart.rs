@@ -47,8 +47,9 @@ impl Scale {
             }
             Self::Log => {
                 let powers = (-6..9).map(|power| 10_f64.powi(power));
-                let all = powers.flat_map(|it| [it, it * 2.0, it * 5.0]);
-                all.collect()
+                // Over many powers the numbers between them have no room.
+                let between = if to / from > 1e4 { &[1.0][..] } else { &[1.0, 2.0, 5.0] };
+                powers.flat_map(|it| between.iter().map(move |part| it * part)).collect()
             }
             Self::Nines => vec![0.0, 50.0, 90.0, 99.0, 99.9],
         };
@@ -244,6 +245,7 @@ mod tests {
     fn axes_have_a_few_ticks() {
         assert_eq!(Scale::Linear.ticks((0.0, 28.0)), [0.0, 5.0, 10.0, 15.0, 20.0, 25.0]);
         assert_eq!(Scale::Log.ticks((0.9, 60.0)), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
+        assert_eq!(Scale::Log.ticks((0.9, 20_000.0)), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
         let (from, to) = Scale::Log.bounds(&[5.0]);
         assert!((to / from - 10.0).abs() < 1e-9, "one value has a place in the middle");
         assert_eq!([0.5, 10.0, 99.9].map(label), ["0.5", "10", "99.9"]);
