@@ -122,8 +122,11 @@ impl Island {
 /// What an event changed of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceChange {
-    /// Nothing that slices depend on, or the event is older than what is known.
+    /// Nothing, or the event is older than what is known.
     Nothing,
+    /// Something that slices do not depend on. The built-in controller syncs the Service then too, and
+    /// so takes note of what changed about its pods without a sync (endpointslice-semantics 4.6).
+    Unread,
     /// Only how its hints are decided.
     Hints,
     /// Something else.
@@ -135,9 +138,10 @@ impl ServiceChange {
         let aligned = |service: &Service| Service { version: 0, ..service.clone() };
         let unhinted =
             |service: Service| Service { traffic_distribution: None, auto: false, ..service };
+        let is_newer = old.version != new.version;
         let (old, new) = (aligned(old), aligned(new));
         if old == new {
-            Self::Nothing
+            if is_newer { Self::Unread } else { Self::Nothing }
         } else if unhinted(old) == unhinted(new) {
             Self::Hints
         } else {
@@ -157,7 +161,7 @@ impl Island {
                 return ServiceChange::Nothing;
             }
             change = ServiceChange::between(&selected.service, &service);
-            if change == ServiceChange::Nothing {
+            if matches!(change, ServiceChange::Nothing | ServiceChange::Unread) {
                 selected.service.version = service.version;
                 return change;
             }

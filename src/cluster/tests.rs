@@ -231,7 +231,8 @@ fn what_changed_of_a_service() {
     let mut index = Index::default();
     let base = service(1, labels(&[("app", 1)]), 1);
     assert_eq!(index.apply_service(base.clone()), ServiceChange::Endpoints);
-    assert_eq!(index.apply_service(Service { version: 2, ..base.clone() }), ServiceChange::Nothing);
+    assert_eq!(index.apply_service(base.clone()), ServiceChange::Nothing);
+    assert_eq!(index.apply_service(Service { version: 2, ..base.clone() }), ServiceChange::Unread);
     let hinted = Service { version: 3, traffic_distribution: Some("PreferClose".into()), ..base };
     assert_eq!(index.apply_service(hinted.clone()), ServiceChange::Hints);
     let headless = Service { version: 4, cluster_ip: ClusterIp::Headless, ..hinted };

@@ -244,11 +244,12 @@ impl Followed for Service {
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let key = object.value.key.clone();
         let change = controller.index.apply_service(object.value);
-        if change != ServiceChange::Nothing {
+        if matches!(change, ServiceChange::Hints | ServiceChange::Endpoints) {
             controller.touch(&key);
         }
         match change {
             ServiceChange::Nothing => {}
+            ServiceChange::Unread => controller.enqueue(key, Class::Endpoints, now),
             ServiceChange::Hints => controller.enqueue(key, Class::Hints, now),
             ServiceChange::Endpoints => controller.enqueue(key, Class::Endpoints, now),
         }
