@@ -249,9 +249,10 @@ impl Followed for Service {
         }
         match change {
             ServiceChange::Nothing => {}
-            ServiceChange::Unread => controller.enqueue(key, Class::Endpoints, now),
             ServiceChange::Hints => controller.enqueue(key, Class::Hints, now),
-            ServiceChange::Endpoints => controller.enqueue(key, Class::Endpoints, now),
+            ServiceChange::Unread | ServiceChange::Endpoints => {
+                controller.enqueue(key, Class::Endpoints, now);
+            }
         }
     }
 
