@@ -304,7 +304,8 @@ impl Controller {
     }
 
     /// A list of slices is complete: it shows what came of all writes that had ended before it was
-    /// asked for. One that it does not show has been undone by somebody else, and no event will ever tell.
+    /// asked for. One that it does not show has been undone by somebody else, and no event will ever
+    /// tell.
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.slices_list.take() else { return };
         self.slices_seen = list.seen;

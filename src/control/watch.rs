@@ -151,10 +151,10 @@ impl Cause {
 ///
 /// Lists are streamed. When that is refused or stuck, or breaks twice in a row, paged lists of
 /// `page_size` objects take its place for good: it may be switched off (1.33), unknown, or behind a
-/// proxy that buffers or cuts. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by up to itself
-/// at random (client-go's curve); a change that arrives by watch, or two minutes without an error,
-/// start it afresh. A list that succeeds does not: a server whose lists work and whose watches do
-/// not must not be asked for lists ever faster.
+/// proxy that buffers or cuts. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by
+/// up to itself at random (client-go's curve); a change that arrives by watch, or two minutes
+/// without an error, start it afresh. A list that succeeds does not: a server whose lists work and
+/// whose watches do not must not be asked for lists ever faster.
 pub fn follow<T: Kind>(
     client: Client,
     page_size: u32,
