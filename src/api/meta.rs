@@ -208,9 +208,6 @@ impl From<&SliceMeta> for Meta {
     fn from(meta: &SliceMeta) -> Self {
         let text = |name: &Name| String::from(&**name);
         let optional = |name: &Option<Name>| name.as_ref().map_or_else(String::new, text);
-        let pairs = |labels: &Labels| -> Pairs {
-            labels.iter().map(|(key, value)| (text(key), text(value))).collect()
-        };
         Self {
             name: optional(&meta.name),
             generate_name: optional(&meta.generate_name),
@@ -221,12 +218,8 @@ impl From<&SliceMeta> for Meta {
             } else {
                 meta.version.to_string()
             },
-            labels: pairs(&meta.labels),
-            annotations: meta
-                .annotations
-                .iter()
-                .map(|(key, value)| (text(key), value.as_bytes().to_vec()))
-                .collect(),
+            labels: meta.labels.iter().map(|(key, value)| (text(key), text(value))).collect(),
+            annotations: texts::written(&meta.annotations),
             owner_references: meta.owners.iter().map(OwnerReference::from).collect(),
             finalizers: meta.finalizers.iter().map(text).collect(),
             ..Self::default()

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserializer, Serializer};
 
 use super::meta::pairs;
-use crate::plan::labels::Labels;
+use crate::plan::{labels::Labels, name::Name};
 
 /// Keys, which are checked, and values.
 pub(super) type Texts = BTreeMap<String, Vec<u8>>;
@@ -22,6 +22,12 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 /// Writes them to JSON, as Go does: what is no text is replaced.
 pub(super) fn serialize<S: Serializer>(texts: &Texts, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(texts.iter().map(|(key, text)| (key, String::from_utf8_lossy(text))))
+}
+
+/// The texts as they are written.
+pub(super) fn written(labels: &Labels) -> Texts {
+    let bytes = |text: &Name| text.as_bytes().to_vec();
+    labels.iter().map(|(key, text)| (String::from(&**key), bytes(text))).collect()
 }
 
 /// The texts as they are kept.

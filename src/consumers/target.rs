@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::{
     address::{AddressType, Addresses},
-    metadata::{HEADLESS, SERVICE_NAME},
+    metadata::{SERVICE_NAME, is_read_by_proxies},
     name::Name,
     service::{ClusterIp, Service},
     slice::{Endpoint, Slice},
@@ -60,7 +60,7 @@ impl<'a> Targets<'a> {
             slice.address_type == family
                 && slice.meta.namespace == service.key.namespace
                 && slice.meta.labels.get(SERVICE_NAME) == Some(&service.key.name)
-                && slice.meta.labels.get(HEADLESS).is_none()
+                && is_read_by_proxies(slice)
         };
         let mut slices: Vec<_> =
             slices.into_iter().filter(|slice| is_seen && is_own(slice)).collect();

@@ -13,7 +13,7 @@ use super::{
         mechanism,
         traffic_distribution::Preference,
     },
-    metadata::HEADLESS,
+    metadata::is_read_by_proxies,
     node::Nodes,
     ready::Ready,
     service::{ClusterIp, Service},
@@ -197,7 +197,7 @@ impl Standing<'_> {
     fn has_unhinted_foreign(self, preference: Preference) -> bool {
         let is_of_service = |slice: &&&Slice| {
             let mut names = slice.ports.iter().filter_map(|port| port.name.as_ref());
-            slice.meta.labels.get(HEADLESS).is_none()
+            is_read_by_proxies(slice)
                 && names.any(|name| self.service.ports.iter().any(|port| port.name == *name))
         };
         let foreign = self.foreign.iter().filter(is_of_service).copied();

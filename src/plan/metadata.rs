@@ -29,6 +29,12 @@ pub fn managed_service(slice: &Slice) -> Option<&Name> {
     manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
 }
 
+/// Whether proxies look at this slice at all: they pass over what is labelled as headless, whoever
+/// made it (endpointslice-semantics 6.1).
+pub fn is_read_by_proxies(slice: &Slice) -> bool {
+    slice.meta.labels.get(HEADLESS).is_none()
+}
+
 /// The labels that a slice of `service` shall have.
 pub fn labels(service: &Service) -> Labels {
     let own = [(SERVICE_NAME, &*service.key.name), (MANAGED_BY, CONTROLLER)];

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    metadata::HEADLESS,
+    metadata::is_read_by_proxies,
     name::Name,
     node::{Node, Nodes},
     service::Service,
@@ -110,12 +110,12 @@ impl Topology {
 /// traffic travels most; `slices` are of one address type. `None` if no endpoint is ready or no
 /// node has a zone.
 pub fn worst(service: &Service, slices: &[&Slice], clients: &Clients) -> Option<Share> {
-    // Others may label theirs so that no proxy reads them (endpointslice-semantics 6.1).
-    let read = || slices.iter().filter(|slice| slice.meta.labels.get(HEADLESS).is_none()).copied();
     let of_port = |port: &Name| {
-        let has_port =
-            |slice: &&Slice| slice.ports.iter().any(|own| own.name.as_ref() == Some(port));
-        share(&ready(read().filter(has_port)), clients)
+        let is_read = |slice: &&Slice| {
+            is_read_by_proxies(slice)
+                && slice.ports.iter().any(|own| own.name.as_ref() == Some(port))
+        };
+        share(&ready(slices.iter().copied().filter(is_read)), clients)
     };
     service.ports.iter().filter_map(|port| of_port(&port.name)).reduce(|one, other| {
         let overload = one.overload.max(other.overload);

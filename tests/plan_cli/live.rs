@@ -52,6 +52,12 @@ fn plan_at(name: &str, url: &str, args: &[&str]) -> Done {
     done
 }
 
+/// A server's answer that it does not do what was asked for.
+fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
+    (code, status)
+}
+
 /// The shop's objects as a server lists them: one on the first page, the rest on the second.
 fn shop(path: &str) -> (u16, Value) {
     let (route, query) = path.split_once('?').unwrap();
@@ -98,10 +104,7 @@ fn a_cluster_is_read_as_a_file_is() {
 
 #[test]
 fn a_cluster_that_refuses() {
-    let url = serve(|_| {
-        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "services is forbidden", "reason": "Forbidden", "code": 403});
-        (403, status)
-    });
+    let url = serve(|_| refusal(403, "Forbidden", "services is forbidden"));
     let done = plan_at("refused", &url, &[]);
     assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
     assert_eq!(
@@ -118,8 +121,7 @@ fn a_cluster_that_refuses_nodes() {
         if !path.contains("/nodes") {
             return shop(path);
         }
-        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "nodes is forbidden", "reason": "Forbidden", "code": 403});
-        (403, status)
+        refusal(403, "Forbidden", "nodes is forbidden")
     });
     let done = plan_at("refused-nodes", &url, &["-n", "shop"]);
     let what = format!(
@@ -130,10 +132,7 @@ fn a_cluster_that_refuses_nodes() {
 
 #[test]
 fn a_cluster_that_does_not_know_the_user() {
-    let url = serve(|_| {
-        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized", "reason": "Unauthorized", "code": 401});
-        (401, status)
-    });
+    let url = serve(|_| refusal(401, "Unauthorized", "Unauthorized"));
     let done = plan_at("unknown", &url, &[]);
     let what = format!(
         "closehaul: {url}/ does not accept the credentials: Unauthorized; log in again, or choose others with --kubeconfig or --context\n"

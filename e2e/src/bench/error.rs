@@ -31,6 +31,12 @@ pub enum Error {
     /// A request to the API server's profile.
     #[error("collecting kube-apiserver's garbage: {0}")]
     Garbage(kube::Error),
+    /// The API server's profile has no word of it.
+    #[error("kube-apiserver's {path} tells no number of garbage collections")]
+    Uncounted {
+        /// Where the profile is.
+        path: String,
+    },
     /// A change of a pod.
     #[error("changing a pod: {0}")]
     Change(kube::Error),

@@ -24,9 +24,7 @@ async fn ask(client: &Client, path: &str) -> Result<u64, Error> {
     let request = Request::get(path).body(Vec::new());
     let request = request.map_err(|source| Error::Garbage(kube::Error::HttpError(source)))?;
     let profile = client.request_text(request).await.map_err(Error::Garbage)?;
-    number(&profile).ok_or_else(|| Error::Undone {
-        what: format!("kube-apiserver's {path} tells no number of collections"),
-    })
+    number(&profile).ok_or_else(|| Error::Uncounted { path: path.to_owned() })
 }
 
 fn number(profile: &str) -> Option<u64> {

@@ -6,7 +6,7 @@ use super::*;
 use crate::plan::{
     address::{AddressType, Addresses},
     labels::Labels,
-    metadata,
+    metadata::{self, HEADLESS},
     name::{Name, ServiceKey},
     node::Node,
     port::Port,
@@ -250,15 +250,11 @@ fn the_legacy_annotation() {
     }
 
     // Only nodes that are ready count, and of them those too that take no ordinary pods.
-    let change = |name: &str, change: fn(&mut Node)| {
-        let mut case = auto(false, &two, &["n1:a", "n2:b", "n3:"]);
-        case.nodes.remove(if name == "n3" { "" } else { "n3" });
-        change(case.nodes.get_mut(name).unwrap());
-        case
-    };
-    let down = change("n2", |node| node.ready = false);
+    let mut down = auto(false, &two, &two);
+    down.nodes.get_mut("n2").unwrap().ready = false;
     assert_decision(&down, State::Ineffective, &[wins, Reason::SingleZone]);
-    let tainted = change("n3", |node| node.schedulable = false);
+    let mut tainted = auto(false, &two, &["n1:a", "n2:b", "n3:"]);
+    tainted.nodes.get_mut("n3").unwrap().schedulable = false;
     let reasons = [wins, Reason::NodeWithoutZoneLabel];
     assert_decision(&tainted, State::Ineffective, &reasons);
 }
