@@ -13,6 +13,7 @@
 
 mod curve;
 mod frames;
+mod many_ports;
 mod site;
 
 use std::{
@@ -42,6 +43,13 @@ const FLAT: f64 = 1.2;
 
 const fn case(name: &'static str, run: fn()) -> Case {
     Case { name, run, limit: None }
+}
+
+/// Five times the input costs at most six times as much.
+const LINEAR: f64 = 6.0;
+
+const fn linear(name: &'static str, than: &'static str, run: fn()) -> Case {
+    Case { name, run, limit: Some((LINEAR, than)) }
 }
 
 const fn flat(name: &'static str, than: &'static str, run: fn()) -> Case {
@@ -96,6 +104,20 @@ const CASES: &[Case] = &[
         }
         measure(|| shown.into_iter().for_each(|event| site.take_in(event)));
     }),
+    case("plan 200 named ports on 12 pods", || plan(&many_ports::Site::named(200, 12))),
+    linear("plan 1,000 named ports on 12 pods", "plan 200 named ports on 12 pods", || {
+        plan(&many_ports::Site::named(1_000, 12));
+    }),
+    linear("plan 200 named ports on 60 pods", "plan 200 named ports on 12 pods", || {
+        plan(&many_ports::Site::named(200, 60));
+    }),
+    case("plan 1,000 plain ports on 100 pods", || plan(&many_ports::Site::plain(1_000, 100))),
+    linear("plan 5,000 plain ports on 100 pods", "plan 1,000 plain ports on 100 pods", || {
+        plan(&many_ports::Site::plain(5_000, 100));
+    }),
+    linear("plan 1,000 plain ports on 500 pods", "plan 1,000 plain ports on 100 pods", || {
+        plan(&many_ports::Site::plain(1_000, 500));
+    }),
     case("a pod's change, 1,000 pods", || change(pods(1_000))),
     flat("a pod's change, 10,000 pods", "a pod's change, 1,000 pods", || change(pods(10_000))),
     flat("a pod's change, 50,000 pods", "a pod's change, 1,000 pods", || change(pods(50_000))),
@@ -148,6 +170,15 @@ fn change(shape: Shape) {
     places.by_ref().take(2).for_each(|place| flip(&mut site, place));
     let places: Vec<_> = places.collect();
     measure(|| places.into_iter().for_each(|place| flip(&mut site, place)));
+}
+
+/// Measures a plan of a Service that has no slices yet.
+fn plan(site: &many_ports::Site) {
+    measure(|| {
+        for _ in 0..TIMES {
+            assert!(black_box(site.plan()) > 0);
+        }
+    });
 }
 
 fn slice_of(endpoints: usize) -> Slice {

@@ -17,6 +17,7 @@
 //! - [`readers`]: real kube-proxies and what their clients reach
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
+//! - [`hostile`]: Services that cost as much as they can, endured by closehaul
 //! - [`interrupt`]: what a command does that is told to end
 //! - `progress`: what a long step shows on standard error
 
@@ -26,6 +27,7 @@ pub mod closehaul;
 pub mod cluster;
 pub mod components;
 pub mod differential;
+pub mod hostile;
 pub mod interrupt;
 pub mod kubelet;
 pub mod net;

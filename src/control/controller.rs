@@ -40,9 +40,16 @@ use crate::{
 
 /// How long to wait for the watch to show an own write before planning again all the same.
 const ECHO_LIMIT: Duration = Duration::from_secs(30);
-/// How many Services are looked at in one go: events and the lease are not to wait while thousands
-/// are planned that need nothing, as at the start.
+/// How many Services are looked at in one call: events must not wait while thousands are planned
+/// that need nothing, as at the start.
 const SYNCS: usize = 32;
+/// How long one turn of the loop may go on to the next event or Service. One plan may take longer.
+pub(super) const TURN: Duration = Duration::from_millis(20);
+/// A plan that takes longer is slow: its Service waits [`SLOW_REST`] times as long before it is
+/// planned again, so that it takes a tenth of the loop's time at most.
+const SLOW: Duration = Duration::from_millis(100);
+/// See [`SLOW`].
+const SLOW_REST: u32 = 10;
 
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
@@ -151,19 +158,46 @@ impl Controller {
             return None;
         }
         self.leads_since.get_or_insert(now);
+        let turn = Instant::now();
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
             self.tally.taken(self.queue.waited(&key, now));
-            if let Some(job) = self.sync(&key, class, now) {
-                return Some(job);
+            let began = Instant::now();
+            let job = self.sync(&key, class, began, now);
+            let ended = Instant::now();
+            self.note_duration(&key, ended.saturating_duration_since(began), ended);
+            if job.is_some() || ended.saturating_duration_since(turn) >= TURN {
+                return job;
             }
         }
         None
     }
 
-    /// Plans one Service; returns what is to be written.
-    fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Job> {
-        let began = Instant::now();
+    /// Lets a Service rest whose plan took long, so that it does not hold up the others.
+    fn note_duration(&mut self, key: &ServiceKey, took: Duration, now: Instant) {
+        let is_slow = took > SLOW;
+        if is_slow {
+            self.queue.hold_off(key, now + took.saturating_mul(SLOW_REST), now);
+        }
+        let Some(progress) = self.progress.get_mut(key) else { return };
+        if is_slow && !progress.is_slow {
+            warn!(
+                service = %key, ?took,
+                "planning the Service takes long; from now on it is planned at most once in ten \
+                 times that time: check how many ports and pods it has"
+            );
+        }
+        progress.is_slow = is_slow;
+    }
+
+    /// Plans one Service, beginning at `began`; returns what is to be written.
+    fn sync(
+        &mut self,
+        key: &ServiceKey,
+        class: Class,
+        began: Instant,
+        now: Instant,
+    ) -> Option<Job> {
         let part = self.index.part(key);
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             // What was seen stays for when it is served again, and nothing else: for the trigger time

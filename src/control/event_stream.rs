@@ -17,6 +17,7 @@ use kube::{
     core::Request,
 };
 use serde::de::Error as _;
+use tokio::task::yield_now;
 
 use crate::api::{
     Kind, Object,
@@ -30,6 +31,10 @@ pub(super) type Arrival<T> = Guarded<Object<T>>;
 
 /// Events of one watch, until the server ends it or the connection breaks.
 pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T>>>>;
+
+/// So many bytes are read into objects before other tasks of this thread have their turn: objects
+/// of more than a megabyte may arrive in a row.
+const TURN: usize = 256 * 1024;
 
 /// Starts to watch all objects of a kind.
 ///
@@ -63,14 +68,19 @@ fn read<T: Kind>(
     body: BodyDataStream<Body>,
     encoding: Encoding,
 ) -> impl Stream<Item = kube::Result<WatchEvent<Arrival<T>>>> + Send {
-    let state = Some((body, BytesMut::new()));
+    let state = Some((body, BytesMut::new(), 0));
     futures::stream::unfold(state, move |state| async move {
-        let (mut body, mut arrived) = state?;
+        let (mut body, mut arrived, mut read) = state?;
+        if read >= TURN {
+            read = 0;
+            yield_now().await;
+        }
         loop {
             match encoding.split(&mut arrived) {
                 Ok(Some(frame)) => {
+                    read += frame.len();
                     let event = encoding.event(frame).map_err(lost);
-                    return Some((event, Some((body, arrived))));
+                    return Some((event, Some((body, arrived, read))));
                 }
                 Ok(None) => {}
                 Err(error) => return Some((Err(lost(error)), None)),

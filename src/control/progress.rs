@@ -56,6 +56,8 @@ pub struct Progress {
     pub is_failure_told: bool,
     /// The slices written in the last moments.
     pub pace: Pace,
+    /// Whether its last plan took long.
+    pub is_slow: bool,
 }
 
 impl Default for Progress {
@@ -72,6 +74,7 @@ impl Default for Progress {
             outlook: None,
             is_failure_told: false,
             pace: Pace::new(PER_SLICE, AT_ONCE),
+            is_slow: false,
         }
     }
 }

@@ -44,6 +44,9 @@ pub struct Queue<K> {
     hints: BTreeMap<Place, K>,
     arrivals: u64,
     in_work: usize,
+    /// Keys that are expensive to look at, and when each may be taken again at the earliest. A key
+    /// stays here when its object is gone: an object that is created again and again is no cheaper.
+    held_off: HashMap<K, Instant>,
     /// Paces keys of class [`Class::Hints`]; `None`: no limit.
     hints_pace: Option<Pace>,
 }
@@ -83,6 +86,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             hints: BTreeMap::new(),
             arrivals: 0,
             in_work: 0,
+            held_off: HashMap::default(),
             hints_pace: interval.map(|interval| Pace::new(interval, replan_qps)),
         }
     }
@@ -109,6 +113,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             }
             Some(Entry { state: State::Waiting(..), not_before, .. }) => {
                 let due = not_before.map_or(due, |floor| floor.max(due));
+                let due = self.allowed(&key, due);
                 self.bring_forward(&key, class, due);
                 false
             }
@@ -169,6 +174,23 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         {
             let (class, due) = merge(ended.again, class, ended.due);
             self.wait(ended.key, class, due, ended.failures, ended.not_before);
+        }
+    }
+
+    /// Looking at `key` took long: whatever adds it, it is not taken before `floor`, and so others
+    /// come before it.
+    pub fn hold_off(&mut self, key: &K, floor: Instant, now: Instant) {
+        self.held_off.retain(|_, floor| *floor > now);
+        self.held_off.insert(key.clone(), floor);
+        let Some(Entry { state: State::Waiting(class, place), .. }) = self.entries.get_mut(key)
+        else {
+            return;
+        };
+        let (class, old) = (*class, *place);
+        place.0 = old.0.max(floor);
+        let new = *place;
+        if let Some(key) = self.class(class).remove(&old) {
+            self.class(class).insert(new, key);
         }
     }
 
@@ -285,10 +307,16 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     fn wait(&mut self, key: K, class: Class, due: Instant, failures: u32, floor: Option<Instant>) {
         self.arrivals += 1;
+        let due = self.allowed(&key, due);
         let place = (due, self.arrivals);
         self.class(class).insert(place, key.clone());
         let state = State::Waiting(class, place);
         self.entries.insert(key, Entry { state, failures, not_before: floor });
+    }
+
+    /// When `key` may be taken that is asked for at `due`.
+    fn allowed(&self, key: &K, due: Instant) -> Instant {
+        self.held_off.get(key).map_or(due, |floor| due.max(*floor))
     }
 
     fn bring_forward(&mut self, key: &K, class: Class, due: Instant) {

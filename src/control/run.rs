@@ -14,13 +14,13 @@ use std::{
 use kube::Client;
 use tokio::{
     sync::mpsc,
-    task::{JoinSet, yield_now},
+    task::{JoinError, JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info};
 
 use super::{
-    controller::{Controller, Event},
+    controller::{Controller, Event, TURN},
     watch::{Change, follow},
     write::{Outcome, Writer},
 };
@@ -56,6 +56,7 @@ pub async fn run(
     let (announcer, announcing) = reporter.start(move || leadership.holds(Instant::now()));
     others.spawn(announcing);
 
+    let metrics = writer.metrics.clone();
     let mut writers: JoinSet<Outcome> = JoinSet::new();
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,29 +66,50 @@ pub async fn run(
         let due = controller
             .next_due()
             .filter(|_| may_write(&controller, &writer, &writers, concurrency));
-        tokio::select! {
+        let wake = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(outcome) = writers.join_next() => finish(&mut controller, outcome),
+            Some(outcome) = writers.join_next() => Wake::Written(outcome),
             event = arriving.recv() => {
                 let Some(event) = event else { break };
-                take_in(&mut controller, event, &mut arriving);
+                Wake::Event(event)
             }
-            () = until(due) => {}
-            () = writer.leadership.acquired(), if !writer.leadership.holds(Instant::now()) => {}
-            _ = second.tick() => controller.tick(Instant::now()),
+            () = until(due) => Wake::Due,
+            () = writer.leadership.acquired(), if !writer.leadership.holds(Instant::now()) => Wake::Due,
+            _ = second.tick() => Wake::Second,
+        };
+        let turn = Instant::now();
+        match wake {
+            Wake::Written(outcome) => finish(&mut controller, outcome),
+            Wake::Event(event) => take_in(&mut controller, event, &mut arriving, turn),
+            Wake::Second => controller.tick(turn),
+            Wake::Due => {}
         }
-        while may_write(&controller, &writer, &writers, concurrency) {
+        while turn.elapsed() < TURN && may_write(&controller, &writer, &writers, concurrency) {
             let Some(job) = controller.next_job(Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
         }
         controller.announcements().into_iter().for_each(|news| announcer.announce(news));
+        metrics.own.loop_hold.observe(turn.elapsed().as_secs_f64());
     }
     info!(under_way = writers.len(), "stopping: waiting for writes that are under way");
     others.abort_all();
     while let Some(outcome) = writers.join_next().await {
         finish(&mut controller, outcome);
     }
+}
+
+/// What a turn of the loop begins with.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and no box for each event")]
+enum Wake {
+    /// The writes for a Service have ended.
+    Written(Result<Outcome, JoinError>),
+    /// An event has arrived, perhaps with others behind it.
+    Event(Event),
+    /// A Service may be planned.
+    Due,
+    /// A second has passed.
+    Second,
 }
 
 /// Waits until `due`, for ever if it is never. Where that has come already the others of this task
@@ -112,17 +134,26 @@ fn may_write(
         && controller.is_complete()
 }
 
-/// Takes in all events that have arrived, so that changes which come together are planned once.
-fn take_in(controller: &mut Controller, first: Event, arriving: &mut mpsc::Receiver<Event>) {
-    let now = Instant::now();
+/// Takes in the events that have arrived, so that changes which come together are planned once, as
+/// many as fit into a `turn`.
+fn take_in(
+    controller: &mut Controller,
+    first: Event,
+    arriving: &mut mpsc::Receiver<Event>,
+    turn: Instant,
+) {
+    let now = turn;
     controller.take_in(first, now);
     for _ in 0..EVENTS {
+        if turn.elapsed() >= TURN {
+            break;
+        }
         let Ok(event) = arriving.try_recv() else { break };
         controller.take_in(event, now);
     }
 }
 
-fn finish(controller: &mut Controller, outcome: Result<Outcome, tokio::task::JoinError>) {
+fn finish(controller: &mut Controller, outcome: Result<Outcome, JoinError>) {
     match outcome {
         Ok(outcome) => controller.finish(outcome, Instant::now()),
         Err(error) => error!(%error, "a writer ended early"),

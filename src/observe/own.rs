@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::{built_in::Operation, metrics::register};
@@ -20,6 +21,9 @@ const PROPAGATION: [f64; 16] = [
 /// One request, in seconds.
 const REQUEST: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// One turn of the loop, in seconds: the goal is below a tenth, the limit is one.
+const HOLD: [f64; 9] = [0.000_1, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The metrics that begin with `closehaul_`.
 #[derive(Debug)]
@@ -45,6 +49,9 @@ pub struct Own {
     pub ready_hinted: IntGauge,
     /// 1 since an answer has shown that the API server drops hints for nodes.
     pub node_hints_dropped: IntGauge,
+    /// How long each turn of the controller's loop kept everything else on its thread waiting, in
+    /// seconds.
+    pub loop_hold: Histogram,
 }
 
 /// What a write answers to.
@@ -196,6 +203,16 @@ impl Own {
             node_hints_dropped: gauge(
                 "node_hints_dropped",
                 "1 since the API server has been seen to drop hints for nodes, else 0.",
+            )?,
+            loop_hold: register(
+                registry,
+                Histogram::with_opts(HistogramOpts {
+                    common_opts: options(
+                        "loop_hold_seconds",
+                        "One turn of the loop: events taken in, Services planned, writes handed over.",
+                    ),
+                    buckets: HOLD.to_vec(),
+                }),
             )?,
         };
         own.begin();

@@ -10,7 +10,7 @@ use super::{
     name::Name,
     node::Nodes,
     pod::Pod,
-    port::{Ports, ports_on},
+    port::{Ports, Resolver},
     service::Service,
     slice::{Conditions, Endpoint, Target},
 };
@@ -33,11 +33,9 @@ pub fn desired(
     address_type: AddressType,
 ) -> Desired {
     let mut desired = Desired::default();
-    // Pods of one ReplicaSet share their container ports: resolve each set once.
-    let mut resolved: HashMap<*const (), Ports> = HashMap::default();
+    let mut resolver = Resolver::new(service);
     for pod in pods.iter().filter(|pod| is_listed(pod)) {
-        let declared = pod.ports.as_ptr().cast::<()>();
-        let ports = resolved.entry(declared).or_insert_with(|| ports_on(service, pod));
+        let ports = resolver.ports_on(pod);
         let group = match desired.groups.get_mut(ports) {
             Some(group) => group,
             None => desired.groups.entry(ports.clone()).or_default(),

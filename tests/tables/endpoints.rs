@@ -8,7 +8,7 @@ use closehaul::plan::{
     endpoint::{desired, is_listed},
     name::{Name, Uid},
     pod::{ContainerPort, Pod},
-    port::{Port, Ports, ports_on},
+    port::{Port, Ports, Resolver},
     service::{ClusterIp, Service, ServicePort, TargetPort},
     slice::{Conditions, Endpoint, Target},
 };
@@ -278,7 +278,7 @@ fn the_ports_of_a_pod() {
         let service = Service { ports, ..world::service() };
         let pod = Pod { ports: declared.into(), ..pod(1) };
         let expected: Ports = expected.into_iter().collect();
-        assert_eq!(ports_on(&service, &pod), expected, "{what}");
+        assert_eq!(*Resolver::new(&service).ports_on(&pod), expected, "{what}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use closehaul::plan::{
     address::AddressType,
     metadata,
-    port::{Ports, ports_on},
+    port::{Ports, Resolver},
     slice::{Endpoint, Slice},
 };
 use proptest::{prelude::*, sample::Index};
@@ -45,7 +45,8 @@ fn wanted(cluster: &Cluster) -> BTreeSet<(AddressType, Ports, &str)> {
         for address in &pod.addresses {
             let family = AddressType::of(*address);
             if cluster.service.families.contains(&family) {
-                wanted.insert((family, ports_on(&cluster.service, pod), &*pod.name));
+                let ports = Resolver::new(&cluster.service).ports_on(pod).clone();
+                wanted.insert((family, ports, &*pod.name));
             }
         }
     }

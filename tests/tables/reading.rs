@@ -6,7 +6,7 @@ use closehaul::{
     plan::{
         endpoint::is_listed,
         pod::Pod,
-        port::{Ports, ports_on},
+        port::{Ports, Resolver},
         service::Service,
         slice::Slice,
     },
@@ -108,7 +108,8 @@ fn which_container_port_a_target_is() {
     ];
     for (what, target, containers, init, expected) in rows {
         let spec = json!({"containers": containers, "initContainers": init});
-        let found = ports_on(&service(&target, "TCP"), &pod(&spec, &json!({})));
+        let service = service(&target, "TCP");
+        let found = Resolver::new(&service).ports_on(&pod(&spec, &json!({}))).clone();
         let expected: Ports = expected.map(|number| port("http", number)).into_iter().collect();
         assert_eq!(found, expected, "{what}");
     }
@@ -131,7 +132,7 @@ fn what_a_port_of_a_slice_says() {
             "metadata": {"namespace": "shop", "name": "web"},
             "spec": {"clusterIP": "10.96.0.1", "ports": [port]},
         }));
-        let ports = ports_on(&service, &pod);
+        let ports = Resolver::new(&service).ports_on(&pod).clone();
         let port = ports.first().expect("a port");
         (
             port.name.as_deref().map(str::to_owned),

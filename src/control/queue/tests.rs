@@ -77,6 +77,67 @@ fn a_key_added_while_in_work_runs_once_more_afterwards() {
     assert_eq!((queue.len(), queue.in_work(), queue.next_due()), (0, 0, None));
 }
 
+/// Whatever puts it back: an event, its success, its failure, a change of class, or a new object of
+/// the same name.
+#[test]
+fn a_key_that_is_held_off_comes_after_the_others() {
+    type Add = fn(&mut Queue<&'static str>, Instant);
+    let adds: [(&str, Add); 6] = [
+        ("an event", |queue, now| {
+            queue.done(&"a", now);
+            queue.add("a", Class::Endpoints, now);
+        }),
+        ("an event during the work", |queue, now| {
+            queue.add("a", Class::Endpoints, now);
+            queue.done(&"a", now);
+        }),
+        ("an event while it waits", |queue, now| {
+            queue.defer(&"a", Class::Hints);
+            queue.add("a", Class::Endpoints, now);
+        }),
+        ("a failure", |queue, now| queue.retry(&"a", now, Class::Endpoints)),
+        ("another class", |queue, _| queue.defer(&"a", Class::Hints)),
+        ("a new object", |queue, now| {
+            queue.forget(&"a");
+            queue.done(&"a", now);
+            queue.add("a", Class::Endpoints, now);
+        }),
+    ];
+    for (what, add) in adds {
+        let (mut queue, start) = queue();
+        queue.add("a", Class::Endpoints, start);
+        queue.take(start);
+        queue.hold_off(&"a", start + 2 * SECOND, start);
+        add(&mut queue, start);
+        queue.add("b", Class::Endpoints, start + SECOND);
+        assert_eq!(queue.take(start + 2 * SECOND - MS).map(|(key, _)| key), Some("b"), "{what}");
+        assert_eq!(queue.take(start + 2 * SECOND - MS), None, "{what}");
+        assert_eq!(queue.take(start + 2 * SECOND).map(|(key, _)| key), Some("a"), "{what}");
+    }
+}
+
+#[test]
+fn a_key_that_waits_already_is_held_off_too() {
+    let (mut queue, start) = queue();
+    queue.add("a", Class::Endpoints, start);
+    queue.take(start);
+    queue.defer(&"a", Class::Hints);
+    queue.hold_off(&"a", start + SECOND, start);
+    assert_eq!((queue.next_due(), queue.take(start)), (Some(start + SECOND), None));
+    queue.add("a", Class::Endpoints, start);
+    assert_eq!(queue.next_due(), Some(start + SECOND));
+    assert_eq!(queue.take(start + SECOND), Some(("a", Class::Endpoints)));
+    queue.done(&"a", start + SECOND);
+    queue.add("a", Class::Endpoints, start + 3 * SECOND);
+    assert_eq!(
+        queue.next_due(),
+        Some(start + 3 * SECOND),
+        "once the time is over it is as any other"
+    );
+    queue.hold_off(&"b", start + 9 * SECOND, start + 4 * SECOND);
+    assert_eq!(queue.held_off.keys().collect::<Vec<_>>(), [&"b"], "what is over is forgotten");
+}
+
 #[test]
 fn back_off_doubles_to_a_minute_and_is_forgotten_by_success() {
     let (mut queue, start) = queue();
