@@ -20,9 +20,10 @@ async fn services_of_many_ports_hold_nothing_up() {
     let shapes = [
         Shape { ports: 3_000, pods: 20, targets: Targets::Named },
         Shape { ports: 3_000, pods: 200, targets: Targets::Numbers },
-    ];
+    ]
+    .map(|shape| (shape, Duration::from_secs(10)));
     let mut seen = Vec::new();
-    let run = hostile::run(Profile::Dev, &shapes.map(|it| (it, Duration::from_secs(10))), |it| {
+    let run = hostile::run(Profile::Dev, &shapes, |it| {
         eprintln!("{it}");
         seen.push(it.clone());
     });
