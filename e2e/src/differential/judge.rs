@@ -23,6 +23,13 @@ const ROUNDS: u32 = 3;
 /// How the built-in controller logs a write that failed.
 const FAILED_WRITE: &str = "failed to ";
 
+/// How closehaul logs that it repairs a Service ever more slowly, as another controller seems to
+/// overwrite its slices. A history edits slices rarely enough for a hand, but what brings both sides
+/// together counts as well: three repairs in a minute, whatever they answer to, are a fight.
+const FIGHT: &str = "overwrites the slices of this Service again and again";
+/// Longer than closehaul waits before a repair then.
+const SLOW_REPAIR: Duration = Duration::from_secs(65);
+
 /// What came of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -40,6 +47,9 @@ impl History<'_> {
         // Before the touch: closehaul must have followed; the built-in controller too, unless an
         // entry says that it may not.
         let mut early = self.settle(if lag.is_some() { Duration::ZERO } else { PATIENT }).await;
+        if matches!(early, Comparison::Different(_)) && self.is_fought_for() {
+            early = self.settle(SLOW_REPAIR).await;
+        }
         if self.model.held && !self.held().is_empty() {
             // With more than one step until it is free there is more than one way to do what was
             // not done.
@@ -119,6 +129,14 @@ impl History<'_> {
     fn is_backing_off(&self) -> bool {
         let failed = self.failed(&["informer cache is out of date", FAILED_WRITE]);
         !failed.is_empty() && self.is_explained_without(&failed)
+    }
+
+    /// Whether closehaul takes the history's edits for those of another controller. The time that it
+    /// waits then is its own, and no difference; a touch would cut it short.
+    fn is_fought_for(&self) -> bool {
+        let service = format!("\"service\":\"{}/", self.namespace);
+        let log = self.pair.closehaul.logged_since(0);
+        log.lines().any(|line| line.contains(FIGHT) && line.contains(&service))
     }
 
     /// The Services of which the built-in controller has logged one of these since both last agreed.

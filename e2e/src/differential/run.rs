@@ -52,6 +52,9 @@ pub struct Options {
     /// The most endpoints in a slice; small, so that few pods make many slices
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_endpoints_per_slice: u16,
+    /// Play this history alone out of all that the seed and the number of steps give
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub history: Option<u64>,
     /// How many histories that differ end the run
     #[arg(long, default_value_t = 3)]
     pub enough: u64,
@@ -67,6 +70,7 @@ impl Default for Options {
             seed: 1,
             at_once: 32,
             max_endpoints_per_slice: 3,
+            history: None,
             enough: 3,
             script: None,
         }
@@ -198,13 +202,14 @@ async fn play(pair: &Pair, script: &[Step]) -> Result<Report, Error> {
 }
 
 async fn histories(run: &Run) -> Result<Report, Error> {
-    let Options { steps, seed, at_once, .. } = run.options;
+    let Options { steps, seed, at_once, history, .. } = run.options;
     let count = steps.div_ceil(LENGTH);
+    let numbers = || (1..=count).filter(move |number| history.is_none_or(|only| only == *number));
     let length = |number: u64| LENGTH.min(steps - (number - 1) * LENGTH);
     let play = |number: u64| one(run, number, length(number));
-    let together = stream::iter((1..=count).filter(|number| !is_alone(*number)));
+    let together = stream::iter(numbers().filter(|number| !is_alone(*number)));
     let together = together.map(play).buffer_unordered(at_once.into());
-    let alone = stream::iter((1..=count).filter(|number| is_alone(*number))).then(play);
+    let alone = stream::iter(numbers().filter(|number| is_alone(*number))).then(play);
     let mut report = Report { seed, ..Report::default() };
     let mut failed = Vec::new();
     let collect = select(together, alone).try_for_each(|outcome| {
