@@ -15,13 +15,11 @@ use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use self::draft::{Draft, Limits};
 pub use self::events::Event;
-use self::{
-    decisions::Nodeless,
-    draft::{Draft, Limits},
-};
 use super::{
     expectations::Sight,
+    left_out::{self, LeftOut},
     other_writer::OtherWriter,
     outlook::Outlook,
     progress::{Progress, Verdict},
@@ -91,8 +89,7 @@ pub struct Controller {
     other_writer: OtherWriter,
     /// Whether the decisions that were found at the start have been told.
     is_summed_up: bool,
-    /// Services with pods whose node is not known.
-    nodeless: HashMap<ServiceKey, Nodeless>,
+    left_out: LeftOut,
     /// Not fetched yet.
     announcements: Vec<Announcement>,
 }
@@ -127,7 +124,7 @@ impl Controller {
             first_write: None,
             other_writer: OtherWriter::default(),
             is_summed_up: false,
-            nodeless: HashMap::default(),
+            left_out: LeftOut::default(),
             announcements: Vec::new(),
         }
     }
@@ -190,16 +187,19 @@ impl Controller {
         let is_contested = self.other_writer.is_contested(key);
         let decision = self.index.decide(service, &plan, node_hints);
         let outlook = Outlook::of(service, &plan, decision, is_contested);
-        let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
+        let left_out = left_out::news(&plan);
         if !plan.is_empty() && plan.is_locality_only() && class == Class::Endpoints {
             self.index.unsettle(key);
             self.queue.defer(key, Class::Hints);
-            self.tell_plan(key, outlook, nodeless, finding, now);
+            self.tell_plan(key, outlook, left_out, finding, now);
             return None;
         }
         progress.was_touched = std::mem::take(&mut progress.is_touched);
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
+        }
+        if !plan.not_allowed.is_empty() {
+            debug!(service = %key, addresses = ?plan.not_allowed, "left out addresses not allowed");
         }
         self.tally.planned(service, &plan, &outlook.decision);
         let before = sighting.put(&mut progress.seen);
@@ -226,7 +226,7 @@ impl Controller {
         if is_idle {
             self.queue.done(key, now);
         }
-        self.tell_plan(key, outlook, nodeless, finding, now);
+        self.tell_plan(key, outlook, left_out, finding, now);
         (!is_idle).then(|| Job { service: key.clone(), families })
     }
 
@@ -335,7 +335,7 @@ impl Controller {
         self.give_up_nodes(now);
         self.forget_others(now);
         self.sum_up();
-        self.tell_nodeless(now);
+        self.tell_left_out(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }
