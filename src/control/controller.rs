@@ -25,7 +25,7 @@ use super::{
     progress::{Progress, Verdict},
     queue::{Class, Queue},
     tally::Tally,
-    write::Outcome,
+    write::{Outcome, WriteError},
 };
 use crate::{
     cluster::{Index, Watched},
@@ -186,6 +186,8 @@ impl Controller {
         let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
         let is_contested = self.other_writer.is_contested(key);
         let decision = self.index.decide(service, &plan, node_hints);
+        progress.is_refused &= !plan.is_empty();
+        let decision = if progress.is_refused { decision.refused() } else { decision };
         let outlook = Outlook::of(service, &plan, decision, is_contested);
         let left_out = left_out::news(&plan);
         if !plan.is_empty() && plan.is_locality_only() && class == Class::Endpoints {
@@ -254,6 +256,12 @@ impl Controller {
             drop(before.map(|before| before.put(&mut progress.seen)));
         }
         let foreign = progress.end(written, &failures, self.slices_seen, now);
+        let was_refused = progress.is_refused;
+        progress.is_refused |= failures.iter().any(WriteError::is_invalid);
+        if was_refused && failures.is_empty() {
+            // The next plan shows that all stands as planned.
+            self.enqueue(key.clone(), Class::Endpoints, now);
+        }
         let before = self.queue.failures(&key);
         self.saw_others(&key, foreign, now);
         if foreign.events > 0 {
