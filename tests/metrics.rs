@@ -33,6 +33,7 @@ fn full() -> Metrics {
     own.wrote(WriteKind::Hints, Operation::Update, WriteResult::Conflict, None);
     own.retried(WriteResult::Busy);
     own.decided(State::Applied, Reason::Applied, 1);
+    own.decided_by(Reason::Applied, 1);
     let key = ServiceKey { namespace: "shop".into(), name: "web".into() };
     services.show(&key, None, (State::Applied, Reason::Applied), 3, 1);
     metrics

@@ -15,6 +15,11 @@ use e2e::{
     process::Process,
     world::{Canary, Kind, Place, World, object, quiet, until},
 };
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    discovery::v1::EndpointSlice,
+};
+use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 /// The first run builds the components.
@@ -78,6 +83,43 @@ async fn events(cluster: &Cluster) -> Vec<Value> {
         by.into_iter().any(is_by) && event["source"]["component"].is_null()
     });
     events
+}
+
+/// Has the API server refuse new slices of a Service, and waits until it does.
+async fn refuse_slices_of(cluster: &Cluster, service: &str) {
+    let client = cluster.client(Actor::Admin).unwrap();
+    let expression = format!("!object.metadata.generateName.startsWith('{service}-')");
+    let policy = json!({
+        "metadata": {"name": service},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["discovery.k8s.io"], "apiVersions": ["v1"],
+                "resources": ["endpointslices"], "operations": ["CREATE"],
+            }]},
+            "matchConditions": [
+                {"name": "generated", "expression": "has(object.metadata.generateName)"},
+            ],
+            "validations": [{"expression": expression, "reason": "Forbidden"}],
+        },
+    });
+    let binding = json!({
+        "metadata": {"name": service},
+        "spec": {"policyName": service, "validationActions": ["Deny"]},
+    });
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(policy).unwrap();
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(binding).unwrap();
+    Api::all(client.clone()).create(&PostParams::default(), &policy).await.unwrap();
+    Api::all(client.clone()).create(&PostParams::default(), &binding).await.unwrap();
+    let slices: Api<EndpointSlice> = Api::namespaced(client, SHOP);
+    let slice = json!({
+        "metadata": {"generateName": format!("{service}-")}, "addressType": "IPv4", "endpoints": [],
+    });
+    let slice: EndpointSlice = serde_json::from_value(slice).unwrap();
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    let is_in_force = until("the policy", SETTLE, async || {
+        Ok(slices.create(&parameters, &slice).await.is_err().then_some(()))
+    });
+    is_in_force.await.unwrap();
 }
 
 /// Waits until the Events of a Service have these reasons.
@@ -191,8 +233,13 @@ async fn announced() {
     // The API server refuses slices with such an address (kubernetes#109152).
     let address = "169.254.7.7".to_owned();
     world.create(&object::pod(SHOP, "local-9", "local", "node-a", &[address])).await.unwrap();
-    let all = ["EndpointWithoutZone", "Applied", "FailedToUpdateEndpointSlices"];
+    let all = ["EndpointWithoutZone", "Applied", "AddressNotAllowed"];
     until_events(&cluster, "local", &all).await;
+
+    // A policy refuses the slices of one Service.
+    refuse_slices_of(&cluster, "full").await;
+    world.create(&object::service(SHOP, "full")).await.unwrap();
+    until_events(&cluster, "full", &["FailedToUpdateEndpointSlices"]).await;
 
     let described = cluster.kubectl(&["describe", "service", "late", "-n", SHOP]).await.unwrap();
     let described = described.success().unwrap();
@@ -200,15 +247,18 @@ async fn announced() {
     let line = described.lines().find(|line| line.contains("NodeMissing")).unwrap();
     assert!(line.contains("Warning") && line.contains("closehaul"), "{line}");
     assert!(line.contains("Pod late-9 is left out"), "{line}");
-    let described = cluster.kubectl(&["describe", "service", "local", "-n", SHOP]).await.unwrap();
+    let described = cluster.kubectl(&["describe", "service", "full", "-n", SHOP]).await.unwrap();
     let described = described.success().unwrap();
     eprintln!("beside: {}", described.split("Events:").nth(1).unwrap());
     let line = described.lines().find(|line| line.contains("FailedToUpdate")).unwrap();
-    assert!(line.contains("endpoint-slice-controller") && line.contains("169.254.7.7"), "{line}");
+    assert!(
+        line.contains("endpoint-slice-controller") && line.contains("ValidatingAdmissionPolicy"),
+        "{line}"
+    );
 
     // A new start finds all as it was.
     assert!(closehaul.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
-    world.delete(&Place::new(Kind::Pod, SHOP, "local-9")).await.unwrap();
+    world.delete(&Place::new(Kind::Service, SHOP, "full")).await.unwrap();
     let before = events(&cluster).await.len();
     let closehaul = closehaul::start(&cluster, &["--leader-elect=false"]).await.unwrap();
     canary.follow(&world).await.unwrap();

@@ -2,12 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Reads an address as leniently as the built-in controller does: IPv4 numbers may have
-/// leading zeros (endpointslice-semantics 3.2).
+/// Reads an address as leniently as the built-in controller does (endpointslice-semantics 3.2): IPv4
+/// numbers may have leading zeros, and an IPv4-mapped IPv6 address is the IPv4 address that it maps,
+/// since Go has one type for both. The API server takes both forms from older servers' data, or
+/// without its feature gate `StrictIPCIDRValidation`.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
-    if let Ok(address) = text.parse() {
-        return Some(address);
-    }
+    let address = text.parse().ok().or_else(|| match text.rsplit_once(':') {
+        Some((prefix, v4)) => format!("{prefix}:{}", sloppy_v4(v4)?).parse().ok(),
+        None => sloppy_v4(text).map(IpAddr::V4),
+    })?;
+    Some(address.to_canonical())
+}
+
+/// An IPv4 address whose numbers may have leading zeros.
+fn sloppy_v4(text: &str) -> Option<Ipv4Addr> {
     let mut octets = [0_u8; 4];
     let mut parts = text.split('.');
     for octet in &mut octets {
@@ -17,7 +25,7 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
                 (!part.is_empty() && part.bytes().all(|byte| byte == b'0')).then_some(0)
             })?;
     }
-    parts.next().is_none().then(|| IpAddr::V4(Ipv4Addr::from(octets)))
+    parts.next().is_none().then(|| Ipv4Addr::from(octets))
 }
 
 #[cfg(test)]
@@ -25,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_may_have_leading_zeros() {
+    fn addresses_may_have_leading_zeros_and_be_mapped() {
         for (text, expected) in [
             ("10.0.0.1", Some("10.0.0.1")),
             ("010.000.0.001", Some("10.0.0.1")),
@@ -35,6 +43,12 @@ mod tests {
             ("10.0.0.1.2", None),
             ("10..0.1", None),
             ("", None),
+            ("::ffff:10.0.0.1", Some("10.0.0.1")),
+            ("::ffff:0a00:1", Some("10.0.0.1")),
+            ("::ffff:010.0.0.01", Some("10.0.0.1")),
+            ("64:ff9b::10.0.0.01", Some("64:ff9b::a00:1")),
+            ("fd00::g", None),
+            ("fd00:", None),
         ] {
             assert_eq!(address(text).map(|ip| ip.to_string()).as_deref(), expected, "{text}");
         }

@@ -185,6 +185,7 @@ impl Index {
             ready: plan.families.first().map_or(&none, |family| &family.ready),
             foreign: &[],
             has_nodeless: !plan.nodeless.is_empty(),
+            has_not_allowed: !plan.not_allowed.is_empty(),
             node_hints,
             nodes: &self.nodes,
             topology: self.topology(),

@@ -15,19 +15,17 @@ use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use self::draft::{Draft, Limits};
 pub use self::events::Event;
-use self::{
-    decisions::Nodeless,
-    draft::{Draft, Limits},
-};
 use super::{
     expectations::Sight,
+    left_out::{self, LeftOut},
     other_writer::OtherWriter,
     outlook::Outlook,
     progress::{Progress, Verdict},
     queue::{Class, Queue},
     tally::Tally,
-    write::Outcome,
+    write::{Outcome, WriteError},
 };
 use crate::{
     cluster::{Index, Watched},
@@ -98,8 +96,7 @@ pub struct Controller {
     other_writer: OtherWriter,
     /// Whether the decisions that were found at the start have been told.
     is_summed_up: bool,
-    /// Services with pods whose node is not known.
-    nodeless: HashMap<ServiceKey, Nodeless>,
+    left_out: LeftOut,
     /// Not fetched yet.
     announcements: Vec<Announcement>,
 }
@@ -134,7 +131,7 @@ impl Controller {
             first_write: None,
             other_writer: OtherWriter::default(),
             is_summed_up: false,
-            nodeless: HashMap::default(),
+            left_out: LeftOut::default(),
             announcements: Vec::new(),
         }
     }
@@ -223,17 +220,22 @@ impl Controller {
         let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
         let is_contested = self.other_writer.is_contested(key);
         let decision = self.index.decide(service, &plan, node_hints);
+        progress.is_refused &= !plan.is_empty();
+        let decision = if progress.is_refused { decision.refused() } else { decision };
         let outlook = Outlook::of(service, &plan, decision, is_contested);
-        let nodeless = plan.nodeless.first().cloned().zip(plan.nodeless.len().checked_sub(1));
+        let left_out = left_out::news(&plan);
         if !plan.is_empty() && plan.is_locality_only() && class == Class::Endpoints {
             self.index.unsettle(key);
             self.queue.defer(key, Class::Hints);
-            self.tell_plan(key, outlook, nodeless, finding, now);
+            self.tell_plan(key, outlook, left_out, finding, now);
             return None;
         }
         progress.was_touched = std::mem::take(&mut progress.is_touched);
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
+        }
+        if !plan.not_allowed.is_empty() {
+            debug!(service = %key, addresses = ?plan.not_allowed, "left out addresses not allowed");
         }
         self.tally.planned(service, &plan, &outlook.decision);
         let before = sighting.put(&mut progress.seen);
@@ -260,7 +262,7 @@ impl Controller {
         if is_idle {
             self.queue.done(key, now);
         }
-        self.tell_plan(key, outlook, nodeless, finding, now);
+        self.tell_plan(key, outlook, left_out, finding, now);
         (!is_idle).then(|| Job { service: key.clone(), families })
     }
 
@@ -288,6 +290,12 @@ impl Controller {
             drop(before.map(|before| before.put(&mut progress.seen)));
         }
         let foreign = progress.end(written, &failures, self.slices_seen, now);
+        let was_refused = progress.is_refused;
+        progress.is_refused |= failures.iter().any(WriteError::is_invalid);
+        if was_refused && failures.is_empty() {
+            // The next plan shows that all stands as planned.
+            self.enqueue(key.clone(), Class::Endpoints, now);
+        }
         let before = self.queue.failures(&key);
         self.saw_others(&key, foreign, now);
         if foreign.events > 0 {
@@ -369,7 +377,7 @@ impl Controller {
         self.give_up_nodes(now);
         self.forget_others(now);
         self.sum_up();
-        self.tell_nodeless(now);
+        self.tell_left_out(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }

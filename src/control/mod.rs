@@ -6,6 +6,7 @@ pub mod controller;
 mod event_stream;
 pub mod expectations;
 pub mod lease;
+pub mod left_out;
 pub mod other_writer;
 pub mod outlook;
 pub mod progress;

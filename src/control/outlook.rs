@@ -51,8 +51,11 @@ impl Outlook {
         let told = |outlook: &Self| (outlook.decision.state, outlook.decision.reason());
         match (told(before), told(self)) {
             (old, new) if old == new => None,
-            // Told by itself, also of Services that ask for nothing.
-            (_, (State::Ineffective, Reason::OverwrittenByOtherController)) => None,
+            // Each has an Event of its own, also for Services that ask for nothing.
+            (
+                _,
+                (State::Ineffective, Reason::OverwrittenByOtherController | Reason::WriteRefused),
+            ) => None,
             (_, (State::Ineffective, reason)) => Some(News::Ineffective(reason)),
             ((State::Ineffective, _), (State::Applied, _)) => Some(News::Effective),
             _ => None,

@@ -54,6 +54,8 @@ pub struct Progress {
     pub outlook: Option<Outlook>,
     /// Whether it has been told that its writes fail.
     pub is_failure_told: bool,
+    /// Whether the API server has found one of its slices invalid, so that it does not stand as planned.
+    pub is_refused: bool,
     /// The slices written in the last moments.
     pub pace: Pace,
     /// Whether its last plan took long.
@@ -73,6 +75,7 @@ impl Default for Progress {
             unanswered: None,
             outlook: None,
             is_failure_told: false,
+            is_refused: false,
             pace: Pace::new(PER_SLICE, AT_ONCE),
             is_slow: false,
         }

@@ -48,6 +48,25 @@ struct Part {
     preference: Option<Name>,
     state: State,
     reason: Reason,
+    reasons: Reasons,
+}
+
+/// A set of reasons, one bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reasons(u32);
+
+impl Reasons {
+    fn of(decision: &Decision) -> Self {
+        Self(decision.reasons.iter().fold(0, |bits, reason| bits | Self::bit(*reason)))
+    }
+
+    fn iter(self) -> impl Iterator<Item = Reason> {
+        Reason::ALL.into_iter().filter(move |reason| self.0 & Self::bit(*reason) != 0)
+    }
+
+    fn bit(reason: Reason) -> u32 {
+        1 << (reason as u32)
+    }
 }
 
 /// The work on one Service.
@@ -295,6 +314,7 @@ impl Tally {
         own.ready_hinted.add(more(|part| part.ready_hinted));
         for (part, sign) in new.map(|new| (new, 1)).into_iter().chain(old.map(|old| (old, -1))) {
             own.decided(part.state, part.reason, sign);
+            part.reasons.iter().for_each(|reason| own.decided_by(reason, sign));
             if let Some(preference) = &part.preference {
                 built_in.prefer(preference, sign);
             }
@@ -325,6 +345,7 @@ impl Part {
             preference: Label::of(service).preference,
             state: decision.state,
             reason: decision.reason(),
+            reasons: Reasons::of(decision),
         };
         for family in &plan.families {
             let Some(census) = family.census else { continue };

@@ -14,12 +14,18 @@ use http::{
     Method, Request,
     header::{ACCEPT, CONTENT_TYPE},
 };
-use kube::{Client, client::Body, core::Status};
+use kube::{Client, client::Body};
 use serde::de::Error as _;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
+pub use self::error::WriteError;
+use self::{
+    error::refused,
+    order::{Order, Step},
+    trim::{Trimmed, trim},
+};
 use super::{expectations::Sight, lease::Leadership};
 use crate::{
     api::{
@@ -39,8 +45,14 @@ use crate::{
     },
 };
 
+mod error;
+mod order;
 #[cfg(test)]
 mod tests;
+mod trim;
+
+/// How often a slice that the API server refuses is sent again, each time without what it has named.
+const ROUNDS: usize = 2;
 
 /// Sends writes to the API server.
 #[derive(Clone)]
@@ -101,7 +113,7 @@ pub struct Outcome {
     pub service: ServiceKey,
     /// What was written, as the watch will show it.
     pub written: Vec<Sight>,
-    /// The first failure of each address type.
+    /// Of each address type the first slice that was refused as invalid, and what ended its writes.
     pub failures: Vec<WriteError>,
     /// The address types of which all was written.
     pub complete: Vec<AddressType>,
@@ -117,94 +129,9 @@ impl Outcome {
     }
 }
 
-/// A write that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// Somebody else wrote or deleted it in the meantime; the watch will show it.
-    #[error("{what}: it was changed by somebody else in the meantime")]
-    Conflict {
-        /// The write.
-        what: String,
-    },
-    /// The API server asks to wait.
-    #[error("{what}: the API server is busy and asks to wait {wait:?}")]
-    Busy {
-        /// The write.
-        what: String,
-        /// For how long.
-        wait: Duration,
-    },
-    /// Another copy leads.
-    #[error("{what}: not sent, as another copy may lead now")]
-    NotLeading {
-        /// The write.
-        what: String,
-    },
-    /// No answer; the write may have been applied or not.
-    #[error("{what}: no answer within {after:?}")]
-    TimedOut {
-        /// The write.
-        what: String,
-        /// The limit.
-        after: Duration,
-    },
-    /// The API server refused.
-    #[error("{what}: refused: {}", status.message)]
-    Refused {
-        /// The write.
-        what: String,
-        /// The answer.
-        status: Box<Status>,
-    },
-    /// The request or its answer was lost.
-    #[error("{what}")]
-    Lost {
-        /// The write.
-        what: String,
-        /// Why.
-        source: kube::Error,
-    },
-}
-
-impl WriteError {
-    /// Whether the write may have been applied all the same, now or later.
-    pub fn is_unanswered(&self) -> bool {
-        match self {
-            Self::TimedOut { .. } | Self::Lost { .. } => true,
-            Self::Refused { status, .. } => status.code >= 500,
-            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
-        }
-    }
-
-    /// Whether the body was not understood: something on the way may read JSON alone.
-    fn is_about_the_body(&self) -> bool {
-        matches!(self, Self::Refused { status, .. } if matches!(status.code, 400 | 415))
-    }
-
-    /// Whether it is a failure that somebody has to know of, and no part of normal life.
-    pub fn is_trouble(&self) -> bool {
-        match self {
-            Self::TimedOut { .. } | Self::Lost { .. } | Self::Refused { .. } => true,
-            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
-        }
-    }
-
-    /// What came of the write, in one word.
-    pub fn result(&self) -> WriteResult {
-        match self {
-            Self::Conflict { .. } => WriteResult::Conflict,
-            Self::Busy { .. } => WriteResult::Busy,
-            Self::NotLeading { .. } => WriteResult::NotLeading,
-            Self::TimedOut { .. } => WriteResult::TimedOut,
-            Self::Refused { .. } => WriteResult::Refused,
-            Self::Lost { .. } => WriteResult::Lost,
-        }
-    }
-}
-
 impl Writer {
-    /// Writes the changes of one Service. A failure ends the writes of its address type; the
-    /// others go on (endpointslice-semantics 2).
+    /// Writes the changes of one Service. A failure ends the writes of its address type, unless the
+    /// API server finds one slice invalid; the others go on (endpointslice-semantics 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
         let mut outcome = Outcome::of(service);
         for changes in families {
@@ -225,21 +152,65 @@ impl Writer {
         outcome: &mut Outcome,
     ) -> Result<bool, WriteError> {
         let kind = if changes.is_locality_only { WriteKind::Hints } else { WriteKind::Endpoints };
-        for slice in &changes.creates {
-            match self.send(kind, Operation::Create, slice, outcome).await {
-                Err(WriteError::Refused { status, .. }) if is_namespace_terminating(&status) => {
+        let mut order = Order::of(&changes);
+        let mut refusal = None;
+        while let Some(step) = order.next() {
+            match self.send_trimmed(kind, &step, outcome).await {
+                Ok(None) => {}
+                Ok(Some((trimmed, error))) => {
+                    order.refuse_endpoints(&step, &trimmed.endpoints);
+                    refusal.get_or_insert(error);
+                }
+                Err(WriteError::Refused { status, .. })
+                    if step.operation == Operation::Create && is_namespace_terminating(&status) =>
+                {
                     return Ok(false);
                 }
-                result => result?,
+                Err(error) if error.is_invalid() => {
+                    order.refuse(&step);
+                    refusal.get_or_insert(error);
+                }
+                Err(error) => {
+                    outcome.failures.extend(refusal);
+                    return Err(error);
+                }
             }
         }
-        for slice in &changes.updates {
-            self.send(kind, Operation::Update, slice, outcome).await?;
+        refusal.map_or(Ok(true), Err)
+    }
+
+    /// Makes one write, and if the API server's own validation refuses parts of endpoints, makes it
+    /// again without them: returns what was written then, and what is to be reported of it.
+    async fn send_trimmed(
+        &self,
+        kind: WriteKind,
+        step: &Step<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Option<(Trimmed, WriteError)>, WriteError> {
+        let mut first = match self.send(kind, step.operation, step.slice, outcome).await {
+            Err(WriteError::Refused { what, status }) => (what, status),
+            result => return result.map(|()| None),
+        };
+        let mut trimmed = trim(step.slice, &first.1);
+        for _ in 0..ROUNDS {
+            let Some(now) = trimmed.take().filter(|now| step.is_worth(&now.slice)) else { break };
+            match self.send(kind, step.operation, &now.slice, outcome).await {
+                Ok(()) => {
+                    let (what, status) = first;
+                    let without = now.without.clone();
+                    return Ok(Some((now, WriteError::Trimmed { what, without, status })));
+                }
+                Err(WriteError::Refused { what, status }) => {
+                    trimmed = trim(&now.slice, &status).map(|next| next.after(now));
+                    if trimmed.is_none() {
+                        first = (what, status);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        for slice in &changes.deletes {
-            self.send(kind, Operation::Delete, slice, outcome).await?;
-        }
-        Ok(true)
+        let (what, status) = first;
+        Err(WriteError::Refused { what, status })
     }
 
     /// Makes one write and counts it.
@@ -376,16 +347,4 @@ fn what(method: &Method, slice: &Slice) -> String {
     };
     let name: Option<&Name> = slice.meta.name.as_ref().or(slice.meta.generate_name.as_ref());
     format!("{verb} slice {}/{}", slice.meta.namespace, name.map_or("", AsRef::as_ref))
-}
-
-fn refused(what: String, status: Box<Status>) -> WriteError {
-    let wait =
-        status.details.as_ref().map(|details| details.retry_after_seconds).filter(|wait| *wait > 0);
-    match (status.code, wait) {
-        (409, _) => WriteError::Conflict { what },
-        (429, wait) | (503, wait @ Some(_)) => {
-            WriteError::Busy { what, wait: Duration::from_secs(wait.unwrap_or(1).into()) }
-        }
-        _ => WriteError::Refused { what, status },
-    }
 }

@@ -6,7 +6,7 @@
 //! own in the group `events.k8s.io`, so that the right to create is all it takes; a series, as
 //! kube's recorder makes, would tell a second failure in the words of the first.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -81,6 +81,17 @@ pub enum News {
         /// How many others there are.
         others: usize,
     },
+    /// Addresses of pods are left out because slices may not carry them.
+    AddressNotAllowed {
+        /// One of the pods.
+        pod: Name,
+        /// Its address.
+        address: IpAddr,
+        /// How many other addresses there are.
+        others: usize,
+    },
+    /// The API server finds a slice invalid, so that it does not stand as planned; with the cause.
+    WriteRefused(String),
     /// Somebody else writes its slices, too.
     Overwritten,
 }
@@ -105,6 +116,8 @@ impl News {
             Self::Ineffective(reason) => reason.to_string(),
             Self::Effective => Reason::Applied.to_string(),
             Self::NodeMissing { .. } => Reason::NodeMissing.to_string(),
+            Self::AddressNotAllowed { .. } => Reason::AddressNotAllowed.to_string(),
+            Self::WriteRefused(_) => Reason::WriteRefused.to_string(),
             Self::Overwritten => Reason::OverwrittenByOtherController.to_string(),
         }
     }
@@ -116,8 +129,8 @@ impl News {
     /// What closehaul was about to do.
     fn action(&self) -> &'static str {
         match self {
-            Self::UpdateFailed(_) | Self::Overwritten => "WriteSlices",
-            Self::NodeMissing { .. } => "ListEndpoints",
+            Self::UpdateFailed(_) | Self::WriteRefused(_) | Self::Overwritten => "WriteSlices",
+            Self::NodeMissing { .. } | Self::AddressNotAllowed { .. } => "ListEndpoints",
             _ => "PlaceHints",
         }
     }
@@ -146,6 +159,19 @@ impl News {
                 "Pod {pod} and {others} more are left out of the EndpointSlices: their nodes are \
                  not known"
             ),
+            Self::AddressNotAllowed { pod, address, others } => {
+                let more = match others {
+                    0 => String::new(),
+                    others => format!(" and {others} more like it"),
+                };
+                format!(
+                    "Address {address} of pod {pod}{more} is left out of the EndpointSlices: the \
+                     API server refuses slices with unspecified, loopback and link-local addresses"
+                )
+            }
+            Self::WriteRefused(cause) => {
+                format!("An EndpointSlice does not stand as planned, trying again: {cause}")
+            }
             Self::Overwritten => "The EndpointSlices are written by somebody else, too: is the \
                                   endpointslice-controller of kube-controller-manager still on, or \
                                   a second closehaul installed?"
@@ -163,6 +189,8 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::OverloadExceeded => "some zone's endpoints would have too much to carry",
         Reason::EndpointWithoutZone => "a ready endpoint has no zone, as its node has none",
         Reason::NodeMissing => "a pod's node is not known",
+        Reason::AddressNotAllowed => "a pod has an address that slices may not carry",
+        Reason::WriteRefused => "the API server finds an EndpointSlice invalid",
         Reason::NodeWithoutZoneLabel => "a node has no label topology.kubernetes.io/zone",
         Reason::ForeignSliceWithoutHints => {
             "an EndpointSlice of another manager has ready endpoints without hints"

@@ -41,6 +41,7 @@ pub struct Own {
     write_duration: HistogramVec,
     retries: IntCounterVec,
     services: IntGaugeVec,
+    decisions: IntGaugeVec,
     /// Ready endpoints in slices.
     pub ready: IntGauge,
     /// Those of them that have no zone.
@@ -194,6 +195,11 @@ impl Own {
                 "Services by what becomes of their wish for locality, and the weightiest reason.",
                 &["state", "reason"],
             )?,
+            decisions: gauges(
+                "decisions",
+                "Services by each reason of their decision: a Service counts for all of its reasons.",
+                &["reason"],
+            )?,
             ready: gauge("ready_endpoints", "Ready endpoints in slices.")?,
             ready_without_zone: gauge(
                 "ready_endpoints_without_zone",
@@ -289,5 +295,10 @@ impl Own {
     pub fn decided(&self, state: State, reason: Reason, more: i64) {
         let labels = [state.to_string(), reason.to_string()];
         self.services.with_label_values(&labels).add(more);
+    }
+
+    /// So many more Services (or fewer) have this reason, be it the weightiest or not.
+    pub fn decided_by(&self, reason: Reason, more: i64) {
+        self.decisions.with_label_values(&[reason.to_string()]).add(more);
     }
 }

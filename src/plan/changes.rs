@@ -19,6 +19,8 @@ pub struct Changes {
     pub creates: Vec<Slice>,
     /// Slices to replace, each with the version it was planned on.
     pub updates: Vec<Slice>,
+    /// What the slices to replace are now, in the order of `updates`.
+    pub replaced: Vec<Slice>,
     /// Slices to delete.
     pub deletes: Vec<Slice>,
     /// Whether nothing but zones and hints changes, as when a node's zone does: such writes may
@@ -48,12 +50,15 @@ impl Changes {
                 .updates
                 .iter()
                 .all(|draft| draft.base.is_some_and(|base| differs_by_locality_only(draft, base)));
+        let bases = packing.updates.iter().filter_map(|draft| draft.base.cloned());
+        let replaced = bases.collect();
         let slices = |drafts: &mut Vec<Draft<'_>>| {
             drafts.drain(..).map(|draft| slice(draft, trigger_time)).collect()
         };
         Self {
             creates: slices(&mut packing.creates),
             updates: slices(&mut packing.updates),
+            replaced,
             deletes: packing.deletes.drain(..).cloned().collect(),
             is_locality_only,
         }

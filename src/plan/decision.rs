@@ -53,6 +53,8 @@ pub enum Reason {
     EndpointWithoutZone,
     /// A pod's node is not known.
     NodeMissing,
+    /// An address of a pod is one that slices may not carry.
+    AddressNotAllowed,
     /// A node has no zone label.
     NodeWithoutZoneLabel,
     /// A slice of another manager has ready endpoints without the hints that are asked for.
@@ -69,6 +71,33 @@ pub enum Reason {
     NoSelector,
     /// The annotation `service.kubernetes.io/topology-mode: Auto` counts, and nothing else.
     LegacyAnnotationWins,
+    /// The API server finds a slice invalid, so that it does not stand as planned.
+    WriteRefused,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::Applied,
+        Self::NoPreference,
+        Self::SingleZone,
+        Self::TooFewInZone,
+        Self::ZoneEmpty,
+        Self::OverloadExceeded,
+        Self::Lent,
+        Self::EndpointWithoutZone,
+        Self::NodeMissing,
+        Self::AddressNotAllowed,
+        Self::NodeWithoutZoneLabel,
+        Self::ForeignSliceWithoutHints,
+        Self::OverwrittenByOtherController,
+        Self::TrafficPolicyLocal,
+        Self::Headless,
+        Self::ExternalName,
+        Self::NoSelector,
+        Self::LegacyAnnotationWins,
+        Self::WriteRefused,
+    ];
 }
 
 /// State and reasons.
@@ -91,6 +120,8 @@ pub struct Standing<'a> {
     pub foreign: &'a [&'a Slice],
     /// Whether pods were left out because their node is not known.
     pub has_nodeless: bool,
+    /// Whether addresses of pods were left out because slices may not carry them.
+    pub has_not_allowed: bool,
     /// Whether slices may hint at nodes: not where the API server drops that.
     pub node_hints: bool,
     /// All nodes.
@@ -124,8 +155,8 @@ pub fn decide(standing: Standing<'_>) -> Decision {
 impl Standing<'_> {
     /// Where nothing asks for locality.
     fn without_preference(self) -> Decision {
-        let notes = [(Reason::NodeMissing, self.has_nodeless), (Reason::NoPreference, true)];
-        Decision { state: State::None, reasons: those_that_hold(&notes).collect() }
+        let reasons = self.left_out().chain([Reason::NoPreference]).collect();
+        Decision { state: State::None, reasons }
     }
 
     /// Under `spec.trafficDistribution`.
@@ -140,8 +171,8 @@ impl Standing<'_> {
         }
         let state = if reasons.is_empty() { State::Applied } else { State::Ineffective };
         let is_empty = |zone| self.ready.in_zone(Some(zone)) == 0;
+        reasons.extend(self.left_out());
         let notes = [
-            (Reason::NodeMissing, self.has_nodeless),
             (Reason::EndpointWithoutZone, has_zoneless && state == State::Applied),
             (Reason::SingleZone, preference == Preference::Zone && self.topology.zones.len() == 1),
             (Reason::ZoneEmpty, self.topology.clients.keys().any(is_empty)),
@@ -159,7 +190,7 @@ impl Standing<'_> {
         let mut reasons = self.hindrances(Preference::Zone);
         let is_applied = is_hinted && reasons.is_empty();
         reasons.push(Reason::LegacyAnnotationWins);
-        reasons.extend(self.has_nodeless.then_some(Reason::NodeMissing));
+        reasons.extend(self.left_out());
         if !is_hinted {
             let has_zoneless = self.ready.in_zone(None) > 0;
             let shares = cpu_shares(self.nodes);
@@ -180,6 +211,15 @@ impl Standing<'_> {
         }
         let state = if is_applied { State::Applied } else { State::Ineffective };
         Decision { state, reasons }
+    }
+
+    /// Why pods are missing in the slices, whole or with an address.
+    fn left_out(self) -> impl Iterator<Item = Reason> {
+        let notes = [
+            (Reason::NodeMissing, self.has_nodeless),
+            (Reason::AddressNotAllowed, self.has_not_allowed),
+        ];
+        notes.into_iter().filter_map(|(reason, holds)| holds.then_some(reason))
     }
 
     /// What makes readers pass over any hint, whatever the endpoints' zones.
@@ -227,6 +267,17 @@ impl Decision {
             self.state = State::Ineffective;
             self.reasons.insert(0, Reason::OverwrittenByOtherController);
         }
+        self
+    }
+
+    /// The same for a Service whose slices do not stand as planned, as the API server finds one
+    /// invalid.
+    #[must_use]
+    pub fn refused(mut self) -> Self {
+        if self.state == State::Applied {
+            self.state = State::Ineffective;
+        }
+        self.reasons.insert(0, Reason::WriteRefused);
         self
     }
 

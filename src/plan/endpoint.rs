@@ -1,12 +1,13 @@
 //! Endpoint: what a pod looks like in a slice, and which pods are there at all
 //! (endpointslice-semantics 3).
 
-use std::iter;
+use std::{iter, net::IpAddr};
 
 use foldhash::HashMap;
 
 use super::{
     address::{AddressType, Addresses},
+    endpoint_ip::is_allowed,
     name::Name,
     node::Nodes,
     pod::Pod,
@@ -23,6 +24,8 @@ pub struct Desired {
     pub groups: HashMap<Ports, Vec<Endpoint>>,
     /// Pods left out because their node is not known, sorted.
     pub nodeless: Vec<Name>,
+    /// Addresses left out because slices may not carry them, with their pods.
+    pub not_allowed: Vec<(Name, IpAddr)>,
 }
 
 /// Turns the pods that `service` selects into endpoints of one address type.
@@ -46,7 +49,9 @@ pub fn desired(
             continue;
         }
         let zone = node.and_then(|node| node.zone.clone());
-        group.extend(endpoint(service, pod, zone, address_type));
+        if let Some(addresses) = addresses(pod, address_type, &mut desired.not_allowed) {
+            group.push(endpoint(service, pod, zone, addresses));
+        }
     }
     desired.nodeless.sort_unstable();
     desired
@@ -58,21 +63,16 @@ pub fn is_listed(pod: &Pod) -> bool {
     pod.has_address && !pod.finished
 }
 
-/// The endpoint of one pod; `None` if it has no address of this type.
-fn endpoint(
-    service: &Service,
-    pod: &Pod,
-    zone: Option<Name>,
-    address_type: AddressType,
-) -> Option<Endpoint> {
+/// The endpoint of one pod at these addresses.
+fn endpoint(service: &Service, pod: &Pod, zone: Option<Name>, addresses: Addresses) -> Endpoint {
     let conditions = Conditions {
         ready: Some(service.publish_not_ready || (pod.ready && !pod.terminating)),
         serving: Some(pod.ready),
         terminating: Some(pod.terminating),
     };
     let hostname = pod.host.as_ref().filter(|host| host.subdomain == service.key.name);
-    Some(Endpoint {
-        addresses: addresses(pod, address_type)?,
+    Endpoint {
+        addresses,
         conditions,
         target: Some(Target {
             namespace: service.key.namespace.clone(),
@@ -84,18 +84,29 @@ fn endpoint(
         zone,
         hostname: hostname.map(|host| host.hostname.clone()),
         hints: None,
-    })
+    }
 }
 
-/// The pod's addresses of this type.
-fn addresses(pod: &Pod, address_type: AddressType) -> Option<Addresses> {
-    let mut of_type =
-        pod.addresses.iter().filter(|address| AddressType::of(**address) == address_type);
-    let first = *of_type.next()?;
-    let mut others = of_type.peekable();
+/// The pod's addresses of this type that slices may carry; the others are added to `not_allowed`.
+fn addresses(
+    pod: &Pod,
+    address_type: AddressType,
+    not_allowed: &mut Vec<(Name, IpAddr)>,
+) -> Option<Addresses> {
+    let addresses = pod.addresses.iter().copied();
+    let of_type = addresses.filter(|address| AddressType::of(*address) == address_type);
+    let mut allowed = of_type.filter(|address| {
+        let is_allowed = is_allowed(*address);
+        if !is_allowed {
+            not_allowed.push((pod.name.clone(), *address));
+        }
+        is_allowed
+    });
+    let first = allowed.next()?;
+    let mut others = allowed.peekable();
     if others.peek().is_none() {
         return Some(Addresses::One(first));
     }
-    let all = iter::once(&first).chain(others);
+    let all = iter::once(first).chain(others);
     Some(Addresses::Many(all.map(|address| address.to_string().into()).collect()))
 }

@@ -11,6 +11,7 @@ pub mod census;
 pub mod changes;
 pub mod decision;
 pub mod endpoint;
+pub mod endpoint_ip;
 pub mod hints;
 pub mod labels;
 pub mod metadata;
@@ -27,7 +28,7 @@ pub mod share;
 pub mod slice;
 pub mod trigger;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use foldhash::HashMap;
 
@@ -78,6 +79,8 @@ pub struct Plan<'a> {
     pub families: Vec<Family<'a>>,
     /// Pods left out because their node is not known, sorted.
     pub nodeless: Vec<Name>,
+    /// Addresses left out because slices may not carry them, with their pods, sorted by pod.
+    pub not_allowed: Vec<(Name, IpAddr)>,
 }
 
 /// What is to be done for one address type of a Service.
@@ -138,7 +141,9 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
         plan.families.push(family(world, address_type, existing, &desired));
         // The same for each type: a pod waits for its node, whatever its addresses.
         plan.nodeless = desired.nodeless;
+        plan.not_allowed.extend(desired.not_allowed);
     }
+    plan.not_allowed.sort_unstable();
     // Slices of an address type that the Service no longer has, or that nobody writes any more.
     for (address_type, obsolete) in by_type {
         let deletes = obsolete.into_iter().cloned().collect();

@@ -51,6 +51,7 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
     if service.terminating
         || mechanism(service) == Mechanism::Auto
         || !plan.nodeless.is_empty()
+        || !plan.not_allowed.is_empty()
         || !plan.families.iter().all(is_right)
     {
         return None;
@@ -81,18 +82,19 @@ pub fn patch<'a>(
         let world = World { pods, slices: &[*slice], ..world };
         let desired = endpoint::desired(world.service, pods, world.nodes, slice.address_type);
         let part = family(world, slice.address_type, vec![*slice], &desired);
-        let Changes { creates, updates, deletes, is_locality_only } = part.changes;
+        let Changes { creates, updates, replaced, deletes, is_locality_only } = part.changes;
         let is_in_place = creates.is_empty() && deletes.is_empty();
         if !is_in_place || part.census.is_none_or(|census| census.added + census.removed > 0) {
             return None;
         }
         let all = families.iter_mut().find(|all| all.address_type == slice.address_type)?;
         all.changes.updates.extend(updates);
+        all.changes.replaced.extend(replaced);
         all.changes.is_locality_only &= is_locality_only;
         all.unchanged.extend(part.unchanged);
         all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
     }
-    Some(Plan { families, nodeless: Vec::new() })
+    Some(Plan { families, ..Plan::default() })
 }
 
 fn unchanged<'a>(known: Known) -> Family<'a> {

@@ -21,6 +21,7 @@ mod nodes;
 mod others;
 mod pace;
 mod recreated;
+mod refused;
 mod rig;
 mod shutdown;
 mod stable;

@@ -54,6 +54,9 @@ pub enum Effect {
     DoAndDelay(Duration),
     /// Answered with this status code; nothing was done.
     Answer(u16),
+    /// 422 for a field of a slice, whatever it holds, by the validation or by an admission webhook that
+    /// makes up the same answer; nothing was done.
+    Invalid { field: String, value: String, by_webhook: bool },
     /// 429 with this many seconds of `Retry-After`; nothing was done.
     TooMany(u32),
     /// The same as the API server sheds load: plain text, so that the header alone says how long.

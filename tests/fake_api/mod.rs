@@ -16,6 +16,7 @@ mod request;
 mod respond;
 mod selector;
 mod store;
+mod validation;
 mod watching;
 
 use std::{
@@ -38,7 +39,8 @@ use faults::{Effect, Faults, On};
 use request::Call;
 pub use request::Seen;
 use respond::{Body, Refusal, page, respond, shed};
-use store::{Store, text};
+use store::{Store, check, text};
+use validation::validate;
 use watching::Watch;
 
 /// The server; clones are the same one.
@@ -254,6 +256,9 @@ impl FakeApi {
                 return Ok(Refusal::namespace_terminating().respond().await);
             }
             Some(Effect::Answer(code)) => return Ok(Refusal::made(*code).respond().await),
+            Some(Effect::Invalid { field, value, by_webhook }) => {
+                return Ok(Refusal::invalid_field(field, value, *by_webhook).respond().await);
+            }
             Some(Effect::TooMany(seconds)) => {
                 return Ok(Refusal::too_many(*seconds).respond().await);
             }
@@ -299,8 +304,16 @@ impl FakeApi {
             (200, self.with(|state| state.store.get(path, &name))?)
         } else {
             self.change(|state| match *method {
-                Method::POST => Ok((201, state.store.create(path, &name.0, body)?)),
-                Method::PUT => Ok((200, state.store.replace(path, &name, body, call.is_status)?)),
+                Method::POST => {
+                    validate(path, &body, None)?;
+                    Ok((201, state.store.create(path, &name.0, body)?))
+                }
+                Method::PUT => {
+                    let old = state.store.get(path, &name)?;
+                    check(&old, text(&body, "uid"), text(&body, "resourceVersion"))?;
+                    validate(path, &body, Some(&old))?;
+                    Ok((200, state.store.replace(path, &name, body, call.is_status)?))
+                }
                 Method::PATCH => Ok((200, state.store.merge(path, &name, &body, call.is_status)?)),
                 Method::DELETE => {
                     Ok((200, state.store.delete(path, &name, &body["preconditions"])?))

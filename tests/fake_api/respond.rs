@@ -22,12 +22,28 @@ pub struct Refusal {
     reason: &'static str,
     message: String,
     retry_after: Option<u32>,
-    cause: Option<&'static str>,
+    causes: Vec<Value>,
+    /// Group and kind of the object that is refused.
+    object: Option<(&'static str, &'static str)>,
+}
+
+/// What is wrong with one field.
+pub struct FieldProblem {
+    pub field: String,
+    pub value: String,
+    pub problem: &'static str,
 }
 
 impl Refusal {
     fn new(code: u16, reason: &'static str, message: &str) -> Self {
-        Self { code, reason, message: message.to_owned(), retry_after: None, cause: None }
+        Self {
+            code,
+            reason,
+            message: message.to_owned(),
+            retry_after: None,
+            causes: Vec::new(),
+            object: None,
+        }
     }
 
     pub fn not_found(name: &str) -> Self {
@@ -46,6 +62,33 @@ impl Refusal {
         Self::new(422, "Invalid", message)
     }
 
+    /// By the validation of slices.
+    pub fn invalid_slice(name: &str, problems: &[FieldProblem]) -> Self {
+        let text =
+            |one: &FieldProblem| format!("Invalid value: \"{}\": {}", one.value, one.problem);
+        let cause = |one: &FieldProblem| json!({ "reason": "FieldValueInvalid", "message": text(one), "field": one.field });
+        let all: Vec<_> =
+            problems.iter().map(|one| format!("{}: {}", one.field, text(one))).collect();
+        let all = all.join(", ");
+        let refusal =
+            Self::invalid(&format!("EndpointSlice.discovery.k8s.io \"{name}\" is invalid: {all}"));
+        let object = Some(("discovery.k8s.io", "EndpointSlice"));
+        Self { causes: problems.iter().map(cause).collect(), object, ..refusal }
+    }
+
+    /// The same for one field that a fault names. An admission webhook may answer whatever it likes,
+    /// and only its words begin with its name.
+    pub fn invalid_field(field: &str, value: &str, by_webhook: bool) -> Self {
+        let (field, value) = (field.to_owned(), value.to_owned());
+        let mut refusal =
+            Self::invalid_slice("x", &[FieldProblem { field, value, problem: "made to fail" }]);
+        if by_webhook {
+            let message = refusal.message;
+            refusal.message = format!("admission webhook \"w\" denied the request: {message}");
+        }
+        refusal
+    }
+
     pub fn gone() -> Self {
         Self::new(410, "Expired", "too old resource version")
     }
@@ -57,7 +100,7 @@ impl Refusal {
 
     pub fn namespace_terminating() -> Self {
         let refusal = Self::new(403, "Forbidden", "namespace is being terminated");
-        Self { cause: Some("NamespaceTerminating"), ..refusal }
+        Self { causes: vec![json!({ "reason": "NamespaceTerminating" })], ..refusal }
     }
 
     /// A status code that a fault asks for.
@@ -76,11 +119,14 @@ impl Refusal {
     }
 
     pub fn status(&self) -> Value {
-        let causes: Vec<_> = self.cause.iter().map(|cause| json!({ "reason": cause })).collect();
+        let (group, kind) = self.object.unwrap_or_default();
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "code": self.code, "reason": self.reason, "message": self.message,
-            "details": { "retryAfterSeconds": self.retry_after.unwrap_or(0), "causes": causes },
+            "details": {
+                "group": group, "kind": kind, "causes": self.causes,
+                "retryAfterSeconds": self.retry_after.unwrap_or(0),
+            },
         })
     }
 

@@ -222,7 +222,8 @@ fn copy(from: &Value, to: &mut Value, field: &str) {
     };
 }
 
-fn check(old: &Value, uid: &str, version: &str) -> Result<(), Refusal> {
+/// Whether the UID and version that are given are those of the stored object.
+pub fn check(old: &Value, uid: &str, version: &str) -> Result<(), Refusal> {
     if !uid.is_empty() && uid != text(old, "uid") {
         return Err(Refusal::conflict(&format!("uid is {}, not {uid}", text(old, "uid"))));
     }

@@ -196,3 +196,18 @@ fn output_that_cannot_be_written_is_a_failure() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.starts_with("closehaul: cannot write to standard output: "), "{error}");
 }
+
+#[test]
+fn an_address_that_slices_may_not_carry_is_left_out() {
+    let world = text("shop.yaml");
+    let world = world.replace("10.0.2.1", "169.254.7.7");
+    let table = plan_text(&world, &[]).good();
+    let cart = table.lines().find(|line| line.contains(" cart ")).unwrap();
+    assert!(cart.contains("Applied      AddressNotAllowed"), "{table}");
+    let summary: Value =
+        serde_json::from_str(&plan_text(&world, &["-o", "summary"]).good()).unwrap();
+    assert!(summary["services"].to_string().contains("\"AddressNotAllowed\""), "{summary}");
+    for output in ["yaml", "changes"] {
+        assert!(!plan_text(&world, &["-o", output]).good().contains("169.254.7.7"));
+    }
+}

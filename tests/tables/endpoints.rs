@@ -28,6 +28,46 @@ fn conditions(ready: bool, serving: bool, terminating: bool) -> Conditions {
     Conditions { ready: Some(ready), serving: Some(serving), terminating: Some(terminating) }
 }
 
+/// Upstream lists them, and the API server then refuses the slice: a wanted difference.
+#[test]
+fn addresses_that_slices_may_not_carry_are_left_out_one_by_one() {
+    use AddressType::{IPv4, IPv6};
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let rows = [
+        (["10.0.0.1", "fd00::1"], [true, true]),
+        (["127.0.0.1", "fd00::1"], [false, true]),
+        (["10.0.0.1", "fe80::1"], [true, false]),
+        (["169.254.1.1", "::1"], [false, false]),
+    ];
+    for (addresses, listed) in rows {
+        let special = Pod { addresses: addresses.map(ip).into(), ..pod(1) };
+        let mut cluster =
+            Cluster::with(vec![special, Pod { addresses: addresses.map(ip).into(), ..unready(2) }]);
+        cluster.service.cluster_ip = ClusterIp::Headless;
+        cluster.service.families = [IPv4, IPv6].into();
+        let writes = cluster.plan();
+        let mut left_out = Vec::new();
+        for (address, is_listed) in addresses.into_iter().zip(listed) {
+            let family = AddressType::of(ip(address));
+            let slices = || writes.creates.iter().filter(|slice| slice.address_type == family);
+            let endpoints: usize = slices().map(|slice| slice.endpoints.len()).sum();
+            assert_eq!(endpoints, if is_listed { 2 } else { 0 }, "{address}");
+            // Like pods that have no address of the family: the group of their ports is empty.
+            assert_eq!(slices().count(), 1, "{address}");
+            if !is_listed {
+                left_out.push((pod(1).name, ip(address)));
+                left_out.push((pod(2).name, ip(address)));
+            }
+        }
+        left_out.sort_unstable();
+        assert_eq!(writes.not_allowed, left_out, "{addresses:?}");
+    }
+    // Of two addresses of a family the good one stays.
+    let two = Pod { addresses: [ip("127.0.0.1"), ip("10.0.0.1")].into(), ..pod(1) };
+    let all = endpoints_of(&Cluster::with(vec![]).service, &[two], IPv4);
+    assert_eq!(all, [world::endpoint(1, "a")]);
+}
+
 /// `TestPodToEndpoint`.
 #[test]
 fn the_endpoint_of_a_pod() {

@@ -1,7 +1,7 @@
 //! A Service with its pods, nodes and slices, and an API server that is just obedient enough
 //! to replay histories: what a plan creates gets a name, a UID and a version.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use closehaul::plan::{
     World,
@@ -40,6 +40,7 @@ pub struct Writes {
     pub unchanged: Vec<Slice>,
     pub counts: Vec<ZoneCounts>,
     pub nodeless: Vec<Name>,
+    pub not_allowed: Vec<(Name, IpAddr)>,
     pub locality_only: bool,
     pub census: Vec<Census>,
 }
@@ -111,6 +112,7 @@ impl Cluster {
         let mut writes = Writes {
             locality_only: plan.is_locality_only(),
             nodeless: plan.nodeless.clone(),
+            not_allowed: plan.not_allowed.clone(),
             ..Writes::default()
         };
         for family in &plan.families {

@@ -61,6 +61,9 @@ impl Generator {
         if model.held {
             return Some(Step::Release);
         }
+        if let Some(pod) = model.special_pod().filter(|_| !model.frozen().is_empty()) {
+            return Some(self.thaw(pod, model));
+        }
         if last && self.random.chance(30) {
             let edit = self.pick(&TRAPS)?;
             return Some(Step::Slice { slice: self.number(8), edit });
@@ -166,7 +169,7 @@ impl Generator {
             }
             35..47 => Step::DeletePods { pod, count: 1 + self.number(4) },
             47..57 => Step::TerminatePod { pod },
-            57..67 => Step::Address { pod, address: self.address(model) },
+            57..67 => self.address(pod, model),
             67..82 => Step::Relabel { pod, coat: self.coat() },
             82..92 => {
                 use Phase::{Failed, Pending, Running, Succeeded};
@@ -208,15 +211,31 @@ impl Generator {
         }
     }
 
-    fn address(&mut self, model: &Model) -> Option<u64> {
-        match self.random.below(10) {
-            0 | 1 => None,
+    fn address(&mut self, pod: usize, model: &Model) -> Step {
+        let address = match self.random.below(10) {
+            0 => None,
+            1 => return Step::Special { pod },
             2..5 => {
                 let others = model.addresses().collect::<Vec<_>>();
                 self.random.pick(&others).copied()
             }
             _ => Some(model.fresh_address()),
-        }
+        };
+        Step::Address { pod, address }
+    }
+
+    /// While the built-in controller fails to write a Service: other pods change, and soon the one
+    /// that is to blame. Steps that the built-in controller may be trapped by, or see late, would
+    /// show only afterwards.
+    fn thaw(&mut self, special: usize, model: &Model) -> Step {
+        let pod = self.number(PODS);
+        let step = match self.random.below(10) {
+            0..4 => Step::Ready { pod, ready: self.random.chance(60), late: false },
+            4 => Step::DeletePods { pod, count: 1 },
+            _ => Step::Address { pod: special, address: Some(model.fresh_address()) },
+        };
+        let fits = model.clone().take(&step).is_some();
+        if fits { step } else { Step::DeletePods { pod: special, count: 1 } }
     }
 
     fn coat(&mut self) -> Coat {

@@ -46,7 +46,8 @@ impl History<'_> {
         let mut lag = effect.lag.filter(|lag| wanted.has(lag));
         // Before the touch: closehaul must have followed; the built-in controller too, unless an
         // entry says that it may not.
-        let mut early = self.settle(if lag.is_some() { Duration::ZERO } else { PATIENT }).await;
+        let is_free = lag.is_none() && self.model.frozen().is_empty();
+        let mut early = self.settle(if is_free { PATIENT } else { Duration::ZERO }).await;
         if matches!(early, Comparison::Different(_)) && self.is_fought_for() {
             early = self.settle(SLOW_REPAIR).await;
         }
@@ -56,7 +57,16 @@ impl History<'_> {
             if lag.is_none() {
                 self.loose = every_service();
             }
-            return Ok(Outcome::Judged(self.while_held(early)));
+            return Ok(Outcome::Judged(self.but(&self.held(), "held-slices", early)));
+        }
+        let frozen = self.model.frozen();
+        if !frozen.is_empty() {
+            // What was not done meanwhile is done in one sync, as after a held slice.
+            self.loose = every_service();
+            if !self.is_explained_without(&frozen) {
+                early = self.settle(AGREE).await;
+            }
+            return Ok(Outcome::Judged(self.but(&frozen, "refused-addresses", early)));
         }
         // A write that failed loses its trigger time, and the built-in controller does not get it
         // back (endpointslice-semantics 4.6).
@@ -96,15 +106,15 @@ impl History<'_> {
         held.map(|form| form.group.service).collect()
     }
 
-    /// What differs while a slice is held: the built-in controller writes nothing for its Service
-    /// until the slice is gone.
-    fn while_held(&self, found: Comparison) -> Verdict {
+    /// What differs but for these Services, which the built-in controller does not write until a held
+    /// slice is gone, or no address is refused any more: the wanted difference of this name.
+    fn but(&self, services: &Loose, name: &str, found: Comparison) -> Verdict {
         let Comparison::Different(lines) = found else { return Verdict::Agreed };
         let wanted = &self.pair.wanted;
-        if !wanted.has("held-slices") || !self.is_explained_without(&self.held()) {
+        if !wanted.has(name) || !self.is_explained_without(services) {
             return Verdict::Different(lines);
         }
-        wanted.meet("held-slices");
+        wanted.meet(name);
         Verdict::Agreed
     }
 

@@ -42,6 +42,8 @@ pub struct Pod {
     terminating: bool,
     phase: Phase,
     address: Option<u64>,
+    /// Whether its addresses are such as slices may not carry.
+    special: bool,
     changed: i64,
 }
 
@@ -118,6 +120,18 @@ impl Model {
         })
     }
 
+    /// The names of the Services that select a pod with addresses that slices may not carry. The
+    /// built-in controller may fail to write them until that is over.
+    pub fn frozen(&self) -> Loose {
+        let special = self.pods.iter().flatten().filter(|pod| pod.special);
+        special.flat_map(|pod| self.selecting(pod.shape.coat)).collect()
+    }
+
+    /// The first pod with such addresses.
+    pub fn special_pod(&self) -> Option<usize> {
+        self.pods.iter().position(|pod| pod.as_ref().is_some_and(|pod| pod.special))
+    }
+
     /// A number for addresses that no pod had yet.
     pub fn fresh_address(&self) -> u64 {
         self.addresses + 1
@@ -144,8 +158,9 @@ impl Model {
             | Step::NodeReady { .. }
             | Step::Cpu { .. }
             | Step::Workers => self.node_step(step),
-            // While a slice is held, what the built-in controller does depends on the restart.
-            Step::Restart if self.held => None,
+            // While a slice is held or refused, what the built-in controller does depends on the
+            // restart.
+            Step::Restart if self.held || !self.frozen().is_empty() => None,
             Step::Restart => Some(Effect { restart: true, ..Effect::default() }),
             Step::Slice { slice, edit } => Some(self.slice_step(*slice, *edit)),
             Step::Release => {
@@ -277,8 +292,13 @@ impl Model {
             }
             Step::Address { pod, address } => {
                 let held = self.pods.get_mut(*pod)?.as_mut()?;
-                held.address = *address;
+                (held.address, held.special) = (*address, false);
                 self.addresses = self.addresses.max(address.unwrap_or_default());
+                effect.actions = vec![self.status(*pod)?];
+            }
+            Step::Special { pod } => {
+                let held = self.pods.get_mut(*pod)?.as_mut().filter(|held| !held.special)?;
+                held.special = true;
                 effect.actions = vec![self.status(*pod)?];
             }
             _ => return None,
@@ -295,6 +315,7 @@ impl Model {
             terminating: false,
             phase: Phase::Running,
             address: Some(self.addresses),
+            special: false,
             changed: self.clock,
         };
         effect.actions.push(Action::Create(objects::pod(&self.namespace, number, node, shape)));
@@ -358,7 +379,11 @@ pub fn every_service() -> Loose {
 
 impl Pod {
     fn status(&self) -> Value {
-        let addresses = objects::addresses(self.shape.addresses, self.address);
+        let addresses = if self.special {
+            objects::special_addresses(self.shape.addresses)
+        } else {
+            objects::addresses(self.shape.addresses, self.address)
+        };
         let all = addresses.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>();
         let time = jiff::Timestamp::from_second(1_700_000_000 + self.changed).unwrap_or_default();
         json!({

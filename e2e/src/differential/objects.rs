@@ -211,6 +211,16 @@ pub fn addresses(families: Addresses, number: Option<u64>) -> Vec<String> {
     }
 }
 
+/// Addresses that slices may not carry, in the order of `status.podIPs`.
+pub fn special_addresses(families: Addresses) -> Vec<String> {
+    let [v4, v6] = ["169.254.7.7", "fe80::7"].map(str::to_owned);
+    match families {
+        Addresses::V4 => vec![v4],
+        Addresses::V6 => vec![v6],
+        Addresses::Both => vec![v4, v6],
+    }
+}
+
 /// The object without fields that are null, for a creation.
 fn without_nulls(mut value: Value) -> Value {
     if let Value::Object(fields) = &mut value {

@@ -14,6 +14,7 @@ pub fn opening(number: u64) -> Vec<Step> {
         3 => exactly(),
         4 => recreated(),
         5 => givers(),
+        6 => refused(),
         _ => Vec::new(),
     }
 }
@@ -102,5 +103,18 @@ fn givers() -> Vec<Step> {
         Step::Ready { pod: 5, ready: false, late: false },
         pods(6, 3, RED, a),
         Step::DeletePods { pod: 1, count: 1 },
+    ]
+}
+
+/// A pod gets addresses that slices may not carry; meanwhile others change and go, and at the end it
+/// has good ones again.
+fn refused() -> Vec<Step> {
+    vec![
+        Step::CreateService { service: 0, shape: Shape { dual: true, ..shape() } },
+        pods(0, 4, RED, 0),
+        Step::Special { pod: 0 },
+        Step::Ready { pod: 1, ready: false, late: false },
+        Step::DeletePods { pod: 2, count: 1 },
+        Step::Address { pod: 0, address: Some(50) },
     ]
 }

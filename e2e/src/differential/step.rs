@@ -95,6 +95,11 @@ pub enum Step {
         /// The number.
         address: Option<u64>,
     },
+    /// A pod's addresses become such as slices may not carry, until its next [`Step::Address`].
+    Special {
+        /// Which.
+        pod: usize,
+    },
     /// A pod's labels change.
     Relabel {
         /// Which.

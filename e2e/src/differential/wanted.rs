@@ -22,8 +22,15 @@ const FILE: &str = include_str!("../../differences.yaml");
 
 /// Those by which the built-in controller does not follow before the touch, or not at all: see
 /// [`super::model::Effect::lag`] and [`super::history`].
-const IN_TIME: [&str; 6] =
-    ["late-nodes", "deleted-nodes", "unseen-changes", "back-off", "held-slices", "tracker-trap"];
+const IN_TIME: [&str; 7] = [
+    "late-nodes",
+    "deleted-nodes",
+    "unseen-changes",
+    "back-off",
+    "held-slices",
+    "refused-addresses",
+    "tracker-trap",
+];
 /// Those that show in the slices, and what is left out of account then.
 const IN_SLICES: [(&str, Relax); 5] = [
     ("own-placeholder", own_placeholder),

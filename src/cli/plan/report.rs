@@ -109,6 +109,7 @@ impl Snapshot {
             ready: family.map_or(&none, |family| &family.ready),
             foreign: &foreign,
             has_nodeless: plan.as_ref().is_some_and(|plan| !plan.nodeless.is_empty()),
+            has_not_allowed: plan.as_ref().is_some_and(|plan| !plan.not_allowed.is_empty()),
             node_hints: true,
             nodes: self.index.nodes(),
             topology: self.index.topology(),

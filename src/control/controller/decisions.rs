@@ -2,7 +2,7 @@
 //! its state does. What is so already when this copy begins to lead is told in one line: an Event
 //! for each would come with every restart.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 use tracing::info;
@@ -11,36 +11,22 @@ use super::Controller;
 use crate::{
     control::{other_writer::Finding, outlook::Outlook},
     observe::announce::News,
-    plan::name::{Name, ServiceKey},
+    plan::name::ServiceKey,
 };
 
-/// A pod is often seen before its node; only after so long is that worth an Event.
-const NODELESS: Duration = Duration::from_secs(10);
-
-/// Pods of one Service whose node is not known.
-#[derive(Debug)]
-pub(super) struct Nodeless {
-    since: Instant,
-    /// One of them.
-    pod: Name,
-    /// How many others there are.
-    others: usize,
-    is_told: bool,
-}
-
 impl Controller {
-    /// Takes note of what a plan of a Service shows, and tells what is new; `nodeless` is a pod whose
-    /// node is not known, with how many others there are.
+    /// Records what a plan of a Service shows, and reports what is new; `left_out` are the Events for
+    /// what it leaves out.
     pub(super) fn tell_plan(
         &mut self,
         service: &ServiceKey,
         outlook: Outlook,
-        nodeless: Option<(Name, usize)>,
+        left_out: [Option<News>; 2],
         finding: Finding,
         now: Instant,
     ) {
         self.tell_finding(service, finding);
-        self.note_nodeless(service, nodeless, now);
+        self.left_out.note(service, left_out, !self.is_summed_up, now);
         let Some(progress) = self.progress.get_mut(service) else { return };
         let before = progress.outlook.replace(outlook);
         let Some(outlook) = progress.outlook.as_ref().filter(|_| self.is_summed_up) else { return };
@@ -80,34 +66,9 @@ impl Controller {
         info!(services, ?reasons, "all Services have been planned");
     }
 
-    fn note_nodeless(
-        &mut self,
-        service: &ServiceKey,
-        nodeless: Option<(Name, usize)>,
-        now: Instant,
-    ) {
-        let Some((pod, others)) = nodeless else {
-            self.nodeless.remove(service);
-            return;
-        };
-        let is_told = !self.is_summed_up;
-        let fresh = || Nodeless { since: now, pod: pod.clone(), others, is_told };
-        let known = self.nodeless.entry(service.clone()).or_insert_with(fresh);
-        (known.pod, known.others) = (pod, others);
-    }
-
-    /// Announces pods that have been left out for a while as their node is not known.
-    pub(super) fn tell_nodeless(&mut self, now: Instant) {
-        let mut overdue = Vec::new();
-        for (service, nodeless) in &mut self.nodeless {
-            let waits = now.saturating_duration_since(nodeless.since);
-            if !nodeless.is_told && waits >= NODELESS {
-                nodeless.is_told = true;
-                let pod = nodeless.pod.clone();
-                overdue.push((service.clone(), News::NodeMissing { pod, others: nodeless.others }));
-            }
-        }
-        for (service, news) in overdue {
+    /// Emits Events for pods that have been left out for a while.
+    pub(super) fn tell_left_out(&mut self, now: Instant) {
+        for (service, news) in self.left_out.overdue(now) {
             self.announce(&service, news);
         }
     }

@@ -121,7 +121,7 @@ impl Controller {
     pub(super) fn leave(&mut self, key: &ServiceKey) {
         self.tally.left(key);
         self.other_writer.forget(key);
-        self.nodeless.remove(key);
+        self.left_out.forget(key);
     }
 
     fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {

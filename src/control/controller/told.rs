@@ -54,7 +54,13 @@ impl Controller {
             && let Some(trouble) = failures.iter().find(|failure| failure.is_trouble())
         {
             progress.is_failure_told = true;
-            self.announce(service, News::UpdateFailed(causes(trouble)));
+            let cause = causes(trouble);
+            if trouble.is_invalid() {
+                self.announce(service, News::WriteRefused(cause.clone()));
+            }
+            if !matches!(trouble, WriteError::Trimmed { .. }) {
+                self.announce(service, News::UpdateFailed(cause));
+            }
         }
     }
 }

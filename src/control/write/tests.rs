@@ -47,7 +47,8 @@ async fn sent(answers: &[(u16, Encoding)]) -> (Vec<String>, Vec<Outcome>) {
     };
     let mut outcomes = Vec::new();
     for _ in answers {
-        let changes = Changes { updates: vec![slice.clone()], ..Changes::default() };
+        let (updates, replaced) = (vec![slice.clone()], vec![slice.clone()]);
+        let changes = Changes { updates, replaced, ..Changes::default() };
         let service = ServiceKey { namespace: "shop".into(), name: "cart".into() };
         outcomes.push(writer.clone().write(service, vec![changes]).await);
     }

@@ -97,6 +97,7 @@ struct Case {
     slice: Slice,
     foreign: Option<Slice>,
     has_nodeless: bool,
+    has_not_allowed: bool,
     node_hints: bool,
 }
 
@@ -109,6 +110,7 @@ fn case(distribution: Option<&str>) -> Case {
         slice: slice(&words, distribution.is_some()),
         foreign: None,
         has_nodeless: false,
+        has_not_allowed: false,
         node_hints: true,
     }
 }
@@ -120,6 +122,7 @@ fn assert_decision(case: &Case, state: State, reasons: &[Reason]) {
         ready: &Ready::of([&case.slice], &case.nodes),
         foreign: &case.foreign.iter().collect::<Vec<_>>(),
         has_nodeless: case.has_nodeless,
+        has_not_allowed: case.has_not_allowed,
         node_hints: case.node_hints,
         nodes: &case.nodes,
         topology: &Topology::of(&case.nodes),
@@ -135,6 +138,9 @@ fn without_preference() {
     assert_decision(&case(None), State::None, &[Reason::NoPreference]);
     let nodeless = Case { has_nodeless: true, ..case(None) };
     assert_decision(&nodeless, State::None, &[Reason::NodeMissing, Reason::NoPreference]);
+    let both = Case { has_not_allowed: true, ..nodeless };
+    let reasons = [Reason::NodeMissing, Reason::AddressNotAllowed, Reason::NoPreference];
+    assert_decision(&both, State::None, &reasons);
 }
 
 #[test]
@@ -166,6 +172,8 @@ fn hints_in_force() {
     assert_decision(&single(NODE), State::Applied, &[Reason::Applied]);
     let nodeless = Case { has_nodeless: true, ..case(ZONE) };
     assert_decision(&nodeless, State::Applied, &[Reason::NodeMissing]);
+    let special = Case { has_not_allowed: true, ..case(ZONE) };
+    assert_decision(&special, State::Applied, &[Reason::AddressNotAllowed]);
     let nodes = nodes(&["n1:a", "n2:b", "n3:"]);
     let unlabelled = Case { nodes, ..case(ZONE) };
     assert_decision(&unlabelled, State::Applied, &[Reason::NodeWithoutZoneLabel]);

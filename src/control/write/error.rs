@@ -1,0 +1,130 @@
+//! Error: why a write failed, and what follows from that.
+
+use std::time::Duration;
+
+use kube::core::Status;
+
+use crate::observe::WriteResult;
+
+/// A write that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Somebody else wrote or deleted it in the meantime; the watch will show it.
+    #[error("{what}: it was changed by somebody else in the meantime")]
+    Conflict {
+        /// The write.
+        what: String,
+    },
+    /// The API server asks to wait.
+    #[error("{what}: the API server is busy and asks to wait {wait:?}")]
+    Busy {
+        /// The write.
+        what: String,
+        /// For how long.
+        wait: Duration,
+    },
+    /// Another copy leads.
+    #[error("{what}: not sent, as another copy may lead now")]
+    NotLeading {
+        /// The write.
+        what: String,
+    },
+    /// No answer; the write may have been applied or not.
+    #[error("{what}: no answer within {after:?}")]
+    TimedOut {
+        /// The write.
+        what: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// The API server refused.
+    #[error("{what}: refused: {}", status.message)]
+    Refused {
+        /// The write.
+        what: String,
+        /// The answer.
+        status: Box<Status>,
+    },
+    /// The API server refused parts of endpoints, and took the slice without them.
+    #[error("{what}: written without {without}, as that is refused: {}", status.message)]
+    Trimmed {
+        /// The write.
+        what: String,
+        /// What was left out.
+        without: String,
+        /// The first answer.
+        status: Box<Status>,
+    },
+    /// The request or its answer was lost.
+    #[error("{what}")]
+    Lost {
+        /// The write.
+        what: String,
+        /// Why.
+        source: kube::Error,
+    },
+}
+
+impl WriteError {
+    /// Whether the write may have been applied all the same, now or later.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } | Self::Lost { .. } => true,
+            Self::Refused { status, .. } => status.code >= 500,
+            Self::Conflict { .. }
+            | Self::Busy { .. }
+            | Self::NotLeading { .. }
+            | Self::Trimmed { .. } => false,
+        }
+    }
+
+    /// Whether it is about the content of this one slice.
+    pub fn is_invalid(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => status.code == 422,
+            Self::Trimmed { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the body was not understood: something on the way may read JSON alone.
+    pub(super) fn is_about_the_body(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if matches!(status.code, 400 | 415))
+    }
+
+    /// Whether it is a failure that somebody has to know of, and no part of normal life.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::TimedOut { .. }
+            | Self::Lost { .. }
+            | Self::Refused { .. }
+            | Self::Trimmed { .. } => true,
+            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+        }
+    }
+
+    /// What came of the write, in one word.
+    pub fn result(&self) -> WriteResult {
+        match self {
+            Self::Conflict { .. } => WriteResult::Conflict,
+            Self::Busy { .. } => WriteResult::Busy,
+            Self::NotLeading { .. } => WriteResult::NotLeading,
+            Self::TimedOut { .. } => WriteResult::TimedOut,
+            Self::Refused { .. } | Self::Trimmed { .. } => WriteResult::Refused,
+            Self::Lost { .. } => WriteResult::Lost,
+        }
+    }
+}
+
+/// What follows from an answer that is not the one asked for.
+pub(super) fn refused(what: String, status: Box<Status>) -> WriteError {
+    let wait =
+        status.details.as_ref().map(|details| details.retry_after_seconds).filter(|wait| *wait > 0);
+    match (status.code, wait) {
+        (409, _) => WriteError::Conflict { what },
+        (429, wait) | (503, wait @ Some(_)) => {
+            WriteError::Busy { what, wait: Duration::from_secs(wait.unwrap_or(1).into()) }
+        }
+        _ => WriteError::Refused { what, status },
+    }
+}

@@ -1,0 +1,251 @@
+//! Order: in which order the writes of one address type are sent, and which of them still go out
+//! after the API server has refused one as invalid. Pure.
+//!
+//! As long as nothing is refused, the order is that of [`Changes`]. A refusal concerns one slice and
+//! would be repeated at each try, so it must not keep deleted pods in the other slices. From then on
+//! removals come first, and a write is held back only if it would take out an endpoint that a refused
+//! slice was to bring: it may stand nowhere else.
+
+use std::collections::VecDeque;
+
+use foldhash::HashSet;
+
+use crate::{
+    observe::Operation,
+    plan::{
+        changes::Changes,
+        name::{Name, Uid},
+        port::Ports,
+        slice::{Endpoint, Slice},
+    },
+};
+
+/// One write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step<'c> {
+    /// What is done with the slice.
+    pub(super) operation: Operation,
+    /// The slice that is sent, or deleted.
+    pub(super) slice: &'c Slice,
+    /// The slice as it stands.
+    before: Option<&'c Slice>,
+}
+
+/// What traffic reaches by a slice: a pod by the name of a Service port; `None` in a slice without
+/// ports.
+type Place = (Option<Name>, Name, Option<Uid>);
+
+/// The writes that are still to be sent.
+#[derive(Debug)]
+pub(super) struct Order<'c> {
+    steps: VecDeque<Step<'c>>,
+    /// Where endpoints were to stand that the API server has refused.
+    refused: HashSet<Place>,
+    is_refused: bool,
+}
+
+impl<'c> Order<'c> {
+    /// All writes, in the order of [`Changes`].
+    pub(super) fn of(changes: &'c Changes) -> Self {
+        let creates = changes.creates.iter();
+        let creates =
+            creates.map(|slice| Step { operation: Operation::Create, slice, before: None });
+        let updates = changes.updates.iter().zip(&changes.replaced);
+        let updates = updates.map(|(slice, before)| Step {
+            operation: Operation::Update,
+            slice,
+            before: Some(before),
+        });
+        let deletes = changes.deletes.iter();
+        let deletes =
+            deletes.map(|slice| Step { operation: Operation::Delete, slice, before: Some(slice) });
+        let steps = creates.chain(updates).chain(deletes).collect();
+        Self { steps, refused: HashSet::default(), is_refused: false }
+    }
+
+    /// The next write.
+    pub(super) fn next(&mut self) -> Option<Step<'c>> {
+        loop {
+            let step = self.steps.pop_front()?;
+            if !self.is_refused || step.takes_out().all(|place| !self.refused.contains(&place)) {
+                return Some(step);
+            }
+            // What it was to bring must not be taken out elsewhere either.
+            self.lose(&step);
+        }
+    }
+
+    /// A write was refused as invalid: what it was to bring stands where it stood before.
+    pub(super) fn refuse(&mut self, step: &Step<'c>) {
+        self.lose(step);
+        self.put_removals_first();
+    }
+
+    /// A write does not take place.
+    fn lose(&mut self, step: &Step<'c>) {
+        let before = step.stands();
+        self.refused.extend(step.brings().filter(|place| !before.contains(place)));
+    }
+
+    /// A write was made without these of its endpoints.
+    pub(super) fn refuse_endpoints(&mut self, step: &Step<'c>, endpoints: &[Endpoint]) {
+        self.refused.extend(places(&step.slice.ports, endpoints));
+        self.put_removals_first();
+    }
+
+    /// Moves those removals to the front that take out nothing that a later write brings.
+    fn put_removals_first(&mut self) {
+        if std::mem::replace(&mut self.is_refused, true) {
+            return;
+        }
+        let (removals, rest): (Vec<_>, Vec<_>) = self.steps.drain(..).partition(Step::is_removal);
+        let later: HashSet<Place> = rest.iter().flat_map(Step::brings).collect();
+        let (first, late): (Vec<_>, Vec<_>) = removals
+            .into_iter()
+            .partition(|step| step.takes_out().all(|place| !later.contains(&place)));
+        self.steps.extend(first.into_iter().chain(rest).chain(late));
+    }
+}
+
+impl Step<'_> {
+    /// Whether it is worth to send `trimmed` in place of the slice: a new slice without endpoints
+    /// helps nothing.
+    pub(super) fn is_worth(&self, trimmed: &Slice) -> bool {
+        self.operation != Operation::Create || !trimmed.endpoints.is_empty()
+    }
+
+    /// Whether it brings nothing that does not stand in the slice already.
+    fn is_removal(&self) -> bool {
+        let before = self.stands();
+        self.brings().all(|place| before.contains(&place))
+    }
+
+    /// What stands in the slice now.
+    fn stands(&self) -> HashSet<Place> {
+        self.before.into_iter().flat_map(|slice| places(&slice.ports, &slice.endpoints)).collect()
+    }
+
+    /// What stands in the slice afterwards.
+    fn brings(&self) -> impl Iterator<Item = Place> {
+        let slice = Some(self.slice).filter(|_| self.operation != Operation::Delete);
+        slice.into_iter().flat_map(|slice| places(&slice.ports, &slice.endpoints))
+    }
+
+    /// What stands in the slice now and not afterwards.
+    fn takes_out(&self) -> impl Iterator<Item = Place> {
+        let after: HashSet<Place> = self.brings().collect();
+        self.stands().into_iter().filter(move |place| !after.contains(place))
+    }
+}
+
+/// Where these endpoints stand.
+fn places<'e>(ports: &'e Ports, endpoints: &'e [Endpoint]) -> impl Iterator<Item = Place> + 'e {
+    let targets = endpoints.iter().filter_map(|endpoint| endpoint.target.as_ref());
+    targets.flat_map(move |target| {
+        let of = move |port: Option<Name>| (port, target.name.clone(), target.uid.clone());
+        let portless = ports.is_empty().then(|| of(None));
+        ports.iter().map(move |port| of(port.name.clone())).chain(portless)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Object;
+
+    /// `x=1,2`: a slice `x` with the port `http` and these pods; `x:dns=1`: with another port.
+    fn slice(text: &str) -> Slice {
+        let (name, pods) = text.split_once('=').unwrap();
+        let (name, port) = name.split_once(':').unwrap_or((name, "http"));
+        let endpoint = |pod: &str| {
+            let target = serde_json::json!({"kind": "Pod", "name": pod, "namespace": "shop",
+                "uid": format!("00000000-0000-4000-8000-00000000000{pod}")});
+            serde_json::json!({"addresses": [format!("10.0.0.{pod}")], "targetRef": target})
+        };
+        let endpoints: Vec<_> =
+            pods.split(',').filter(|pod| !pod.is_empty()).map(endpoint).collect();
+        let object: Object<Slice> = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": name, "namespace": "shop"}, "addressType": "IPv4",
+            "endpoints": endpoints, "ports": [{"name": port, "port": 80, "protocol": "TCP"}]}))
+        .unwrap();
+        object.value
+    }
+
+    fn changes(creates: &[&str], updates: &[(&str, &str)], deletes: &[&str]) -> Changes {
+        Changes {
+            creates: creates.iter().map(|text| slice(text)).collect(),
+            updates: updates.iter().map(|(_, after)| slice(after)).collect(),
+            replaced: updates.iter().map(|(before, _)| slice(before)).collect(),
+            deletes: deletes.iter().map(|text| slice(text)).collect(),
+            is_locality_only: false,
+        }
+    }
+
+    /// The names of the slices in the order in which they are sent, where these are refused.
+    fn sent(changes: &Changes, refused: &[&str]) -> Vec<String> {
+        let mut order = Order::of(changes);
+        let mut sent = Vec::new();
+        while let Some(step) = order.next() {
+            let name = step.slice.meta.name.as_deref().unwrap();
+            if refused.contains(&name) {
+                order.refuse(&step);
+            }
+            sent.push(name.to_owned());
+        }
+        sent
+    }
+
+    #[test]
+    fn without_a_refusal_the_order_stays() {
+        let changes = changes(&["a=1"], &[("b=2,3", "b=2"), ("c=4", "c=4,5")], &["d=6"]);
+        assert_eq!(sent(&changes, &[]), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn after_a_refusal_removals_come_first() {
+        let changes = changes(&["a=1", "b=2"], &[("c=4", "c=4,5"), ("d=6,7", "d=6")], &["e=8"]);
+        assert_eq!(sent(&changes, &["a"]), ["a", "d", "e", "b", "c"]);
+        assert_eq!(sent(&changes, &["a", "b", "c"]), ["a", "d", "e", "b", "c"], "all are tried");
+        assert_eq!(sent(&changes, &["c"]), ["a", "b", "c", "d", "e"]);
+    }
+
+    /// The ports have changed, and endpoints stand in other slices than before.
+    #[test]
+    fn what_a_refused_slice_was_to_bring_is_taken_out_nowhere() {
+        let moved = changes(&["a=1,2"], &[("b=3,1", "b=3")], &["c=2,4", "d=4"]);
+        assert_eq!(sent(&moved, &["a"]), ["a", "d"], "1 and 2 stay in b and c");
+        let recycled = changes(&[], &[("a=1,2", "a=1,3"), ("b=3,4", "b=2,4")], &["c=5"]);
+        assert_eq!(sent(&recycled, &["a"]), ["a", "c"], "b would take 3 out");
+        let chained = changes(&["a=1"], &[("b=1,2", "b=2,3")], &["c=3"]);
+        assert_eq!(sent(&chained, &["a"]), ["a"], "3 stays in c, as b does not bring it");
+    }
+
+    #[test]
+    fn a_removal_waits_for_a_later_write_that_brings_the_same() {
+        let changes = changes(&["a=1", "b=2"], &[], &["c=2", "d=3"]);
+        assert_eq!(sent(&changes, &["a"]), ["a", "d", "b", "c"]);
+        assert_eq!(sent(&changes, &["a", "b"]), ["a", "d", "b"]);
+    }
+
+    #[test]
+    fn the_same_pod_by_another_port_is_another_endpoint() {
+        let changes = changes(&["a=1"], &[], &["b:dns=1"]);
+        assert_eq!(sent(&changes, &["a"]), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_a_refused_update_keeps_may_go_elsewhere() {
+        let changes = changes(&[], &[("a=1", "a=1,2")], &["b=1", "c=2"]);
+        assert_eq!(sent(&changes, &["a"]), ["a", "b"]);
+    }
+
+    #[test]
+    fn endpoints_left_out_of_a_write_are_taken_out_nowhere() {
+        let changes = changes(&["a=1,2"], &[], &["b=1", "c=2"]);
+        let mut order = Order::of(&changes);
+        let step = order.next().unwrap();
+        order.refuse_endpoints(&step, &step.slice.endpoints[..1]);
+        assert_eq!(order.next().unwrap().slice.meta.name.as_deref(), Some("c"));
+        assert!(order.next().is_none());
+    }
+}
