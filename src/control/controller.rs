@@ -36,6 +36,7 @@ use crate::{
         changes::Changes,
         name::{Name, ServiceKey},
     },
+    pulse::Pulse,
 };
 
 /// How long to wait for the watch to show an own write before planning again all the same.
@@ -70,6 +71,7 @@ pub struct Controller {
     settings: Settings,
     tally: Tally,
     health: Health,
+    pulse: Pulse,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Box<Progress>>,
@@ -113,6 +115,7 @@ impl Controller {
         Self {
             settings,
             tally: Tally::new(metrics),
+            pulse: health.pulse().clone(),
             health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
@@ -154,8 +157,11 @@ impl Controller {
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
             self.tally.taken(self.queue.waited(&key, now));
-            if let Some(job) = self.sync(&key, class, now) {
-                return Some(job);
+            self.pulse.begin(&key);
+            let job = self.sync(&key, class, now);
+            self.pulse.end();
+            if job.is_some() {
+                return job;
             }
         }
         None
@@ -322,6 +328,11 @@ impl Controller {
         }
     }
 
+    /// Records a turn of the main loop: to be called at each one.
+    pub fn turned(&self, now: Instant) {
+        self.pulse.turned(now);
+    }
+
     /// Whether this copy may write just now; nothing is decided by it.
     pub fn lead(&mut self, is_leading: bool) {
         self.tally.lead(is_leading);
@@ -330,7 +341,6 @@ impl Controller {
     /// Looks after what time alone changes, writes that are not seen yet and deleted nodes, and
     /// tells where it stands: to be called about once a second.
     pub fn tick(&mut self, now: Instant) {
-        self.health.turned(now);
         self.tally.publish(&self.queue, &self.index, now);
         self.give_up_nodes(now);
         self.forget_others(now);

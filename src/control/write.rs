@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-use super::{expectations::Sight, lease::Leadership};
+use super::{expectations::Sight, lease::Leadership, stop::Stop};
 use crate::{
     api::{
         Kind,
@@ -49,6 +49,8 @@ pub struct Writer {
     pub client: Client,
     /// Who may write.
     pub leadership: Leadership,
+    /// When no write may begin any more.
+    pub stop: Stop,
     /// How long one request may take; shorter than what is left of the lease at its deadline.
     pub timeout: Duration,
     /// How many writes are sent.
@@ -140,6 +142,12 @@ pub enum WriteError {
         /// The write.
         what: String,
     },
+    /// The process was asked to stop.
+    #[error("{what}: not sent, as this replica stops; the next leader writes it")]
+    Stopping {
+        /// The write.
+        what: String,
+    },
     /// No answer; the write may have been applied or not.
     #[error("{what}: no answer within {after:?}")]
     TimedOut {
@@ -172,8 +180,16 @@ impl WriteError {
         match self {
             Self::TimedOut { .. } | Self::Lost { .. } => true,
             Self::Refused { status, .. } => status.code >= 500,
-            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+            Self::Conflict { .. }
+            | Self::Busy { .. }
+            | Self::NotLeading { .. }
+            | Self::Stopping { .. } => false,
         }
+    }
+
+    /// Whether no answer came, so that it may still be applied when this replica has ended.
+    pub fn is_on_its_way(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Lost { .. })
     }
 
     /// Whether the body was not understood: something on the way may read JSON alone.
@@ -185,7 +201,10 @@ impl WriteError {
     pub fn is_trouble(&self) -> bool {
         match self {
             Self::TimedOut { .. } | Self::Lost { .. } | Self::Refused { .. } => true,
-            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+            Self::Conflict { .. }
+            | Self::Busy { .. }
+            | Self::NotLeading { .. }
+            | Self::Stopping { .. } => false,
         }
     }
 
@@ -194,7 +213,7 @@ impl WriteError {
         match self {
             Self::Conflict { .. } => WriteResult::Conflict,
             Self::Busy { .. } => WriteResult::Busy,
-            Self::NotLeading { .. } => WriteResult::NotLeading,
+            Self::NotLeading { .. } | Self::Stopping { .. } => WriteResult::NotLeading,
             Self::TimedOut { .. } => WriteResult::TimedOut,
             Self::Refused { .. } => WriteResult::Refused,
             Self::Lost { .. } => WriteResult::Lost,
@@ -250,7 +269,11 @@ impl Writer {
         slice: &Slice,
         outcome: &mut Outcome,
     ) -> Result<(), WriteError> {
-        self.limit.wait().await;
+        tokio::select! {
+            biased;
+            () = self.limit.wait() => {}
+            () = self.stop.asked() => {}
+        }
         let sent = Instant::now();
         let result = match operation {
             Operation::Create => self.put(Method::POST, slice, outcome).await,
@@ -324,10 +347,13 @@ impl Writer {
         slice: &Slice,
         (encoding, body): (Encoding, Vec<u8>),
     ) -> Result<(Encoding, Bytes), WriteError> {
-        let sent = Instant::now();
-        if !self.leadership.holds(sent) {
+        if self.stop.is_asked() {
+            return Err(WriteError::Stopping { what });
+        }
+        if !self.leadership.holds() {
             return Err(WriteError::NotLeading { what });
         }
+        let sent = Instant::now();
         let request = Request::builder().method(&method).uri(path(&method, slice));
         let request = request.header(CONTENT_TYPE, encoding.content_type());
         let request = request.header(ACCEPT, frame::ACCEPT).body(body);
