@@ -20,7 +20,7 @@ pub(super) const RELEASE: Duration = Duration::from_millis(9500);
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Option<watch::Receiver<bool>>);
 
-/// The end that asks. Writers end with their loop, so that dropping it asks as well.
+/// The end that asks; the main loop holds it for as long as there are writers.
 #[derive(Debug)]
 pub(super) struct StopSender(watch::Sender<bool>);
 
@@ -38,13 +38,13 @@ impl StopSender {
 impl Stop {
     /// Whether it was asked to stop.
     pub fn is_asked(&self) -> bool {
-        self.0.as_ref().is_some_and(|asked| *asked.borrow() || asked.has_changed().is_err())
+        self.0.as_ref().is_some_and(|asked| *asked.borrow())
     }
 
     /// Waits until it is asked to stop.
     pub async fn asked(&self) {
         let Some(asked) = &self.0 else { return pending().await };
-        // An error means that the sender is gone, which asks as well.
+        // An error means that the main loop has ended, which asks as well.
         let _ = asked.clone().wait_for(|is_asked| *is_asked).await;
     }
 }

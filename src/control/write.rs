@@ -49,7 +49,7 @@ pub struct Writer {
     pub client: Client,
     /// Who may write.
     pub leadership: Leadership,
-    /// When no write may begin any more.
+    /// Whether a write may still begin; the main loop asks its writers to stop by it.
     pub stop: Stop,
     /// How long one request may take; shorter than what is left of the lease at its deadline.
     pub timeout: Duration,
