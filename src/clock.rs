@@ -2,7 +2,7 @@
 //!
 //! A lease runs out for the other replicas while this machine is suspended. `CLOCK_MONOTONIC`, which
 //! [`std::time::Instant`] and tokio read, stands still meanwhile, so that a leader that is continued
-//! would take its leadership for held. `CLOCK_BOOTTIME` goes on (clock_gettime(2)).
+//! would take its leadership for held. `CLOCK_BOOTTIME` goes on (`clock_gettime(2)`).
 
 use std::{fmt, ops::Add, sync::Arc, time::Duration};
 

@@ -287,9 +287,10 @@ fn attend(
         signals.attend(first, &health).await.end()
     });
     Ok(async move {
-        match asked.await {
-            Ok(asked) => info!("got {}", asked.name()),
-            Err(_) => error!("the thread {OUTSIDE} has ended; stopping, since no signal is seen"),
+        if let Ok(asked) = asked.await {
+            info!("got {}", asked.name());
+        } else {
+            error!("the thread {OUTSIDE} has ended; stopping, since no signal is seen");
         }
     })
 }

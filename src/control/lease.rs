@@ -29,7 +29,6 @@ use crate::{
     pulse::{Hang, Pulse},
 };
 
-pub use hang::{Verdict, judge};
 pub use leadership::{Leadership, LeadershipSender, leadership};
 pub use record::{Observed, Record, Step, decide};
 use settings::random_fraction;

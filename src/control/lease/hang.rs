@@ -20,7 +20,7 @@ const STANDSTILL: Duration = Duration::from_secs(3);
 
 /// What a replica may do, after a silence of its main loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+enum Verdict {
     /// Try for the lease, and renew it.
     Lead,
     /// Renew the lease if it is held, but do not try for it.
@@ -30,7 +30,7 @@ pub enum Verdict {
 }
 
 /// Judges a main loop that has not turned for `silence`.
-pub fn judge(silence: Duration) -> Verdict {
+fn judge(silence: Duration) -> Verdict {
     if silence < FRESH {
         Verdict::Lead
     } else if silence < LIMIT {

@@ -97,13 +97,13 @@ mod tests {
                 if asks(number) {
                     asking.begin();
                 }
-                pending().await
+                pending::<()>().await;
             };
             places.take(talk).await;
             tokio::task::yield_now().await;
         }
-        let open = open.lock().unwrap().clone();
-        open
+        let numbers = open.lock().unwrap();
+        numbers.clone()
     }
 
     #[tokio::test]
