@@ -174,7 +174,7 @@ fn a_stop_takes_ten_seconds_at_most_and_a_second_signal_ends_it() {
         running.signal(second);
         let signalled = Instant::now();
         assert_eq!(running.wait(5 * SECOND).code(), Some(code));
-        assert!(signalled.elapsed() < SECOND, "{:?}", signalled.elapsed());
+        assert!(signalled.elapsed() < 2 * SECOND, "{:?}", signalled.elapsed());
         let errors = running.errors();
         assert!(errors.contains(&format!("got SIG{second} while stopping")), "{errors}");
     }
@@ -195,6 +195,6 @@ fn idle_connections_fail_no_probe_and_do_not_add_up() {
         assert!(running.ask("/livez").unwrap().contains("200"));
     }
     let took = began.elapsed();
-    assert!(took < SECOND, "{took:?}");
+    assert!(took < 5 * SECOND, "{took:?}");
     assert!((200..320).contains(&files), "{files} open files");
 }

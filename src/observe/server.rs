@@ -236,7 +236,7 @@ mod tests {
             let began = Instant::now();
             assert_eq!(ask(address, "GET /livez").await.2, "ok");
             let took = began.elapsed();
-            assert!(took < HEAD / 2, "{took:?}: before any of them runs out of time");
+            assert!(took < HEAD, "{took:?}: before any of them runs out of time");
         }
         assert!(is_closed(&mut idle[0]).await);
     }
@@ -247,13 +247,13 @@ mod tests {
         let mut slow = connect(address, 1).await.remove(0);
         let began = Instant::now();
         let drip = async {
-            while slow.write_all(b"G").await.is_ok() && began.elapsed() < 5 * HEAD {
+            while slow.write_all(b"G").await.is_ok() && began.elapsed() < LIMIT {
                 sleep(HEAD / 10).await;
             }
         };
         drip.await;
         let took = began.elapsed();
-        assert!(took < 2 * HEAD, "{took:?}");
+        assert!(took < LIMIT / 2, "{took:?}");
     }
 
     /// All places are taken by clients that have asked and read nothing.
@@ -267,6 +267,6 @@ mod tests {
         }
         let began = Instant::now();
         assert_eq!(ask(address, "GET /metrics").await.0, 200);
-        assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+        assert!(began.elapsed() < LIMIT / 2, "{:?}", began.elapsed());
     }
 }
