@@ -9,18 +9,25 @@
 //! - [`api`]: what is spoken with the API server: objects in, slices out
 //! - [`consumers`]: how those who send traffic read slices, as pure models
 //! - [`plan`]: everything that decides, as pure functions
+//! - [`pulse`]: whether the main loop goes on, as other threads see it
 //! - [`pace`]: how often something may happen
+//! - [`clock`]: the time by which leadership ends
 //! - [`causes`]: an error told whole, wherever one is told
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
 //! in again by the watch.
 
+// Both panic where the output is closed or full.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod api;
 pub mod causes;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod consumers;
 pub mod control;
 pub mod observe;
 pub mod pace;
 pub mod plan;
+pub mod pulse;

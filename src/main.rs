@@ -1,5 +1,8 @@
 //! The `closehaul` command: parse arguments, run one command.
 
+// Both panic where the output is closed or full.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
@@ -8,6 +11,7 @@ use closehaul::{
     cli::{
         plan::{self, Plan},
         run::{self, Run},
+        say::say,
     },
 };
 
@@ -46,7 +50,7 @@ fn ended<E: Error + 'static>(result: Result<(), E>, is_usage: fn(&E) -> bool) ->
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("closehaul: {}", causes(&error));
+            say(format_args!("closehaul: {}", causes(&error)));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }

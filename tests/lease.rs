@@ -5,8 +5,11 @@ mod fake_api;
 use std::time::Duration;
 
 use closehaul::{
-    control::lease::{Identity, Leadership, LeaseError, Timing, leadership, run},
+    clock::Clock,
+    control::lease::{Election, Farewell, Identity, Leadership, LeaseError, Timing, leadership},
     observe::Health,
+    plan::name::ServiceKey,
+    pulse::Pulse,
 };
 use fake_api::{
     FakeApi,
@@ -25,34 +28,59 @@ const LEASES: &str = "coordination.k8s.io/v1/leases";
 const NAME: &str = "closehaul";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A copy that runs; dropping `stop` without sending is no shutdown.
+/// A replica that runs; dropping `stop` without sending is no shutdown.
 struct Candidate {
     leadership: Leadership,
-    stop: oneshot::Sender<()>,
+    clock: Clock,
+    stop: oneshot::Sender<Farewell>,
     task: JoinHandle<Result<(), LeaseError>>,
 }
 
 impl Candidate {
-    /// Starts one with a connection of its own to `api`.
+    /// Starts one with a connection of its own to `api`, whose main loop turns.
     fn start(api: &FakeApi, name: &str) -> Self {
-        let (sender, leadership) = leadership();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let leases: Api<Lease> = Api::namespaced(api.client(), "ns");
-        let identity = Identity::from(name.to_owned());
-        let task = tokio::spawn(async move {
-            let shutdown = async {
-                if stopped.await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            let (timing, health) = (Timing::default(), Health::default());
-            run(leases, NAME, &identity, &timing, sender, &health, shutdown).await
+        let pulse = Pulse::new();
+        let candidate = Self::start_beating(api, name, pulse.clone());
+        tokio::spawn(async move {
+            loop {
+                pulse.turned(Instant::now());
+                sleep(SECOND).await;
+            }
         });
-        Self { leadership, stop, task }
+        candidate
+    }
+
+    fn start_beating(api: &FakeApi, name: &str, pulse: Pulse) -> Self {
+        let clock = Clock::runtime();
+        let (sender, leadership) = leadership(clock.clone());
+        let (stop, stopped) = oneshot::channel();
+        let election = Election {
+            leases: Api::<Lease>::namespaced(api.client(), "ns"),
+            name: NAME.to_owned(),
+            identity: Identity::from(name.to_owned()),
+            timing: Timing::default(),
+            leadership: sender,
+            clock: clock.clone(),
+            pulse,
+            health: Health::default(),
+        };
+        let task = tokio::spawn(election.run(async {
+            match stopped.await {
+                Ok(farewell) => farewell,
+                Err(_) => std::future::pending().await,
+            }
+        }));
+        Self { leadership, clock, stop, task }
     }
 
     fn leads(&self) -> bool {
-        self.leadership.holds(Instant::now())
+        self.leadership.holds()
+    }
+
+    /// How long it leads unless it renews the lease.
+    fn left(&self) -> Option<Duration> {
+        let deadline = self.leadership.deadline();
+        deadline.map(|deadline| deadline.saturating_since(self.clock.now()))
     }
 
     /// Waits until it leads, and says how long that took.
@@ -85,7 +113,7 @@ async fn one_of_two_leads_and_the_record_is_client_gos() {
     assert_ne!(spec["renewTime"], acquired);
     let puts = api.count(|seen| seen.method == "PUT");
     assert!((58..=61).contains(&puts), "{puts} renewals in two minutes");
-    let left = first.leadership.deadline().map(|deadline| deadline - Instant::now());
+    let left = first.left();
     assert!(left.is_some_and(|left| 8 * SECOND <= left && left <= 10 * SECOND), "{left:?}");
 }
 
@@ -96,9 +124,9 @@ async fn a_shutdown_hands_over_at_once() {
     first.acquired().await;
     let second = Candidate::start(&api, "second");
     sleep(5 * SECOND).await;
-    first.stop.send(()).unwrap();
+    first.stop.send(Farewell::Release(5 * SECOND)).unwrap();
     assert!(first.task.await.unwrap().is_ok());
-    assert!(!first.leadership.holds(Instant::now()));
+    assert!(!first.leadership.holds());
     let released = lease(&api);
     assert_eq!(
         (&released["holderIdentity"], &released["leaseDurationSeconds"]),
@@ -210,7 +238,7 @@ async fn the_deadline_counts_from_the_start_of_the_request() {
     api.fault(on("POST", "/leases"), Effect::Delay(4 * SECOND));
     let first = Candidate::start(&api, "first");
     assert_eq!(first.acquired().await.as_secs(), 4);
-    let left = first.leadership.deadline().map(|deadline| deadline - Instant::now());
+    let left = first.left();
     assert!(left.is_some_and(|left| left <= 6 * SECOND), "{left:?}");
 }
 
@@ -251,17 +279,89 @@ async fn a_standby_that_stops_leaves_the_lease_alone() {
     first.acquired().await;
     let second = Candidate::start(&api, "second");
     sleep(5 * SECOND).await;
-    second.stop.send(()).unwrap();
+    second.stop.send(Farewell::Release(5 * SECOND)).unwrap();
     assert!(second.task.await.unwrap().is_ok());
     assert_eq!(lease(&api)["holderIdentity"], "first");
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_election_leadership_is_for_ever() {
+async fn without_election_leadership_never_ends() {
     let leadership = Leadership::always();
     leadership.acquired().await;
     sleep(3600 * SECOND).await;
-    assert!(leadership.holds(Instant::now()));
-    assert!(leadership.deadline().is_some_and(|deadline| deadline > Instant::now()));
+    assert!(leadership.holds());
+    assert_eq!((leadership.deadline(), leadership.overdue()), (None, None));
     assert!(timeout(3600 * SECOND, leadership.lost()).await.is_err());
+}
+
+/// The loop of `hung` never turns again: it does so at the start, and then plans a Service.
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_loop_hangs_stops_renewing_and_ends() {
+    let api = FakeApi::new();
+    let pulse = Pulse::new();
+    let first = Candidate::start_beating(&api, "first", pulse.clone());
+    first.acquired().await;
+    let second = Candidate::start(&api, "second");
+    sleep(3 * SECOND).await;
+    pulse.begin(&ServiceKey { namespace: "shop".into(), name: "web".into() });
+    let error = timeout(25 * SECOND, first.task).await.unwrap().unwrap().unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("has not turned for 20 s"), "{text}");
+    assert!(text.contains("planning Service shop/web for 17 s"), "{text}");
+    let ended = Instant::now();
+    assert!(!first.leadership.holds());
+    assert_eq!(lease(&api)["holderIdentity"], "first", "a write may be under way");
+    second.acquired().await;
+    let gap = ended.elapsed();
+    assert!(10 * SECOND <= gap && gap <= 20 * SECOND, "{gap:?}");
+    let late = |at: Instant| at > ended;
+    assert_eq!(
+        api.count(|seen| late(seen.at) && seen.body["spec"]["holderIdentity"] == "first"),
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_whose_loop_hangs_does_not_try_for_the_lease() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    first.acquired().await;
+    let pulse = Pulse::new();
+    let hung = Candidate::start_beating(&api, "hung", pulse.clone());
+    sleep(6 * SECOND).await;
+    first.stop.send(Farewell::Release(5 * SECOND)).unwrap();
+    sleep(8 * SECOND).await;
+    assert!(!hung.leads(), "silent for 14 s");
+    pulse.turned(Instant::now());
+    assert!(hung.acquired().await < 3 * SECOND);
+    let error = hung.task.await.unwrap().unwrap_err();
+    assert!(matches!(error, LeaseError::Hangs { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_with_a_write_under_way_is_not_given_back() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    first.acquired().await;
+    let second = Candidate::start(&api, "second");
+    sleep(5 * SECOND).await;
+    first.stop.send(Farewell::Keep).unwrap();
+    assert!(first.task.await.unwrap().is_ok());
+    let stopped = Instant::now();
+    assert!(!first.leadership.holds());
+    assert_eq!(lease(&api)["holderIdentity"], "first");
+    second.acquired().await;
+    assert!(stopped.elapsed() >= 12 * SECOND, "{:?}", stopped.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_back_takes_no_longer_than_it_may() {
+    let api = FakeApi::new();
+    let first = Candidate::start(&api, "first");
+    first.acquired().await;
+    api.fault(on("", "/leases"), Effect::Hang);
+    first.stop.send(Farewell::Release(2 * SECOND)).unwrap();
+    let asked = Instant::now();
+    assert!(first.task.await.unwrap().is_ok());
+    assert!(asked.elapsed() <= 2 * SECOND, "{:?}", asked.elapsed());
 }

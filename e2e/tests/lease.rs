@@ -1,19 +1,24 @@
-//! Two copies of closehaul with one lease: at any time only one of them writes.
+//! Two replicas of closehaul with one lease: at any time only one of them writes, and one that hangs
+//! makes room for the other.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
 use std::{
+    fs::{File, OpenOptions},
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use e2e::{
-    closehaul::{self, Profile},
+    closehaul::{self, Ports, Profile},
     cluster::{Actor, Cluster, Options},
     process::{Process, Signal},
     world::{Canary, Kind, Place, Random, World, object, quiet, until},
 };
 use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -105,6 +110,88 @@ async fn leases() {
     assert_right(&world).await;
     assert!(b.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
     cluster.stop().await.unwrap();
+}
+
+/// How long the main loop may hang before its process ends.
+const HANG: Duration = Duration::from_secs(20);
+/// What the process needs on top: it looks every second, and a message that nothing takes may cost
+/// another one.
+const NOTICED: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_main_loop_hangs_ends_and_another_leads() {
+    tokio::time::timeout(LIMIT, hang()).await.expect("the time limit");
+}
+
+/// The loop hangs in the middle of planning, as it logs the names of many pods without a node: its
+/// standard error is a pipe that is full and is not read.
+async fn hang() {
+    let cluster = Cluster::start(Options { audit: true, ..Options::default() }).await.unwrap();
+    let world = World::new(cluster.client(Actor::Admin).unwrap());
+    let leases = Api::<Lease>::namespaced(cluster.client(Actor::Admin).unwrap(), "kube-system");
+    let binary = closehaul::build(Profile::Dev).await.unwrap();
+    let mut canary = Canary::create(&world).await.unwrap();
+
+    let fifo = cluster.directory().join("unread");
+    let _unread = unread(&fifo);
+    let script = format!("exec \"$@\" 2>{}", fifo.display());
+    let ports = Ports::free().unwrap();
+    let [metrics, health] = ports.args();
+    let args = [&TIMES[..], &["-v4", &metrics, &health]].concat();
+    let command = closehaul::command(&binary, &cluster.kubeconfig(A), &args);
+    let a = command.named("closehaul-a").prefix(["/bin/sh", "-c", &script, "sh"]);
+    let a = a.start(cluster.directory()).unwrap();
+    canary.follow(&world).await.unwrap();
+    let b = start(&cluster, &binary, B);
+    tokio::time::sleep(SIDE_BY_SIDE).await;
+    assert_eq!(turns(&cluster), [A]);
+
+    let pods = (0..300).map(|number| {
+        let name = format!("{}-{number}", "long-name".repeat(25));
+        object::pod(SHOP, &name, "hang", "no-such-node", &[object::addresses(number)[0].clone()])
+    });
+    world.create(&object::namespace(SHOP)).await.unwrap();
+    world.create(&object::service(SHOP, "hang")).await.unwrap();
+    world.create_all(&pods.collect::<Vec<_>>()).await.unwrap();
+    let (hung, hung_at) = (Instant::now(), Timestamp::now());
+
+    // While it hangs, others answer for it.
+    tokio::time::sleep(HANG / 2).await;
+    assert!(a.is_running());
+    let asked = Instant::now();
+    assert_eq!(ports.health("/livez").await.unwrap().0, 200);
+    assert!(ports.metrics().await.is_ok());
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(renewed(&leases).await.duration_since(hung_at).is_positive(), "it still leads");
+
+    let status = a.wait(HANG + NOTICED).await.expect("it ends when its loop hangs");
+    let (ended, ended_at) = (hung.elapsed(), Timestamp::now());
+    assert_eq!(status.code(), Some(1), "{status}");
+    let silent = ended_at.duration_since(renewed(&leases).await).unsigned_abs();
+    canary.follow(&world).await.unwrap();
+    let gap = first_write(&cluster, B, hung_at).await;
+    eprintln!(
+        "lease: a loop that hung ended its process after {ended:?}, {silent:?} after the last \
+         renewal; the other one wrote after {gap:?}"
+    );
+    assert!(silent < LEASE, "{silent:?}: within the lease's duration");
+    assert!(gap < ended + RUN_OUT, "{gap:?}");
+    assert_eq!(turns(&cluster), [A, B]);
+    assert!(b.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
+    cluster.stop().await.unwrap();
+}
+
+/// A pipe whose other end is open and is not read.
+fn unread(path: &Path) -> File {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    // Both ways: to open it for reading alone would wait for a writer.
+    OpenOptions::new().read(true).write(true).open(path).unwrap()
+}
+
+/// When the lease was renewed last, by the clock of this machine.
+async fn renewed(leases: &Api<Lease>) -> Timestamp {
+    let lease = leases.get("closehaul").await.unwrap();
+    lease.spec.unwrap().renew_time.unwrap().0
 }
 
 fn start(cluster: &Cluster, binary: &Path, actor: Actor) -> Process {

@@ -7,3 +7,4 @@ pub mod live;
 pub mod objects;
 pub mod plan;
 pub mod run;
+pub mod say;

@@ -19,6 +19,7 @@ use super::{
     connection::Connection,
     input::{self, InputError},
     live::{self, LiveError},
+    say::say,
 };
 
 /// Show what the EndpointSlices would be, and write nothing
@@ -154,7 +155,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         (input.objects, notes, "what was read".to_owned())
     };
     for note in notes {
-        eprintln!("{note}");
+        say(note);
     }
     let snapshot = Snapshot::of(objects);
     let reports = snapshot.reports(usize::from(args.max_endpoints_per_slice));
@@ -168,7 +169,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
     };
     print(&text)?;
     if let Some(note) = nothing_to_do(&reports, &place) {
-        eprintln!("{note}");
+        say(note);
     }
     Ok(())
 }

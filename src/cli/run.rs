@@ -1,27 +1,34 @@
 //! `closehaul run`: the controller.
+//!
+//! Three threads, each with a runtime of its own. The main one has the loop and everything that
+//! reads and writes slices. `outside` answers probes, scrapes and signals, and `election` holds the
+//! lease: neither may depend on a loop that hangs, and either may have to end the process.
 
-use std::{io::IsTerminal, time::Duration};
+mod ending;
+mod log;
+mod signals;
+mod thread;
+
+use std::{future::Future, io, time::Duration};
 
 use clap::{Args, ValueEnum};
 use kube::{Api, Client, Config};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
-use tracing::info;
-use tracing_subscriber::EnvFilter;
+use tokio::{net::TcpListener, sync::oneshot};
+use tracing::{error, info};
 
+use self::{ending::Ending, log::LogFormat, signals::Signals, thread::Thread};
 use super::{
     connection::{ConnectError, Connection},
     duration,
 };
 use crate::{
+    clock::Clock,
     control::{
         client::{client, watching},
         controller::{Controller, Settings},
-        lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
+        lease::{self, Election, Farewell, Identity, Leadership, Timing, TimingError},
         run,
+        stop::Stop,
         write::{Limit, Spoken, Writer},
     },
     observe::{
@@ -31,9 +38,9 @@ use crate::{
 
 /// How long one write may take where no lease limits it.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// From which `-v` on there is more to read.
-const DEBUG: u8 = 4;
-const TRACE: u8 = 6;
+/// The names of threads.
+const OUTSIDE: &str = "outside";
+const ELECTION: &str = "election";
 
 /// Write EndpointSlices in place of the built-in controller
 ///
@@ -141,15 +148,6 @@ enum Mode {
     Replace,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// One JSON object a line
-    Json,
-    /// For people
-    Text,
-}
-
 /// Why the controller did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -159,9 +157,6 @@ pub enum RunError {
     /// Times of the lease that do not fit together.
     #[error("{0}; see --leader-elect-lease-duration, -renew-deadline and -retry-period")]
     Timing(#[from] TimingError),
-    /// The lease.
-    #[error(transparent)]
-    Lease(#[from] LeaseError),
     /// An address for metrics or health.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -170,7 +165,13 @@ pub enum RunError {
     Metrics(#[from] MetricsError),
     /// Signals cannot be waited for.
     #[error("cannot wait for signals: {0}")]
-    Signal(#[source] std::io::Error),
+    Signal(#[source] io::Error),
+    /// A thread cannot be started.
+    #[error("cannot start the thread {0}: {1}; look at the limits of this user and container")]
+    Thread(&'static str, #[source] io::Error),
+    /// A thread has ended that must not.
+    #[error("the thread {0} has ended, which must not happen; please report it with the log")]
+    Ended(&'static str),
 }
 
 impl RunError {
@@ -182,28 +183,37 @@ impl RunError {
 
 /// Runs the controller until SIGTERM or SIGINT.
 ///
+/// A lost lease, a main loop that hangs under a lease, a second signal and a stop that takes too long
+/// end the process from other threads: this never returns then.
+///
 /// # Errors
-/// It could not start, or it lost the lease: then it must not go on.
+/// It could not start.
 pub async fn run(args: Run) -> Result<(), RunError> {
-    start_log(args.log_format, args.v);
+    log::start(args.log_format, args.v);
     let Mode::Replace = args.mode;
     let timing = Timing::new(
         args.leader_elect_lease_duration,
         args.leader_elect_renew_deadline,
         args.leader_elect_retry_period,
     )?;
-    let metrics_listener = args.metrics_bind_address.listen("--metrics-bind-address")?;
-    let health_listener = args.health_probe_bind_address.listen("--health-probe-bind-address")?;
+    let outside = Thread::new(OUTSIDE)?;
+    let listen = |address: Address, flag| outside.make(|| address.listen(flag));
+    let metrics_listener = listen(args.metrics_bind_address, "--metrics-bind-address")?;
+    let health_listener = listen(args.health_probe_bind_address, "--health-probe-bind-address")?;
     let config = args.connection.config().await?;
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
-    let (sender, leadership) = args.leader_elect.then(lease::leadership).unzip();
+    let clock = Clock::boot();
+    let (sender, leadership) = args.leader_elect.then(|| lease::leadership(clock.clone())).unzip();
     let leadership = leadership.unwrap_or_else(Leadership::always);
     let metrics = Metrics::with_services(args.metrics_service_limit.try_into().unwrap_or(0))?;
     let held = leadership.clone();
-    let health = Health::new(Some(Box::new(move || held.deadline())));
-    serve(metrics_listener, Subject::Metrics(metrics.clone()), "metrics");
-    serve(health_listener, Subject::Health(health.clone()), "health");
+    let health = Health::new(Some(Box::new(move || held.overdue())));
+    let served = [
+        (metrics_listener, Subject::Metrics(metrics.clone()), "metrics"),
+        (health_listener, Subject::Health(health.clone()), "health"),
+    ];
+    let terminated = attend(outside, served, health.clone())?;
 
     let settings = Settings {
         max_endpoints: args.max_endpoints_per_slice.into(),
@@ -214,6 +224,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let mut writer = Writer {
         client: connect(&config)?,
         leadership,
+        stop: Stop::default(),
         timeout: WRITE_LIMIT,
         limit: Limit::new(args.kube_api_qps, args.kube_api_burst),
         spoken: Spoken::default(),
@@ -225,33 +236,82 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let instance = identity.to_string();
     let reporter =
         Reporter { client: connect(&config)?, instance, metrics, health: health.clone() };
-    let terminated = terminated(health.clone())?;
-    let Some(sender) = sender else {
+    let Some(leadership) = sender else {
         run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
         return Ok(());
     };
 
     let namespace = args.leader_elect_resource_namespace;
     let namespace = namespace.or_else(own_namespace).unwrap_or_else(|| "kube-system".into());
-    let leases = Api::namespaced(connect(&config)?, &namespace);
-    // A write that was sent at the last moment must have ended before another copy can lead.
+    // A write that was sent at the last moment must have ended before another replica can lead.
     let margin = timing.lease_duration().saturating_sub(timing.renew_deadline());
     writer.timeout = WRITE_LIMIT.min(margin.mul_f64(0.8));
-    let (drained, released) = oneshot::channel::<()>();
-    let released = async { drop(released.await) };
-    let name = args.leader_elect_resource_name;
-    let election = lease::run(leases, &name, &identity, &timing, sender, &health, released);
-    let work = async {
-        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
-        drop(drained);
+    let (farewell, said) = oneshot::channel();
+    let election = move |leases| Election {
+        leases: Api::namespaced(leases, &namespace),
+        name: args.leader_elect_resource_name,
+        identity,
+        timing,
+        leadership,
+        clock,
+        pulse: health.pulse().clone(),
+        health,
     };
-    // If the lease is lost, the work is dropped where it stands.
-    tokio::pin!(election);
+    let mut elected = elect(config, election, said)?;
+    let work = run::run(controller, &reader, writer, reporter, concurrency, terminated);
     tokio::select! {
-        lost = &mut election => return Ok(lost?),
-        () = work => {}
+        ended = &mut elected => {
+            // It has not been asked to end yet.
+            ended.unwrap_or(Ok(()))?;
+            return Err(RunError::Ended(ELECTION));
+        }
+        // Where nothing takes it the thread has ended, as is found next.
+        said = work => drop(farewell.send(said)),
     }
-    Ok(election.await?)
+    elected.await.unwrap_or(Err(RunError::Ended(ELECTION)))
+}
+
+/// Starts the thread that serves what listens and waits for signals. What is returned ends at the
+/// first signal.
+fn attend(
+    outside: Thread,
+    served: [(Option<TcpListener>, Subject, &'static str); 2],
+    health: Health,
+) -> Result<impl Future<Output = ()>, RunError> {
+    let signals = outside.make(Signals::new)?;
+    let (first, asked) = oneshot::channel();
+    outside.start(async move {
+        for (listener, subject, what) in served {
+            serve(listener, subject, what);
+        }
+        signals.attend(first, &health).await.end()
+    });
+    Ok(async move {
+        if let Ok(asked) = asked.await {
+            info!("got {}", asked.name());
+        } else {
+            error!("the thread {OUTSIDE} has ended; stopping, since no signal is seen");
+        }
+    })
+}
+
+/// Starts the thread that holds the lease, and gives it back when the main loop has said how.
+fn elect(
+    config: Config,
+    election: impl FnOnce(Client) -> Election + Send + 'static,
+    said: oneshot::Receiver<Farewell>,
+) -> Result<oneshot::Receiver<Result<(), RunError>>, RunError> {
+    let work = async move {
+        // Built here, since a client has a task on the runtime that builds it.
+        let election = election(connect(&config)?);
+        // A main loop that ended without a word may have writes under way.
+        let farewell = async { said.await.unwrap_or(Farewell::Keep) };
+        match election.run(farewell).await {
+            Ok(()) => Ok(()),
+            Err(lost) => Ending::Lease(lost).end(),
+        }
+    };
+    Ok(Thread::new(ELECTION)?.start(work))
 }
 
 /// Answers at `listener`, if there is one, to the end of the process.
@@ -263,7 +323,7 @@ fn serve(listener: Option<TcpListener>, subject: Subject, what: &str) {
     tokio::spawn(observe::serve(listener, subject));
 }
 
-/// The namespace of the pod that this runs in.
+/// A client of its own/// The namespace of the pod that this runs in.
 fn own_namespace() -> Option<String> {
     std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()
 }
@@ -277,74 +337,10 @@ fn unusable(config: &Config, source: kube::Error) -> ConnectError {
     ConnectError::client(config.cluster_url.to_string(), source)
 }
 
-/// Waits for SIGTERM or SIGINT.
-fn terminated(health: Health) -> Result<impl Future<Output = ()>, RunError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => info!("got SIGTERM"),
-            _ = interrupt.recv() => info!("got SIGINT"),
-        }
-        health.stopping();
-    })
-}
-
-/// Sends logs to standard error.
-fn start_log(format: Option<LogFormat>, verbosity: u8) {
-    let filter = EnvFilter::new(filter(verbosity));
-    let is_terminal = std::io::stderr().is_terminal();
-    let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second start in one process keeps the first log.
-    let _ = match format {
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-        LogFormat::Text => log.with_ansi(is_terminal).with_target(false).try_init(),
-    };
-}
-
-/// What is logged. kube reports each failed connection by itself, which is ours to tell, and an
-/// answer that it cannot decode it prints as a whole: that may be a list of pods, with what their
-/// environment holds.
-fn filter(verbosity: u8) -> String {
-    let (own, requests) = match verbosity {
-        TRACE.. => ("trace", "debug"),
-        DEBUG.. => ("debug", "off"),
-        _ => ("info", "off"),
-    };
-    format!(
-        "warn,closehaul={own},kube_client::client=off,kube_client::client::builder={requests},\
-         kube_client::client::tls=warn"
-    )
-}
-
 /// Reads a rate: a number that is not negative.
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
     rate.ok_or_else(|| {
         format!("`{text}` is not a rate; write a number of writes a second, 0 for no limit")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use tracing::{Level, enabled, subscriber::with_default};
-    use tracing_subscriber::{layer::SubscriberExt, registry};
-
-    use super::*;
-
-    #[test]
-    fn no_log_level_shows_the_body_of_an_answer() {
-        for (verbosity, writes, requests) in
-            [(0, false, false), (3, false, false), (4, true, false), (6, true, true)]
-        {
-            with_default(registry().with(EnvFilter::new(filter(verbosity))), || {
-                assert!(!enabled!(target: "kube_client::client", Level::WARN));
-                assert!(enabled!(target: "kube_client::client::tls", Level::WARN));
-                assert_eq!(enabled!(target: "closehaul::control::write", Level::DEBUG), writes);
-                let shown = enabled!(target: "kube_client::client::builder", Level::DEBUG);
-                assert_eq!(shown, requests);
-            });
-        }
-    }
 }

@@ -28,12 +28,14 @@ use super::{
     write::{Outcome, WriteError},
 };
 use crate::{
+    clock::cpu_time,
     cluster::{Index, Watched},
     observe::{Health, Metrics, announce::Announcement},
     plan::{
         changes::Changes,
         name::{Name, ServiceKey},
     },
+    pulse::Pulse,
 };
 
 /// How long to wait for the watch to show an own write before planning again all the same.
@@ -75,6 +77,7 @@ pub struct Controller {
     settings: Settings,
     tally: Tally,
     health: Health,
+    pulse: Pulse,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Box<Progress>>,
@@ -117,6 +120,7 @@ impl Controller {
         Self {
             settings,
             tally: Tally::new(metrics),
+            pulse: health.pulse().clone(),
             health,
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
@@ -155,14 +159,16 @@ impl Controller {
             return None;
         }
         self.leads_since.get_or_insert(now);
-        let turn = Instant::now();
+        let (turn, cpu) = (Instant::now(), cpu_time());
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
             self.tally.taken(self.queue.waited(&key, now));
             let began = Instant::now();
+            self.pulse.begin(&key, began);
             let job = self.sync(&key, class, began, now);
+            self.pulse.end();
             let ended = Instant::now();
-            self.note_duration(&key, ended.saturating_duration_since(began), ended);
+            self.note_duration(&key, ended.saturating_duration_since(began), cpu, ended);
             if job.is_some() || ended.saturating_duration_since(turn) >= TURN {
                 return job;
             }
@@ -170,8 +176,10 @@ impl Controller {
         None
     }
 
-    /// Lets a Service rest whose plan took long, so that it does not hold up the others.
-    fn note_duration(&mut self, key: &ServiceKey, took: Duration, now: Instant) {
+    /// Lets a Service rest whose plan took long, so that it does not hold up the others. `cpu` is
+    /// the thread's time before: a plan does not take long where the machine has no time for it.
+    fn note_duration(&mut self, key: &ServiceKey, took: Duration, cpu: Duration, now: Instant) {
+        let took = if took > SLOW { took.min(cpu_time().saturating_sub(cpu)) } else { took };
         let is_slow = took > SLOW;
         if is_slow {
             self.queue.hold_off(key, now + took.saturating_mul(SLOW_REST), now);
@@ -364,6 +372,11 @@ impl Controller {
         }
     }
 
+    /// Records a turn of the main loop: to be called at each one.
+    pub fn turned(&self, now: Instant) {
+        self.pulse.turned(now);
+    }
+
     /// Whether this copy may write just now; nothing is decided by it.
     pub fn lead(&mut self, is_leading: bool) {
         self.tally.lead(is_leading);
@@ -372,7 +385,6 @@ impl Controller {
     /// Looks after what time alone changes, writes that are not seen yet and deleted nodes, and
     /// tells where it stands: to be called about once a second.
     pub fn tick(&mut self, now: Instant) {
-        self.health.turned(now);
         self.tally.publish(&self.queue, &self.index, now);
         self.give_up_nodes(now);
         self.forget_others(now);

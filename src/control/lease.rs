@@ -1,11 +1,15 @@
-//! Leader election: of several copies at most one writes.
+//! Leader election: of several replicas at most one writes.
 //!
 //! client-go's semantics (`tools/leaderelection`) on a `coordination.k8s.io/v1` Lease, by get,
-//! create and replace with a version: a conflict means that somebody else moved. A lease is free
-//! once nothing about it has changed for its duration *as seen from here*; the holder's clock is
-//! never read. The holder in turn counts from the start of its last successful request, so that it
-//! has stopped `lease_duration - renew_deadline` before anyone can take over.
+//! create and replace with a version: a conflict means that another client was quicker. A lease is
+//! free once nothing about it has changed for its duration *as seen from here*; the holder's clock
+//! is never read. The holder in turn counts from the start of its last successful request, so that
+//! it has stopped `lease_duration - renew_deadline` before another replica can take over.
+//!
+//! All of it is one future, [`Election::run`], which `closehaul run` polls on a thread of its own:
+//! whatever the main loop does, the lease is renewed as long as that loop turns, and no longer.
 
+mod hang;
 mod leadership;
 mod record;
 mod settings;
@@ -15,12 +19,14 @@ use std::{future::Future, io, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{Api, api::PostParams, core::ObjectMeta};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::{
     causes::causes,
+    clock::{Clock, Moment},
     observe::{Duty, Health},
+    pulse::{Hang, Pulse},
 };
 
 pub use leadership::{Leadership, LeadershipSender, leadership};
@@ -28,13 +34,13 @@ pub use record::{Observed, Record, Step, decide};
 use settings::random_fraction;
 pub use settings::{Identity, Timing, TimingError};
 
-/// Why a copy that held the lease has to stop.
+/// Why a replica has to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// The renew deadline has passed.
     #[error(
-        "the lease {name} could not be renewed for {deadline:?}, so another copy may take over and \
-         this one stops: check that the API server is reachable and answers in time"
+        "the lease {name} could not be renewed for {deadline:?}, so another replica may take over \
+         and this one stops: check that the API server is reachable and answers in time"
     )]
     NotRenewed {
         /// The Lease's name.
@@ -44,9 +50,9 @@ pub enum LeaseError {
         /// The last request's error.
         source: Option<Box<kube::Error>>,
     },
-    /// The record names somebody else, without this copy having been late.
+    /// The record names another holder, without this replica having been late.
     #[error(
-        "the lease {name} was taken over by {holder}, so this copy stops: something other than \
+        "the lease {name} was taken over by {holder}, so this replica stops: something other than \
          closehaul has written to it"
     )]
     Taken {
@@ -55,45 +61,98 @@ pub enum LeaseError {
         /// Who holds it now.
         holder: String,
     },
+    /// The main loop hangs.
+    #[error(
+        "{hang}: this replica neither renews nor takes the lease {name} and stops, so that another \
+         one can lead; if a Service is named, look at its ports and pods, and report it"
+    )]
+    Hangs {
+        /// The Lease's name.
+        name: String,
+        /// What is known of it.
+        hang: Hang,
+    },
 }
 
-/// Waits for the lease, holds it, and gives it back at `shutdown`.
-///
-/// What the API server refuses is told to `health`. `shutdown` is to come after the last write has
-/// ended: right after it, another copy may lead.
-///
-/// # Errors
-///
-/// When a held lease is lost. The process is to exit then, at once and without cleaning up.
-pub async fn run(
-    api: Api<Lease>,
-    name: &str,
-    identity: &Identity,
-    timing: &Timing,
-    leadership: LeadershipSender,
-    health: &Health,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), LeaseError> {
-    let mut candidate =
-        Candidate { api, name, identity, timing, leadership, health, lease: None, seen: None };
-    let lost = tokio::select! {
-        lost = candidate.lead() => Some(lost),
-        () = shutdown => None,
-    };
-    candidate.leadership.end();
-    if let Some(error) = lost {
-        return Err(error);
+/// What becomes of the lease when the process is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// Give it back, so that another replica leads at once; the requests may take so long.
+    Release(Duration),
+    /// Let it run out: a write that was sent may still be applied.
+    Keep,
+}
+
+/// A replica's part in the election.
+#[derive(Debug)]
+pub struct Election {
+    /// The Leases of the lease's namespace. The client must be one that serves nothing else, and
+    /// built on the runtime on which this runs.
+    pub leases: Api<Lease>,
+    /// The Lease's name.
+    pub name: String,
+    /// This replica.
+    pub identity: Identity,
+    /// The times of the election.
+    pub timing: Timing,
+    /// Who writes learns by this whether it may.
+    pub leadership: LeadershipSender,
+    /// The clock by which the leadership is judged.
+    pub clock: Clock,
+    /// The pulse of the main loop: while it hangs the lease is neither taken nor renewed.
+    pub pulse: Pulse,
+    /// Where refusals of the API server are reported.
+    pub health: Health,
+}
+
+impl Election {
+    /// Waits for the lease, holds it, and gives it back at `shutdown`, unless that says otherwise.
+    ///
+    /// `shutdown` must come after the last write has ended: right after it, another replica may
+    /// lead.
+    ///
+    /// # Errors
+    ///
+    /// When a held lease is lost, or the main loop hangs. The process must exit then, at once and
+    /// without cleaning up.
+    pub async fn run(self, shutdown: impl Future<Output = Farewell>) -> Result<(), LeaseError> {
+        let mut candidate = Candidate {
+            api: &self.leases,
+            name: &self.name,
+            identity: &self.identity,
+            timing: &self.timing,
+            leadership: &self.leadership,
+            clock: &self.clock,
+            pulse: &self.pulse,
+            health: &self.health,
+            lease: None,
+            seen: None,
+        };
+        let ended = tokio::select! {
+            biased;
+            hang = hang::hangs(&self.pulse) => {
+                Err(LeaseError::Hangs { name: self.name.clone(), hang })
+            }
+            farewell = shutdown => Ok(farewell),
+            lost = candidate.lead() => Err(lost),
+        };
+        self.leadership.end();
+        match ended? {
+            Farewell::Release(within) => candidate.release(within).await,
+            Farewell::Keep => candidate.keep(),
+        }
+        Ok(())
     }
-    candidate.release().await;
-    Ok(())
 }
 
 struct Candidate<'a> {
-    api: Api<Lease>,
+    api: &'a Api<Lease>,
     name: &'a str,
     identity: &'a Identity,
     timing: &'a Timing,
-    leadership: LeadershipSender,
+    leadership: &'a LeadershipSender,
+    clock: &'a Clock,
+    pulse: &'a Pulse,
     health: &'a Health,
     /// The object as last read or written; `None` if it is absent or may have changed since.
     lease: Option<Lease>,
@@ -104,44 +163,49 @@ struct Candidate<'a> {
 /// How an attempt ended that met no error.
 enum Outcome {
     /// The lease is held until then.
-    Held(Instant),
-    /// Somebody else holds it; it is free after this at the earliest.
+    Held(Moment),
+    /// Another replica holds it; it is free after this at the earliest.
     Other(Duration),
 }
 
 impl Candidate<'_> {
     /// Takes the lease and renews it until that fails.
     async fn lead(&mut self) -> LeaseError {
+        let clock = self.clock;
         let mut deadline = self.acquire().await;
         let mut last_error = None;
         loop {
-            let next = Instant::now() + self.timing.retry_period();
-            sleep_until(next.min(deadline)).await;
-            match timeout_at(deadline, self.attempt()).await {
-                Ok(Ok(Outcome::Held(until))) => {
-                    deadline = until;
-                    last_error = None;
-                }
-                Ok(Ok(Outcome::Other(_))) => return self.taken(),
-                Ok(Err(error)) => {
-                    let cause = self.told(&error);
-                    warn!(lease = self.name, cause, "the lease was not renewed, trying again");
-                    last_error = Some(Box::new(error));
-                }
-                Err(_) => {}
-            }
-            if deadline <= Instant::now() {
+            let next = clock.now() + self.timing.retry_period();
+            clock.reached(next.min(deadline)).await;
+            if deadline <= clock.now() {
                 return LeaseError::NotRenewed {
                     name: self.name.to_owned(),
                     deadline: self.timing.renew_deadline(),
                     source: last_error,
                 };
             }
+            let outcome = tokio::select! {
+                outcome = self.attempt() => outcome,
+                () = clock.reached(deadline) => continue,
+            };
+            match outcome {
+                Ok(Outcome::Held(until)) => {
+                    deadline = until;
+                    last_error = None;
+                }
+                Ok(Outcome::Other(_)) => return self.taken(),
+                Err(error) => {
+                    let cause = self.told(&error);
+                    warn!(lease = self.name, cause, "the lease was not renewed, trying again");
+                    last_error = Some(Box::new(error));
+                }
+            }
         }
     }
 
-    async fn acquire(&mut self) -> Instant {
+    async fn acquire(&mut self) -> Moment {
         loop {
+            hang::turns(self.pulse).await;
             // Jitter, lest all candidates come at once; but not past the moment it is free.
             let retry = self.timing.retry_period().mul_f64(1.0 + 1.2 * random_fraction());
             let wait = match self.attempt().await {
@@ -181,7 +245,7 @@ impl Candidate<'_> {
             }
         }
         self.look().await?;
-        match decide(self.seen.as_ref(), self.identity, Instant::now()) {
+        match decide(self.seen.as_ref(), self.identity, self.clock.now()) {
             Step::Wait(free) => Ok(Outcome::Other(free)),
             Step::Create | Step::Take | Step::Renew => self.write().await,
         }
@@ -201,7 +265,7 @@ impl Candidate<'_> {
     async fn write(&mut self) -> kube::Result<Outcome> {
         let old = self.seen.as_ref().map(|seen| &seen.record);
         let record = Record::held(old, self.identity, self.timing, Timestamp::now());
-        let start = Instant::now();
+        let start = self.clock.now();
         self.put(record).await?;
         let until = start + self.timing.renew_deadline();
         self.leadership.renew(until);
@@ -229,7 +293,7 @@ impl Candidate<'_> {
     fn see(&mut self, record: Option<Record>) {
         self.seen = record.map(|record| match self.seen.take() {
             Some(seen) if seen.record == record => seen,
-            _ => Observed { record, since: Instant::now() },
+            _ => Observed { record, since: self.clock.now() },
         });
     }
 
@@ -242,9 +306,21 @@ impl Candidate<'_> {
         LeaseError::Taken { name: self.name.to_owned(), holder }
     }
 
+    /// Leaves the lease alone, which runs out by itself.
+    fn keep(&self) {
+        if self.holder() == Some(self.identity.as_str()) {
+            warn!(
+                lease = self.name,
+                runs_out = ?self.timing.lease_duration(),
+                "not giving the lease back: a write was sent and not answered, and may still be \
+                 applied; another replica leads when the lease has run out"
+            );
+        }
+    }
+
     /// Gives the lease back, if it is ours: the next candidate need not wait it out.
-    async fn release(&mut self) {
-        match timeout(self.timing.renew_deadline(), self.try_release()).await {
+    async fn release(&mut self, within: Duration) {
+        match timeout(within, self.try_release()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 warn!(lease = self.name, cause = causes(&error), "could not give the lease back");

@@ -13,6 +13,7 @@ pub mod progress;
 pub mod queue;
 pub mod run;
 pub mod spacing;
+pub mod stop;
 mod streaming;
 mod tally;
 pub mod watch;

@@ -15,14 +15,16 @@ use kube::Client;
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet, yield_now},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{
     controller::{Controller, Event, TURN},
+    lease::Farewell,
+    stop::{self, stop},
     watch::{Change, follow},
-    write::{Outcome, Writer},
+    write::{Outcome, WriteError, Writer},
 };
 use crate::{
     api::Kind,
@@ -34,16 +36,19 @@ use crate::{
 /// hold many pods twice.
 const EVENTS: usize = 256;
 
-/// Runs the controller until `shutdown`, then lets the writes that are under way end, so that
-/// no Service is left half done. `concurrency` Services are written at the same time.
+/// Runs the controller until `shutdown`, then waits for the answers to the requests that have been
+/// sent, and for nothing else: what is left of a Service is the next leader's work. Returns what may
+/// become of the lease then. `concurrency` Services are written at the same time.
 pub async fn run(
     mut controller: Controller,
     reader: &Client,
-    writer: Writer,
+    mut writer: Writer,
     reporter: Reporter,
     concurrency: usize,
     shutdown: impl Future<Output = ()>,
-) {
+) -> Farewell {
+    let (stopping, stop) = stop();
+    writer.stop = stop;
     let (events, mut arriving) = mpsc::channel(EVENTS);
     let mut others = JoinSet::new();
     watch::<Service>(&mut others, reader, &events, Event::Service);
@@ -53,7 +58,7 @@ pub async fn run(
     drop(events);
 
     let leadership = writer.leadership.clone();
-    let (announcer, announcing) = reporter.start(move || leadership.holds(Instant::now()));
+    let (announcer, announcing) = reporter.start(move || leadership.holds());
     others.spawn(announcing);
 
     let metrics = writer.metrics.clone();
@@ -62,7 +67,8 @@ pub async fn run(
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(shutdown);
     loop {
-        controller.lead(controller.is_complete() && writer.leadership.holds(Instant::now()));
+        controller.turned(Instant::now());
+        controller.lead(controller.is_complete() && writer.leadership.holds());
         let due = controller
             .next_due()
             .filter(|_| may_write(&controller, &writer, &writers, concurrency));
@@ -75,7 +81,7 @@ pub async fn run(
                 Wake::Event(event)
             }
             () = until(due) => Wake::Due,
-            () = writer.leadership.acquired(), if !writer.leadership.holds(Instant::now()) => Wake::Due,
+            () = writer.leadership.acquired(), if !writer.leadership.holds() => Wake::Due,
             _ = second.tick() => Wake::Second,
         };
         let turn = Instant::now();
@@ -92,10 +98,15 @@ pub async fn run(
         controller.announcements().into_iter().for_each(|news| announcer.announce(news));
         metrics.own.loop_hold.observe(turn.elapsed().as_secs_f64());
     }
-    info!(under_way = writers.len(), "stopping: waiting for writes that are under way");
+    let asked = Instant::now();
+    stopping.ask();
+    info!(under_way = writers.len(), "stopping: waiting for the answers to writes that were sent");
     others.abort_all();
-    while let Some(outcome) = writers.join_next().await {
-        finish(&mut controller, outcome);
+    let is_over = drain(&mut controller, &mut writers, asked + stop::ANSWERS).await;
+    if is_over {
+        Farewell::Release(stop::RELEASE.saturating_sub(asked.elapsed()))
+    } else {
+        Farewell::Keep
     }
 }
 
@@ -112,8 +123,28 @@ enum Wake {
     Second,
 }
 
-/// Waits until `due`, for ever if it is never. Where that has come already the others of this task
-/// and thread have their turn, the lease among them; a sleep would last a millisecond (tokio's tick).
+/// Waits for the writers until `limit`; returns whether none of their writes can be applied any more.
+async fn drain(
+    controller: &mut Controller,
+    writers: &mut JoinSet<Outcome>,
+    limit: Instant,
+) -> bool {
+    let mut is_over = true;
+    loop {
+        let Ok(ended) = timeout_at(limit, writers.join_next()).await else {
+            warn!(unanswered = writers.len(), "stopping without the answers to some writes");
+            return false;
+        };
+        let Some(outcome) = ended else { return is_over };
+        is_over &= outcome
+            .as_ref()
+            .is_ok_and(|outcome| !outcome.failures.iter().any(WriteError::is_on_its_way));
+        finish(controller, outcome);
+    }
+}
+
+/// Waits until `due`, indefinitely if it is never. Where that has come already the other futures of
+/// this task and thread have their turn; a sleep would last a millisecond (tokio's tick).
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) if due > Instant::now() => sleep_until(due).await,
@@ -129,9 +160,7 @@ fn may_write(
     writers: &JoinSet<Outcome>,
     concurrency: usize,
 ) -> bool {
-    writers.len() < concurrency
-        && writer.leadership.holds(Instant::now())
-        && controller.is_complete()
+    writers.len() < concurrency && writer.leadership.holds() && controller.is_complete()
 }
 
 /// Takes in the events that have arrived, so that changes which come together are planned once, as

@@ -26,7 +26,7 @@ use self::{
     order::{Order, Step},
     trim::{Trimmed, trim},
 };
-use super::{expectations::Sight, lease::Leadership};
+use super::{expectations::Sight, lease::Leadership, stop::Stop};
 use crate::{
     api::{
         Kind,
@@ -61,6 +61,8 @@ pub struct Writer {
     pub client: Client,
     /// Who may write.
     pub leadership: Leadership,
+    /// Whether a write may still begin; the main loop asks its writers to stop by it.
+    pub stop: Stop,
     /// How long one request may take; shorter than what is left of the lease at its deadline.
     pub timeout: Duration,
     /// How many writes are sent.
@@ -221,7 +223,11 @@ impl Writer {
         slice: &Slice,
         outcome: &mut Outcome,
     ) -> Result<(), WriteError> {
-        self.limit.wait().await;
+        tokio::select! {
+            biased;
+            () = self.limit.wait() => {}
+            () = self.stop.asked() => {}
+        }
         let sent = Instant::now();
         let result = match operation {
             Operation::Create => self.put(Method::POST, slice, outcome).await,
@@ -295,10 +301,13 @@ impl Writer {
         slice: &Slice,
         (encoding, body): (Encoding, Vec<u8>),
     ) -> Result<(Encoding, Bytes), WriteError> {
-        let sent = Instant::now();
-        if !self.leadership.holds(sent) {
+        if self.stop.is_asked() {
+            return Err(WriteError::Stopping { what });
+        }
+        if !self.leadership.holds() {
             return Err(WriteError::NotLeading { what });
         }
+        let sent = Instant::now();
         let request = Request::builder().method(&method).uri(path(&method, slice));
         let request = request.header(CONTENT_TYPE, encoding.content_type());
         let request = request.header(ACCEPT, frame::ACCEPT).body(body);

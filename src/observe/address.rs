@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 /// How many connections wait to be taken up.
-const BACKLOG: i32 = 128;
+const BACKLOG: i32 = 1024;
 
 /// Where to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

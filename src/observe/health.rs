@@ -13,12 +13,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::cluster::Watched;
+use crate::{cluster::Watched, pulse::Pulse};
 
-/// How long the main loop may be busy with one thing. It turns once a second; a list of many pods
-/// or a machine without CPU to spare may hold it up, but not for so long.
+/// How long the main loop may be busy with one thing. It turns once a second; a machine without CPU
+/// to spare may hold it up, but not for so long. Under a lease the election ends the process earlier.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
-/// How long a copy may be there after its leadership has ended: it exits at once, if it can.
+/// How long a replica may be there after its leadership has ended: it exits at once, if it can.
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
 /// How many letters of a reason are shown: what stands between here and the API server may answer
 /// with a whole page.
@@ -39,16 +39,16 @@ pub struct Health(Arc<State>);
 struct State {
     /// Of each kind, in the order of [`Watched::ALL`].
     lists: Mutex<[List; 4]>,
-    turned: Mutex<Instant>,
+    pulse: Pulse,
     is_stopping: AtomicBool,
     has_other_writer: AtomicBool,
     /// The last of each duty.
     refusals: Mutex<BTreeMap<Duty, Refusal>>,
-    leads_until: Option<Until>,
+    overdue: Option<Overdue>,
 }
 
-/// Says until when this copy leads, or led; `None` if it does not.
-type Until = Box<dyn Fn() -> Option<Instant> + Send + Sync>;
+/// Returns how long ago the leadership of this replica ran out; `None` if it did not.
+type Overdue = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 /// What a copy does beside reading, each with rights of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,18 +110,23 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Alive since now, nothing listed. `leads_until` says until when this copy leads: if that is
-    /// past and it is still there, something has kept it from stopping.
-    pub fn new(leads_until: Option<Until>) -> Self {
+    /// Nothing listed, and as alive as a main loop that turns just now. `overdue` says how long ago the
+    /// leadership of this replica ran out: if it is still there, something has kept it from stopping.
+    pub fn new(overdue: Option<Overdue>) -> Self {
         let lists = [const { List::Missing(None) }; 4];
         Self(Arc::new(State {
             lists: Mutex::new(lists),
-            turned: Mutex::new(Instant::now()),
+            pulse: Pulse::new(),
             is_stopping: AtomicBool::new(false),
             has_other_writer: AtomicBool::new(false),
             refusals: Mutex::default(),
-            leads_until,
+            overdue,
         }))
+    }
+
+    /// The main loop's pulse, by which the liveness is judged.
+    pub fn pulse(&self) -> &Pulse {
+        &self.0.pulse
     }
 
     /// A kind has been listed; it stays so while its watch is mended.
@@ -136,11 +141,6 @@ impl Health {
         if let Some(list @ List::Missing(_)) = place(&mut lock(&self.0.lists), kind) {
             *list = List::Missing(Some(line(why)));
         }
-    }
-
-    /// The main loop goes on.
-    pub fn turned(&self, now: Instant) {
-        *lock(&self.0.turned) = now;
     }
 
     /// The process has been asked to stop.
@@ -190,16 +190,15 @@ impl Health {
         checks
     }
 
-    /// Whether this copy has to be ended from outside.
+    /// Whether this replica has to be ended from outside.
     pub fn liveness(&self, now: Instant) -> Vec<Check> {
-        let still = now.saturating_duration_since(*lock(&self.0.turned));
-        let wrong = (still > LOOP_LIMIT)
-            .then(|| format!("the main loop has not turned for {} s", still.as_secs()));
-        let mut checks = vec![Check::new("loop", wrong)];
-        if let Some(leads_until) = &self.0.leads_until {
-            let over = leads_until().map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-            let wrong = (over > LEASE_LIMIT).then(|| {
-                format!("the leadership ended {} s ago and it is still there", over.as_secs())
+        let hang = self.0.pulse.hang(now);
+        let mut checks =
+            vec![Check::new("loop", (hang.silence > LOOP_LIMIT).then(|| hang.to_string()))];
+        if let Some(overdue) = &self.0.overdue {
+            let overdue = overdue().filter(|overdue| *overdue > LEASE_LIMIT);
+            let wrong = overdue.map(|overdue| {
+                format!("the leadership ended {} s ago and it is still there", overdue.as_secs())
             });
             checks.push(Check::new("lease", wrong));
         }
@@ -266,7 +265,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(wrong(health.liveness(now + 59 * SECOND)), []);
         assert_eq!(wrong(health.liveness(now + 62 * SECOND))[0].0, "loop");
-        health.turned(now + 62 * SECOND);
+        health.pulse().turned(now + 62 * SECOND);
         assert_eq!(wrong(health.liveness(now + 62 * SECOND)), []);
     }
 
@@ -295,13 +294,11 @@ mod tests {
     #[tokio::test]
     async fn not_alive_when_the_leadership_is_long_over() {
         let now = Instant::now();
-        for (until, alive) in
-            [(None, true), (Some(now + 9 * SECOND), true), (Some(now - 4 * SECOND), true)]
-        {
-            let health = Health::new(Some(Box::new(move || until)));
-            assert_eq!(wrong(health.liveness(now)).is_empty(), alive, "{until:?}");
+        for overdue in [None, Some(4 * SECOND)] {
+            let health = Health::new(Some(Box::new(move || overdue)));
+            assert_eq!(wrong(health.liveness(now)), [], "{overdue:?}");
         }
-        let health = Health::new(Some(Box::new(move || Some(now - 6 * SECOND))));
+        let health = Health::new(Some(Box::new(|| Some(6 * SECOND))));
         assert_eq!(wrong(health.liveness(now))[0].0, "lease");
     }
 }

@@ -1,7 +1,10 @@
-//! Server: answers `/metrics`, `/livez` and `/readyz`. Whoever asks is not trusted to read the
-//! answer: connections are few and short, so that none holds the process up.
+//! Server: answers `/metrics`, `/livez` and `/readyz`. Clients are not trusted to send a request or
+//! to read the answer: each connection has little time, and a new one takes the place of the oldest
+//! that asks nothing.
 
-use std::{convert::Infallible, fmt::Write, sync::Arc, time::Duration};
+mod places;
+
+use std::{convert::Infallible, fmt::Write, time::Duration};
 
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
@@ -13,22 +16,22 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{Instant, sleep, timeout},
 };
 use tracing::warn;
 
+use self::places::{Asking, Places};
 use super::{
     health::{Check, Health},
     metrics::Metrics,
 };
 use crate::causes::causes;
 
-/// Connections at the same time; more wait in the kernel.
-const CONNECTIONS: usize = 32;
+/// From the start of a connection to the end of a request's head.
+const HEAD: Duration = Duration::from_secs(1);
 /// From the start of a connection to its end, one request and its answer.
 const LIMIT: Duration = Duration::from_secs(10);
 /// After a connection could not be taken up, for lack of file descriptors, say.
@@ -43,19 +46,22 @@ pub enum Subject {
     Health(Health),
 }
 
-/// Answers at `listener` for ever.
+/// Answers at `listener` until it is dropped.
 pub async fn serve(listener: TcpListener, subject: Subject) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut places = Places::default();
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
+        let connection = tokio::select! {
+            () = places.ended() => continue,
+            connection = listener.accept() => connection,
+        };
+        match connection {
             Ok((connection, _)) => {
                 let subject = subject.clone();
-                tokio::spawn(async move {
-                    // What goes wrong here is the asker's.
-                    let _ = timeout(LIMIT, converse(connection, subject)).await;
-                    drop(permit);
-                });
+                let talk = move |asking| async move {
+                    // What goes wrong here is the client's fault.
+                    let _ = timeout(LIMIT, converse(connection, subject, asking)).await;
+                };
+                places.take(talk).await;
             }
             Err(error) => {
                 warn!(%error, "a connection for metrics or health could not be taken up");
@@ -65,15 +71,18 @@ pub async fn serve(listener: TcpListener, subject: Subject) {
     }
 }
 
-async fn converse(connection: TcpStream, subject: Subject) -> hyper::Result<()> {
+async fn converse(connection: TcpStream, subject: Subject, asking: Asking) -> hyper::Result<()> {
     let service = service_fn(move |request: Request<Incoming>| {
+        asking.begin();
         let answer = answer(&subject, request.method(), request.uri());
         async move { Ok::<_, Infallible>(answer) }
     });
-    // One request each: an idle connection would take another's place.
+    // One request each, so that no connection is idle after its answer.
     http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(16 * 1024)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
         .serve_connection(TokioIo::new(connection), service)
         .await
 }
@@ -205,19 +214,59 @@ mod tests {
         assert_eq!(ask(address, "GET /").await.0, 404);
     }
 
-    /// Connections that say nothing take all places, and lose them.
+    async fn connect(address: std::net::SocketAddr, count: usize) -> Vec<TcpStream> {
+        let mut connections = Vec::new();
+        for _ in 0..count {
+            connections.push(TcpStream::connect(address).await.unwrap());
+        }
+        connections
+    }
+
+    async fn is_closed(connection: &mut TcpStream) -> bool {
+        let mut answer = Vec::new();
+        let end = timeout(20 * SECOND, connection.read_to_end(&mut answer)).await;
+        end.is_ok_and(|read| read.is_err() || answer.is_empty())
+    }
+
     #[tokio::test]
-    async fn idle_connections_hold_nobody_up_for_long() {
+    async fn idle_connections_fail_no_probe() {
         let address = start(Subject::Health(Health::default())).await;
-        let mut idle = Vec::new();
-        for _ in 0..CONNECTIONS + 3 {
-            idle.push(TcpStream::connect(address).await.unwrap());
+        let mut idle = connect(address, 300).await;
+        for _ in 0..10 {
+            let began = Instant::now();
+            assert_eq!(ask(address, "GET /livez").await.2, "ok");
+            let took = began.elapsed();
+            assert!(took < HEAD, "{took:?}: before any of them runs out of time");
+        }
+        assert!(is_closed(&mut idle[0]).await);
+    }
+
+    #[tokio::test]
+    async fn a_head_that_comes_byte_by_byte_ends_in_time() {
+        let address = start(Subject::Health(Health::default())).await;
+        let mut slow = connect(address, 1).await.remove(0);
+        let began = Instant::now();
+        let drip = async {
+            while slow.write_all(b"G").await.is_ok() && began.elapsed() < LIMIT {
+                sleep(HEAD / 10).await;
+            }
+        };
+        drip.await;
+        let took = began.elapsed();
+        assert!(took < LIMIT / 2, "{took:?}");
+    }
+
+    /// All places are taken by clients that have asked and read nothing.
+    #[tokio::test]
+    async fn clients_that_do_not_read_fail_no_probe() {
+        let address = start(Subject::Metrics(Metrics::new().unwrap())).await;
+        let mut deaf = connect(address, 300).await;
+        for connection in &mut deaf {
+            // Those that were closed in favour of later ones refuse it.
+            let _ = connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
         }
         let began = Instant::now();
-        assert_eq!(ask(address, "GET /livez").await.2, "ok");
-        let took = began.elapsed();
-        assert!(took > LIMIT / 2, "{took:?}: were all places taken?");
-        let closed = idle[0].read(&mut [0]).await;
-        assert!(closed.is_err() || closed.is_ok_and(|read| read == 0));
+        assert_eq!(ask(address, "GET /metrics").await.0, 200);
+        assert!(began.elapsed() < LIMIT / 2, "{:?}", began.elapsed());
     }
 }

@@ -1,8 +1,16 @@
 //! Leadership: without the lease nothing is written, also in the middle of a job.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
 use closehaul::{
-    control::lease::{self, Identity, LeaseError, Timing, leadership},
-    observe::Health,
+    clock::{Clock, Moment},
+    control::lease::{Election, Farewell, Identity, LeaseError, Timing, leadership},
 };
 use kube::Api;
 use serde_json::json;
@@ -19,28 +27,44 @@ use crate::{
 
 const LEASES: &str = "coordination.k8s.io/v1/leases";
 
-/// A copy of the controller that writes only while it holds the lease.
-struct Copy {
+/// A replica of the controller, which writes only while it holds the lease.
+struct Replica {
     rig: Rig,
     election: JoinHandle<Result<(), LeaseError>>,
-    _released: oneshot::Sender<()>,
+    farewell: oneshot::Sender<Farewell>,
 }
 
-impl Copy {
+impl Replica {
     fn start(api: &FakeApi, options: Options) -> Self {
-        let (sender, leadership) = leadership();
+        Self::start_by(Clock::runtime(), api, options)
+    }
+
+    fn start_by(clock: Clock, api: &FakeApi, options: Options) -> Self {
+        let (sender, leadership) = leadership(clock.clone());
         // Shorter than what is left of the lease at its deadline.
         let options = Options { timeout: 4 * SECOND, ..options };
         let rig = Rig::start_led(api.clone(), options, leadership);
-        let (released, shutdown) = oneshot::channel::<()>();
-        let leases = Api::namespaced(api.client(), "kube-system");
-        let election = tokio::spawn(async move {
-            let (identity, timing) = (Identity::new(), Timing::default());
-            let shutdown = async { shutdown.await.unwrap_or_default() };
-            let health = Health::default();
-            lease::run(leases, "closehaul", &identity, &timing, sender, &health, shutdown).await
-        });
-        Self { rig, election, _released: released }
+        let (farewell, said) = oneshot::channel();
+        let election = Election {
+            leases: Api::namespaced(api.client(), "kube-system"),
+            name: "closehaul".to_owned(),
+            identity: Identity::new(),
+            timing: Timing::default(),
+            leadership: sender,
+            clock,
+            pulse: rig.health.pulse().clone(),
+            health: rig.health.clone(),
+        };
+        let said = async { said.await.unwrap_or(Farewell::Keep) };
+        Self { rig, election: tokio::spawn(election.run(said)), farewell }
+    }
+
+    /// Asks it to stop, and returns how it left the lease.
+    async fn stop(self) -> Farewell {
+        let farewell = self.rig.stop().await.unwrap();
+        self.farewell.send(farewell).unwrap();
+        self.election.await.unwrap().unwrap();
+        farewell
     }
 }
 
@@ -53,11 +77,11 @@ fn slow() -> (FakeApi, Options) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_copies_one_writes_and_the_other_is_ready_to() {
+async fn of_two_replicas_one_writes_and_the_other_is_ready_to() {
     let api = cluster(&["web-1", "web-2"]);
-    let first = Copy::start(&api, Options::default());
+    let first = Replica::start(&api, Options::default());
     first.rig.until_endpoints("web", &["web-1", "web-2"]).await;
-    let second = Copy::start(&api, Options::default());
+    let second = Replica::start(&api, Options::default());
     for is_ready in [false, true] {
         set_ready(&api, "web-1", is_ready);
         first.rig.pass(MINUTE).await;
@@ -77,27 +101,78 @@ async fn of_two_copies_one_writes_and_the_other_is_ready_to() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_past_the_renew_deadline_in_the_middle_of_a_job() {
     let (api, options) = slow();
-    let copy = Copy::start(&api, options);
-    copy.rig.until("a slice", |rig| rig.slices("web").len() == 1).await;
+    let replica = Replica::start(&api, options);
+    replica.rig.until("a slice", |rig| rig.slices("web").len() == 1).await;
     api.fault(on("PUT", "/leases"), Effect::Hang);
     let cut = Instant::now();
-    assert!(copy.election.await.unwrap().is_err());
+    assert!(replica.election.await.unwrap().is_err());
     let lost = Instant::now();
     assert!(lost - cut <= 10 * SECOND, "{:?}", lost - cut);
-    copy.rig.pass(10 * MINUTE).await;
-    let made = copy.rig.slices("web").len();
+    replica.rig.pass(10 * MINUTE).await;
+    let made = replica.rig.slices("web").len();
     assert!((2..30).contains(&made), "the job was under way: {made}");
     let is_late = |at: Instant| at > lost;
     assert_eq!(api.count(|seen| seen.method != "GET" && is_late(seen.at)), 0);
 }
 
-/// Somebody else takes the lease, as a copy would whose renewals got through.
+/// 40 slices at 2 s a write: to write them all would take 80 s.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_asked_to_stop_in_the_middle_of_a_job_hands_it_over() {
+    let pods: Vec<String> = (0..40).map(|number| format!("web-{number}")).collect();
+    let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
+    api.fault(on("POST", "/endpointslices"), Effect::Delay(2 * SECOND));
+    let options = Options { settings: settings_of(1), ..Options::default() };
+    let first = Replica::start(&api, options);
+    first.rig.until("a slice", |rig| rig.slices("web").len() == 1).await;
+    let second = Replica::start(&api, options);
+    second.rig.pass(SECOND).await;
+    let asked = Instant::now();
+    let farewell = first.stop().await;
+    assert!(matches!(farewell, Farewell::Release(_)), "{farewell:?}");
+    assert!(asked.elapsed() <= 2 * SECOND, "{:?}", asked.elapsed());
+    let lease = api.get(LEASES, "kube-system", "closehaul").unwrap();
+    assert_eq!(lease["spec"]["holderIdentity"], "");
+    assert_eq!(second.rig.slices("web").len(), 2, "one was under way");
+    second.rig.until("all slices", |rig| rig.slices("web").len() == 40).await;
+    second.rig.pass(MINUTE).await;
+    assert_eq!(second.rig.endpoints("web").len(), 40, "and none twice");
+}
+
+/// A machine that is suspended: timers stand still, and the lease runs out for the others.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_after_a_suspension_that_outlasts_the_lease() {
+    let (api, options) = slow();
+    let suspended = Arc::new(AtomicU64::new(0));
+    let running = Clock::runtime();
+    let clock = {
+        let (suspended, start) = (Arc::clone(&suspended), running.now());
+        Clock::new(move || {
+            let suspended = suspended.load(Ordering::Relaxed);
+            let ran = running.now().saturating_since(start);
+            Moment::after_start(ran + Duration::from_secs(suspended))
+        })
+    };
+    let replica = Replica::start_by(clock, &api, options);
+    replica.rig.until("a slice", |rig| rig.slices("web").len() == 1).await;
+    suspended.store(30, Ordering::Relaxed);
+    let continued = Instant::now();
+    let error = replica.election.await.unwrap().unwrap_err();
+    assert!(matches!(error, LeaseError::NotRenewed { .. }), "{error}");
+    assert!(continued.elapsed() <= SECOND, "{:?}", continued.elapsed());
+    replica.rig.pass(10 * MINUTE).await;
+    let made = replica.rig.slices("web").len();
+    assert!((1..30).contains(&made), "the job was under way: {made}");
+    let is_late = |at: Instant| at > continued;
+    assert_eq!(api.count(|seen| seen.method != "GET" && is_late(seen.at)), 0, "not even a renewal");
+}
+
+/// Another client takes the lease, as a replica would whose renewals got through.
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_ends_a_job_and_the_next_leader_ends_the_work() {
     let (api, options) = slow();
-    let first = Copy::start(&api, options);
+    let first = Replica::start(&api, options);
     first.rig.until("a slice", |rig| rig.slices("web").len() == 1).await;
-    let second = Copy::start(&api, options);
+    let second = Replica::start(&api, options);
     second.rig.pass(SECOND).await;
     api.edit(LEASES, "kube-system", "closehaul", |lease| {
         lease["spec"]["holderIdentity"] = json!("somebody else");
@@ -120,8 +195,8 @@ async fn a_lost_lease_ends_a_job_and_the_next_leader_ends_the_work() {
 async fn nothing_is_announced_without_the_lease() {
     let pods: Vec<String> = (0..60).map(|number| format!("s{number}-1")).collect();
     let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
-    let first = Copy::start(&api, Options::default());
-    let second = Copy::start(&api, Options::default());
+    let first = Replica::start(&api, Options::default());
+    let second = Replica::start(&api, Options::default());
     first.rig.until("all", |rig| rig.slices("s59").len() == 1).await;
     first.rig.pass(5 * SECOND).await;
     for number in 0..60 {
@@ -147,9 +222,9 @@ async fn nothing_is_announced_without_the_lease() {
 async fn the_leaders_writes_are_no_other_writers() {
     let log = Log::start();
     let api = cluster(&["web-1", "web-2"]);
-    let first = Copy::start(&api, Options::default());
+    let first = Replica::start(&api, Options::default());
     first.rig.until_endpoints("web", &["web-1", "web-2"]).await;
-    let second = Copy::start(&api, Options::default());
+    let second = Replica::start(&api, Options::default());
     for round in 0..60 {
         set_ready(&api, "web-1", round % 2 == 0);
         first.rig.pass(SECOND).await;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
-use closehaul::control::lease::leadership;
+use closehaul::{clock::Clock, control::lease::leadership};
 use serde_json::{Value, json};
 
 use crate::{
@@ -239,7 +239,7 @@ async fn from_the_event_to_the_slice() {
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_on_standby() {
-    let (_sender, leadership) = leadership();
+    let (_sender, leadership) = leadership(Clock::runtime());
     let rig = Rig::start_led(cluster(&["web-1", "db-1"]), Options::default(), leadership);
     rig.pass(MINUTE).await;
     set_ready(&rig.api, "web-1", false);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use closehaul::{
     control::{
         controller::{Controller, Settings},
-        lease::Leadership,
+        lease::{Farewell, Leadership},
         run::run,
+        stop::Stop,
         write::{Limit, Spoken, Writer},
     },
     observe::{Health, Metrics, announce::Reporter},
@@ -45,13 +46,15 @@ pub struct Options {
     pub concurrency: usize,
     /// Of one write.
     pub timeout: Duration,
+    /// Writes a second; 0 means no limit.
+    pub qps: f64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let settings =
             Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 100.0 };
-        Self { settings, concurrency: 5, timeout: 10 * SECOND }
+        Self { settings, concurrency: 5, timeout: 10 * SECOND, qps: 0.0 }
     }
 }
 
@@ -61,7 +64,7 @@ pub struct Rig {
     pub metrics: Metrics,
     pub health: Health,
     stop: oneshot::Sender<()>,
-    running: JoinHandle<()>,
+    running: JoinHandle<Farewell>,
     /// Writes before this were looked at.
     mark: usize,
 }
@@ -81,8 +84,9 @@ impl Rig {
         let writer = Writer {
             client: api.client(),
             leadership,
+            stop: Stop::default(),
             timeout: options.timeout,
-            limit: Limit::default(),
+            limit: Limit::new(options.qps, 1),
             spoken: Spoken::default(),
             metrics: metrics.clone(),
         };
@@ -96,7 +100,7 @@ impl Rig {
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            run(controller, &reader, writer, reporter, options.concurrency, stopped).await;
+            run(controller, &reader, writer, reporter, options.concurrency, stopped).await
         });
         Self { api, metrics, health, stop, running, mark: 0 }
     }
@@ -218,8 +222,8 @@ impl Rig {
         assert!(self.running.await.unwrap_err().is_cancelled());
     }
 
-    /// Asks the controller to stop.
-    pub fn stop(self) -> JoinHandle<()> {
+    /// Asks the controller to stop; it returns what may become of the lease.
+    pub fn stop(self) -> JoinHandle<Farewell> {
         self.stop.send(()).unwrap();
         self.running
     }

@@ -76,6 +76,7 @@ fn tell(key: &ServiceKey, failure: &WriteError, before: u32) {
         WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
             info!(service = %key, cause, before, "a write was not made, trying again");
         }
+        WriteError::Stopping { .. } => info!(service = %key, cause, "a write was not made"),
         _ => warn!(service = %key, cause, before, "a write failed, trying again"),
     }
 }

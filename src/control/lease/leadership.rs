@@ -2,39 +2,35 @@
 
 use std::{future::pending, time::Duration};
 
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::watch;
 
-/// Some thirty: for ever, and not beyond what an [`Instant`] can hold.
-const YEARS: Duration = Duration::from_secs(1_000_000_000);
+use crate::clock::{Clock, Moment};
 
-/// Whether this copy leads: a deadline, not a flag, so that it ends by itself when nobody is left
-/// to end it. Writers check it before each write, and no request lasts until the
-/// lease itself runs out. Cheap to clone.
+/// Whether this replica leads: a deadline, not a flag, so that it ends by itself even when the
+/// election hangs. Writers check it before each write, and no request lasts until the lease itself
+/// runs out. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Leadership(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
     Always,
-    Until(watch::Receiver<Option<Instant>>),
+    Until(watch::Receiver<Option<Moment>>, Clock),
 }
 
-/// The end that the lease writes to.
+/// The end that the election writes to.
 #[derive(Debug)]
-pub struct LeadershipSender(watch::Sender<Option<Instant>>);
+pub struct LeadershipSender(watch::Sender<Option<Moment>>);
 
-/// A leadership that is not held yet.
-pub fn leadership() -> (LeadershipSender, Leadership) {
+/// A leadership that is not held yet, and whose end is judged by `clock`.
+pub fn leadership(clock: Clock) -> (LeadershipSender, Leadership) {
     let (sender, receiver) = watch::channel(None);
-    (LeadershipSender(sender), Leadership(Kind::Until(receiver)))
+    (LeadershipSender(sender), Leadership(Kind::Until(receiver, clock)))
 }
 
 impl LeadershipSender {
     /// It is held until then.
-    pub(super) fn renew(&self, until: Instant) {
+    pub(super) fn renew(&self, until: Moment) {
         self.0.send_replace(Some(until));
     }
 
@@ -45,50 +41,57 @@ impl LeadershipSender {
 }
 
 impl Leadership {
-    /// For `--leader-elect=false`: the one copy leads for ever.
+    /// For `--leader-elect=false`: the only replica always leads.
     pub fn always() -> Self {
         Self(Kind::Always)
     }
 
-    /// Until when it is held, as far as is known: possibly a time that has passed. `None` if it is
-    /// not held. [`Self::always`] is held for as long as a process may last.
-    pub fn deadline(&self) -> Option<Instant> {
+    /// Whether it is held now.
+    pub fn holds(&self) -> bool {
         match &self.0 {
-            Kind::Always => Some(Instant::now() + YEARS),
-            Kind::Until(deadline) => *deadline.borrow(),
+            Kind::Always => true,
+            Kind::Until(deadline, clock) => {
+                deadline.borrow().is_some_and(|deadline| clock.now() < deadline)
+            }
         }
     }
 
-    /// Whether it is held at `now`.
-    pub fn holds(&self, now: Instant) -> bool {
-        match &self.0 {
-            Kind::Always => true,
-            Kind::Until(deadline) => deadline.borrow().is_some_and(|deadline| now < deadline),
-        }
+    /// When it ends unless it is renewed, or when it ended. `None` if it never ends, was given up, or
+    /// has not been held.
+    pub fn deadline(&self) -> Option<Moment> {
+        let Kind::Until(deadline, _) = &self.0 else { return None };
+        *deadline.borrow()
+    }
+
+    /// How long ago it ran out, if it did.
+    pub fn overdue(&self) -> Option<Duration> {
+        let Kind::Until(deadline, clock) = &self.0 else { return None };
+        let deadline = (*deadline.borrow())?;
+        Some(clock.now().saturating_since(deadline)).filter(|overdue| !overdue.is_zero())
     }
 
     /// Ends when it is held.
     pub async fn acquired(&self) {
-        let Kind::Until(deadline) = &self.0 else { return };
+        let Kind::Until(deadline, clock) = &self.0 else { return };
         let mut deadline = deadline.clone();
-        let held = |deadline: &Option<Instant>| deadline.is_some_and(|at| Instant::now() < at);
+        let held = |deadline: &Option<Moment>| deadline.is_some_and(|at| clock.now() < at);
         if deadline.wait_for(held).await.is_err() {
-            // The lease's task has ended: it never will be.
+            // The election has ended, so that it never will be.
             pending::<()>().await;
         }
     }
 
     /// Ends when it is not held, be it given up, taken, or run out.
     pub async fn lost(&self) {
-        let Kind::Until(deadline) = &self.0 else { return pending().await };
+        let Kind::Until(deadline, clock) = &self.0 else { return pending().await };
         let mut deadline = deadline.clone();
         loop {
             let Some(at) = *deadline.borrow_and_update() else { return };
             tokio::select! {
                 changed = deadline.changed() => if changed.is_err() {
-                    return sleep_until(at).await;
+                    return clock.reached(at).await;
                 },
-                () = sleep_until(at) => return,
+                () = clock.reached(at) => return,
             }
         }
     }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use super::{Identity, Timing};
+use crate::clock::Moment;
 use jiff::Timestamp;
 use k8s_openapi::{api::coordination::v1::LeaseSpec, apimachinery::pkg::apis::meta::v1::MicroTime};
-use tokio::time::Instant;
-
-use super::{Identity, Timing};
 
 /// client-go's `LeaderElectionRecord`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,8 +89,8 @@ fn micros(clock: Timestamp) -> Timestamp {
 pub struct Observed {
     /// The record.
     pub record: Record,
-    /// By the monotonic clock of the observer.
-    pub since: Instant,
+    /// By the clock of the observer.
+    pub since: Moment,
 }
 
 /// What a candidate does next.
@@ -108,12 +107,12 @@ pub enum Step {
 }
 
 /// What `me` does about a Lease as `observed`; `None`: there is none.
-pub fn decide(observed: Option<&Observed>, me: &Identity, now: Instant) -> Step {
+pub fn decide(observed: Option<&Observed>, me: &Identity, now: Moment) -> Step {
     let Some(Observed { record, since }) = observed else { return Step::Create };
     if record.holder == me.as_str() {
         return Step::Renew;
     }
-    let left = (*since + record.duration).saturating_duration_since(now);
+    let left = (*since + record.duration).saturating_since(now);
     if record.holder.is_empty() || left.is_zero() { Step::Take } else { Step::Wait(left) }
 }
 
@@ -130,9 +129,10 @@ mod tests {
 
     #[test]
     fn what_to_do_about_a_lease() {
-        let (me, now) = (Identity::from("me".to_owned()), Instant::now() + 100 * SECOND);
+        let (me, now) = (Identity::from("me".to_owned()), Moment::after_start(100 * SECOND));
         let after = |holder: &str, age: u32| {
-            let observed = Observed { record: record(holder), since: now - age * SECOND };
+            let since = Moment::after_start((100 - age) * SECOND);
+            let observed = Observed { record: record(holder), since };
             decide(Some(&observed), &me, now)
         };
         assert_eq!(decide(None, &me, now), Step::Create);
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_holders_clock_is_not_read() {
-        let (me, now) = (Identity::from("me".to_owned()), Instant::now());
+        let (me, now) = (Identity::from("me".to_owned()), Moment::after_start(SECOND));
         for renewed in ["1970-01-01T00:00:00Z", "2200-01-01T00:00:00Z"] {
             let record = Record { renewed: Some(renewed.parse().unwrap()), ..record("other") };
             let step = decide(Some(&Observed { record, since: now }), &me, now);

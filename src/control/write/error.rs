@@ -29,6 +29,12 @@ pub enum WriteError {
         /// The write.
         what: String,
     },
+    /// The process was asked to stop.
+    #[error("{what}: not sent, as this replica stops; the next leader writes it")]
+    Stopping {
+        /// The write.
+        what: String,
+    },
     /// No answer; the write may have been applied or not.
     #[error("{what}: no answer within {after:?}")]
     TimedOut {
@@ -74,8 +80,14 @@ impl WriteError {
             Self::Conflict { .. }
             | Self::Busy { .. }
             | Self::NotLeading { .. }
+            | Self::Stopping { .. }
             | Self::Trimmed { .. } => false,
         }
+    }
+
+    /// Whether no answer came, so that it may still be applied when this replica has ended.
+    pub fn is_on_its_way(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Lost { .. })
     }
 
     /// Whether it is about the content of this one slice.
@@ -99,7 +111,10 @@ impl WriteError {
             | Self::Lost { .. }
             | Self::Refused { .. }
             | Self::Trimmed { .. } => true,
-            Self::Conflict { .. } | Self::Busy { .. } | Self::NotLeading { .. } => false,
+            Self::Conflict { .. }
+            | Self::Busy { .. }
+            | Self::NotLeading { .. }
+            | Self::Stopping { .. } => false,
         }
     }
 
@@ -108,7 +123,7 @@ impl WriteError {
         match self {
             Self::Conflict { .. } => WriteResult::Conflict,
             Self::Busy { .. } => WriteResult::Busy,
-            Self::NotLeading { .. } => WriteResult::NotLeading,
+            Self::NotLeading { .. } | Self::Stopping { .. } => WriteResult::NotLeading,
             Self::TimedOut { .. } => WriteResult::TimedOut,
             Self::Refused { .. } | Self::Trimmed { .. } => WriteResult::Refused,
             Self::Lost { .. } => WriteResult::Lost,

@@ -40,6 +40,7 @@ async fn sent(answers: &[(u16, Encoding)]) -> (Vec<String>, Vec<Outcome>) {
     let writer = Writer {
         client: Client::new(server, "shop"),
         leadership: Leadership::always(),
+        stop: Stop::default(),
         timeout: Duration::from_secs(1),
         limit: Limit::default(),
         spoken: Spoken::default(),

@@ -1,0 +1,74 @@
+//! Ending: the process ends from a thread that is not the main one, whatever that one is doing.
+
+use std::{process, sync::mpsc, thread, time::Duration};
+
+use tracing::error;
+
+use super::signals::Asked;
+use crate::{
+    causes::causes,
+    cli::say::say,
+    control::{lease::LeaseError, stop},
+};
+
+/// How long the last message may take. The main thread may hang because nothing reads the log.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Why the process must end at once.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ending {
+    /// Another replica leads, or may.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// A second signal.
+    #[error(
+        "got {} while stopping, and ends at once: writes may be under way, and the lease was not \
+         given back",
+        .0.name()
+    )]
+    Again(Asked),
+    /// It was asked to stop and did not.
+    #[error(
+        "did not stop within {:?}, and ends at once: writes may be under way, and the lease was not \
+         given back",
+        stop::LIMIT
+    )]
+    Late,
+}
+
+impl Ending {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Again(asked) => asked.exit_code(),
+            Self::Lease(_) | Self::Late => 1,
+        }
+    }
+
+    /// Ends the process, with a message if standard error takes one.
+    pub(super) fn end(self) -> ! {
+        let code = self.exit_code();
+        let (said, heard) = mpsc::channel();
+        let speaker = thread::Builder::new().name("last words".to_owned()).spawn(move || {
+            let cause = causes(&self);
+            error!(cause, "the process ends");
+            say(format_args!("closehaul: {cause}"));
+            let _ = said.send(());
+        });
+        if speaker.is_ok() {
+            let _ = heard.recv_timeout(LAST_WORDS);
+        }
+        process::exit(code.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes() {
+        assert_eq!(Ending::Again(Asked::Terminate).exit_code(), 143);
+        assert_eq!(Ending::Again(Asked::Interrupt).exit_code(), 130);
+        assert_eq!(Ending::Late.exit_code(), 1);
+    }
+}

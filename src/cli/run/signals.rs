@@ -1,0 +1,73 @@
+//! SIGTERM and SIGINT: the first one asks the main loop to stop, the second one ends the process.
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    time::sleep,
+};
+
+use super::{RunError, ending::Ending};
+use crate::{control::stop, observe::Health};
+
+/// A signal that asks the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+}
+
+impl Asked {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+
+    /// The exit code of a process that it ends, as shells report it: 128 and the signal's number.
+    pub(super) fn exit_code(self) -> u8 {
+        match self {
+            Self::Terminate => 143,
+            Self::Interrupt => 130,
+        }
+    }
+}
+
+/// Signals as they come in.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// To be called within a runtime, which must then go on.
+    pub(super) fn new() -> Result<Self, RunError> {
+        let listen = |kind| signal(kind).map_err(RunError::Signal);
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Terminate,
+            _ = self.interrupt.recv() => Asked::Interrupt,
+        }
+    }
+
+    /// Passes on the first signal, and returns why the process must end then if it still exists: a
+    /// second signal, or the limit.
+    ///
+    /// Nothing is logged here: a log that is stuck must not keep the second signal from being seen.
+    pub(super) async fn attend(mut self, first: oneshot::Sender<Asked>, health: &Health) -> Ending {
+        let asked = self.next().await;
+        health.stopping();
+        // Without a receiver the main loop has ended already.
+        let _ = first.send(asked);
+        tokio::select! {
+            again = self.next() => Ending::Again(again),
+            () = sleep(stop::LIMIT) => Ending::Late,
+        }
+    }
+}

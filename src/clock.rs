@@ -1,0 +1,157 @@
+//! Clock: the time by which leadership ends.
+//!
+//! A lease runs out for the other replicas while this machine is suspended. `CLOCK_MONOTONIC`, which
+//! [`std::time::Instant`] and tokio read, stands still meanwhile, so that a leader that is continued
+//! would take its leadership for held. `CLOCK_BOOTTIME` goes on (`clock_gettime(2)`).
+
+use std::{fmt, ops::Add, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+/// The longest sleep before the clock is read again. Timers stand still while the machine is
+/// suspended, so that a deadline may have passed unnoticed for this long after it continues.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A time by a [`Clock`]; times of different clocks do not compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// So long after the start of the clock.
+    pub fn after_start(time: Duration) -> Self {
+        Self(time)
+    }
+
+    /// The time from `earlier` until this; zero if this is earlier.
+    pub fn saturating_since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time))
+    }
+}
+
+/// A clock that can be read from any thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Moment + Send + Sync>);
+
+impl Clock {
+    /// The clock that `now` reads. It must never go back.
+    pub fn new(now: impl Fn() -> Moment + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time since the machine started, which goes on while it is suspended.
+    #[cfg(target_os = "linux")]
+    pub fn boot() -> Self {
+        Self::new(|| Moment(duration(rustix::time::ClockId::Boottime)))
+    }
+
+    /// The closest there is where `CLOCK_BOOTTIME` is unknown. The controller runs on Linux only.
+    #[cfg(not(target_os = "linux"))]
+    pub fn boot() -> Self {
+        Self::runtime()
+    }
+
+    /// The async runtime's clock, which tests pause.
+    pub fn runtime() -> Self {
+        let start = Instant::now();
+        Self::new(move || Moment(start.elapsed()))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Moment {
+        (self.0)()
+    }
+
+    /// Waits until the clock shows `at`, or up to a second more if the machine was suspended.
+    pub async fn reached(&self, at: Moment) {
+        loop {
+            let left = at.saturating_since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.min(LOOK)).await;
+        }
+    }
+}
+
+/// The time that this thread has run on a processor. Unlike any clock it does not count the time for
+/// which the machine let it wait.
+#[cfg(target_os = "linux")]
+pub fn cpu_time() -> Duration {
+    duration(rustix::time::ClockId::ThreadCPUTime)
+}
+
+/// Nothing is measured elsewhere: the controller runs on Linux only.
+#[cfg(not(target_os = "linux"))]
+pub fn cpu_time() -> Duration {
+    Duration::ZERO
+}
+
+/// What a clock of the system shows.
+#[cfg(target_os = "linux")]
+fn duration(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn boot_time_is_the_systems_uptime() {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let past = Clock::boot().now().0.as_secs_f64() - uptime;
+        assert!((0.0..5.0).contains(&past), "{past}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_waits_takes_no_cpu_time() {
+        let start = cpu_time();
+        std::thread::sleep(Duration::from_millis(200));
+        let waited = cpu_time() - start;
+        assert!(waited < Duration::from_millis(100), "{waited:?}");
+        let mut sum = 0_u64;
+        while cpu_time() - start <= waited {
+            sum = std::hint::black_box(sum + 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_jump_ends_a_wait_within_a_second() {
+        let seconds = Arc::new(AtomicU64::new(0));
+        let clock = Clock::new({
+            let seconds = Arc::clone(&seconds);
+            move || Moment(Duration::from_secs(seconds.load(Ordering::Relaxed)))
+        });
+        let start = Instant::now();
+        let jump = async {
+            sleep(60 * SECOND).await;
+            seconds.store(30, Ordering::Relaxed);
+        };
+        tokio::join!(clock.reached(Moment(30 * SECOND)), jump);
+        assert!(start.elapsed() <= 61 * SECOND, "{:?}", start.elapsed());
+        assert!(start.elapsed() >= 60 * SECOND, "the clock stood still until then");
+    }
+}
