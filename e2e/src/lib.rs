@@ -6,6 +6,8 @@
 //! - [`cluster`]: a control plane on this machine, with one identity per actor
 //! - [`closehaul`]: builds and starts the `closehaul` command
 //! - [`chart`]: the chart, and the tools that render and check it
+//! - [`machine`]: what is run and not built here, and what tests ask of the machine
+//! - [`packages`]: Debian packages that a bare machine lacks
 //! - [`net`]: network namespaces for nodes and pods
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
@@ -28,7 +30,9 @@ pub mod components;
 pub mod differential;
 pub mod interrupt;
 pub mod kubelet;
+pub mod machine;
 pub mod net;
+pub mod packages;
 pub mod process;
 mod progress;
 pub mod proxy;

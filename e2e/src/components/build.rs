@@ -1,17 +1,15 @@
 //! `go build` into the cache.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
+    process::Command,
 };
 
 use super::{Component, Error, Kubernetes};
 use crate::{
     process::tail,
-    progress::{Progress, say},
+    progress::{self, Progress, say},
 };
 
 /// The components whose versions one go.mod selects.
@@ -145,7 +143,9 @@ pub(super) fn ensure(
         }));
     }
     if targets.iter().any(|target| !target.path.is_file()) {
-        let _lock = lock(&cache.join("lock"))?;
+        let path = cache.join("lock");
+        let waiting = "another process builds the components; waiting for it";
+        let _lock = progress::lock(&path, waiting).map_err(Error::file(&path))?;
         build(&targets)?;
     }
     Ok(targets.into_iter().map(|target| (target.component, target.path)).collect())
@@ -185,25 +185,6 @@ fn key(parts: &[&[u8]]) -> String {
     format!("{number:012x}")
 }
 
-/// The lock over all builds of this cache, held until the file is dropped.
-fn lock(path: &Path) -> Result<File, Error> {
-    let file = File::create(path).map_err(Error::file(path))?;
-    let mut progress = Progress::after(
-        Duration::from_secs(2),
-        "another process builds the components; waiting for it".to_owned(),
-    );
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(fs::TryLockError::WouldBlock) => progress.tick(),
-            Err(fs::TryLockError::Error(error)) => return Err(Error::file(path)(error)),
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    progress.done();
-    Ok(file)
-}
-
 fn build(targets: &[Target]) -> Result<(), Error> {
     let missing = targets.iter().filter(|target| !target.path.is_file()).collect::<Vec<_>>();
     let mut left = missing.iter().map(|target| target.component.seconds()).sum::<u32>();
@@ -237,7 +218,6 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
         version: target.version.clone(),
         tail,
     };
-    let (mut output, writer) = io::pipe().map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new("go");
     command
         .args(FLAGS)
@@ -246,26 +226,8 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
         .arg(target.component.package())
         .current_dir(target.family.directory())
         // Pure Go, exactly the compiler that the key names, and no workspace around the checkout.
-        .envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(writer);
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-    // Drops the parent's copy of the pipe's end, or reading would never come to an end.
-    drop(command);
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = output.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    let status = loop {
-        match child.try_wait().map_err(|error| failed(error.to_string()))? {
-            Some(status) => break status,
-            None => progress.tick(),
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    let text = reader.join().unwrap_or_default();
+        .envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "")]);
+    let (status, text) = progress.run(command).map_err(|error| failed(error.to_string()))?;
     if !status.success() {
         return Err(failed(tail(&text, 30)));
     }

@@ -12,7 +12,9 @@ use crate::{
     cluster::{self, Actor, ControllerManager},
     components::Component,
     kubelet::{NodeSpec, Termination},
+    machine,
     net::{self, Network},
+    packages,
     process::Process,
     site,
 };
@@ -235,11 +237,11 @@ impl Site {
 
 /// The network of namespaces, or none without root; installs the packages it needs.
 fn network(console: Console) -> Result<Option<Network>, Error> {
-    if !net::is_root() {
+    if !packages::is_root() {
         console
             .note("not root: no network namespaces and no kube-proxy; a model picks the answers");
         return Ok(None);
     }
-    net::prepare(|command| console.note(command))?;
+    packages::ensure(machine::NETWORK).map_err(net::Error::from)?;
     Ok(Some(Network::new()?))
 }

@@ -23,7 +23,8 @@ use e2e::{
     chart::{Tools, documents},
     closehaul::{self, Profile},
     cluster::{Actor, Cluster, Options},
-    net::{self, Network},
+    machine,
+    net::Network,
     process::{Process, Signal},
     world::{Canary, Place, World, object, until},
 };
@@ -58,7 +59,7 @@ const UNSEEN: [(&str, &str, &str); 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployment_works_as_the_chart_says() {
-    if net::available_to_tests().unwrap() {
+    if machine::has_namespaces().unwrap() {
         let _alone = ALONE.lock().await;
         tokio::time::timeout(LIMIT, deployment()).await.expect("the time limit");
     }
