@@ -20,6 +20,7 @@
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - [`interrupt`]: what a command does that is told to end
+//! - [`promtool`]: Prometheus' own judge of metrics and alerts
 //! - `progress`: what a long step shows on standard error
 
 pub mod bench;
@@ -35,6 +36,7 @@ pub mod net;
 pub mod packages;
 pub mod process;
 mod progress;
+pub mod promtool;
 pub mod proxy;
 pub mod readers;
 pub mod scrape;

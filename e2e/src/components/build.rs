@@ -18,6 +18,7 @@ pub(super) enum Family {
     Kubernetes(Kubernetes),
     Etcd,
     Helm,
+    Prometheus,
     Rival,
 }
 
@@ -28,6 +29,7 @@ impl Family {
             Self::Kubernetes(_) => "kubernetes",
             Self::Etcd => "etcd",
             Self::Helm => "helm",
+            Self::Prometheus => "prometheus",
             Self::Rival => "rival",
         }
     }
@@ -37,6 +39,7 @@ impl Family {
             Self::Kubernetes(_) | Self::Rival => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Helm => "helm.sh/helm/v4",
+            Self::Prometheus => "github.com/prometheus/prometheus",
         }
     }
 
@@ -45,9 +48,20 @@ impl Family {
             Self::Kubernetes(version) => version.folder(),
             Self::Etcd => "etcd",
             Self::Helm => "helm",
+            Self::Prometheus => "prometheus",
             Self::Rival => "rival",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(folder)
+    }
+
+    /// What `go` is called with.
+    fn flags(self) -> Vec<&'static str> {
+        let mut flags = vec!["build", "-trimpath", "-buildvcs=false", "-mod=readonly"];
+        if self == Self::Prometheus {
+            // Without the clients of two dozen clouds, which would find targets there.
+            flags.push("-tags=remove_all_sd");
+        }
+        flags
     }
 
     /// What the linker writes into the binaries; without the versions `/version` and
@@ -125,14 +139,21 @@ pub(super) fn ensure(
     components: &[Component],
 ) -> Result<Vec<(Component, PathBuf)>, Error> {
     let mut targets = Vec::new();
-    for family in [Family::Etcd, Family::Kubernetes(kubernetes), Family::Helm, Family::Rival] {
+    for family in [
+        Family::Etcd,
+        Family::Kubernetes(kubernetes),
+        Family::Helm,
+        Family::Prometheus,
+        Family::Rival,
+    ] {
         let ours = components.iter().copied().filter(|it| it.family(kubernetes) == family);
         let ours = ours.collect::<Vec<_>>();
         let Some(first) = ours.first() else { continue };
         let pin = Pin::read(family)?;
         let go = go_version(first.name(), &pin.go)?;
         let flags = family.linker_flags(&pin.version);
-        let key = key(&[&pin.bytes, go.as_bytes(), flags.as_bytes(), FLAGS.join(" ").as_bytes()]);
+        let of_go = family.flags().join(" ");
+        let key = key(&[&pin.bytes, go.as_bytes(), flags.as_bytes(), of_go.as_bytes()]);
         let directory = cache.join(format!("{}-{}-{key}", family.name(), pin.version));
         targets.extend(ours.into_iter().map(|component| Target {
             component,
@@ -150,8 +171,6 @@ pub(super) fn ensure(
     }
     Ok(targets.into_iter().map(|target| (target.component, target.path)).collect())
 }
-
-const FLAGS: [&str; 4] = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly"];
 
 /// Go's own description of itself (`go version go1.26.8 linux/amd64`), if it is new enough.
 fn go_version(component: &str, needed: &str) -> Result<String, Error> {
@@ -220,7 +239,7 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
     };
     let mut command = Command::new("go");
     command
-        .args(FLAGS)
+        .args(target.family.flags())
         .args(["-ldflags", &target.flags, "-o"])
         .arg(&unfinished)
         .arg(target.component.package())
@@ -242,7 +261,7 @@ mod tests {
 
     #[test]
     fn pins_name_a_version_and_a_go() {
-        for family in [Family::Etcd, Family::Helm, Family::Rival] {
+        for family in [Family::Etcd, Family::Helm, Family::Prometheus, Family::Rival] {
             let pin = Pin::read(family).unwrap();
             assert!(pin.version.starts_with('v'), "{pin:?}");
             assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);
