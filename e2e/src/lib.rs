@@ -21,6 +21,7 @@
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - [`interrupt`]: what a command does that is told to end
 //! - [`promtool`]: Prometheus' own judge of metrics and alerts
+//! - `during`: shows that something asynchronous goes on
 //! - `progress`: what a long step shows on standard error
 
 pub mod bench;
@@ -29,6 +30,7 @@ pub mod closehaul;
 pub mod cluster;
 pub mod components;
 pub mod differential;
+mod during;
 pub mod interrupt;
 pub mod kubelet;
 pub mod machine;

@@ -1,5 +1,5 @@
 //! What a long step shows on standard error: one line that is rewritten on a terminal, a line
-//! every 8 seconds elsewhere.
+//! every 5 seconds elsewhere.
 //!
 //! It is written to the stream itself and not by `eprintln!`, which the test runner holds back
 //! until a test has failed: a first run would look dead for minutes.
@@ -16,7 +16,7 @@ use std::{
 /// How often the line is rewritten on a terminal.
 const TERMINAL: Duration = Duration::from_secs(1);
 /// How often a line is printed elsewhere, such as into a log of CI.
-const LOG: Duration = Duration::from_secs(8);
+const LOG: Duration = Duration::from_secs(5);
 
 /// A step that is shown while it lasts.
 #[derive(Debug)]

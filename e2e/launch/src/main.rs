@@ -17,7 +17,7 @@ use std::{
 };
 
 /// How often a line is printed.
-const EVERY: Duration = Duration::from_secs(8);
+const EVERY: Duration = Duration::from_secs(5);
 
 /// The arguments are those of `cargo run`.
 fn main() -> ExitCode {

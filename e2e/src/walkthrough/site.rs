@@ -11,6 +11,7 @@ use crate::{
     closehaul::{self, Profile},
     cluster::{self, Actor, ControllerManager},
     components::Component,
+    during::during,
     kubelet::{NodeSpec, Termination},
     machine,
     net::{self, Network},
@@ -76,8 +77,8 @@ impl Site {
             termination: Termination::default(),
             proxy: options.proxy,
             server,
-        })
-        .await?;
+        });
+        let site = during("starting", Box::pin(site)).await?;
         let cluster = &site.cluster;
         let (manager, scheduler) = tokio::try_join!(
             cluster.start_controller_manager(ControllerManager::EverythingButSlices),
