@@ -1,7 +1,7 @@
 //! What one thing costs, in instructions, and that it does not cost more in a larger cluster.
 //!
 //! `cargo bench --bench cost` runs each case in a process of its own under valgrind (Debian's package
-//! of that name), which counts the instructions of what is measured and leaves out what builds the
+//! of that name, which is installed if it is missing), which counts the instructions of what is measured and leaves out what builds the
 //! cluster before. The counts are the same on every machine but for a few in a thousand, so that the
 //! ratios between them can be required: the command fails if one is above its limit.
 //!
@@ -14,6 +14,12 @@
 mod curve;
 mod frames;
 mod many_ports;
+// Of the package e2e, which depends on this one and runs their tests.
+#[cfg_attr(test, allow(dead_code, reason = "what tests need is not used without a test harness"))]
+#[path = "../e2e/src/packages.rs"]
+mod packages;
+#[path = "../e2e/src/progress.rs"]
+mod progress;
 mod site;
 
 use std::{
@@ -213,6 +219,11 @@ fn main() -> ExitCode {
 
 /// Counts all cases whose names have these words, and checks their limits.
 fn all(words: &[String]) -> ExitCode {
+    let valgrind = packages::Program { command: "valgrind", package: "valgrind" };
+    if let Err(error) = packages::ensure(&[valgrind]) {
+        eprintln!("cost: {error}");
+        return ExitCode::FAILURE;
+    }
     let mut counts: Vec<(&str, u64)> = Vec::new();
     let mut code = ExitCode::SUCCESS;
     for case in CASES.iter().filter(|case| words.iter().all(|word| case.name.contains(word))) {
@@ -258,7 +269,7 @@ fn count(name: &str) -> u64 {
         .args(["--run", name])
         .stdin(Stdio::null())
         .output()
-        .expect("valgrind, of Debian's package of that name");
+        .expect("valgrind");
     let told = String::from_utf8_lossy(&output.stderr);
     let line = told.lines().find_map(|line| line.split_once("Collected :"));
     let count = line.and_then(|(_, count)| count.trim().parse().ok());

@@ -7,6 +7,7 @@
 #   e2e/components/regenerate.sh kubernetes-1.34 1.34.4
 #   e2e/components/regenerate.sh etcd 3.7.3
 #   e2e/components/regenerate.sh helm 4.3.1   (what judges the chart beside helm: the latest)
+#   e2e/components/regenerate.sh prometheus 0.316.0   (as a module, 3.16.0 has this number)
 #   e2e/components/regenerate.sh rival 1.37.2   (its main.go is ours and stays)
 set -eu
 
@@ -74,6 +75,10 @@ helm)
         yannh/kubeconform/cmd/kubeconform; do
         set -- "$@" "github.com/$command@latest"
     done
+    ;;
+prometheus)
+    begin github.com/prometheus/prometheus
+    set -- "github.com/prometheus/prometheus/cmd/promtool@$version"
     ;;
 rival)
     begin k8s.io/kubernetes

@@ -5,7 +5,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
-    time::Duration,
 };
 
 use serde::Deserialize;
@@ -13,8 +12,8 @@ use tokio::sync::OnceCell;
 
 use crate::{
     cluster::{self, Actor, Cluster, free_port},
+    during::during,
     process::{self, Command, Process, tail},
-    progress::Progress,
     scrape::{self, Scraped},
 };
 
@@ -87,20 +86,10 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let mut output = Box::pin(child.wait_with_output());
-    let mut progress = Progress::after(Duration::from_secs(2), "building closehaul".to_owned());
-    let output = loop {
-        tokio::select! {
-            output = &mut output => break output.map_err(failed)?,
-            () = tokio::time::sleep(Duration::from_millis(200)) => progress.tick(),
-        }
-    };
+    let output = during("building closehaul", child.wait_with_output()).await.map_err(failed)?;
     let executable = executable(&String::from_utf8_lossy(&output.stdout));
     match executable.filter(|_| output.status.success()) {
-        Some(path) => {
-            progress.done();
-            Ok(path)
-        }
+        Some(path) => Ok(path),
         None => Err(Error::Build { tail: tail(&String::from_utf8_lossy(&output.stderr), 40) }),
     }
 }

@@ -6,6 +6,8 @@
 //! - [`cluster`]: a control plane on this machine, with one identity per actor
 //! - [`closehaul`]: builds and starts the `closehaul` command
 //! - [`chart`]: the chart, and the tools that render and check it
+//! - [`machine`]: what is run and not built here, and what tests ask of the machine
+//! - [`packages`]: Debian packages that a bare machine lacks
 //! - [`net`]: network namespaces for nodes and pods
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
 //! - [`proxy`]: kube-proxy, one per node
@@ -19,6 +21,8 @@
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - [`hostile`]: Services that cost as much as they can, endured by closehaul
 //! - [`interrupt`]: what a command does that is told to end
+//! - [`promtool`]: Prometheus' own judge of metrics and alerts
+//! - `during`: shows that something asynchronous goes on
 //! - `progress`: what a long step shows on standard error
 
 pub mod bench;
@@ -27,12 +31,16 @@ pub mod closehaul;
 pub mod cluster;
 pub mod components;
 pub mod differential;
+mod during;
 pub mod hostile;
 pub mod interrupt;
 pub mod kubelet;
+pub mod machine;
 pub mod net;
+pub mod packages;
 pub mod process;
 mod progress;
+pub mod promtool;
 pub mod proxy;
 pub mod readers;
 pub mod scrape;

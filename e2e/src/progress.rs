@@ -1,18 +1,22 @@
 //! What a long step shows on standard error: one line that is rewritten on a terminal, a line
-//! every 15 seconds elsewhere.
+//! every 5 seconds elsewhere.
 //!
 //! It is written to the stream itself and not by `eprintln!`, which the test runner holds back
 //! until a test has failed: a first run would look dead for minutes.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    fs::{File, TryLockError},
+    io::{self, IsTerminal, Read as _, Write as _},
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
 /// How often the line is rewritten on a terminal.
 const TERMINAL: Duration = Duration::from_secs(1);
 /// How often a line is printed elsewhere, such as into a log of CI.
-const LOG: Duration = Duration::from_secs(15);
+const LOG: Duration = Duration::from_secs(5);
 
 /// A step that is shown while it lasts.
 #[derive(Debug)]
@@ -49,6 +53,28 @@ impl Progress {
         self.show("");
     }
 
+    /// Runs a command to its end, with the seconds shown. Returns how it ended and what it printed.
+    pub(crate) fn run(&mut self, mut command: Command) -> io::Result<(ExitStatus, String)> {
+        let (mut output, writer) = io::pipe()?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let mut child = command.spawn()?;
+        // Closes this process's ends of the pipe, or reading would never come to an end.
+        drop(command);
+        let reader = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = output.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            self.tick();
+            thread::sleep(Duration::from_millis(100));
+        };
+        Ok((status, reader.join().unwrap_or_default()))
+    }
+
     /// Shows that the step is over, if it was shown at all.
     pub(crate) fn done(mut self) {
         if self.shown.take().is_some() {
@@ -78,6 +104,23 @@ impl Drop for Progress {
             write("\n");
         }
     }
+}
+
+/// The exclusive lock on a file, which is created if need be; it is held until the file is dropped.
+/// What is waited for is shown, once that takes a while.
+pub(crate) fn lock(path: &Path, waiting: &str) -> io::Result<File> {
+    let file = File::create(path)?;
+    let mut progress = Progress::after(Duration::from_secs(2), waiting.to_owned());
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => progress.tick(),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    progress.done();
+    Ok(file)
 }
 
 /// Shows one line.

@@ -7,8 +7,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Write as _,
-    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -182,15 +180,7 @@ fn shapes(scraped: &Scraped) -> BTreeMap<String, String> {
 
 /// The metrics with which `promtool check metrics` finds fault.
 fn faults(text: &str) -> BTreeSet<String> {
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool, which Debian's package prometheus has; .ci/run installs it");
-    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
+    let output = e2e::promtool::run(&["check", "metrics"], text).unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     // 0: nothing to say; 3: faults of style; else the text cannot be read.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");

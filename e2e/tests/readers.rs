@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
-use e2e::{net, proxy::Mode, readers};
+use e2e::{machine, proxy::Mode, readers};
 use std::{path::Path, time::Duration};
 use tokio::sync::Mutex;
 
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn every_client_reaches_whom_it_must(mode: Mode) {
-    if !net::available_to_tests().unwrap() {
+    if !machine::has_namespaces().unwrap() {
         return;
     }
     let _turn = TURN.lock().await;

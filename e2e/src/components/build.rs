@@ -1,17 +1,15 @@
 //! `go build` into the cache.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
+    process::Command,
 };
 
 use super::{Component, Error, Kubernetes};
 use crate::{
     process::tail,
-    progress::{Progress, say},
+    progress::{self, Progress, say},
 };
 
 /// The components whose versions one go.mod selects.
@@ -20,6 +18,7 @@ pub(super) enum Family {
     Kubernetes(Kubernetes),
     Etcd,
     Helm,
+    Prometheus,
     Rival,
 }
 
@@ -30,6 +29,7 @@ impl Family {
             Self::Kubernetes(_) => "kubernetes",
             Self::Etcd => "etcd",
             Self::Helm => "helm",
+            Self::Prometheus => "prometheus",
             Self::Rival => "rival",
         }
     }
@@ -39,6 +39,7 @@ impl Family {
             Self::Kubernetes(_) | Self::Rival => "k8s.io/kubernetes",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Helm => "helm.sh/helm/v4",
+            Self::Prometheus => "github.com/prometheus/prometheus",
         }
     }
 
@@ -47,9 +48,20 @@ impl Family {
             Self::Kubernetes(version) => version.folder(),
             Self::Etcd => "etcd",
             Self::Helm => "helm",
+            Self::Prometheus => "prometheus",
             Self::Rival => "rival",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(folder)
+    }
+
+    /// What `go` is called with.
+    fn flags(self) -> Vec<&'static str> {
+        let mut flags = vec!["build", "-trimpath", "-buildvcs=false", "-mod=readonly"];
+        if self == Self::Prometheus {
+            // Without the clients of two dozen clouds, which would find targets there.
+            flags.push("-tags=remove_all_sd");
+        }
+        flags
     }
 
     /// What the linker writes into the binaries; without the versions `/version` and
@@ -127,14 +139,21 @@ pub(super) fn ensure(
     components: &[Component],
 ) -> Result<Vec<(Component, PathBuf)>, Error> {
     let mut targets = Vec::new();
-    for family in [Family::Etcd, Family::Kubernetes(kubernetes), Family::Helm, Family::Rival] {
+    for family in [
+        Family::Etcd,
+        Family::Kubernetes(kubernetes),
+        Family::Helm,
+        Family::Prometheus,
+        Family::Rival,
+    ] {
         let ours = components.iter().copied().filter(|it| it.family(kubernetes) == family);
         let ours = ours.collect::<Vec<_>>();
         let Some(first) = ours.first() else { continue };
         let pin = Pin::read(family)?;
         let go = go_version(first.name(), &pin.go)?;
         let flags = family.linker_flags(&pin.version);
-        let key = key(&[&pin.bytes, go.as_bytes(), flags.as_bytes(), FLAGS.join(" ").as_bytes()]);
+        let of_go = family.flags().join(" ");
+        let key = key(&[&pin.bytes, go.as_bytes(), flags.as_bytes(), of_go.as_bytes()]);
         let directory = cache.join(format!("{}-{}-{key}", family.name(), pin.version));
         targets.extend(ours.into_iter().map(|component| Target {
             component,
@@ -145,13 +164,13 @@ pub(super) fn ensure(
         }));
     }
     if targets.iter().any(|target| !target.path.is_file()) {
-        let _lock = lock(&cache.join("lock"))?;
+        let path = cache.join("lock");
+        let waiting = "another process builds the components; waiting for it";
+        let _lock = progress::lock(&path, waiting).map_err(Error::file(&path))?;
         build(&targets)?;
     }
     Ok(targets.into_iter().map(|target| (target.component, target.path)).collect())
 }
-
-const FLAGS: [&str; 4] = ["build", "-trimpath", "-buildvcs=false", "-mod=readonly"];
 
 /// Go's own description of itself (`go version go1.26.8 linux/amd64`), if it is new enough.
 fn go_version(component: &str, needed: &str) -> Result<String, Error> {
@@ -183,25 +202,6 @@ fn key(parts: &[&[u8]]) -> String {
     let digest = context.finish();
     let number = digest.as_ref().iter().take(6).fold(0_u64, |it, byte| it << 8 | u64::from(*byte));
     format!("{number:012x}")
-}
-
-/// The lock over all builds of this cache, held until the file is dropped.
-fn lock(path: &Path) -> Result<File, Error> {
-    let file = File::create(path).map_err(Error::file(path))?;
-    let mut progress = Progress::after(
-        Duration::from_secs(2),
-        "another process builds the components; waiting for it".to_owned(),
-    );
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(fs::TryLockError::WouldBlock) => progress.tick(),
-            Err(fs::TryLockError::Error(error)) => return Err(Error::file(path)(error)),
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    progress.done();
-    Ok(file)
 }
 
 fn build(targets: &[Target]) -> Result<(), Error> {
@@ -237,35 +237,16 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
         version: target.version.clone(),
         tail,
     };
-    let (mut output, writer) = io::pipe().map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new("go");
     command
-        .args(FLAGS)
+        .args(target.family.flags())
         .args(["-ldflags", &target.flags, "-o"])
         .arg(&unfinished)
         .arg(target.component.package())
         .current_dir(target.family.directory())
         // Pure Go, exactly the compiler that the key names, and no workspace around the checkout.
-        .envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(writer);
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-    // Drops the parent's copy of the pipe's end, or reading would never come to an end.
-    drop(command);
-    let reader = std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = output.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    let status = loop {
-        match child.try_wait().map_err(|error| failed(error.to_string()))? {
-            Some(status) => break status,
-            None => progress.tick(),
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    let text = reader.join().unwrap_or_default();
+        .envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off"), ("GOFLAGS", "")]);
+    let (status, text) = progress.run(command).map_err(|error| failed(error.to_string()))?;
     if !status.success() {
         return Err(failed(tail(&text, 30)));
     }
@@ -280,7 +261,7 @@ mod tests {
 
     #[test]
     fn pins_name_a_version_and_a_go() {
-        for family in [Family::Etcd, Family::Helm, Family::Rival] {
+        for family in [Family::Etcd, Family::Helm, Family::Prometheus, Family::Rival] {
             let pin = Pin::read(family).unwrap();
             assert!(pin.version.starts_with('v'), "{pin:?}");
             assert!(numbers(&pin.go) >= vec![1, 26], "{}", pin.go);

@@ -115,6 +115,8 @@ pub enum Component {
     Kubeconform,
     /// Checks the workflows of GitHub Actions.
     Actionlint,
+    /// Checks metrics and tests alerts.
+    Promtool,
 }
 
 impl Component {
@@ -134,6 +136,7 @@ impl Component {
             Self::HelmUnittest => "helm-unittest",
             Self::Kubeconform => "kubeconform",
             Self::Actionlint => "actionlint",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -144,6 +147,7 @@ impl Component {
             Self::Helm | Self::HelmUnittest | Self::Kubeconform | Self::Actionlint => {
                 build::Family::Helm
             }
+            Self::Promtool => build::Family::Prometheus,
             _ => build::Family::Kubernetes(kubernetes),
         }
     }
@@ -160,6 +164,7 @@ impl Component {
             }
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform".to_owned(),
             Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint".to_owned(),
+            Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool".to_owned(),
             _ => format!("k8s.io/kubernetes/cmd/{}", self.name()),
         }
     }
@@ -179,6 +184,7 @@ impl Component {
             Self::HelmUnittest => 26,
             Self::Kubeconform => 17,
             Self::Actionlint => 10,
+            Self::Promtool => 75,
         }
     }
 

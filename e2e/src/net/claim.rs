@@ -4,8 +4,9 @@ use super::{Error, ip};
 use std::{
     fs::{self, File, TryLockError},
     path::Path,
-    process::Command,
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 const NUMBERS: std::ops::RangeInclusive<u8> = 77..=99;
 const LOCKS: &str = "/run/closehaul-e2e";
@@ -66,8 +67,8 @@ fn remove_leftovers(number: u8) -> Result<(), Error> {
         if name.starts_with(&prefix) {
             // A namespace lives as long as a process in it, whatever happens to its name.
             let pids = ip::ip(&["netns", "pids", name])?;
-            if !pids.trim().is_empty() {
-                let _ = Command::new("kill").arg("-KILL").args(pids.split_whitespace()).status();
+            for pid in pids.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+                let _ = kill_process(pid, Signal::KILL);
             }
             ip::ip(&["netns", "del", name])?;
         }

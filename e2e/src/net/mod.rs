@@ -18,14 +18,14 @@ mod claim;
 mod ip;
 mod namespace;
 mod network;
-mod packages;
 
 use std::{io, path::PathBuf};
+
+use crate::packages;
 
 pub use addresses::Addresses;
 pub use namespace::Namespace;
 pub use network::{Network, Node, Pod};
-pub use packages::{available_to_tests, is_root, prepare};
 
 /// What can go wrong between us and the kernel's network.
 #[derive(Debug, thiserror::Error)]
@@ -69,16 +69,7 @@ pub enum Error {
     /// Network namespaces need root.
     #[error("network namespaces need root, and CI must not pass without them")]
     NotRoot,
-    /// Debian packages are missing, and this is no Debian.
-    #[error("packages are missing; as root on Debian run `{command}`")]
-    Packages {
-        /// The command that installs them.
-        command: String,
-    },
-    /// The Debian packages could not be installed.
-    #[error("`{command}` failed; run it yourself to see why")]
-    Install {
-        /// The command as one would type it.
-        command: String,
-    },
+    /// A program is missing.
+    #[error(transparent)]
+    Packages(#[from] packages::Error),
 }

@@ -249,7 +249,7 @@ impl Pod {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::available_to_tests;
+    use crate::machine::has_namespaces;
     use std::{net::IpAddr, process::Command};
 
     fn ping(from: &Namespace, to: impl Into<IpAddr>) -> bool {
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn pods_on_two_nodes_reach_each_other_and_the_host_and_nothing_stays() {
-        if !available_to_tests().unwrap() {
+        if !has_namespaces().unwrap() {
             return;
         }
         let mut network = Network::new().unwrap();
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn dual_stack_pods_reach_each_other_by_both_families() {
-        if !available_to_tests().unwrap() {
+        if !has_namespaces().unwrap() {
             return;
         }
         let mut network = Network::dual_stack().unwrap();
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn two_runs_have_two_networks_and_a_freed_address_is_not_used_at_once() {
-        if !available_to_tests().unwrap() {
+        if !has_namespaces().unwrap() {
             return;
         }
         let mut first = Network::new().unwrap();

@@ -5,9 +5,10 @@ use crate::{
     closehaul, cluster,
     components::{Component, Kubernetes},
     kubelet::{NodeSpec, Termination},
+    machine,
     net::{self, Network},
+    packages,
     process::Process,
-    progress,
     proxy::Mode,
     site,
 };
@@ -47,7 +48,7 @@ impl Site {
     /// Builds what is missing and starts a control plane without nodes. `server` is the binary
     /// with [`crate::kubelet::Command`].
     pub(super) async fn start(mode: Mode, server: &Path) -> Result<Self, Error> {
-        net::prepare(progress::say)?;
+        packages::ensure(machine::NETWORK).map_err(net::Error::from)?;
         let components = cluster::ensure(Kubernetes::default(), &COMPONENTS).await?;
         let service_cidrs = SERVICES.map(str::to_owned).to_vec();
         let site = site::Site::start(site::Options {

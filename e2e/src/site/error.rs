@@ -1,6 +1,6 @@
 //! What can go wrong with a cluster in namespaces and those who use it.
 
-use crate::{closehaul, cluster, kubelet, net, process, proxy};
+use crate::{closehaul, cluster, kubelet, net, packages, process, proxy};
 use std::{io, process::ExitCode};
 
 /// What can keep the walkthrough or the readers' tests from their end. A step with another outcome
@@ -92,7 +92,9 @@ impl Error {
     /// 130 after Ctrl-C as a shell says it, otherwise 1.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Network(net::Error::Packages { .. }) => ExitCode::from(2),
+            Self::Network(net::Error::Packages(packages::Error::Missing { .. })) => {
+                ExitCode::from(2)
+            }
             Self::Interrupted => ExitCode::from(130),
             _ => ExitCode::FAILURE,
         }

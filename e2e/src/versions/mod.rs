@@ -118,7 +118,7 @@ async fn walk(
     let settings = walkthrough::Options { kubernetes, proxy, ..walkthrough::Options::default() };
     match walkthrough::run(settings, server).await {
         Ok(report) => Ok(rows(kubernetes, &report)),
-        Err(error @ (Interrupted | Network(net::Error::Packages { .. }))) => Err(error),
+        Err(error @ (Interrupted | Network(net::Error::Packages(_)))) => Err(error),
         Err(error) => {
             let (step, result) = ("walkthrough".to_owned(), Err(error.to_string()));
             Ok(vec![Check { kubernetes, step, result }])

@@ -18,8 +18,8 @@ use console::Console;
 use site::Site;
 use std::{path::Path, time::Instant};
 
-use crate::interrupt::interrupted;
 pub use crate::site::Error;
+use crate::{during::during, interrupt::interrupted};
 pub use options::{Controller, Options};
 pub use report::{Report, Row};
 
@@ -53,7 +53,7 @@ pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
         }
     }
     console.note("stopping everything and removing what was made");
-    let stopped = site.stop().await;
+    let stopped = during("stopping", Box::pin(site.stop())).await;
     let report = report?;
     stopped.map(|()| report)
 }

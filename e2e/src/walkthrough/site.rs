@@ -11,8 +11,11 @@ use crate::{
     closehaul::{self, Profile},
     cluster::{self, Actor, ControllerManager},
     components::Component,
+    during::during,
     kubelet::{NodeSpec, Termination},
+    machine,
     net::{self, Network},
+    packages,
     process::Process,
     site,
 };
@@ -74,8 +77,8 @@ impl Site {
             termination: Termination::default(),
             proxy: options.proxy,
             server,
-        })
-        .await?;
+        });
+        let site = during("starting", Box::pin(site)).await?;
         let cluster = &site.cluster;
         let (manager, scheduler) = tokio::try_join!(
             cluster.start_controller_manager(ControllerManager::EverythingButSlices),
@@ -235,11 +238,11 @@ impl Site {
 
 /// The network of namespaces, or none without root; installs the packages it needs.
 fn network(console: Console) -> Result<Option<Network>, Error> {
-    if !net::is_root() {
+    if !packages::is_root() {
         console
             .note("not root: no network namespaces and no kube-proxy; a model picks the answers");
         return Ok(None);
     }
-    net::prepare(|command| console.note(command))?;
+    packages::ensure(machine::NETWORK).map_err(net::Error::from)?;
     Ok(Some(Network::new()?))
 }

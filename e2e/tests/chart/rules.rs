@@ -1,6 +1,6 @@
 //! The alerts, judged by promtool.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use e2e::chart::{Tools, directory, documents, repository};
 use serde_json::{Value, json};
@@ -9,8 +9,7 @@ use crate::text;
 
 /// Runs promtool, which has to succeed.
 fn promtool(args: &[&str]) -> String {
-    let output = Command::new("promtool").args(args).current_dir(repository()).output();
-    let output = output.expect("promtool (in Debian, the package prometheus; .ci/run installs it)");
+    let output = e2e::promtool::run(args, "").unwrap();
     let text = text(&output);
     assert!(output.status.success(), "promtool {}:\n{text}", args.join(" "));
     text

@@ -12,7 +12,8 @@ use e2e::{
     chart::Tools,
     closehaul::{self, Profile},
     cluster::{Actor, Cluster, ControllerManager, Options},
-    net::{self, Network},
+    machine,
+    net::Network,
     process::{Process, Signal},
     world::{Kind, Place, World, object, until},
 };
@@ -42,7 +43,7 @@ const TAINTS: [&str; 4] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_without_slices_comes_up_once_its_webhooks_let_it() {
-    if net::available_to_tests().unwrap() {
+    if machine::has_namespaces().unwrap() {
         let _alone = ALONE.lock().await;
         tokio::time::timeout(LIMIT, bootstrap()).await.expect("the time limit");
     }

@@ -11,9 +11,7 @@ mod webhook;
 use std::{
     collections::BTreeSet,
     fs,
-    io::Write as _,
     path::Path,
-    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -23,7 +21,8 @@ use e2e::{
     chart::{Tools, documents},
     closehaul::{self, Profile},
     cluster::{Actor, Cluster, Options},
-    net::{self, Network},
+    machine,
+    net::Network,
     process::{Process, Signal},
     world::{Canary, Place, World, object, until},
 };
@@ -58,7 +57,7 @@ const UNSEEN: [(&str, &str, &str); 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployment_works_as_the_chart_says() {
-    if net::available_to_tests().unwrap() {
+    if machine::has_namespaces().unwrap() {
         let _alone = ALONE.lock().await;
         tokio::time::timeout(LIMIT, deployment()).await.expect("the time limit");
     }
@@ -241,13 +240,7 @@ fn leaders(pods: &[Pod]) -> Vec<u32> {
 
 /// promtool understands the metrics. What it does not like about names is judged elsewhere.
 fn parse(metrics: &str) {
-    let mut promtool = std::process::Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
-    let child = promtool.stdout(Stdio::null()).spawn();
-    let mut child =
-        child.expect("promtool (in Debian, the package prometheus; .ci/run installs it)");
-    child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = e2e::promtool::run(&["check", "metrics"], metrics).unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     // 3: it parsed and there is something to lint.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");

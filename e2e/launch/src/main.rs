@@ -1,0 +1,108 @@
+//! `cargo run` that is never silent for long: `cargo walkthrough` and the other aliases in
+//! `.cargo/config.toml` go through it.
+//!
+//! Where its output is not a terminal, cargo prints a line for each crate when it begins with it,
+//! and nothing while that is compiled. The last ones take a minute each on a busy machine, in which
+//! a first run looks dead. So this package, which has no dependencies and is built in a second, runs
+//! the build, prints how long it has taken every few seconds, and then becomes the command.
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, IsTerminal as _},
+    os::unix::process::CommandExt as _,
+    process::{Child, Command, ExitCode, ExitStatus},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often a line is printed.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The arguments are those of `cargo run`.
+fn main() -> ExitCode {
+    let arguments = env::args_os().skip(1).collect::<Vec<_>>();
+    let error = match build(&arguments) {
+        // It returns only where it fails.
+        Ok(status) if status.success() => cargo().args(["run", "--quiet"]).args(&arguments).exec(),
+        Ok(status) => return exit_code(status),
+        Err(error) => error,
+    };
+    eprintln!("launch: cannot run cargo: {error}");
+    ExitCode::FAILURE
+}
+
+/// Builds what `cargo run` would run.
+fn build(arguments: &[OsString]) -> io::Result<ExitStatus> {
+    let of_cargo = arguments.iter().take_while(|argument| *argument != "--");
+    let child = cargo().arg("build").args(of_cargo).spawn()?;
+    // On a terminal cargo has a line of its own that moves.
+    let is_terminal = io::stderr().is_terminal();
+    wait(child, EVERY, |time| {
+        if !is_terminal {
+            eprintln!("launch: still building, {} s so far", time.as_secs());
+        }
+    })
+}
+
+/// Waits for the end of a process; `show` is given the time that has passed, every so often.
+fn wait(
+    mut child: Child,
+    every: Duration,
+    mut show: impl FnMut(Duration),
+) -> io::Result<ExitStatus> {
+    let started = Instant::now();
+    let mut next = every;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let passed = started.elapsed();
+        if passed >= next {
+            show(passed);
+            next = passed + every;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The code of a process that failed; 1 where a signal ended it.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// cargo as the user has called it.
+fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What `cargo run` says of this package: build scripts look at it, and would run again when the
+    // same is built by another way.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_build_is_shown_and_its_end_is_reported() {
+        let child = Command::new("sh").args(["-c", "sleep 0.5; exit 101"]).spawn();
+        let mut shown = Vec::new();
+        let status = wait(child.unwrap(), Duration::from_millis(100), |time| shown.push(time));
+        assert_eq!(status.unwrap().code(), Some(101));
+        assert!(!shown.is_empty());
+    }
+
+    #[test]
+    fn a_short_one_is_not_shown() {
+        let child = Command::new("true").spawn().unwrap();
+        let status = wait(child, Duration::from_secs(3600), |time| panic!("{time:?}"));
+        assert!(status.unwrap().success());
+    }
+}
