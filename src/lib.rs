@@ -10,6 +10,7 @@
 //! - [`consumers`]: how those who send traffic read slices, as pure models
 //! - [`plan`]: everything that decides, as pure functions
 //! - [`pace`]: how often something may happen
+//! - [`random`]: random numbers, from one source
 //! - [`causes`]: an error told whole, wherever one is told
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
@@ -24,3 +25,4 @@ pub mod control;
 pub mod observe;
 pub mod pace;
 pub mod plan;
+pub mod random;

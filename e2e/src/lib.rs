@@ -17,6 +17,7 @@
 //! - [`readers`]: real kube-proxies and what their clients reach
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
+//! - [`restore`]: etcd restored from a backup, and watches that fall silent
 //! - [`interrupt`]: what a command does that is told to end
 //! - `progress`: what a long step shows on standard error
 
@@ -33,6 +34,7 @@ pub mod process;
 mod progress;
 pub mod proxy;
 pub mod readers;
+pub mod restore;
 pub mod scrape;
 pub mod site;
 pub mod versions;

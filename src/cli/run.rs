@@ -7,7 +7,7 @@ use kube::{Api, Client, Config};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
 };
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -21,12 +21,13 @@ use crate::{
         client::{client, watching},
         controller::{Controller, Settings},
         lease::{self, Identity, Leadership, LeaseError, Timing, TimingError},
-        run,
+        run::{self, Reading},
         write::{Limit, Spoken, Writer},
     },
     observe::{
         self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Reporter,
     },
+    random::Random,
 };
 
 /// How long one write may take where no lease limits it.
@@ -209,6 +210,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         max_endpoints: args.max_endpoints_per_slice.into(),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,
+        renew_deadline: timing.renew_deadline(),
     };
     let controller = Controller::new(settings, metrics.clone(), health.clone());
     let mut writer = Writer {
@@ -220,14 +222,17 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
-    let reader = watching(config.clone()).map_err(|source| unusable(&config, source))?;
+    let (reports, reported) = mpsc::unbounded_channel();
+    let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;
+    let reading = Reading { client, random: Random::new(), reports: reported };
     let identity = Identity::new();
     let instance = identity.to_string();
     let reporter =
         Reporter { client: connect(&config)?, instance, metrics, health: health.clone() };
     let terminated = terminated(health.clone())?;
     let Some(sender) = sender else {
-        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
+        drop(reports);
+        run::run(controller, reading, writer, reporter, concurrency, terminated).await;
         return Ok(());
     };
 
@@ -240,9 +245,10 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let (drained, released) = oneshot::channel::<()>();
     let released = async { drop(released.await) };
     let name = args.leader_elect_resource_name;
+    let sender = sender.reporting(reports);
     let election = lease::run(leases, &name, &identity, &timing, sender, &health, released);
     let work = async {
-        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
+        run::run(controller, reading, writer, reporter, concurrency, terminated).await;
         drop(drained);
     };
     // If the lease is lost, the work is dropped where it stands.
@@ -313,7 +319,7 @@ fn filter(verbosity: u8) -> String {
         _ => ("info", "off"),
     };
     format!(
-        "warn,closehaul={own},kube_client::client=off,kube_client::client::builder={requests},\
+        "warn,closehaul={own},closehaul::control::client={requests},kube_client::client=off,\
          kube_client::client::tls=warn"
     )
 }
@@ -342,7 +348,7 @@ mod tests {
                 assert!(!enabled!(target: "kube_client::client", Level::WARN));
                 assert!(enabled!(target: "kube_client::client::tls", Level::WARN));
                 assert_eq!(enabled!(target: "closehaul::control::write", Level::DEBUG), writes);
-                let shown = enabled!(target: "kube_client::client::builder", Level::DEBUG);
+                let shown = enabled!(target: "closehaul::control::client", Level::DEBUG);
                 assert_eq!(shown, requests);
             });
         }

@@ -17,6 +17,7 @@ use kube::{
     core::Request,
 };
 use serde::de::Error as _;
+use tokio::{sync::watch, time::Instant};
 
 use crate::api::{
     Kind, Object,
@@ -31,7 +32,8 @@ pub(super) type Arrival<T> = Guarded<Object<T>>;
 /// Events of one watch, until the server ends it or the connection breaks.
 pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T>>>>;
 
-/// Starts to watch all objects of a kind.
+/// Starts to watch all objects of a kind. The time of each part of the answer, and of its end in
+/// good order, is put into `heard`.
 ///
 /// # Errors
 /// The server could not be reached, or refused.
@@ -39,6 +41,7 @@ pub(super) async fn open<T: Kind>(
     client: &Client,
     params: &WatchParams,
     version: &str,
+    heard: watch::Sender<Option<Instant>>,
 ) -> kube::Result<Events<T>> {
     let path = Object::<T>::url_path(&(), None);
     let mut request = Request::new(path).watch(params, version).map_err(Error::BuildRequest)?;
@@ -55,27 +58,33 @@ pub(super) async fn open<T: Kind>(
     }
     let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let encoding = Encoding::of(content_type.unwrap_or_default());
-    Ok(read(body.into_data_stream(), encoding).boxed())
+    heard.send_replace(Some(Instant::now()));
+    Ok(read(body.into_data_stream(), encoding, heard).boxed())
 }
 
 /// The events in a body. After an error nothing follows.
 fn read<T: Kind>(
     body: BodyDataStream<Body>,
     encoding: Encoding,
+    heard: watch::Sender<Option<Instant>>,
 ) -> impl Stream<Item = kube::Result<WatchEvent<Arrival<T>>>> + Send {
-    let state = Some((body, BytesMut::new()));
+    let state = Some((body, BytesMut::new(), heard));
     futures::stream::unfold(state, move |state| async move {
-        let (mut body, mut arrived) = state?;
+        let (mut body, mut arrived, heard) = state?;
         loop {
             match encoding.split(&mut arrived) {
                 Ok(Some(frame)) => {
                     let event = encoding.event(frame).map_err(lost);
-                    return Some((event, Some((body, arrived))));
+                    return Some((event, Some((body, arrived, heard))));
                 }
                 Ok(None) => {}
                 Err(error) => return Some((Err(lost(error)), None)),
             }
-            match body.next().await {
+            let part = body.next().await;
+            if !matches!(part, Some(Err(_))) {
+                heard.send_replace(Some(Instant::now()));
+            }
+            match part {
                 Some(Ok(bytes)) => arrived.extend_from_slice(&bytes),
                 Some(Err(error)) => return Some((Err(broken(error)), None)),
                 // A last line may lack its end. One that was cut short is sent again by a watch

@@ -13,32 +13,45 @@ use std::{
 
 use kube::Client;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tracing::{error, info};
 
 use super::{
-    controller::{Controller, Event},
-    watch::{Change, follow},
+    controller::{Controller, Event, Wanted},
+    lease::Report,
+    watch::{Change, Orders, Reader, follow},
     write::{Outcome, Writer},
 };
 use crate::{
     api::Kind,
+    cluster::Watched,
     observe::announce::Reporter,
     plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+    random::Random,
 };
 
 /// Events between the watches and the controller: enough to keep both busy, few enough not to
 /// hold many pods twice.
 const EVENTS: usize = 256;
 
+/// Where the controller learns from.
+pub struct Reading {
+    /// Of the API server, for watches.
+    pub client: Client,
+    /// How long watches last is drawn from this.
+    pub random: Random,
+    /// What the election reports; closed where there is none.
+    pub reports: mpsc::UnboundedReceiver<Report>,
+}
+
 /// Runs the controller until `shutdown`, then lets the writes that are under way end, so that
 /// no Service is left half done. `concurrency` Services are written at the same time.
 pub async fn run(
     mut controller: Controller,
-    reader: &Client,
+    reading: Reading,
     writer: Writer,
     reporter: Reporter,
     concurrency: usize,
@@ -46,11 +59,17 @@ pub async fn run(
 ) {
     let (events, mut arriving) = mpsc::channel(EVENTS);
     let mut others = JoinSet::new();
-    watch::<Service>(&mut others, reader, &events, Event::Service);
-    watch::<Pod>(&mut others, reader, &events, Event::Pod);
-    watch::<Node>(&mut others, reader, &events, Event::Node);
-    watch::<Slice>(&mut others, reader, &events, Event::Slice);
-    drop(events);
+    let Reading { client, random, mut reports } = reading;
+    let mut watches =
+        Watches { tasks: &mut others, client, random, events, orders: watch::Sender::default() };
+    let heard = [
+        (Watched::Services, watches.start::<Service>(Event::Service)),
+        (Watched::Pods, watches.start::<Pod>(Event::Pod)),
+        (Watched::Nodes, watches.start::<Node>(Event::Node)),
+        (Watched::Slices, watches.start::<Slice>(Event::Slice)),
+    ];
+    let orders = watches.orders;
+    drop(watches.events);
 
     let leadership = writer.leadership.clone();
     let (announcer, announcing) = reporter.start(move || leadership.holds(Instant::now()));
@@ -73,15 +92,26 @@ pub async fn run(
                 let Some(event) = event else { break };
                 take_in(&mut controller, event, &mut arriving);
             }
+            Some(report) = reports.recv() => controller.reported(report, Instant::now()),
             () = until(due) => {}
             () = writer.leadership.acquired(), if !writer.leadership.holds(Instant::now()) => {}
-            _ = second.tick() => controller.tick(Instant::now()),
+            _ = second.tick() => {
+                let heard = heard.each_ref().map(|(kind, heard)| (*kind, *heard.borrow()));
+                controller.heard(&heard, Instant::now());
+                controller.tick(Instant::now());
+            }
         }
         while may_write(&controller, &writer, &writers, concurrency) {
             let Some(job) = controller.next_job(Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
         }
         controller.announcements().into_iter().for_each(|news| announcer.announce(news));
+        if let Some(Wanted { list, probe }) = controller.wanted() {
+            orders.send_modify(|orders| {
+                orders.relist = orders.relist.max(list);
+                orders.probes += u64::from(probe);
+            });
+        }
     }
     info!(under_way = writers.len(), "stopping: waiting for writes that are under way");
     others.abort_all();
@@ -129,21 +159,38 @@ fn finish(controller: &mut Controller, outcome: Result<Outcome, tokio::task::Joi
     }
 }
 
-/// Follows all objects of one kind.
-fn watch<T: Kind>(
-    watches: &mut JoinSet<()>,
-    client: &Client,
-    events: &mpsc::Sender<Event>,
-    event: fn(Change<T>) -> Event,
-) {
-    let changes = follow(client.clone(), super::watch::PAGE_SIZE);
-    let events = events.clone();
-    watches.spawn(async move {
-        let mut changes = std::pin::pin!(changes);
-        while let Some(change) = futures::StreamExt::next(&mut changes).await {
-            if events.send(event(change)).await.is_err() {
-                break;
+/// The watches, as they are started.
+struct Watches<'a> {
+    tasks: &'a mut JoinSet<()>,
+    client: Client,
+    random: Random,
+    events: mpsc::Sender<Event>,
+    orders: watch::Sender<Orders>,
+}
+
+impl Watches<'_> {
+    /// Follows all objects of one kind; returns when it was last heard of.
+    fn start<T: Kind>(
+        &mut self,
+        event: fn(Change<T>) -> Event,
+    ) -> watch::Receiver<Option<Instant>> {
+        let (hear, heard) = watch::channel(None);
+        let changes = follow(Reader {
+            client: self.client.clone(),
+            page_size: super::watch::PAGE_SIZE,
+            random: self.random.fork(),
+            orders: self.orders.subscribe(),
+            heard: hear,
+        });
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            let mut changes = std::pin::pin!(changes);
+            while let Some(change) = futures::StreamExt::next(&mut changes).await {
+                if events.send(event(change)).await.is_err() {
+                    break;
+                }
             }
-        }
-    });
+        });
+        heard
+    }
 }

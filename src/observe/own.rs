@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::{built_in::Operation, metrics::register};
@@ -21,12 +22,17 @@ const PROPAGATION: [f64; 16] = [
 const REQUEST: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+/// What may show that the history of the API server went back.
+pub const REWIND_SIGNS: [&str; 5] = ["list", "object", "create", "update", "lease"];
+
 /// The metrics that begin with `closehaul_`.
 #[derive(Debug)]
 pub struct Own {
     /// 1 while this copy may write.
     pub leader: IntGauge,
     watch_restarts: IntCounterVec,
+    watch_last_event: GaugeVec,
+    history_rewinds: IntCounterVec,
     decode_errors: IntCounterVec,
     index_objects: IntGaugeVec,
     queue_services: IntGaugeVec,
@@ -142,6 +148,21 @@ impl Own {
                 "Lists and watches that failed and were started anew.",
                 &["kind", "reason"],
             )?,
+            watch_last_event: register(
+                registry,
+                GaugeVec::new(
+                    options(
+                        "watch_last_event_seconds",
+                        "Since the last byte of a watch, or its end in good order.",
+                    ),
+                    &["kind"],
+                ),
+            )?,
+            history_rewinds: counters(
+                "history_rewinds_total",
+                "Signs that the history of the API server went back, by what showed it.",
+                &["sign"],
+            )?,
             decode_errors: counters(
                 "decode_errors_total",
                 "Objects that were passed over because they did not parse.",
@@ -206,7 +227,11 @@ impl Own {
     fn begin(&self) {
         for kind in Watched::ALL {
             self.decode_errors.with_label_values(&[kind.plural()]);
+            self.watch_last_event.with_label_values(&[kind.plural()]);
             self.index_objects.with_label_values(&[kind.plural()]);
+        }
+        for sign in REWIND_SIGNS {
+            self.history_rewinds.with_label_values(&[sign]);
         }
         for kind in [WriteKind::Endpoints, WriteKind::Hints] {
             for result in [WriteResult::Done, WriteResult::Conflict] {
@@ -225,6 +250,16 @@ impl Own {
     /// A list or watch failed; `reason` out of a short list.
     pub fn watch_restarted(&self, kind: Watched, reason: &'static str) {
         self.watch_restarts.with_label_values(&[kind.plural(), reason]).inc();
+    }
+
+    /// So long ago, the watch of a kind said something, or ended in good order.
+    pub fn heard(&self, kind: Watched, age: Duration) {
+        self.watch_last_event.with_label_values(&[kind.plural()]).set(age.as_secs_f64());
+    }
+
+    /// The history went back; `sign` out of a short list.
+    pub fn rewound(&self, sign: &'static str) {
+        self.history_rewinds.with_label_values(&[sign]).inc();
     }
 
     /// An object did not parse.

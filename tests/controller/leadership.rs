@@ -6,7 +6,11 @@ use closehaul::{
 };
 use kube::Api;
 use serde_json::json;
-use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::{
     fake_api::{
@@ -20,18 +24,20 @@ use crate::{
 const LEASES: &str = "coordination.k8s.io/v1/leases";
 
 /// A copy of the controller that writes only while it holds the lease.
-struct Copy {
-    rig: Rig,
-    election: JoinHandle<Result<(), LeaseError>>,
+pub struct Copy {
+    pub rig: Rig,
+    pub election: JoinHandle<Result<(), LeaseError>>,
     _released: oneshot::Sender<()>,
 }
 
 impl Copy {
-    fn start(api: &FakeApi, options: Options) -> Self {
+    pub fn start(api: &FakeApi, options: Options) -> Self {
         let (sender, leadership) = leadership();
+        let (reports, reported) = mpsc::unbounded_channel();
+        let sender = sender.reporting(reports);
         // Shorter than what is left of the lease at its deadline.
         let options = Options { timeout: 4 * SECOND, ..options };
-        let rig = Rig::start_led(api.clone(), options, leadership);
+        let rig = Rig::start_reported(api.clone(), options, leadership, reported);
         let (released, shutdown) = oneshot::channel::<()>();
         let leases = Api::namespaced(api.client(), "kube-system");
         let election = tokio::spawn(async move {
