@@ -54,15 +54,22 @@ async fn restore(api: &FakeApi, backup: u64, case: Case, pass: impl AsyncFn(std:
     pass(case.outage).await;
     api.restore(backup);
     if case.overtakes {
-        let map =
-            |value: u64| json!({ "metadata": { "namespace": "x", "name": "m" }, "data": value });
-        while api.version() <= before + 50 {
-            api.put("v1/configmaps", map(api.version()));
-        }
+        overtake(api, before + 50);
     }
     // Versions that the lost history had, too.
     set_ready(api, "db-1", false);
     api.connect();
+}
+
+/// Writes until the version is past this one.
+fn overtake(api: &FakeApi, version: u64) {
+    while api.version() <= version {
+        let data = json!({ "version": api.version() });
+        api.put(
+            "v1/configmaps",
+            json!({ "metadata": { "namespace": "x", "name": "m" }, "data": data }),
+        );
+    }
 }
 
 fn rewinds(rig: &Rig) -> f64 {
@@ -258,6 +265,35 @@ async fn a_lease_that_is_deleted_by_hand_is_no_rewind() {
         first.rig.pass(MINUTE).await;
     }
     assert_eq!(rewinds(&first.rig) + rewinds(&second.rig), 0.0);
+}
+
+/// Its slice came and went without an event.
+#[tokio::test(start_paused = true)]
+async fn a_slice_that_was_lost_before_it_was_seen_is_created_again() {
+    for case in [SHORT, LONG, LONG_OVERTAKEN] {
+        let pass = async |time| tokio::time::sleep(time).await;
+        let rig = Rig::settled(cluster(&["web-1", "web-2", "late-1"])).await;
+        rig.api.hold(SLICES);
+        rig.api.put(PODS, pod("new-1"));
+        rig.api.put(SERVICES, service("new"));
+        let backup = rig.api.version();
+        rig.until_endpoints("new", &["new-1"]).await;
+        rig.api.put(PODS, pod("db-1"));
+        rig.api.put(SERVICES, service("db"));
+        rig.pass(SECOND).await;
+        rig.api.release(SLICES);
+        rig.api.disconnect();
+        pass(case.outage).await;
+        rig.api.restore(backup);
+        assert_eq!(rig.slices("new").len(), 0);
+        if case.overtakes {
+            overtake(&rig.api, backup + 1000);
+        }
+        rig.api.connect();
+        let took = rig.until_endpoints("new", &["new-1"]).await;
+        assert!(took <= MINUTE, "{case:?}: {took:?}");
+        rig.abort().await;
+    }
 }
 
 /// No connection breaks, as if etcd were swapped: only the answer to a write shows it.

@@ -208,8 +208,10 @@ impl Controller {
             self.slices_seen = 0;
         }
         self.progress.values_mut().for_each(|progress| progress.expectations.forget());
-        for key in std::mem::take(&mut self.unseen) {
+        for key in self.unseen.clone() {
             self.settle(&key, now);
+            // The list decides whether its writes are part of the new history.
+            self.unseen.insert(key);
         }
     }
 }
