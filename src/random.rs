@@ -22,6 +22,7 @@ impl Random {
     }
 
     /// Another source, whose numbers follow from this one and are independent of its later ones.
+    #[must_use]
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }

@@ -222,16 +222,16 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
-    let (reports, reported) = mpsc::unbounded_channel();
+    let (election_reports, reports) = mpsc::unbounded_channel();
     let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;
-    let reading = Reading { client, random: Random::new(), reports: reported };
+    let reading = Reading { client, random: Random::new(), reports };
     let identity = Identity::new();
     let instance = identity.to_string();
     let reporter =
         Reporter { client: connect(&config)?, instance, metrics, health: health.clone() };
     let terminated = terminated(health.clone())?;
     let Some(sender) = sender else {
-        drop(reports);
+        drop(election_reports);
         run::run(controller, reading, writer, reporter, concurrency, terminated).await;
         return Ok(());
     };
@@ -245,7 +245,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let (drained, released) = oneshot::channel::<()>();
     let released = async { drop(released.await) };
     let name = args.leader_elect_resource_name;
-    let sender = sender.reporting(reports);
+    let sender = sender.reporting(election_reports);
     let election = lease::run(leases, &name, &identity, &timing, sender, &health, released);
     let work = async {
         run::run(controller, reading, writer, reporter, concurrency, terminated).await;

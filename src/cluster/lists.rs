@@ -109,10 +109,10 @@ impl Island {
 
     /// A list named this Service, which could not be read.
     pub fn confirm_service(&mut self, name: &str) {
-        if let Some(selected) = self.services.get_mut(name) {
-            if std::mem::take(&mut selected.is_stale) {
-                selected.service.version = 0;
-            }
+        if let Some(selected) = self.services.get_mut(name)
+            && std::mem::take(&mut selected.is_stale)
+        {
+            selected.service.version = 0;
         }
     }
 

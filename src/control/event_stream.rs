@@ -49,14 +49,14 @@ pub(super) async fn open<T: Kind>(
     headers.insert(ACCEPT, HeaderValue::from_static(frame::ACCEPT));
     // Nothing here unpacks a stream.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let (head, body) = client.send(request.map(Body::from)).await?.into_parts();
-    if !head.status.is_success() {
+    let (answer, body) = client.send(request.map(Body::from)).await?.into_parts();
+    if !answer.status.is_success() {
         let body = body.collect_bytes().await?;
         // The body of a proxy's answer may be anything.
-        let words = || format!("the server answered {}", head.status);
-        return Err(Error::Api(refusal::status(&head, body, words)));
+        let words = || format!("the server answered {}", answer.status);
+        return Err(Error::Api(refusal::status(&answer, body, words)));
     }
-    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let encoding = Encoding::of(content_type.unwrap_or_default());
     heard.send_replace(Some(Instant::now()));
     Ok(read(body.into_data_stream(), encoding, heard).boxed())

@@ -423,7 +423,9 @@ mod tests {
             let mut contact = Contact::new(10 * SECOND);
             contact.failed(at(90), true);
             assert_eq!(contact.answered(at(100)), None, "{what}: the first answer of all");
-            failures.iter().for_each(|second| contact.failed(at(*second), is_prompt));
+            for second in failures {
+                contact.failed(at(*second), is_prompt);
+            }
             assert_eq!(contact.answered(at(99)), None, "{what}: an older answer");
             assert_eq!(contact.answered(at(next)), expected.map(|many| many * SECOND), "{what}");
             assert_eq!(contact.answered(at(next + 60)), None, "{what}: the failures were before");

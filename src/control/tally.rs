@@ -92,6 +92,9 @@ impl Moved {
 impl Tally {
     /// Nothing yet.
     pub fn new(metrics: Metrics) -> Self {
+        for sign in Sign::ALL {
+            metrics.own.may_rewind(sign.as_str());
+        }
         Self {
             metrics,
             parts: HashMap::default(),

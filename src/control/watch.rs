@@ -386,7 +386,7 @@ fn settings(reader: &mut Reader, streaming: bool) -> Settings {
 async fn changed(orders: &mut watch::Receiver<Orders>) {
     if orders.changed().await.is_err() {
         // There will never be any.
-        pending().await
+        pending::<()>().await;
     }
     // Not seen before they are obeyed.
     orders.mark_changed();

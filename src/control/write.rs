@@ -300,9 +300,9 @@ impl Writer {
         let stored = encoding.object(body).map_err(read);
         let stored: Stored = stored.map_err(|source| WriteError::Lost { what, source })?;
         outcome.node_hints_dropped |= has_node_hints(slice) && !stored.has_node_hints();
-        outcome.shown.extend(stored.version().map(|stored| match is_update {
-            true => Shown::Updated { sent: slice.meta.version, stored },
-            false => Shown::Created(stored),
+        outcome.shown.extend(stored.version().map(|stored| {
+            let sent = slice.meta.version;
+            if is_update { Shown::Updated { sent, stored } } else { Shown::Created(stored) }
         }));
         Ok(stored.version().map(Sight::Version))
     }

@@ -22,9 +22,6 @@ const PROPAGATION: [f64; 16] = [
 const REQUEST: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// What may show that the history of the API server went back.
-pub const REWIND_SIGNS: [&str; 5] = ["list", "object", "create", "update", "lease"];
-
 /// The metrics that begin with `closehaul_`.
 #[derive(Debug)]
 pub struct Own {
@@ -230,9 +227,6 @@ impl Own {
             self.watch_last_event.with_label_values(&[kind.plural()]);
             self.index_objects.with_label_values(&[kind.plural()]);
         }
-        for sign in REWIND_SIGNS {
-            self.history_rewinds.with_label_values(&[sign]);
-        }
         for kind in [WriteKind::Endpoints, WriteKind::Hints] {
             for result in [WriteResult::Done, WriteResult::Conflict] {
                 let labels = [kind.as_str(), Operation::Update.as_str(), result.as_str()];
@@ -255,6 +249,11 @@ impl Own {
     /// So long ago, the watch of a kind said something, or ended in good order.
     pub fn heard(&self, kind: Watched, age: Duration) {
         self.watch_last_event.with_label_values(&[kind.plural()]).set(age.as_secs_f64());
+    }
+
+    /// The history may go back by this sign: its series is shown from now on.
+    pub fn may_rewind(&self, sign: &'static str) {
+        self.history_rewinds.with_label_values(&[sign]);
     }
 
     /// The history went back; `sign` out of a short list.

@@ -2,6 +2,8 @@
 //! the real one's: a watch resumed at the old, higher version is sent nothing until that version
 //! comes round again, nor a bookmark at or below it.
 
+#![allow(clippy::float_cmp, reason = "counts are whole numbers")]
+
 use serde_json::json;
 use tokio::time::Instant;
 

@@ -42,8 +42,11 @@ impl Cluster {
 }
 
 impl Cluster {
-    /// Writes what the store has now to a file of this name in the run's directory, as a backup.
+    /// Writes what the store has now to a file of this name in the run's directory, as a backup;
+    /// builds what restores it, if need be.
     pub async fn back_up(&self, name: &str) -> Result<PathBuf, Error> {
+        // What restores it is there before it is needed.
+        ensure(self.kubernetes, &[Component::Etcdutl]).await?;
         let file = self.directory().join(name);
         self.etcdctl(&["snapshot", "save", &file.display().to_string()]).await?.success()?;
         Ok(file)

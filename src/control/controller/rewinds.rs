@@ -70,15 +70,15 @@ impl Rewinds {
     }
 
     pub(super) fn begin_list(&mut self, kind: Watched, asked: Instant) {
-        let last = self.lists.get(&kind);
+        let previous = self.lists.get(&kind);
         let list = Lists {
             asked,
             // One that was not completed says nothing of its own.
-            before: last
-                .and_then(|last| if last.is_under_way { last.before } else { Some(last.asked) }),
+            before: previous
+                .and_then(|list| if list.is_under_way { list.before } else { Some(list.asked) }),
             is_under_way: true,
             has_stepped_back: false,
-            lost_until: last.and_then(|last| last.lost_until).filter(|until| asked < *until),
+            lost_until: previous.and_then(|list| list.lost_until).filter(|until| asked < *until),
         };
         self.lists.insert(kind, list);
     }
