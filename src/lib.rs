@@ -12,6 +12,7 @@
 //! - [`pulse`]: whether the main loop goes on, as other threads see it
 //! - [`pace`]: how often something may happen
 //! - [`clock`]: the time by which leadership ends
+//! - [`random`]: random numbers, from one source
 //! - [`causes`]: an error told whole, wherever one is told
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
@@ -31,3 +32,4 @@ pub mod observe;
 pub mod pace;
 pub mod plan;
 pub mod pulse;
+pub mod random;

@@ -135,7 +135,41 @@ async fn an_object_that_stops_matching_is_deleted_to_a_watch() {
     api.edit(SLICES, "ns", &name, |slice| slice["endpoints"] = json!([{ "addresses": ["::1"] }]));
     api.edit(SLICES, "ns", &name, |slice| slice["metadata"]["labels"] = json!({ "app": "web" }));
     let events: Vec<_> = events.try_collect().await.unwrap();
-    assert!(matches!(events[..], [WatchEvent::Deleted(_), WatchEvent::Added(_)]), "{events:?}");
+    let [WatchEvent::Deleted(_), WatchEvent::Added(_), WatchEvent::Bookmark(mark)] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(mark.metadata.resource_version, api.version().to_string(), "just before its end");
+}
+
+/// As of the real one (kubernetes#107457): neither events nor bookmarks, until the version that the
+/// watch began with has come round again.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_begins_at_a_lost_version_is_blind() {
+    let api = FakeApi::new();
+    let write = |name: &str, count: usize| {
+        for round in 0..count {
+            let labels = json!({ "round": round.to_string() });
+            let metadata = json!({ "namespace": "ns", "name": name, "labels": labels });
+            api.put(
+                SLICES,
+                json!({ "metadata": metadata, "addressType": "IPv4", "endpoints": [] }),
+            );
+        }
+    };
+    write("a", 1);
+    let backup = api.version();
+    write("b", 10);
+    let lost = api.version();
+    api.restore(backup);
+    let params = WatchParams::default().timeout(70);
+    // Of the last three writes, two are past the version: two events, and two bookmarks.
+    for (writes, expected) in [(0, 0), (9, 0), (3, 4)] {
+        let events = slices(&api).watch(&params, &lost.to_string()).await.unwrap();
+        write("c", writes);
+        let events: Vec<_> = events.try_collect().await.unwrap();
+        assert_eq!(events.len(), expected, "{writes}: {events:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

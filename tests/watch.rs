@@ -12,8 +12,12 @@ use std::{
 };
 
 use closehaul::{
-    control::watch::{Change, follow},
+    control::{
+        history::Rewind,
+        watch::{Change, Orders, Reader, follow},
+    },
     plan::pod::Pod,
+    random::Random,
 };
 use fake_api::{
     FakeApi, Seen,
@@ -21,7 +25,10 @@ use fake_api::{
 };
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 const PODS: &str = "v1/pods";
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,18 +44,35 @@ struct View {
     restarts: usize,
     malformed: Vec<(String, bool)>,
     failures: Vec<(String, Duration)>,
+    causes: Vec<&'static str>,
+    rewinds: Vec<Rewind>,
+    orders: watch::Sender<Orders>,
+    heard: watch::Receiver<Option<Instant>>,
 }
 
 impl View {
     fn new(api: &FakeApi) -> Self {
+        let ((orders, ordered), (hear, heard)) =
+            (watch::channel(Orders::default()), watch::channel(None));
+        let reader = Reader {
+            client: api.client(),
+            page_size: 2,
+            random: Random::seeded(7),
+            orders: ordered,
+            heard: hear,
+        };
         Self {
-            changes: Box::pin(follow(api.client(), 2)),
+            changes: Box::pin(follow(reader)),
             pods: BTreeMap::new(),
             stamped: BTreeSet::new(),
             lists: 0,
             restarts: 0,
             malformed: Vec::new(),
             failures: Vec::new(),
+            causes: Vec::new(),
+            rewinds: Vec::new(),
+            orders,
+            heard,
         }
     }
 
@@ -78,8 +102,10 @@ impl View {
                 }
                 self.malformed.push((name, deleted));
             }
-            Change::Failed { error, will_retry_in, .. } => {
+            Change::Rewound(rewind) => self.rewinds.push(rewind),
+            Change::Failed { error, cause, will_retry_in } => {
                 self.failures.push((error, will_retry_in));
+                self.causes.push(cause.as_str());
             }
         }
     }
@@ -307,17 +333,17 @@ async fn a_server_that_is_not_there_yet_does_not_speak_against_streaming() {
 async fn watches_closed_at_once_are_started_once_a_second() {
     for streaming in [true, false] {
         let (api, mut view) = listed(&["a"], streaming).await;
-        let before = api.requests().len();
+        let before = api.count(Seen::is_watch);
         api.fault(on_watch("/pods").times(100), Effect::CloseAtOnce);
         api.end_watches();
         api.put(PODS, pod("b"));
         let start = Instant::now();
         view.pass(60 * SECOND).await;
-        let within_a_minute = api.requests().len() - before;
+        let within_a_minute = api.count(Seen::is_watch) - before;
         assert!((55..=63).contains(&within_a_minute), "{within_a_minute} requests");
         view.until_pods(&["a", "b"]).await;
         assert!(start.elapsed() > 95 * SECOND);
-        assert_eq!((view.restarts, api.requests().len() - before), (1, 101));
+        assert_eq!((view.restarts, api.count(Seen::is_watch) - before), (1, 101));
     }
 }
 
@@ -370,11 +396,13 @@ async fn errors_are_waited_out_ever_longer_and_forgotten_after_a_change() {
     }
     let tries = api.requests().len() - before;
     assert!((10..=25).contains(&tries), "{tries} tries in ten minutes");
-    assert_eq!(view.restarts, 1, "nothing is listed anew for that");
+    assert_eq!(view.restarts, 1, "no list succeeds either");
 
     api.clear_faults();
     api.put(PODS, pod("b"));
     view.until_pods(&["a", "b"]).await;
+    api.put(PODS, pod("c"));
+    view.until_pods(&["a", "b", "c"]).await;
     view.failures.clear();
     api.fault(on("GET", "/pods").times(1), Effect::Answer(500));
     api.end_watches();
@@ -407,16 +435,165 @@ async fn bookmarks_move_the_version_that_a_watch_resumes_from() {
     }
 }
 
+/// What only a watch that is resumed asks for.
+const RESUMED: &str = "allowWatchBookmarks=true&resourceVersion=1";
+
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_goes_silent_is_given_up() {
+async fn a_watch_that_goes_silent_is_noticed_within_85_seconds() {
     for streaming in [true, false] {
         let (api, mut view) = listed(&["a"], streaming).await;
-        api.fault(on_watch("/pods").times(1), Effect::Silence);
+        api.fault(on("GET", "/pods").query(RESUMED).times(1), Effect::Silence);
         api.end_watches();
+        view.pass(SECOND).await;
+        let heard = view.heard.borrow().unwrap();
+        api.put(PODS, pod("b"));
+        view.until("noticed", |view| !view.failures.is_empty()).await;
+        let took = heard.elapsed();
+        assert!((65 * SECOND..=86 * SECOND).contains(&took), "{took:?}");
+        assert_eq!((*view.heard.borrow(), &view.causes[..]), (Some(heard), &["silent"][..]));
+        view.until_pods(&["a", "b"]).await;
+        assert!(heard.elapsed() <= 88 * SECOND, "{:?}", heard.elapsed());
+        assert_eq!((view.restarts, view.rewinds.len()), (1, 0), "resuming is not listing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_watch_is_ended_by_the_server_after_60_to_80_seconds() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a"], streaming).await;
+        let mut oldest = Duration::ZERO;
+        for _ in 0..1800 {
+            view.pass(SECOND).await;
+            oldest = oldest.max(view.heard.borrow().unwrap().elapsed());
+        }
+        let resumed = api.requests().into_iter().filter(|seen| seen.query.contains(RESUMED));
+        let seconds: Vec<u32> =
+            resumed.map(|seen| seen.parameter("timeoutSeconds").parse().unwrap()).collect();
+        assert!((22..=30).contains(&seconds.len()), "{seconds:?}");
+        assert!(seconds.iter().all(|seconds| (60..=80).contains(seconds)), "{seconds:?}");
+        assert!(seconds.iter().collect::<BTreeSet<_>>().len() > 10, "at random: {seconds:?}");
+        assert!(oldest <= 86 * SECOND, "{oldest:?}");
+        let probes = api.count(|seen| seen.query.contains("limit=1"));
+        assert_eq!((view.lists, view.failures.len(), probes), (1, 0, 0), "idle for half an hour");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_cannot_be_resumed_is_replaced_by_a_list() {
+    let answers = [400, 404, 500, 503, 504].map(Effect::Answer);
+    for effect in answers.into_iter().chain([Effect::Refuse, Effect::CloseAtOnce, Effect::Silence])
+    {
+        for streaming in [true, false] {
+            let (api, mut view) = listed(&["a"], streaming).await;
+            api.fault(on("GET", "/pods").query(RESUMED), effect.clone());
+            api.end_watches();
+            api.put(PODS, pod("b"));
+            let start = Instant::now();
+            view.until_pods(&["a", "b"]).await;
+            let took = start.elapsed();
+            assert!(took < 190 * SECOND, "{effect:?}: {took:?}");
+            assert_eq!(view.lists, 2, "{effect:?}, streaming: {streaming}");
+            let streamed = api.count(is_streaming);
+            assert_eq!(streamed, if streaming { 2 } else { 1 }, "{effect:?}: still streaming");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bookmark_without_a_version_leads_to_a_fresh_list() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a", "b"], streaming).await;
+        let mark = json!({ "kind": "Pod", "apiVersion": "v1", "metadata": {} });
+        api.inject(PODS, &format!(r#"{{"type":"BOOKMARK","object":{mark}}}"#));
+        api.remove(PODS, "ns", "a");
+        view.until_listed(2).await;
+        assert_eq!((view.names(), &view.causes[..]), (vec!["b"], &["undecodable"][..]));
+    }
+}
+
+/// As after a restore from a backup: the connection breaks, and comes back to an earlier state.
+async fn restored(api: &FakeApi, view: &mut View, version: u64) {
+    api.disconnect();
+    view.pass(3 * SECOND).await;
+    api.restore(version);
+    api.connect();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_history_that_went_back_shows_before_the_watch_is_resumed() {
+    for streaming in [true, false] {
+        let (api, mut view) = listed(&["a"], streaming).await;
+        let backup = api.version();
         api.put(PODS, pod("b"));
         view.until_pods(&["a", "b"]).await;
-        assert_eq!(view.restarts, 1);
+        view.pass(60 * SECOND).await;
+        restored(&api, &mut view, backup).await;
+        view.until("seen", |view| !view.rewinds.is_empty()).await;
+        api.remove(PODS, "ns", "a");
+        view.pass(300 * SECOND).await;
+        assert_eq!(view.names(), ["a", "b"], "a resumed watch is blind, as upstream's");
+        view.orders.send_modify(|orders| orders.relist = Some(Instant::now()));
+        view.until_pods(&[]).await;
+        view.pass(300 * SECOND).await;
+        let signs: Vec<_> = view.rewinds.iter().map(|rewind| rewind.sign.as_str()).collect();
+        assert_eq!((signs, view.lists), (vec!["list"], 2), "streaming: {streaming}");
     }
+}
+
+/// The list is asked for by a 410, and not by an order.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_shows_the_new_history_is_not_repeated_for_it() {
+    let (api, mut view) = listed(&["a"], true).await;
+    let backup = api.version();
+    api.put(PODS, pod("b"));
+    view.until_pods(&["a", "b"]).await;
+    view.pass(60 * SECOND).await;
+    api.restore(backup);
+    api.expire_watches(PODS);
+    view.until_listed(2).await;
+    let [rewind] = view.rewinds[..] else { panic!("{:?}", view.rewinds) };
+    view.orders.send_modify(|orders| orders.relist = Some(rewind.at));
+    view.pass(300 * SECOND).await;
+    assert_eq!((view.names(), view.lists), (vec!["a"], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_are_ordered_at_most_every_30_seconds() {
+    for streaming in [true, false] {
+        let (_, mut view) = listed(&["a"], streaming).await;
+        for _ in 0..300 {
+            view.orders.send_modify(|orders| orders.relist = Some(Instant::now()));
+            view.pass(SECOND).await;
+        }
+        assert!((9..=11).contains(&view.lists), "{} lists in five minutes", view.lists);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_is_made_on_demand_and_costs_no_list() {
+    let (api, mut view) = listed(&["a"], true).await;
+    let is_probe = |seen: &Seen| seen.query.contains("limit=1");
+    view.orders.send_modify(|orders| orders.probes += 1);
+    view.pass(SECOND).await;
+    api.put(PODS, pod("b"));
+    view.until_pods(&["a", "b"]).await;
+    assert_eq!((api.count(is_probe), view.lists, view.rewinds.len()), (1, 1, 0));
+}
+
+/// Of two API servers one lags behind: a watch may show old events, and lists are quorum reads.
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_lags_is_no_sign() {
+    let (api, mut view) = listed(&["a"], true).await;
+    for round in 0..20 {
+        api.hold(PODS);
+        api.edit(PODS, "ns", "a", |pod| pod["spec"]["nodeName"] = json!(format!("n{round}")));
+        api.end_watches();
+        view.pass(10 * SECOND).await;
+        api.release(PODS);
+        api.end_watches();
+        view.pass(10 * SECOND).await;
+    }
+    assert_eq!((&*view.pods["a"], view.lists, view.rewinds.len()), ("n19", 1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,8 +54,12 @@ fn number(shape: Shape, service: usize, pod: usize) -> usize {
 impl Site {
     /// All is listed, every slice is written and shown, and nothing is left to do.
     pub fn new(shape: Shape) -> Self {
-        let settings =
-            Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 };
+        let settings = Settings {
+            max_endpoints: 100,
+            batch_period: Duration::ZERO,
+            replan_qps: 0.0,
+            renew_deadline: Duration::from_secs(10),
+        };
         let metrics = Metrics::with_services(1000).expect("metrics");
         let controller = Controller::new(settings, metrics, Health::new(None));
         let pod = object(json!({

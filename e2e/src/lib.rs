@@ -20,6 +20,7 @@
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - [`hostile`]: Services that cost as much as they can, endured by closehaul
+//! - [`restore`]: etcd restored from a backup, and watches that fall silent
 //! - [`interrupt`]: what a command does that is told to end
 //! - [`promtool`]: Prometheus' own judge of metrics and alerts
 //! - `during`: shows that something asynchronous goes on
@@ -43,6 +44,7 @@ mod progress;
 pub mod promtool;
 pub mod proxy;
 pub mod readers;
+pub mod restore;
 pub mod scrape;
 pub mod site;
 pub mod versions;

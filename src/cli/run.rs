@@ -13,7 +13,10 @@ use std::{future::Future, io, time::Duration};
 
 use clap::{Args, ValueEnum};
 use kube::{Api, Client, Config};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
 use tracing::{error, info};
 
 use self::{ending::Ending, log::LogFormat, signals::Signals, thread::Thread};
@@ -27,13 +30,14 @@ use crate::{
         client::{client, watching},
         controller::{Controller, Settings},
         lease::{self, Election, Farewell, Identity, Leadership, Timing, TimingError},
-        run,
+        run::{self, Reading},
         stop::Stop,
         write::{Limit, Spoken, Writer},
     },
     observe::{
         self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Reporter,
     },
+    random::Random,
 };
 
 /// How long one write may take where no lease limits it.
@@ -219,6 +223,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         max_endpoints: args.max_endpoints_per_slice.into(),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,
+        renew_deadline: timing.renew_deadline(),
     };
     let controller = Controller::new(settings, metrics.clone(), health.clone());
     let mut writer = Writer {
@@ -231,13 +236,16 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();
-    let reader = watching(config.clone()).map_err(|source| unusable(&config, source))?;
+    let (election_reports, reports) = mpsc::unbounded_channel();
+    let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;
+    let reading = Reading { client, random: Random::new(), reports };
     let identity = Identity::new();
     let instance = identity.to_string();
     let reporter =
         Reporter { client: connect(&config)?, instance, metrics, health: health.clone() };
     let Some(leadership) = sender else {
-        run::run(controller, &reader, writer, reporter, concurrency, terminated).await;
+        drop(election_reports);
+        run::run(controller, reading, writer, reporter, concurrency, terminated).await;
         return Ok(());
     };
 
@@ -252,13 +260,13 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         name: args.leader_elect_resource_name,
         identity,
         timing,
-        leadership,
+        leadership: leadership.reporting(election_reports),
         clock,
         pulse: health.pulse().clone(),
         health,
     };
     let mut elected = elect(config, election, said)?;
-    let work = run::run(controller, &reader, writer, reporter, concurrency, terminated);
+    let work = run::run(controller, reading, writer, reporter, concurrency, terminated);
     tokio::select! {
         ended = &mut elected => {
             // It has not been asked to end yet.

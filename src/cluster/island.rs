@@ -42,7 +42,7 @@ pub struct Island {
 /// A Service and the groups that it selects.
 #[derive(Debug)]
 pub(super) struct Selected {
-    service: Service,
+    pub(super) service: Service,
     groups: Vec<GroupId>,
     pub(super) settled: Option<Box<Settled>>,
     pub(super) is_stale: bool,

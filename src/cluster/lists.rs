@@ -29,7 +29,8 @@ impl Index {
         }
     }
 
-    /// An object was named, but could not be read: what is known of it stays.
+    /// An object was named, but could not be read: what is known of it stays. If a list named it, its
+    /// next state is taken whatever its version, as that of a list would have been.
     pub fn confirm(&mut self, named: &Gone) {
         match named {
             Gone::Service(key) => {
@@ -42,9 +43,30 @@ impl Index {
                 self.visit(namespace, |island| island.slices.confirm(name));
             }
             Gone::Node(name) => {
-                self.doubted_nodes.remove(name);
+                if self.doubted_nodes.remove(name)
+                    && let Some(node) = self.nodes.get_mut(name)
+                {
+                    node.version = 0;
+                }
             }
         }
+    }
+
+    /// The version in which an object is known; `None` if it is not.
+    pub fn version_of(&self, object: &Gone) -> Option<u64> {
+        match object {
+            Gone::Service(key) => Some(self.service(key)?.version),
+            Gone::Pod(namespace, name) => Some(self.islands.get(namespace)?.pod(name)?.version),
+            Gone::Node(name) => Some(self.nodes.get(name)?.version),
+            Gone::Slice(namespace, name) => {
+                Some(self.islands.get(namespace)?.slices.named(name)?.meta.version)
+            }
+        }
+    }
+
+    /// Forgets which plans have come true: all Services have to be planned as a whole.
+    pub fn unsettle_all(&mut self) {
+        self.islands.values_mut().for_each(Island::unsettle_all);
     }
 
     /// A list is complete; returns what is known and was not named, still to be removed.
@@ -87,15 +109,20 @@ impl Island {
 
     /// A list named this Service, which could not be read.
     pub fn confirm_service(&mut self, name: &str) {
-        if let Some(selected) = self.services.get_mut(name) {
-            selected.is_stale = false;
+        if let Some(selected) = self.services.get_mut(name)
+            && std::mem::take(&mut selected.is_stale)
+        {
+            selected.service.version = 0;
         }
     }
 
     /// A list named this pod, which could not be read.
     pub fn confirm_pod(&mut self, name: &str) {
         if let Some(id) = self.pod_ids.get(name) {
-            self.pods[*id].is_stale = false;
+            let record = &mut self.pods[*id];
+            if std::mem::take(&mut record.is_stale) {
+                record.pod.version = 0;
+            }
         }
     }
 
@@ -114,7 +141,7 @@ impl Island {
 
 /// Whether an object is to be passed over, being older than the `known` one. Not so where a list
 /// names an object for the first time (`is_listed`): lists are consistent reads, so an older version
-/// in one means that the API server was put back to a backup, and only the list is true.
+/// in one means that the API server's store was restored from a backup, and only the list is true.
 pub fn is_outdated(version: u64, known: u64, is_listed: bool) -> bool {
     version < known && !is_listed
 }

@@ -111,6 +111,11 @@ impl Island {
         }
     }
 
+    /// The same of all its Services.
+    pub fn unsettle_all(&mut self) {
+        self.services.values_mut().for_each(|selected| selected.settled = None);
+    }
+
     /// A pod of the Service has other conditions.
     pub fn change_conditions(&mut self, service: &str, pod: PodId) {
         if let Some(selected) = self.services.get_mut(service)

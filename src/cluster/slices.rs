@@ -23,6 +23,8 @@ pub struct Slices {
 struct Held {
     slice: Slice,
     is_stale: bool,
+    /// A list named it in a state that could not be read.
+    is_unread: bool,
 }
 
 /// What an event did to a managed slice.
@@ -70,7 +72,8 @@ impl Slices {
     pub fn put(&mut self, slice: Slice) -> Option<SliceChange> {
         let name = slice.meta.name.clone()?;
         if let Some(held) = self.by_name(&name) {
-            let is_listed = std::mem::take(&mut held.is_stale);
+            let is_listed =
+                std::mem::take(&mut held.is_stale) | std::mem::take(&mut held.is_unread);
             let known = held.slice.meta.version;
             if is_outdated(slice.meta.version, known, is_listed) || slice == held.slice {
                 return None;
@@ -87,7 +90,7 @@ impl Slices {
         let mut services = named.unwrap_or_default();
         let is_rewritten = services.is_empty();
         if let Some(service) = managed_service(&slice).cloned() {
-            let id = self.held.insert(Held { slice, is_stale: false });
+            let id = self.held.insert(Held { slice, is_stale: false, is_unread: false });
             self.ids.insert(name, id);
             self.by_service.entry(service.clone()).or_default().push(id);
             services.push(service);
@@ -120,7 +123,7 @@ impl Slices {
     /// A list named this slice, which could not be read.
     pub fn confirm(&mut self, name: &str) {
         if let Some(held) = self.by_name(name) {
-            held.is_stale = false;
+            held.is_unread |= std::mem::take(&mut held.is_stale);
         }
     }
 

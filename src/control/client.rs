@@ -2,13 +2,23 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Request, header::USER_AGENT};
+use http::{HeaderValue, Request, Response, header::USER_AGENT};
+use hyper::body::Incoming;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use kube::{
     Client, Config,
-    client::{Body, ClientBuilder},
+    client::{Body, ClientBuilder, ConfigExt},
 };
-use tower::{buffer::BufferLayer, layer::util::Stack, timeout::TimeoutLayer};
+use tower::{
+    BoxError, ServiceBuilder, ServiceExt, buffer::BufferLayer, layer::util::Stack,
+    timeout::TimeoutLayer, util::BoxService,
+};
 use tower_http::timeout::ResponseBodyTimeoutLayer;
+use tracing::debug;
 
 use super::spacing::Spacing;
 
@@ -18,11 +28,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// gives a request, so that its own 504 is seen where it still answers.
 const ANSWER: Duration = Duration::from_secs(70);
 /// Without a byte of a body that has begun. A last resort for one that stops in the middle; longer
-/// than the watches' own idle limit (290 s and a margin), which is to come first.
+/// than the watches' own limits (80 s and a margin of 5 s), which must come first.
 ///
 /// Not the connection's own limit (`Config::read_timeout`): with that each read wakes the process
 /// once more, a millisecond later, for nothing (`hyper-timeout` 0.5 resets its timer to now).
-const SILENCE: Duration = Duration::from_secs(320);
+const SILENCE: Duration = Duration::from_secs(100);
+/// Before the first TCP keepalive probe on a quiet connection, and between two.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// After so many probes without an answer the connection is dead: a minute in all.
+const PROBES: u32 = 3;
 /// Requests on their way to the connection, as many as kube's own buffer holds.
 const BUFFER: usize = 1024;
 
@@ -32,21 +46,46 @@ const BUFFER: usize = 1024;
 /// retrying belongs to the work queue, which looks at fresh state first (`rust-kubernetes 4.6`).
 /// Its requests have no time limit either; writers set shorter ones than those here.
 pub fn client(config: Config) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(prepared(config))?.with_layer(&limits()).build())
+    Ok(builder(config)?.with_layer(&limits()).build())
 }
 
 /// The same for watches, whose starts it spaces out.
 pub fn watching(config: Config) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(prepared(config))?.with_layer(&layers()).build())
+    Ok(builder(config)?.with_layer(&layers()).build())
 }
 
-fn prepared(mut config: Config) -> Config {
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT);
-    config.read_timeout = None;
+/// What speaks HTTP with one API server.
+type Connection = BoxService<Request<Body>, Response<Incoming>, BoxError>;
+
+/// What kube's own builder makes, but with TCP keepalive, for which it has no setting, and without
+/// its retries.
+fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
-    config
+    if config.proxy_url.is_some() {
+        // Built without proxies, kube refuses it in words of its own.
+        drop(ClientBuilder::try_from(config.clone())?);
+    }
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE));
+    tcp.set_keepalive_retries(Some(PROBES));
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    connector.set_connect_timeout(Some(CONNECT));
+    let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let connection = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_request(|request: Request<Body>| {
+            debug!(method = %request.method(), uri = %request.uri(), "request");
+            request
+        })
+        .map_err(BoxError::from)
+        .service(client)
+        .boxed();
+    Ok(ClientBuilder::new(connection, config.default_namespace))
 }
 
 /// What [`watching`] puts around the connection: watch starts are spaced out, then each request has
@@ -76,6 +115,32 @@ mod tests {
     };
 
     use super::*;
+
+    /// Linux shows the timer of each connection: kind 02 is keepalive, its time in hundredths of a
+    /// second.
+    #[tokio::test]
+    async fn a_quiet_connection_is_probed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: http::Uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        for client in [client(Config::new(url.clone())), watching(Config::new(url.clone()))] {
+            let maps: Api<ConfigMap> = Api::namespaced(client.unwrap(), "ns");
+            let request = tokio::spawn(async move { maps.get("map").await.map(drop) });
+            let (mut connection, peer) = listener.accept().await.unwrap();
+            let read = connection.read(&mut [0; 4096]).await.unwrap();
+            assert!(read > 0);
+            // The request must have been acknowledged before the timer is that of keepalive.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let local = format!("{:08X}:{:04X}", u32::from_le_bytes([127, 0, 0, 1]), peer.port());
+            let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(&*local));
+            let timer = line.unwrap().split_whitespace().nth(5).unwrap();
+            let (kind, left) = timer.split_once(':').unwrap();
+            let left = Duration::from_millis(10 * u64::from_str_radix(left, 16).unwrap());
+            assert_eq!(kind, "02", "{timer}");
+            assert!(left <= KEEPALIVE && left > KEEPALIVE / 2, "{left:?}");
+            request.abort();
+        }
+    }
 
     #[tokio::test]
     async fn says_who_it_is_and_does_not_repeat_a_create() {

@@ -5,6 +5,7 @@ mod decisions;
 mod draft;
 mod events;
 mod others;
+mod rewinds;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -15,8 +16,11 @@ use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::draft::{Draft, Limits};
-pub use self::events::Event;
+use self::{
+    draft::{Draft, Limits},
+    rewinds::Rewinds,
+};
+pub use self::{events::Event, rewinds::Wanted};
 use super::{
     expectations::Sight,
     left_out::{self, LeftOut},
@@ -60,6 +64,8 @@ pub struct Settings {
     pub batch_period: Duration,
     /// `--replan-qps`; 0 means no limit.
     pub replan_qps: f64,
+    /// `--leader-elect-renew-deadline`: after so long without an answer, everything is listed.
+    pub renew_deadline: Duration,
 }
 
 /// Writes to be sent for one Service.
@@ -88,6 +94,8 @@ pub struct Controller {
     slices_seen: u64,
     /// The list of slices under way.
     slices_list: Option<SlicesList>,
+    /// Whether the history went back.
+    rewinds: Rewinds,
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: HashSet<ServiceKey>,
     /// Whether `forNodes` is written: until an answer shows that the API server drops it.
@@ -129,6 +137,7 @@ impl Controller {
             leaving: HashMap::default(),
             slices_seen: 0,
             slices_list: None,
+            rewinds: Rewinds::new(settings.renew_deadline),
             unseen: HashSet::default(),
             node_hints: true,
             leads_since: None,
@@ -262,6 +271,7 @@ impl Controller {
             self.tally.began(service, &plan, began);
             progress.before = Some(before);
             progress.begin(plan.writes(), now);
+            progress.floor = self.rewinds.slices.floor();
         }
         let known = self.index.known(service, &plan);
         let families = plan.families.into_iter().map(|family| family.changes);
@@ -277,7 +287,8 @@ impl Controller {
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
         self.tally.ended(&outcome);
-        let Outcome { service: key, written, failures, node_hints_dropped, .. } = outcome;
+        let Outcome { service: key, written, failures, node_hints_dropped, shown, .. } = outcome;
+        self.returned(&key, &shown, now);
         if node_hints_dropped {
             self.give_up_node_hints(&key);
         }
@@ -379,6 +390,7 @@ impl Controller {
 
     /// Whether this copy may write just now; nothing is decided by it.
     pub fn lead(&mut self, is_leading: bool) {
+        self.rewinds.lead(self.is_complete(), is_leading);
         self.tally.lead(is_leading);
     }
 

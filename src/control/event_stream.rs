@@ -17,7 +17,7 @@ use kube::{
     core::Request,
 };
 use serde::de::Error as _;
-use tokio::task::yield_now;
+use tokio::{sync::watch, task::yield_now, time::Instant};
 
 use crate::api::{
     Kind, Object,
@@ -36,7 +36,8 @@ pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T
 /// of more than a megabyte may arrive in a row.
 const TURN: usize = 256 * 1024;
 
-/// Starts to watch all objects of a kind.
+/// Starts to watch all objects of a kind. The time of each part of the answer, and of its end in
+/// good order, is put into `heard`.
 ///
 /// # Errors
 /// The server could not be reached, or refused.
@@ -44,6 +45,7 @@ pub(super) async fn open<T: Kind>(
     client: &Client,
     params: &WatchParams,
     version: &str,
+    heard: watch::Sender<Option<Instant>>,
 ) -> kube::Result<Events<T>> {
     let path = Object::<T>::url_path(&(), None);
     let mut request = Request::new(path).watch(params, version).map_err(Error::BuildRequest)?;
@@ -51,26 +53,28 @@ pub(super) async fn open<T: Kind>(
     headers.insert(ACCEPT, HeaderValue::from_static(frame::ACCEPT));
     // Nothing here unpacks a stream.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let (head, body) = client.send(request.map(Body::from)).await?.into_parts();
-    if !head.status.is_success() {
+    let (answer, body) = client.send(request.map(Body::from)).await?.into_parts();
+    if !answer.status.is_success() {
         let body = body.collect_bytes().await?;
         // The body of a proxy's answer may be anything.
-        let words = || format!("the server answered {}", head.status);
-        return Err(Error::Api(refusal::status(&head, body, words)));
+        let words = || format!("the server answered {}", answer.status);
+        return Err(Error::Api(refusal::status(&answer, body, words)));
     }
-    let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let encoding = Encoding::of(content_type.unwrap_or_default());
-    Ok(read(body.into_data_stream(), encoding).boxed())
+    heard.send_replace(Some(Instant::now()));
+    Ok(read(body.into_data_stream(), encoding, heard).boxed())
 }
 
 /// The events in a body. After an error nothing follows.
 fn read<T: Kind>(
     body: BodyDataStream<Body>,
     encoding: Encoding,
+    heard: watch::Sender<Option<Instant>>,
 ) -> impl Stream<Item = kube::Result<WatchEvent<Arrival<T>>>> + Send {
-    let state = Some((body, BytesMut::new(), 0));
+    let state = Some((body, BytesMut::new(), 0, heard));
     futures::stream::unfold(state, move |state| async move {
-        let (mut body, mut arrived, mut read) = state?;
+        let (mut body, mut arrived, mut read, heard) = state?;
         if read >= TURN {
             read = 0;
             yield_now().await;
@@ -80,12 +84,16 @@ fn read<T: Kind>(
                 Ok(Some(frame)) => {
                     read += frame.len();
                     let event = encoding.event(frame).map_err(lost);
-                    return Some((event, Some((body, arrived, read))));
+                    return Some((event, Some((body, arrived, read, heard))));
                 }
                 Ok(None) => {}
                 Err(error) => return Some((Err(lost(error)), None)),
             }
-            match body.next().await {
+            let part = body.next().await;
+            if !matches!(part, Some(Err(_))) {
+                heard.send_replace(Some(Instant::now()));
+            }
+            match part {
                 Some(Ok(bytes)) => arrived.extend_from_slice(&bytes),
                 Some(Err(error)) => return Some((Err(broken(error)), None)),
                 // A last line may lack its end. One that was cut short is sent again by a watch

@@ -100,6 +100,12 @@ impl Expectations {
         self.undecided.is_none() && self.awaited.is_empty()
     }
 
+    /// The history went back: the versions that are waited for will not be shown.
+    pub fn forget(&mut self) {
+        self.awaited.clear();
+        self.given_up.clear();
+    }
+
     /// Gives up waiting.
     pub fn drop_all(&mut self) {
         let is_version = |sight: &Sight| matches!(sight, Sight::Version(_));

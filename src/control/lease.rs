@@ -19,9 +19,10 @@ use std::{future::Future, io, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{Api, api::PostParams, core::ObjectMeta};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
+use super::history::LeaseSight;
 use crate::{
     causes::causes,
     clock::{Clock, Moment},
@@ -29,7 +30,7 @@ use crate::{
     pulse::{Hang, Pulse},
 };
 
-pub use leadership::{Leadership, LeadershipSender, leadership};
+pub use leadership::{Leadership, LeadershipSender, Report, leadership};
 pub use record::{Observed, Record, Step, decide};
 use settings::random_fraction;
 pub use settings::{Identity, Timing, TimingError};
@@ -127,6 +128,7 @@ impl Election {
             health: &self.health,
             lease: None,
             seen: None,
+            sight: None,
         };
         let ended = tokio::select! {
             biased;
@@ -158,6 +160,8 @@ struct Candidate<'a> {
     lease: Option<Lease>,
     /// The record last seen, and since when.
     seen: Option<Observed>,
+    /// The same with what shows whether the history went back, and when it was seen.
+    sight: Option<(LeaseSight, Instant)>,
 }
 
 /// How an attempt ended that met no error.
@@ -228,6 +232,7 @@ impl Candidate<'_> {
 
     /// An error in words, told to whoever asks if it is a refusal.
     fn told(&self, error: &kube::Error) -> String {
+        self.leadership.report(Report::Failed);
         let cause = causes(error);
         if matches!(error, kube::Error::Api(_)) {
             self.health.refused(Duty::Lease, &cause);
@@ -253,10 +258,16 @@ impl Candidate<'_> {
 
     async fn look(&mut self) -> kube::Result<()> {
         self.lease = limited(self.timing, self.api.get_opt(self.name)).await?;
-        let record = self
+        let mut record = self
             .lease
             .as_ref()
             .map(|lease| lease.spec.as_ref().map(Record::read).unwrap_or_default());
+        if self.has_stepped_back(record.as_ref())
+            && let Some(record) = record.as_mut().filter(|one| one.holder == self.identity.as_str())
+        {
+            // It is taken again, which shows the other replicas what has happened.
+            record.acquired = None;
+        }
         self.see(record);
         Ok(())
     }
@@ -286,8 +297,37 @@ impl Candidate<'_> {
             limited(self.timing, self.api.create(&params, &lease)).await?
         };
         self.lease = Some(written);
+        // What this replica has written is no sign: its clock may have been set back.
+        self.sight = self.sight(&record);
+        self.leadership.report(Report::Answered(Instant::now()));
         self.see(Some(record));
         Ok(())
+    }
+
+    /// Whether the Lease stepped back to this, which is reported then.
+    fn has_stepped_back(&mut self, record: Option<&Record>) -> bool {
+        self.leadership.report(Report::Answered(Instant::now()));
+        // Without a Lease, what was seen before remains to be compared with.
+        let Some(sight) = record.and_then(|record| self.sight(record)) else { return false };
+        let before = self.sight.replace(sight.clone());
+        let since = before.filter(|(before, _)| before.stepped_back_to(&sight.0));
+        if let Some((_, since)) = &since {
+            self.leadership.report(Report::SteppedBack { since: *since });
+        }
+        since.is_some()
+    }
+
+    fn sight(&self, record: &Record) -> Option<(LeaseSight, Instant)> {
+        let metadata = &self.lease.as_ref()?.metadata;
+        let sight = LeaseSight {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            version: metadata.resource_version.as_ref()?.parse().ok()?,
+            holder: record.holder.clone(),
+            acquired: record.acquired,
+            renewed: record.renewed,
+            transitions: record.transitions,
+        };
+        Some((sight, Instant::now()))
     }
 
     fn see(&mut self, record: Option<Record>) {

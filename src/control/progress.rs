@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     expectations::{Expectations, Foreign, Shown, Sight},
+    history::Floor,
     outlook::Outlook,
     write::WriteError,
 };
@@ -40,6 +41,8 @@ pub struct Progress {
     pub before: Option<Sighting>,
     /// What the legacy annotation led to, by address type; empty where it is not in force.
     pub counts: BTreeMap<AddressType, Option<ZoneCounts>>,
+    /// The versions that had been seen when its writes began.
+    pub floor: Floor,
     /// Own writes that are not seen yet.
     pub expectations: Expectations,
     /// Writes that have ended and wait to be seen.
@@ -68,6 +71,7 @@ impl Default for Progress {
             seen: None,
             before: None,
             counts: BTreeMap::new(),
+            floor: Floor::default(),
             expectations: Expectations::default(),
             ended: None,
             is_touched: false,

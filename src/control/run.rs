@@ -13,35 +13,47 @@ use std::{
 
 use kube::Client;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinError, JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at},
 };
 use tracing::{error, info, warn};
 
 use super::{
-    controller::{Controller, Event, TURN},
-    lease::Farewell,
+    controller::{Controller, Event, TURN, Wanted},
+    lease::{Farewell, Report},
     stop::{self, stop},
-    watch::{Change, follow},
+    watch::{Change, Orders, Reader, follow},
     write::{Outcome, WriteError, Writer},
 };
 use crate::{
     api::Kind,
+    cluster::Watched,
     observe::announce::Reporter,
     plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+    random::Random,
 };
 
 /// Events between the watches and the controller: enough to keep both busy, few enough not to
 /// hold many pods twice.
 const EVENTS: usize = 256;
 
+/// Where the controller learns from.
+pub struct Reading {
+    /// Of the API server, for watches.
+    pub client: Client,
+    /// How long watches last is drawn from this.
+    pub random: Random,
+    /// What the election reports; closed where there is none.
+    pub reports: mpsc::UnboundedReceiver<Report>,
+}
+
 /// Runs the controller until `shutdown`, then waits for the answers to the requests that have been
 /// sent, and for nothing else: what is left of a Service is the next leader's work. Returns what may
 /// become of the lease then. `concurrency` Services are written at the same time.
 pub async fn run(
     mut controller: Controller,
-    reader: &Client,
+    reading: Reading,
     mut writer: Writer,
     reporter: Reporter,
     concurrency: usize,
@@ -51,11 +63,17 @@ pub async fn run(
     writer.stop = stop;
     let (events, mut arriving) = mpsc::channel(EVENTS);
     let mut others = JoinSet::new();
-    watch::<Service>(&mut others, reader, &events, Event::Service);
-    watch::<Pod>(&mut others, reader, &events, Event::Pod);
-    watch::<Node>(&mut others, reader, &events, Event::Node);
-    watch::<Slice>(&mut others, reader, &events, Event::Slice);
-    drop(events);
+    let Reading { client, random, mut reports } = reading;
+    let mut watches =
+        Watches { tasks: &mut others, client, random, events, orders: watch::Sender::default() };
+    let heard = [
+        (Watched::Services, watches.start::<Service>(Event::Service)),
+        (Watched::Pods, watches.start::<Pod>(Event::Pod)),
+        (Watched::Nodes, watches.start::<Node>(Event::Node)),
+        (Watched::Slices, watches.start::<Slice>(Event::Slice)),
+    ];
+    let orders = watches.orders;
+    drop(watches.events);
 
     let leadership = writer.leadership.clone();
     let (announcer, announcing) = reporter.start(move || leadership.holds());
@@ -80,6 +98,7 @@ pub async fn run(
                 let Some(event) = event else { break };
                 Wake::Event(event)
             }
+            Some(report) = reports.recv() => Wake::Report(report),
             () = until(due) => Wake::Due,
             () = writer.leadership.acquired(), if !writer.leadership.holds() => Wake::Due,
             _ = second.tick() => Wake::Second,
@@ -88,7 +107,12 @@ pub async fn run(
         match wake {
             Wake::Written(outcome) => finish(&mut controller, outcome),
             Wake::Event(event) => take_in(&mut controller, event, &mut arriving, turn),
-            Wake::Second => controller.tick(turn),
+            Wake::Report(report) => controller.reported(report, turn),
+            Wake::Second => {
+                let heard = heard.each_ref().map(|(kind, heard)| (*kind, *heard.borrow()));
+                controller.heard(&heard, turn);
+                controller.tick(turn);
+            }
             Wake::Due => {}
         }
         while turn.elapsed() < TURN && may_write(&controller, &writer, &writers, concurrency) {
@@ -96,6 +120,12 @@ pub async fn run(
             writers.spawn(writer.clone().write(job.service, job.families));
         }
         controller.announcements().into_iter().for_each(|news| announcer.announce(news));
+        if let Some(Wanted { list, probe }) = controller.wanted() {
+            orders.send_modify(|orders| {
+                orders.relist = orders.relist.max(list);
+                orders.probes += u64::from(probe);
+            });
+        }
         metrics.own.loop_hold.observe(turn.elapsed().as_secs_f64());
     }
     let asked = Instant::now();
@@ -117,6 +147,8 @@ enum Wake {
     Written(Result<Outcome, JoinError>),
     /// An event has arrived, perhaps with others behind it.
     Event(Event),
+    /// The election has a word on the API server.
+    Report(Report),
     /// A Service may be planned.
     Due,
     /// A second has passed.
@@ -189,21 +221,38 @@ fn finish(controller: &mut Controller, outcome: Result<Outcome, JoinError>) {
     }
 }
 
-/// Follows all objects of one kind.
-fn watch<T: Kind>(
-    watches: &mut JoinSet<()>,
-    client: &Client,
-    events: &mpsc::Sender<Event>,
-    event: fn(Change<T>) -> Event,
-) {
-    let changes = follow(client.clone(), super::watch::PAGE_SIZE);
-    let events = events.clone();
-    watches.spawn(async move {
-        let mut changes = std::pin::pin!(changes);
-        while let Some(change) = futures::StreamExt::next(&mut changes).await {
-            if events.send(event(change)).await.is_err() {
-                break;
+/// The watches, as they are started.
+struct Watches<'a> {
+    tasks: &'a mut JoinSet<()>,
+    client: Client,
+    random: Random,
+    events: mpsc::Sender<Event>,
+    orders: watch::Sender<Orders>,
+}
+
+impl Watches<'_> {
+    /// Follows all objects of one kind; returns when it was last heard of.
+    fn start<T: Kind>(
+        &mut self,
+        event: fn(Change<T>) -> Event,
+    ) -> watch::Receiver<Option<Instant>> {
+        let (hear, heard) = watch::channel(None);
+        let changes = follow(Reader {
+            client: self.client.clone(),
+            page_size: super::watch::PAGE_SIZE,
+            random: self.random.fork(),
+            orders: self.orders.subscribe(),
+            heard: hear,
+        });
+        let events = self.events.clone();
+        self.tasks.spawn(async move {
+            let mut changes = std::pin::pin!(changes);
+            while let Some(change) = futures::StreamExt::next(&mut changes).await {
+                if events.send(event(change)).await.is_err() {
+                    break;
+                }
             }
-        }
-    });
+        });
+        heard
+    }
 }

@@ -9,7 +9,10 @@ use tokio::time::Instant;
 use super::write::{Outcome, WriteError};
 use crate::{
     cluster::{Index, Watched},
-    control::queue::{Class, Queue},
+    control::{
+        history::Sign,
+        queue::{Class, Queue},
+    },
     observe::{Metrics, Synced, Trigger, WriteResult},
     plan::{
         Plan,
@@ -33,6 +36,7 @@ pub struct Tally {
     /// Services that are to answer to an event, and since when.
     moved: HashMap<ServiceKey, Moved>,
     is_leading: bool,
+    started: Instant,
 }
 
 /// What one Service adds to the sums.
@@ -107,6 +111,9 @@ impl Moved {
 impl Tally {
     /// Nothing yet.
     pub fn new(metrics: Metrics) -> Self {
+        for sign in Sign::ALL {
+            metrics.own.may_rewind(sign.as_str());
+        }
         Self {
             metrics,
             parts: HashMap::default(),
@@ -114,6 +121,7 @@ impl Tally {
             work: HashMap::default(),
             moved: HashMap::default(),
             is_leading: false,
+            started: Instant::now(),
         }
     }
 
@@ -130,6 +138,17 @@ impl Tally {
     /// A list or watch failed.
     pub fn watch_failed(&self, kind: Watched, cause: &'static str) {
         self.metrics.own.watch_restarted(kind, cause);
+    }
+
+    /// A kind was last heard of then; `None`: not since the start.
+    pub fn heard(&self, kind: Watched, heard: Option<Instant>, now: Instant) {
+        let since = heard.unwrap_or(self.started);
+        self.metrics.own.heard(kind, now.saturating_duration_since(since));
+    }
+
+    /// There was a sign that the history went back.
+    pub fn rewound(&self, sign: Sign) {
+        self.metrics.own.rewound(sign.as_str());
     }
 
     /// The API server drops hints for nodes.

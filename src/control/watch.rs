@@ -1,39 +1,53 @@
-//! Follows all objects of one kind, for ever, whatever the API server does.
+//! Follows all objects of one kind, indefinitely, whatever the API server does.
 //!
-//! On top of kube-runtime's `watcher`, with its traps covered (`rust-kubernetes 4.1`, `9`):
-//! a list that is streamed falls back to pages, a 410 on watch start leads to a fresh list, errors
-//! are waited out, a malformed object does not hide the others. Watch starts are spaced out in the
-//! client ([`super::spacing`]). Deletes that fell into a gap are the consumer's to find, by what
-//! was not applied between [`Change::Restarted`] and [`Change::Listed`]; and as different API
-//! servers may be answered by in turn, an object older than the known one is the consumer's to
-//! pass over, unless it is part of a list: those are consistent reads.
+//! On top of [`super::source`]: a list that is streamed falls back to pages, a 410 on watch start
+//! leads to a fresh list, and so does a watch that cannot be resumed; errors are waited out, a
+//! malformed object does not hide the others. Watch starts are spaced out in the client
+//! ([`super::spacing`]). Before a watch that broke is resumed, a list of one object shows whether the
+//! history went back ([`super::history`]). Deletes that fell into a gap are the consumer's to find, by
+//! what was not applied between [`Change::Restarted`] and [`Change::Listed`]; and as different API
+//! servers may be answered by in turn, an object older than the known one is the consumer's to skip,
+//! unless it is part of a list: those are consistent reads.
 
-use std::{io, time::Duration};
+mod cause;
 
-use futures::{Stream, StreamExt, stream::BoxStream};
-use kube::{Api, Client, core::Status};
-use kube_runtime::{
-    utils::Backoff,
-    watcher::{self, DefaultBackoff, Error, Event, watcher},
+use std::{collections::VecDeque, future::pending, time::Duration};
+
+use futures::{FutureExt, Stream, StreamExt, stream::BoxStream};
+use kube::{Client, core::Status};
+use kube_runtime::{utils::Backoff, watcher::DefaultBackoff};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
 };
-use tokio::time::{Instant, sleep};
-use tower::timeout::error::Elapsed;
 
-use super::{event_stream::Arrival, streaming::streamed};
+pub use self::cause::Cause;
+use self::cause::{BREAKS, against_streaming, answer, is_obstacle, needs_list};
+use super::{
+    event_stream::Arrival,
+    history::{Floor, History, Rewind, Shown},
+    source::{Error, Event, Settings, list_and_watch, probe_and_watch},
+};
 use crate::{
     api::{
         Kind, Object,
         guard::{Guarded, Malformed},
-        refusal::is_unknown_version,
     },
     causes::causes,
+    random::Random,
 };
 
 /// Objects per page where the server does not stream lists: client-go's number.
 pub const PAGE_SIZE: u32 = 500;
-/// How often in a row a streamed list may break for no clear reason before pages take its place: an
-/// API server that is restarted breaks one.
-const BREAKS: u32 = 2;
+/// Between the beginnings of a list and of one that is ordered.
+const BETWEEN_LISTS: Duration = Duration::from_secs(30);
+/// After so many failures in a row, a watch is not resumed, but a list requested.
+const FAILURES: u32 = 5;
+/// The same after so long without any progress, such as where each watch ends at once. Longer than
+/// the watch of a quiet kind lasts.
+const NO_PROGRESS: Duration = Duration::from_secs(120);
+/// A watch that has lasted so long works, whatever ends it.
+const WORKED: Duration = Duration::from_secs(30);
 
 /// What happened to the objects of one kind.
 #[derive(Debug, Clone)]
@@ -58,7 +72,10 @@ pub enum Change<T> {
         /// Whether it was deleted: then it is gone like any other, malformed or not.
         deleted: bool,
     },
-    /// A request failed or a watch broke; nothing to do but to tell.
+    /// A list shows that the history of this kind went back. What is to be done about it is the
+    /// consumer's to order ([`Orders`]).
+    Rewound(Rewind),
+    /// A request failed or a watch broke; nothing to do but to log it.
     Failed {
         /// For the log.
         error: String,
@@ -69,176 +86,235 @@ pub enum Change<T> {
     },
 }
 
-/// What kind of failure broke a list or a watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// Lists cannot be streamed; pages take their place.
-    NoStreaming,
-    /// The server has forgotten the version, or does not know it yet.
-    Expired,
-    /// No right to it (401, 403).
-    Forbidden,
-    /// The server asks to wait (429).
-    Busy,
-    /// Any other answer than the one asked for.
-    Refused,
-    /// An answer that did not parse.
-    Undecodable,
-    /// No answer in time.
-    TimedOut,
-    /// The server was not reached, or the connection broke.
-    Connection,
+/// What the consumer wants of all followers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Orders {
+    /// A fresh list, if the last one was requested before this. At most one in 30 s.
+    pub relist: Option<Instant>,
+    /// How often to look whether the history went back, without waiting for an error.
+    pub probes: u64,
 }
 
-impl Cause {
-    fn of(error: &Error) -> Self {
-        if let Some(status) = answer(error) {
-            return match status.code {
-                _ if is_unknown_version(status) => Self::Expired,
-                401 | 403 => Self::Forbidden,
-                429 => Self::Busy,
-                _ => Self::Refused,
-            };
-        }
-        match error {
-            Error::InitialListFailed(error)
-            | Error::WatchStartFailed(error)
-            | Error::WatchFailed(error) => match error {
-                kube::Error::SerdeError(_) => Self::Undecodable,
-                kube::Error::Service(error) if error.is::<Elapsed>() => Self::TimedOut,
-                _ => Self::Connection,
-            },
-            Error::WatchError(_) => Self::Refused,
-            Error::NoResourceVersion => Self::Undecodable,
-        }
-    }
-
-    /// Whether what went wrong is in the API server's own words, fit to be shown to anybody.
-    pub fn is_answer(self) -> bool {
-        matches!(self, Self::Expired | Self::Forbidden | Self::Busy | Self::Refused)
-    }
-
-    /// What it means, in general.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::NoStreaming => "the list cannot be streamed, pages are read instead",
-            Self::Expired => "the API server does not know the version that was asked for",
-            Self::Forbidden => "no right to list and watch",
-            Self::Busy => "the API server is busy",
-            Self::Refused => "the API server refused",
-            Self::Undecodable => "the API server's answer cannot be read",
-            Self::TimedOut => "the API server does not answer in time",
-            Self::Connection => "the API server is not reached, or the connection broke",
-        }
-    }
-
-    /// A word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoStreaming => "no_streaming",
-            Self::Expired => "expired",
-            Self::Forbidden => "forbidden",
-            Self::Busy => "busy",
-            Self::Refused => "refused",
-            Self::Undecodable => "undecodable",
-            Self::TimedOut => "timed_out",
-            Self::Connection => "connection",
-        }
-    }
+/// What a follower needs.
+pub struct Reader {
+    /// Of the API server.
+    pub client: Client,
+    /// Objects per page, where lists are not streamed.
+    pub page_size: u32,
+    /// How long watches last is drawn from this.
+    pub random: Random,
+    /// What is wanted of it.
+    pub orders: watch::Receiver<Orders>,
+    /// When the last part of an answer came, or the end of a watch in good order. `None` before the
+    /// first.
+    pub heard: watch::Sender<Option<Instant>>,
 }
 
 /// Follows all objects of a kind; never ends.
 ///
-/// Lists are streamed. When that is refused or stuck, or breaks twice in a row, paged lists of
-/// `page_size` objects take its place for good: it may be switched off (1.33), unknown, or behind a
-/// proxy that buffers or cuts. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by
-/// up to itself at random (client-go's curve); a change that arrives by watch, or two minutes
-/// without an error, start it afresh. A list that succeeds does not: a server whose lists work and
-/// whose watches do not must not be asked for lists ever faster.
-pub fn follow<T: Kind>(
-    client: Client,
-    page_size: u32,
-) -> impl Stream<Item = Change<T>> + Send + 'static {
-    futures::stream::unfold(Follower::new(client, page_size), async |mut follower| {
+/// Lists are streamed. When that is refused or stuck, or breaks twice in a row, paged lists take its
+/// place until the process ends: it may be switched off (1.33), unknown, or behind a proxy that
+/// buffers or cuts. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by up to
+/// itself at random (client-go's curve); a change that arrives by watch, or two minutes without an
+/// error, start it afresh. A list that succeeds does not: a server whose lists work and whose watches
+/// do not must not be asked for lists ever faster.
+pub fn follow<T: Kind>(reader: Reader) -> impl Stream<Item = Change<T>> + Send + 'static {
+    futures::stream::unfold(Follower::new(reader), async |mut follower| {
         Some((follower.next().await, follower))
     })
 }
 
-type Source<T> = BoxStream<'static, watcher::Result<Event<Arrival<T>>>>;
+type Source<T> = BoxStream<'static, Result<Event<T>, Error>>;
 
 struct Follower<T> {
-    client: Client,
-    page_size: u32,
+    reader: Reader,
     streaming: bool,
     /// How much speaks against streaming, out of [`BREAKS`].
     breaks: u32,
     source: Source<T>,
+    /// The present source lists because watches could not be resumed.
+    is_fallback: bool,
     /// The present source has delivered its list, so that an error need not cost a fresh one.
     listed: bool,
+    /// When the last list was requested, if one was.
+    asked: Option<Instant>,
+    /// Where the present list has to be later than.
+    floor: Floor,
+    history: History,
+    /// The version up to which all is known.
+    version: u64,
     backoff: DefaultBackoff,
-    wait: Duration,
+    /// The source is left alone until then.
+    waits_until: Option<Instant>,
+    failures: u32,
+    /// When the present watch began.
+    resumed: Option<Instant>,
+    progressed: Instant,
+    /// Lists requested before this do not count.
+    relist: Option<Instant>,
+    probes: u64,
+    /// What is to be returned next.
+    changes: VecDeque<Change<T>>,
 }
 
 impl<T: Kind> Follower<T> {
-    fn new(client: Client, page_size: u32) -> Self {
-        let source = source(&client, page_size, true);
+    fn new(mut reader: Reader) -> Self {
+        let source = list_and_watch(settings(&mut reader, true)).boxed();
+        let Orders { relist, probes } = *reader.orders.borrow_and_update();
         Self {
-            client,
-            page_size,
+            reader,
             streaming: true,
             breaks: 0,
             source,
+            is_fallback: false,
             listed: false,
+            asked: None,
+            floor: Floor::default(),
+            history: History::default(),
+            version: 0,
             backoff: DefaultBackoff::default(),
-            wait: Duration::ZERO,
+            waits_until: None,
+            failures: 0,
+            resumed: None,
+            progressed: Instant::now(),
+            relist,
+            probes,
+            changes: VecDeque::new(),
         }
     }
 
     async fn next(&mut self) -> Change<T> {
-        // Even a sleep of no time at all lasts until the timer's next tick, a millisecond: for each
-        // object of a list that would be most of the start.
-        if !self.wait.is_zero() {
-            sleep(std::mem::take(&mut self.wait)).await;
-        }
         loop {
-            // What comes next may be the beginning of a list, which is not asked for before.
+            if let Some(change) = self.changes.pop_front() {
+                return change;
+            }
+            if self.reader.orders.has_changed().unwrap_or(false) {
+                self.obey();
+            }
+            let due = self.relist_due();
+            if due.is_some_and(|due| due <= Instant::now()) {
+                self.start_afresh();
+                continue;
+            }
+            // What comes next may be the beginning of a list, which is not requested before.
             let asked = Instant::now();
-            match self.source.next().await {
-                Some(Ok(event)) => return self.change(event, asked),
-                Some(Err(error)) => return self.failed(&error),
-                None => self.start_afresh(),
+            // Without a timer: even a sleep of no time at all lasts until the timer's next tick, a
+            // millisecond, and for each object of a list that would be most of the start.
+            if self.waits_until.is_none()
+                && let Some(Some(event)) = self.source.next().now_or_never()
+            {
+                self.take(event, asked);
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = changed(&mut self.reader.orders) => {}
+                () = until(due) => {}
+                () = until(self.waits_until), if self.waits_until.is_some() => {
+                    self.waits_until = None;
+                }
+                Some(event) = self.source.next(), if self.waits_until.is_none() => {
+                    self.take(event, asked);
+                }
             }
         }
     }
 
-    fn change(&mut self, event: Event<Arrival<T>>, asked: Instant) -> Change<T> {
+    fn take(&mut self, event: Result<Event<T>, Error>, asked: Instant) {
         match event {
+            Ok(event) => self.see(event, asked),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn see(&mut self, event: Event<T>, asked: Instant) {
+        let change = match event {
             Event::Init => {
                 self.listed = false;
+                self.asked = Some(asked);
+                self.floor = self.history.floor();
                 Change::Restarted { asked }
             }
-            Event::InitDone => {
+            Event::InitApply(object) => applied(object),
+            Event::InitDone(version) => {
                 self.listed = true;
                 self.breaks = 0;
+                self.is_fallback = false;
+                self.progress(version);
+                // It was requested from the new history, if there is one.
+                let asked = self.asked.unwrap_or(asked);
+                self.judge(version, |rewind| Rewind { at: asked, ..rewind });
                 Change::Listed
             }
-            Event::InitApply(object) => applied(object),
-            Event::Apply(object) => {
-                self.backoff.reset();
+            Event::Apply(object, version) => {
+                self.watched(version);
                 applied(object)
             }
-            Event::Delete(object) => {
+            Event::Delete(object, version) => {
                 if self.listed {
-                    self.backoff.reset();
+                    self.watched(version);
                 }
                 deleted(object)
             }
+            Event::Bookmark(version) => {
+                self.progress(version);
+                return self.history.watched(version, Instant::now());
+            }
+            Event::Resumed => {
+                self.resumed = Some(Instant::now());
+                return;
+            }
+            Event::Lasted => return self.progress(self.version),
+            Event::Probed(version) => {
+                self.ended();
+                self.floor = self.history.floor();
+                self.judge(version, |rewind| rewind);
+                if self.is_stuck() {
+                    self.start_afresh();
+                }
+                return;
+            }
+        };
+        self.changes.push_back(change);
+    }
+
+    /// A change came by watch.
+    fn watched(&mut self, version: u64) {
+        self.backoff.reset();
+        self.progress(version);
+        self.history.watched(version, Instant::now());
+    }
+
+    fn progress(&mut self, version: u64) {
+        self.version = version;
+        self.failures = 0;
+        self.progressed = Instant::now();
+    }
+
+    /// The watch has ended before its time. If it worked for some time, it is no obstacle: a proxy
+    /// may cut quiet connections.
+    fn ended(&mut self) {
+        if self.resumed.take().is_some_and(|at| at.elapsed() >= WORKED) {
+            self.progress(self.version);
         }
     }
 
-    fn failed(&mut self, error: &Error) -> Change<T> {
+    /// A list has this version.
+    fn judge(&mut self, version: u64, complete: impl FnOnce(Rewind) -> Rewind) {
+        let rewind = self.history.judge(self.floor, Shown::Listed(version), Instant::now());
+        self.changes.extend(rewind.map(complete).map(Change::Rewound));
+    }
+
+    /// Whether a list is needed because resuming does not lead anywhere.
+    fn is_stuck(&self) -> bool {
+        self.failures >= FAILURES || self.progressed.elapsed() >= NO_PROGRESS
+    }
+
+    fn failed(&mut self, error: &Error) {
         if self.streaming && !self.listed {
-            self.breaks += against_streaming(error);
+            let weight = against_streaming(error);
+            // Where watches fail as well, only what is clear is held against streaming.
+            self.breaks += if self.is_fallback && weight < BREAKS { 0 } else { weight };
         }
         if self.streaming && self.breaks >= BREAKS {
             self.streaming = false;
@@ -246,31 +322,80 @@ impl<T: Kind> Follower<T> {
             let causes = causes(error);
             let error = format!("streaming the list failed, using pages from now on: {causes}");
             let cause = Cause::NoStreaming;
-            return Change::Failed { error, cause, will_retry_in: Duration::ZERO };
+            let failed = Change::Failed { error, cause, will_retry_in: Duration::ZERO };
+            return self.changes.push_back(failed);
         }
-        if !self.listed || needs_list(error) {
+        if !matches!(error, Error::Silent) {
+            self.ended();
+        }
+        self.failures += u32::from(is_obstacle(error));
+        self.is_fallback |= self.listed && self.is_stuck();
+        if !self.listed || needs_list(error) || self.is_stuck() {
             self.start_afresh();
         }
-        self.wait = self.backoff.next().unwrap_or_default();
+        let will_retry_in = self.backoff.next().unwrap_or_default();
+        self.waits_until = Some(Instant::now() + will_retry_in);
         let cause = Cause::of(error);
         // kube prints the answer once for people and once more with all its fields.
         let words = |status: &Status| format!("{} {}", status.code, status.message);
         let error = answer(error).map_or_else(|| causes(error), words);
-        Change::Failed { error, cause, will_retry_in: self.wait }
+        self.changes.push_back(Change::Failed { error, cause, will_retry_in });
+    }
+
+    /// Takes the consumer's orders.
+    fn obey(&mut self) {
+        let Orders { relist, probes } = *self.reader.orders.borrow_and_update();
+        self.relist = self.relist.max(relist);
+        if self.relist_due().is_some() {
+            // The consumer knows that the API server answers.
+            self.waits_until = None;
+        }
+        let is_asked = std::mem::replace(&mut self.probes, probes) != probes;
+        if is_asked && self.listed && self.version > 0 && self.waits_until.is_none() {
+            let settings = settings(&mut self.reader, self.streaming);
+            self.source = probe_and_watch(settings, self.version).boxed();
+        }
+    }
+
+    /// When to list because of an order; `None` if there is none, or a list is about to begin.
+    fn relist_due(&self) -> Option<Instant> {
+        let asked = self.asked.filter(|asked| Some(*asked) < self.relist)?;
+        Some(asked + BETWEEN_LISTS)
     }
 
     fn start_afresh(&mut self) {
         self.listed = false;
-        self.source = source(&self.client, self.page_size, self.streaming);
+        self.asked = None;
+        self.failures = 0;
+        self.resumed = None;
+        self.progressed = Instant::now();
+        self.source = list_and_watch(settings(&mut self.reader, self.streaming)).boxed();
     }
 }
 
-fn source<T: Kind>(client: &Client, page_size: u32, streaming: bool) -> Source<T> {
-    if streaming {
-        streamed(client.clone()).boxed()
-    } else {
-        let config = watcher::Config { page_size: Some(page_size), ..watcher::Config::default() };
-        watcher(Api::<Arrival<T>>::all(client.clone()), config).boxed()
+fn settings(reader: &mut Reader, streaming: bool) -> Settings {
+    Settings {
+        client: reader.client.clone(),
+        page_size: (!streaming).then_some(reader.page_size),
+        random: reader.random.fork(),
+        heard: reader.heard.clone(),
+    }
+}
+
+/// Ends when there are other orders.
+async fn changed(orders: &mut watch::Receiver<Orders>) {
+    if orders.changed().await.is_err() {
+        // There will never be any.
+        pending::<()>().await;
+    }
+    // Not seen before they are obeyed.
+    orders.mark_changed();
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 
@@ -285,50 +410,5 @@ fn deleted<T>(object: Arrival<T>) -> Change<T> {
     match object {
         Guarded::Good(object) => Change::Deleted(object),
         Guarded::Bad(object) => Change::Malformed { object, deleted: true },
-    }
-}
-
-/// How much an error before the end of a streamed list speaks against streaming; [`BREAKS`] is
-/// enough. A server that is not reached or not there (502 to 504), or turns us away (no rights, too
-/// many requests), would do the same to any other list.
-fn against_streaming(error: &Error) -> u32 {
-    match error {
-        Error::WatchStartFailed(kube::Error::Api(status)) => match status.code {
-            401 | 403 | 429 | 502..=504 => 0,
-            code if code < 500 => BREAKS,
-            _ => 1,
-        },
-        Error::WatchStartFailed(kube::Error::Service(error)) if error.is::<Elapsed>() => BREAKS,
-        Error::WatchStartFailed(_) => 0,
-        // Minutes have passed without a word.
-        Error::WatchFailed(kube::Error::ReadEvents(error))
-            if error.kind() == io::ErrorKind::TimedOut =>
-        {
-            BREAKS
-        }
-        _ => 1,
-    }
-}
-
-/// The API server's answer, where it gave one.
-fn answer(error: &Error) -> Option<&Status> {
-    match error {
-        Error::WatchError(status)
-        | Error::InitialListFailed(kube::Error::Api(status))
-        | Error::WatchStartFailed(kube::Error::Api(status))
-        | Error::WatchFailed(kube::Error::Api(status)) => Some(status),
-        _ => None,
-    }
-}
-
-/// Whether going on with the watch from the last version is impossible, or would miss a change.
-fn needs_list(error: &Error) -> bool {
-    if let Some(status) = answer(error) {
-        return is_unknown_version(status);
-    }
-    match error {
-        // The line that did not parse was a change, and it is lost.
-        Error::WatchFailed(kube::Error::SerdeError(_)) | Error::NoResourceVersion => true,
-        _ => false,
     }
 }

@@ -26,7 +26,7 @@ use self::{
     order::{Order, Step},
     trim::{Trimmed, trim},
 };
-use super::{expectations::Sight, lease::Leadership, stop::Stop};
+use super::{expectations::Sight, history::Shown, lease::Leadership, stop::Stop};
 use crate::{
     api::{
         Kind,
@@ -121,13 +121,16 @@ pub struct Outcome {
     pub complete: Vec<AddressType>,
     /// Whether the API server stored a slice without the `forNodes` hints that were sent.
     pub node_hints_dropped: bool,
+    /// The versions that it returned.
+    pub shown: Vec<Shown>,
 }
 
 impl Outcome {
     /// Nothing was written, and nothing failed.
     pub fn of(service: ServiceKey) -> Self {
         let (written, failures, complete) = (Vec::new(), Vec::new(), Vec::new());
-        Self { service, written, failures, complete, node_hints_dropped: false }
+        let shown = Vec::new();
+        Self { service, written, failures, complete, node_hints_dropped: false, shown }
     }
 }
 
@@ -274,6 +277,10 @@ impl Writer {
         let stored = encoding.object(body).map_err(read);
         let stored: Stored = stored.map_err(|source| WriteError::Lost { what, source })?;
         outcome.node_hints_dropped |= has_node_hints(slice) && !stored.has_node_hints();
+        outcome.shown.extend(stored.version().map(|stored| {
+            let sent = slice.meta.version;
+            if is_update { Shown::Updated { sent, stored } } else { Shown::Created(stored) }
+        }));
         Ok(stored.version().map(Sight::Version))
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
 };
 
 use super::{built_in::Operation, metrics::register};
@@ -31,6 +31,8 @@ pub struct Own {
     /// 1 while this copy may write.
     pub leader: IntGauge,
     watch_restarts: IntCounterVec,
+    watch_last_event: GaugeVec,
+    history_rewinds: IntCounterVec,
     decode_errors: IntCounterVec,
     index_objects: IntGaugeVec,
     queue_services: IntGaugeVec,
@@ -150,6 +152,21 @@ impl Own {
                 "Lists and watches that failed and were started anew.",
                 &["kind", "reason"],
             )?,
+            watch_last_event: register(
+                registry,
+                GaugeVec::new(
+                    options(
+                        "watch_last_event_seconds",
+                        "Since the last byte of a watch, or its end in good order.",
+                    ),
+                    &["kind"],
+                ),
+            )?,
+            history_rewinds: counters(
+                "history_rewinds_total",
+                "Signs that the history of the API server went back, by what showed it.",
+                &["sign"],
+            )?,
             decode_errors: counters(
                 "decode_errors_total",
                 "Objects that were passed over because they did not parse.",
@@ -229,6 +246,7 @@ impl Own {
     fn begin(&self) {
         for kind in Watched::ALL {
             self.decode_errors.with_label_values(&[kind.plural()]);
+            self.watch_last_event.with_label_values(&[kind.plural()]);
             self.index_objects.with_label_values(&[kind.plural()]);
         }
         for kind in [WriteKind::Endpoints, WriteKind::Hints] {
@@ -248,6 +266,21 @@ impl Own {
     /// A list or watch failed; `reason` out of a short list.
     pub fn watch_restarted(&self, kind: Watched, reason: &'static str) {
         self.watch_restarts.with_label_values(&[kind.plural(), reason]).inc();
+    }
+
+    /// So long ago, the watch of a kind said something, or ended in good order.
+    pub fn heard(&self, kind: Watched, age: Duration) {
+        self.watch_last_event.with_label_values(&[kind.plural()]).set(age.as_secs_f64());
+    }
+
+    /// The history may go back by this sign: its series is shown from now on.
+    pub fn may_rewind(&self, sign: &'static str) {
+        self.history_rewinds.with_label_values(&[sign]);
+    }
+
+    /// The history went back; `sign` out of a short list.
+    pub fn rewound(&self, sign: &'static str) {
+        self.history_rewinds.with_label_values(&[sign]).inc();
     }
 
     /// An object did not parse.

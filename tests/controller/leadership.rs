@@ -14,7 +14,11 @@ use closehaul::{
 };
 use kube::Api;
 use serde_json::json;
-use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::{
     fake_api::{
@@ -28,29 +32,30 @@ use crate::{
 const LEASES: &str = "coordination.k8s.io/v1/leases";
 
 /// A replica of the controller, which writes only while it holds the lease.
-struct Replica {
-    rig: Rig,
-    election: JoinHandle<Result<(), LeaseError>>,
+pub struct Replica {
+    pub rig: Rig,
+    pub election: JoinHandle<Result<(), LeaseError>>,
     farewell: oneshot::Sender<Farewell>,
 }
 
 impl Replica {
-    fn start(api: &FakeApi, options: Options) -> Self {
+    pub fn start(api: &FakeApi, options: Options) -> Self {
         Self::start_by(Clock::runtime(), api, options)
     }
 
     fn start_by(clock: Clock, api: &FakeApi, options: Options) -> Self {
         let (sender, leadership) = leadership(clock.clone());
+        let (reports, reported) = mpsc::unbounded_channel();
         // Shorter than what is left of the lease at its deadline.
         let options = Options { timeout: 4 * SECOND, ..options };
-        let rig = Rig::start_led(api.clone(), options, leadership);
+        let rig = Rig::start_reported(api.clone(), options, leadership, reported);
         let (farewell, said) = oneshot::channel();
         let election = Election {
             leases: Api::namespaced(api.client(), "kube-system"),
             name: "closehaul".to_owned(),
             identity: Identity::new(),
             timing: Timing::default(),
-            leadership: sender,
+            leadership: sender.reporting(reports),
             clock,
             pulse: rig.health.pulse().clone(),
             health: rig.health.clone(),

@@ -12,6 +12,7 @@ mod decisions;
 mod failures;
 mod foreign;
 mod gaps;
+mod history;
 mod kinds;
 mod leadership;
 mod log;

@@ -389,3 +389,19 @@ async fn a_main_loop_that_stands_still_is_told() {
     tokio::time::sleep(2 * MINUTE).await;
     assert!(wrong()[0].contains("the main loop has not turned for 1"), "{:?}", wrong());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_is_counted_and_its_age_is_shown() {
+    let rig = Rig::settled(cluster(&["web-1"])).await;
+    let resumed = "allowWatchBookmarks=true&resourceVersion=1";
+    rig.api.fault(on("GET", "/pods").query(resumed).times(1), Effect::Silence);
+    rig.api.end_watches();
+    rig.pass(60 * SECOND).await;
+    let age = own(&rig, "watch_last_event_seconds{kind=\"pods\"}");
+    assert!((58.0..=60.0).contains(&age), "{age}");
+    let silent = |kind| format!("watch_restarts_total{{kind=\"{kind}\",reason=\"silent\"}}");
+    assert_eq!(own(&rig, &silent("pods")), 0.0);
+    rig.pass(30 * SECOND).await;
+    assert_eq!([own(&rig, &silent("pods")), own(&rig, &silent("nodes"))], [1.0, 0.0]);
+    assert!(own(&rig, "watch_last_event_seconds{kind=\"pods\"}") < 30.0);
+}

@@ -8,16 +8,17 @@ use std::time::Duration;
 use closehaul::{
     control::{
         controller::{Controller, Settings},
-        lease::{Farewell, Leadership},
-        run::run,
+        lease::{Farewell, Leadership, Report},
+        run::{Reading, run},
         stop::Stop,
         write::{Limit, Spoken, Writer},
     },
     observe::{Health, Metrics, announce::Reporter},
+    random::Random,
 };
 use serde_json::{Value, json};
 use tokio::{
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep},
 };
@@ -52,8 +53,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let settings =
-            Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 100.0 };
+        let settings = Settings {
+            max_endpoints: 100,
+            batch_period: Duration::ZERO,
+            replan_qps: 100.0,
+            renew_deadline: 10 * SECOND,
+        };
         Self { settings, concurrency: 5, timeout: 10 * SECOND, qps: 0.0 }
     }
 }
@@ -79,6 +84,16 @@ impl Rig {
     }
 
     pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
+        Self::start_reported(api, options, leadership, mpsc::unbounded_channel().1)
+    }
+
+    /// One with an election, which reports what it sees.
+    pub fn start_reported(
+        api: FakeApi,
+        options: Options,
+        leadership: Leadership,
+        reports: mpsc::UnboundedReceiver<Report>,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (metrics, health) = (Metrics::with_services(2).unwrap(), Health::default());
         let writer = Writer {
@@ -90,7 +105,7 @@ impl Rig {
             spoken: Spoken::default(),
             metrics: metrics.clone(),
         };
-        let reader = api.client();
+        let reading = Reading { client: api.client(), random: Random::seeded(2), reports };
         let reporter = Reporter {
             client: api.client(),
             instance: "closehaul-0".to_owned(),
@@ -100,7 +115,7 @@ impl Rig {
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            run(controller, &reader, writer, reporter, options.concurrency, stopped).await
+            run(controller, reading, writer, reporter, options.concurrency, stopped).await
         });
         Self { api, metrics, health, stop, running, mark: 0 }
     }

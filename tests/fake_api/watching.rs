@@ -21,6 +21,9 @@ use super::{
 /// Between two bookmarks of a watch, as upstream.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
+/// A bookmark comes this long before a watch ends, as upstream.
+const BEFORE_END: Duration = Duration::from_secs(2);
+
 /// One watch.
 pub struct Watch {
     pub collection: String,
@@ -32,6 +35,8 @@ pub struct Watch {
     pub mark_after: Option<Duration>,
     /// Ends after the initial objects.
     pub close_before_mark: bool,
+    /// The version that it began with: no bookmark is sent up to this one.
+    began: u64,
     /// The last version the client knows.
     seen: u64,
     ends: Instant,
@@ -67,6 +72,7 @@ impl Watch {
             initial,
             mark_after: streamed.then_some(Duration::ZERO),
             close_before_mark: false,
+            began: if fresh { version } else { from },
             seen: if fresh { version } else { from },
             ends: Instant::now() + Duration::from_secs(seconds),
         })
@@ -100,7 +106,13 @@ impl Watch {
             return Ok(());
         }
         let mut mark_at = self.mark_after.map(|wait| Instant::now() + wait);
-        let mut bookmark_at = Instant::now() + BOOKMARK_EVERY;
+        // As upstream: every minute, and just before the watch ends.
+        let last_bookmark = self.ends - BEFORE_END;
+        let next_bookmark = |now: Instant| {
+            let next = now + BOOKMARK_EVERY;
+            if now < last_bookmark { next.min(last_bookmark) } else { next }
+        };
+        let mut bookmark_at = next_bookmark(Instant::now());
         loop {
             pulse.mark_unchanged();
             let (news, raw, version, ended) = api.with(|state| {
@@ -132,8 +144,8 @@ impl Watch {
                 lines.bookmark(self.seen, true).await?;
             }
             if bookmark_at <= now && mark_at.is_none() {
-                bookmark_at = now + BOOKMARK_EVERY;
-                if self.bookmarks {
+                bookmark_at = next_bookmark(now);
+                if self.bookmarks && version > self.began {
                     self.seen = self.seen.max(version);
                     lines.bookmark(self.seen, false).await?;
                 }

@@ -52,12 +52,18 @@ impl Server {
 
     /// Kills it, if it runs, and starts it again.
     pub(super) async fn restart(&mut self, directory: &Path) -> Result<(), Error> {
+        self.halt().await?;
+        self.process = self.command.start(directory)?;
+        self.ready().await
+    }
+
+    /// Kills it, if it runs.
+    pub(super) async fn halt(&self) -> Result<(), Error> {
         if self.process.is_running() {
             self.process.signal(Signal::KILL)?;
             self.process.wait(STOP).await;
         }
-        self.process = self.command.start(directory)?;
-        self.ready().await
+        Ok(())
     }
 
     async fn ready(&self) -> Result<(), Error> {

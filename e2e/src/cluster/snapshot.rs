@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::Deserialize;
+
 use super::{Cluster, ETCD, Error, directory, directory::Directory, ensure, tools};
 use crate::components::Component;
 
@@ -37,6 +39,53 @@ impl Cluster {
         fs::remove_file(&file).map_err(Error::file(&file))?;
         Ok(snapshot)
     }
+}
+
+impl Cluster {
+    /// Writes what the store has now to a file of this name in the run's directory, as a backup;
+    /// builds what restores it, if need be.
+    pub async fn back_up(&self, name: &str) -> Result<PathBuf, Error> {
+        // What restores it is there before it is needed.
+        ensure(self.kubernetes, &[Component::Etcdutl]).await?;
+        let file = self.directory().join(name);
+        self.etcdctl(&["snapshot", "save", &file.display().to_string()]).await?.success()?;
+        Ok(file)
+    }
+
+    /// Restores the store from a backup as the documentation of Kubernetes says: the API server is
+    /// stopped, etcd is restored by `etcdutl snapshot restore` with the further `args`, and both are
+    /// started again.
+    pub async fn restore(&mut self, backup: &Path, args: &[&str]) -> Result<(), Error> {
+        let components = ensure(self.kubernetes, &[Component::Etcdutl]).await?;
+        self.apiserver.halt().await?;
+        self.etcd.halt().await?;
+        let data = self.data.path().join(ETCD);
+        fs::remove_dir_all(&data).map_err(Error::file(&data))?;
+        let (from, to) = (backup.display().to_string(), data.display().to_string());
+        let args = [&["snapshot", "restore", &from, "--data-dir", &to], args].concat();
+        let program = components.path(Component::Etcdutl);
+        tools::run(program, &args, self.directory()).await?.success()?;
+        self.restart_etcd().await?;
+        self.restart_apiserver().await
+    }
+
+    /// The store's revision, which is the version of its last change.
+    pub async fn revision(&self) -> Result<u64, Error> {
+        let answer = self.etcdctl(&["get", "/none"]).await?.success()?;
+        let answer = serde_json::from_str::<Answer>(&answer).map_err(Error::Store)?;
+        Ok(answer.header.revision)
+    }
+}
+
+/// etcdctl's answer, as far as it is read.
+#[derive(Deserialize)]
+struct Answer {
+    header: Header,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    revision: u64,
 }
 
 /// Copies a directory and all below it to `to`, which is made.

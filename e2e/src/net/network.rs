@@ -130,6 +130,22 @@ impl Network {
         Ok(())
     }
 
+    /// Drops all packets from and to a node, without either end noticing.
+    pub fn cut(&self, node: &str) -> Result<(), Error> {
+        self.port(node, "nomaster")
+    }
+
+    /// Undoes [`Self::cut`].
+    pub fn mend(&self, node: &str) -> Result<(), Error> {
+        self.port(node, "master br0")
+    }
+
+    fn port(&self, node: &str, setting: &str) -> Result<(), Error> {
+        let unknown = || Error::UnknownNode(node.to_owned());
+        let number = self.nodes.get(node).ok_or_else(unknown)?.number;
+        self.lan.ip(&[format!("link set n{number} {setting}")])
+    }
+
     /// Adds a pod to a node; `name` must be unique in the network.
     pub fn add_pod(&mut self, node: &str, name: &str) -> Result<&Pod, Error> {
         let namespace = self.claim.name(&format!("pod-{name}"));

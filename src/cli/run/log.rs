@@ -46,7 +46,7 @@ fn filter(verbosity: u8) -> String {
         _ => ("info", "off"),
     };
     format!(
-        "warn,closehaul={own},kube_client::client=off,kube_client::client::builder={requests},\
+        "warn,closehaul={own},closehaul::control::client={requests},kube_client::client=off,\
          kube_client::client::tls=warn"
     )
 }
@@ -67,7 +67,7 @@ mod tests {
                 assert!(!enabled!(target: "kube_client::client", Level::WARN));
                 assert!(enabled!(target: "kube_client::client::tls", Level::WARN));
                 assert_eq!(enabled!(target: "closehaul::control::write", Level::DEBUG), writes);
-                let shown = enabled!(target: "kube_client::client::builder", Level::DEBUG);
+                let shown = enabled!(target: "closehaul::control::client", Level::DEBUG);
                 assert_eq!(shown, requests);
             });
         }

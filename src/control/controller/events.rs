@@ -13,7 +13,7 @@ use crate::{
     control::{
         expectations::{Foreign, Shown, Sight},
         queue::Class,
-        watch::Change,
+        watch::{Cause, Change},
     },
     observe::Trigger,
     plan::{
@@ -55,6 +55,7 @@ impl Controller {
     fn follow<T: Followed>(&mut self, kind: Watched, change: Change<T>, now: Instant) {
         match change {
             Change::Restarted { asked } => {
+                self.rewinds.begin_list(kind, asked);
                 if kind == Watched::Slices {
                     // The versions may be lower from now on, after a restore from a backup.
                     self.slices_seen = 0;
@@ -62,7 +63,10 @@ impl Controller {
                 }
                 self.index.begin_list(kind);
             }
-            Change::Applied(object) => T::applied(self, object, now),
+            Change::Applied(object) => {
+                self.compare(kind, &object, now);
+                T::applied(self, object, now);
+            }
             Change::Deleted(object) => T::deleted(self, &object, now),
             Change::Listed => {
                 for gone in self.index.end_list(kind) {
@@ -71,6 +75,7 @@ impl Controller {
                 if kind == Watched::Slices {
                     self.slices_listed(now);
                 }
+                self.rewinds.end_list(kind);
                 self.health.listed(kind);
                 if self.listed.insert(kind) && self.is_complete() {
                     let services = self.index.services().count();
@@ -86,7 +91,11 @@ impl Controller {
                 let gone = T::gone(namespace, name);
                 if deleted { self.gone(gone, now) } else { self.index.confirm(&gone) }
             }
+            Change::Rewound(rewind) => self.rewound(rewind, now),
             Change::Failed { error, cause, will_retry_in } => {
+                if cause.is_no_answer() {
+                    self.rewinds.contact.failed(now, cause == Cause::Connection);
+                }
                 self.tally.watch_failed(kind, cause.as_str());
                 self.health
                     .not_listed(kind, if cause.is_answer() { &error } else { cause.words() });
@@ -185,10 +194,16 @@ impl Controller {
         }
     }
 
-    fn saw_slice(&mut self, version: u64) {
+    fn saw_slice(&mut self, version: u64, now: Instant) {
+        if self.rewinds.is_lost(Watched::Slices) {
+            return;
+        }
         let listed = self.slices_list.as_mut().map(|list| &mut list.seen);
         let seen = listed.unwrap_or(&mut self.slices_seen);
         *seen = version.max(*seen);
+        if self.slices_list.is_none() {
+            self.rewinds.slices.watched(version, now);
+        }
     }
 
     /// Syncs the Services of a slice that somebody else has changed.
@@ -234,13 +249,19 @@ impl Controller {
 }
 
 /// A kind that the controller follows: what its events do.
-trait Followed: Sized {
+pub(super) trait Followed: Sized {
+    /// The version of an object.
+    fn version(&self) -> u64;
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant);
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant);
     fn gone(namespace: Name, name: Name) -> Gone;
 }
 
 impl Followed for Service {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let key = object.value.key.clone();
         let change = controller.index.apply_service(object.value);
@@ -269,6 +290,10 @@ impl Followed for Service {
 }
 
 impl Followed for Pod {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let services = controller.index.apply_pod(&object.namespace, object.value);
         controller.pod_changed(services, now);
@@ -284,6 +309,10 @@ impl Followed for Pod {
 }
 
 impl Followed for Node {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         controller.leaving.remove(&object.name);
         let change = controller.index.apply_node(object.value);
@@ -303,10 +332,14 @@ impl Followed for Node {
 }
 
 impl Followed for Slice {
+    fn version(&self) -> u64 {
+        self.meta.version
+    }
+
     fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
         let slice = object.value;
         let version = slice.meta.version;
-        controller.saw_slice(version);
+        controller.saw_slice(version, now);
         // A slice with a deletionTimestamp does not count any more, whatever keeps it.
         let sight =
             if slice.meta.terminating { Sight::Gone(object.name) } else { Sight::Version(version) };
@@ -317,7 +350,7 @@ impl Followed for Slice {
 
     fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
         let version = object.value.meta.version;
-        controller.saw_slice(version);
+        controller.saw_slice(version, now);
         controller.slice_gone(&object.namespace, &object.name, version, now);
     }
 

@@ -6,7 +6,12 @@ use super::*;
 use crate::control::{expectations::Sight, watch::Change, write::WriteError};
 
 fn controller() -> Controller {
-    let settings = Settings { max_endpoints: 100, batch_period: Duration::ZERO, replan_qps: 0.0 };
+    let settings = Settings {
+        max_endpoints: 100,
+        batch_period: Duration::ZERO,
+        replan_qps: 0.0,
+        renew_deadline: Duration::from_secs(10),
+    };
     Controller::new(settings, Metrics::new().unwrap(), Health::default())
 }
 

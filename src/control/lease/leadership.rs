@@ -2,7 +2,10 @@
 
 use std::{future::pending, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use crate::clock::{Clock, Moment};
 
@@ -20,23 +23,52 @@ enum Kind {
 
 /// The end that the election writes to.
 #[derive(Debug)]
-pub struct LeadershipSender(watch::Sender<Option<Moment>>);
+pub struct LeadershipSender {
+    deadline: watch::Sender<Option<Moment>>,
+    reports: Option<mpsc::UnboundedSender<Report>>,
+}
+
+/// What the election reports of the API server, for [`crate::control::history`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// It answered.
+    Answered(Instant),
+    /// A request failed.
+    Failed,
+    /// The Lease stepped back, against what was seen at this time.
+    SteppedBack {
+        /// When the later state was seen.
+        since: Instant,
+    },
+}
 
 /// A leadership that is not held yet, and whose end is judged by `clock`.
 pub fn leadership(clock: Clock) -> (LeadershipSender, Leadership) {
     let (sender, receiver) = watch::channel(None);
-    (LeadershipSender(sender), Leadership(Kind::Until(receiver, clock)))
+    let sender = LeadershipSender { deadline: sender, reports: None };
+    (sender, Leadership(Kind::Until(receiver, clock)))
 }
 
 impl LeadershipSender {
+    /// The same, with reports sent to `reports`.
+    #[must_use]
+    pub fn reporting(self, reports: mpsc::UnboundedSender<Report>) -> Self {
+        Self { reports: Some(reports), ..self }
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        // An error means that the controller has stopped.
+        let _ = self.reports.as_ref().map(|reports| reports.send(report));
+    }
+
     /// It is held until then.
     pub(super) fn renew(&self, until: Moment) {
-        self.0.send_replace(Some(until));
+        self.deadline.send_replace(Some(until));
     }
 
     /// It is held no more.
     pub(super) fn end(&self) {
-        self.0.send_replace(None);
+        self.deadline.send_replace(None);
     }
 }
 

@@ -56,7 +56,7 @@ impl Record {
         Self {
             holder: me.as_str().to_owned(),
             duration: timing.lease_duration(),
-            acquired: mine.map_or(Some(now), |mine| mine.acquired),
+            acquired: mine.and_then(|mine| mine.acquired).or(Some(now)),
             renewed: Some(now),
             transitions: match (old, mine) {
                 (None, _) => 0,

@@ -1,0 +1,165 @@
+//! Causes: what kind of failure broke a list or a watch, and what follows from it.
+
+use std::io;
+
+use kube::core::Status;
+use tower::timeout::error::Elapsed;
+
+use crate::{api::refusal::is_unknown_version, control::source::Error};
+
+/// How often in a row a streamed list may break for no clear reason before pages take its place: an
+/// API server that is restarted breaks one.
+pub(super) const BREAKS: u32 = 2;
+
+/// What kind of failure broke a list or a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Lists cannot be streamed; pages take their place.
+    NoStreaming,
+    /// The server has forgotten the version, or does not know it yet.
+    Expired,
+    /// No right to it (401, 403).
+    Forbidden,
+    /// The server asks to wait (429).
+    Busy,
+    /// Any other answer than the one asked for.
+    Refused,
+    /// An answer that did not parse, or that lacks a version.
+    Undecodable,
+    /// No answer in time.
+    TimedOut,
+    /// A watch that should have ended said nothing.
+    Silent,
+    /// The server was not reached, or the connection broke.
+    Connection,
+}
+
+impl Cause {
+    pub(super) fn of(error: &Error) -> Self {
+        if let Some(status) = answer(error) {
+            return match status.code {
+                _ if is_unknown_version(status) => Self::Expired,
+                401 | 403 => Self::Forbidden,
+                429 => Self::Busy,
+                _ => Self::Refused,
+            };
+        }
+        match error {
+            Error::List(error)
+            | Error::Start(error)
+            | Error::Watch(error)
+            | Error::Probe(error) => match error {
+                kube::Error::SerdeError(_) => Self::Undecodable,
+                kube::Error::Service(error) if error.is::<Elapsed>() => Self::TimedOut,
+                error if has_timed_out(error) => Self::TimedOut,
+                _ => Self::Connection,
+            },
+            Error::Status(_) => Self::Refused,
+            Error::NoVersion => Self::Undecodable,
+            Error::Silent | Error::SilentList => Self::Silent,
+            Error::CutList => Self::Connection,
+        }
+    }
+
+    /// Whether what went wrong is in the API server's own words, fit to be shown to anybody.
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Expired | Self::Forbidden | Self::Busy | Self::Refused)
+    }
+
+    /// Whether the server did not answer, or did not do what it is there for.
+    pub fn is_no_answer(self) -> bool {
+        matches!(
+            self,
+            Self::Busy | Self::Refused | Self::TimedOut | Self::Silent | Self::Connection
+        )
+    }
+
+    /// What it means, in general.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoStreaming => "the list cannot be streamed, pages are read instead",
+            Self::Expired => "the API server does not know the version that was asked for",
+            Self::Forbidden => "no right to list and watch",
+            Self::Busy => "the API server is busy",
+            Self::Refused => "the API server refused",
+            Self::Undecodable => "the API server's answer cannot be read",
+            Self::TimedOut => "the API server does not answer in time",
+            Self::Silent => "a watch fell silent",
+            Self::Connection => "the API server is not reached, or the connection broke",
+        }
+    }
+
+    /// A word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoStreaming => "no_streaming",
+            Self::Expired => "expired",
+            Self::Forbidden => "forbidden",
+            Self::Busy => "busy",
+            Self::Refused => "refused",
+            Self::Undecodable => "undecodable",
+            Self::TimedOut => "timed_out",
+            Self::Silent => "silent",
+            Self::Connection => "connection",
+        }
+    }
+}
+
+/// Whether the system gave a connection up: TCP keepalive, or a segment, was not acknowledged.
+fn has_timed_out(error: &kube::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let error_of_system = error.downcast_ref::<io::Error>();
+        if error_of_system.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// How much an error before the end of a streamed list speaks against streaming; [`BREAKS`] is
+/// enough. A server that is not reached or not there (502 to 504), or turns us away (no rights, too
+/// many requests), would do the same to any other list.
+pub(super) fn against_streaming(error: &Error) -> u32 {
+    match error {
+        Error::Start(kube::Error::Api(status)) => match status.code {
+            401 | 403 | 429 | 502..=504 => 0,
+            code if code < 500 => BREAKS,
+            _ => 1,
+        },
+        Error::Start(kube::Error::Service(error)) if error.is::<Elapsed>() => BREAKS,
+        Error::Start(_) => 0,
+        // More than a minute has passed without a word.
+        Error::SilentList => BREAKS,
+        _ => 1,
+    }
+}
+
+/// The API server's answer, where it gave one.
+pub(super) fn answer(error: &Error) -> Option<&Status> {
+    match error {
+        Error::Status(status)
+        | Error::List(kube::Error::Api(status))
+        | Error::Start(kube::Error::Api(status))
+        | Error::Probe(kube::Error::Api(status))
+        | Error::Watch(kube::Error::Api(status)) => Some(status),
+        _ => None,
+    }
+}
+
+/// Whether going on with the watch from the last version is impossible, or would miss a change.
+pub(super) fn needs_list(error: &Error) -> bool {
+    if let Some(status) = answer(error) {
+        return is_unknown_version(status);
+    }
+    // What did not parse was a change, and it is lost.
+    matches!(error, Error::Watch(kube::Error::SerdeError(_)) | Error::NoVersion)
+}
+
+/// Whether an error counts among those after which the watch is not resumed but a list requested.
+/// Those by which a server turns us away do not, as a list would add to its load; nor does a server
+/// that is not there, as a list would fail as well.
+pub(super) fn is_obstacle(error: &Error) -> bool {
+    !matches!(Cause::of(error), Cause::Busy | Cause::Forbidden | Cause::Connection)
+}
