@@ -303,7 +303,8 @@ async fn a_leader_whose_loop_hangs_stops_renewing_and_ends() {
     first.acquired().await;
     let second = Candidate::start(&api, "second");
     sleep(3 * SECOND).await;
-    pulse.begin(&ServiceKey { namespace: "shop".into(), name: "web".into() });
+    let service = ServiceKey { namespace: "shop".into(), name: "web".into() };
+    pulse.begin(&service, Instant::now());
     let error = timeout(25 * SECOND, first.task).await.unwrap().unwrap().unwrap_err();
     let text = error.to_string();
     assert!(text.contains("has not turned for 20 s"), "{text}");
