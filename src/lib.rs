@@ -5,11 +5,11 @@
 //! - [`cli`]: what a user types, one file for each command
 //! - [`control`]: the running controller: watch, queue, sync, write, lease
 //! - [`observe`]: what is told of a running controller: metrics, health and Events
+//! - [`pulse`]: whether the main loop goes on, as other threads see it
 //! - [`cluster`]: what is known of the cluster now, and which Services a change touches
 //! - [`api`]: what is spoken with the API server: objects in, slices out
 //! - [`consumers`]: how those who send traffic read slices, as pure models
 //! - [`plan`]: everything that decides, as pure functions
-//! - [`pulse`]: whether the main loop goes on, as other threads see it
 //! - [`pace`]: how often something may happen
 //! - [`clock`]: the time by which leadership ends
 //! - [`random`]: random numbers, from one source
