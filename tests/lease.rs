@@ -5,7 +5,7 @@ mod fake_api;
 use std::time::Duration;
 
 use closehaul::{
-    control::lease::{Identity, Leadership, LeaseError, Timing, leadership, run},
+    control::lease::{Identity, Leadership, LeaseError, Report, Timing, leadership, run},
     observe::Health,
 };
 use fake_api::{
@@ -16,7 +16,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::{
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -30,12 +30,15 @@ struct Candidate {
     leadership: Leadership,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), LeaseError>>,
+    reports: mpsc::UnboundedReceiver<Report>,
 }
 
 impl Candidate {
     /// Starts one with a connection of its own to `api`.
     fn start(api: &FakeApi, name: &str) -> Self {
         let (sender, leadership) = leadership();
+        let (reporter, reports) = mpsc::unbounded_channel();
+        let sender = sender.reporting(reporter);
         let (stop, stopped) = oneshot::channel::<()>();
         let leases: Api<Lease> = Api::namespaced(api.client(), "ns");
         let identity = Identity::from(name.to_owned());
@@ -48,7 +51,7 @@ impl Candidate {
             let (timing, health) = (Timing::default(), Health::default());
             run(leases, NAME, &identity, &timing, sender, &health, shutdown).await
         });
-        Self { leadership, stop, task }
+        Self { leadership, stop, task, reports }
     }
 
     fn leads(&self) -> bool {
@@ -264,4 +267,41 @@ async fn without_election_leadership_is_for_ever() {
     assert!(leadership.holds(Instant::now()));
     assert!(leadership.deadline().is_some_and(|deadline| deadline > Instant::now()));
     assert!(timeout(3600 * SECOND, leadership.lost()).await.is_err());
+}
+
+/// A backup is restored, and grows past the version that was lost. The holder sees the Lease with an
+/// older time and renews it, before the standby looks: it takes it again, by which the standby sees it.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_stepped_back_is_reported_by_holder_and_standby() {
+    let api = FakeApi::new();
+    let mut first = Candidate::start(&api, "a");
+    first.acquired().await;
+    let mut second = Candidate::start(&api, "b");
+    sleep(10 * SECOND).await;
+    let backup = api.version();
+    sleep(20 * SECOND).await;
+    let looks = || api.count(|seen| seen.method == "GET");
+    let before = looks();
+    while looks() == before {
+        sleep(SECOND / 100).await;
+    }
+    let lost = api.version();
+    let stepped = |reports: &mut mpsc::UnboundedReceiver<Report>| {
+        let reports = std::iter::from_fn(|| reports.try_recv().ok());
+        reports.filter(|report| matches!(report, Report::SteppedBack { .. })).count()
+    };
+    assert_eq!([stepped(&mut first.reports), stepped(&mut second.reports)], [0, 0]);
+    api.restore(backup);
+    while api.version() <= lost {
+        let data = json!({ "version": api.version() });
+        api.put(
+            "v1/configmaps",
+            json!({ "metadata": { "namespace": "ns", "name": "m" }, "data": data }),
+        );
+    }
+    sleep(10 * SECOND).await;
+    assert_eq!([stepped(&mut first.reports), stepped(&mut second.reports)], [1, 1]);
+    assert!(first.leads() && !second.leads());
+    sleep(60 * SECOND).await;
+    assert_eq!([stepped(&mut first.reports), stepped(&mut second.reports)], [0, 0]);
 }

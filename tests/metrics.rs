@@ -28,6 +28,7 @@ fn full() -> Metrics {
     built_in.slices_changed(1, false, "PreferSameZone");
     built_in.count(Synced::Success);
     own.watch_restarted(Watched::Pods, "expired");
+    own.rewound("list");
     own.queued("endpoints", 1);
     own.propagated(Trigger::Pod, Duration::from_millis(7));
     own.wrote(WriteKind::Hints, Operation::Update, WriteResult::Conflict, None);
