@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use closehaul::{
     clock::Clock,
-    control::lease::{Election, Farewell, Identity, Leadership, LeaseError, Timing, leadership},
+    control::lease::{
+        Election, Farewell, Identity, Leadership, LeaseError, Report, Timing, leadership,
+    },
     observe::Health,
     plan::name::ServiceKey,
     pulse::Pulse,
@@ -19,7 +21,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::{
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -34,6 +36,7 @@ struct Candidate {
     clock: Clock,
     stop: oneshot::Sender<Farewell>,
     task: JoinHandle<Result<(), LeaseError>>,
+    reports: mpsc::UnboundedReceiver<Report>,
 }
 
 impl Candidate {
@@ -53,13 +56,14 @@ impl Candidate {
     fn start_beating(api: &FakeApi, name: &str, pulse: Pulse) -> Self {
         let clock = Clock::runtime();
         let (sender, leadership) = leadership(clock.clone());
+        let (reporter, reports) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel();
         let election = Election {
             leases: Api::<Lease>::namespaced(api.client(), "ns"),
             name: NAME.to_owned(),
             identity: Identity::from(name.to_owned()),
             timing: Timing::default(),
-            leadership: sender,
+            leadership: sender.reporting(reporter),
             clock: clock.clone(),
             pulse,
             health: Health::default(),
@@ -70,7 +74,7 @@ impl Candidate {
                 Err(_) => std::future::pending().await,
             }
         }));
-        Self { leadership, clock, stop, task }
+        Self { leadership, clock, stop, task, reports }
     }
 
     fn leads(&self) -> bool {
@@ -365,4 +369,41 @@ async fn giving_back_takes_no_longer_than_it_may() {
     let asked = Instant::now();
     assert!(first.task.await.unwrap().is_ok());
     assert!(asked.elapsed() <= 2 * SECOND, "{:?}", asked.elapsed());
+}
+
+/// A backup is restored, and grows past the version that was lost. The holder sees the Lease with an
+/// older time and renews it, before the standby looks: it takes it again, by which the standby sees it.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_stepped_back_is_reported_by_holder_and_standby() {
+    let api = FakeApi::new();
+    let mut first = Candidate::start(&api, "a");
+    first.acquired().await;
+    let mut second = Candidate::start(&api, "b");
+    sleep(10 * SECOND).await;
+    let backup = api.version();
+    sleep(20 * SECOND).await;
+    let looks = || api.count(|seen| seen.method == "GET");
+    let before = looks();
+    while looks() == before {
+        sleep(SECOND / 100).await;
+    }
+    let lost = api.version();
+    let stepped = |reports: &mut mpsc::UnboundedReceiver<Report>| {
+        let reports = std::iter::from_fn(|| reports.try_recv().ok());
+        reports.filter(|report| matches!(report, Report::SteppedBack { .. })).count()
+    };
+    assert_eq!([stepped(&mut first.reports), stepped(&mut second.reports)], [0, 0]);
+    api.restore(backup);
+    while api.version() <= lost {
+        let data = json!({ "version": api.version() });
+        api.put(
+            "v1/configmaps",
+            json!({ "metadata": { "namespace": "ns", "name": "m" }, "data": data }),
+        );
+    }
+    sleep(10 * SECOND).await;
+    assert_eq!([stepped(&mut first.reports), stepped(&mut second.reports)], [1, 1]);
+    assert!(first.leads() && !second.leads());
+    sleep(60 * SECOND).await;
+    assert_eq!([stepped(&mut first.reports), stepped(&mut second.reports)], [0, 0]);
 }

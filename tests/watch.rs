@@ -162,6 +162,8 @@ async fn listed(names: &[&str], streaming: bool) -> (FakeApi, View) {
     // The watch after a paged list starts when the next change is asked for.
     view.pass(SECOND).await;
     assert_eq!(view.names(), names);
+    view.failures.clear();
+    view.causes.clear();
     (api, view)
 }
 
@@ -489,10 +491,13 @@ async fn a_watch_that_cannot_be_resumed_is_replaced_by_a_list() {
             api.end_watches();
             api.put(PODS, pod("b"));
             let start = Instant::now();
-            view.until_pods(&["a", "b"]).await;
+            view.until(&format!("listed, {effect:?}, streaming: {streaming}"), |view| {
+                view.lists == 2
+            })
+            .await;
             let took = start.elapsed();
             assert!(took < 190 * SECOND, "{effect:?}: {took:?}");
-            assert_eq!(view.lists, 2, "{effect:?}, streaming: {streaming}");
+            assert_eq!(view.names(), ["a", "b"], "{effect:?}, streaming: {streaming}");
             let streamed = api.count(is_streaming);
             assert_eq!(streamed, if streaming { 2 } else { 1 }, "{effect:?}: still streaming");
         }

@@ -36,8 +36,8 @@ const LASTS: std::ops::RangeInclusive<u32> = 60..=80;
 /// So long after the end of a watch and its last byte, one that says nothing is dead.
 const MARGIN: Duration = Duration::from_secs(5);
 /// The server ends the request for a streamed list after this, list or no list, so that it must
-/// leave room for one of a million objects. The watch that follows the list in the same request is
-/// ended here, after a time out of [`LASTS`].
+/// leave room for one of a million objects. The request is ended here with the list: the watch that
+/// follows has its own, since this one would fall silent for minutes.
 const LIST_SECONDS: u32 = 290;
 /// A streamed list that says nothing for so long is dead.
 const LIST_IDLE: Duration = Duration::from_secs(85);
@@ -137,8 +137,6 @@ struct Watching<T> {
     least: Instant,
     /// It is to end no later.
     most: Instant,
-    /// Who ends it.
-    is_ours: bool,
 }
 
 /// A consistent list, then its changes; never ends. After an error within a list, and after an
@@ -228,10 +226,9 @@ impl Settings {
                 if version.is_empty() {
                     return (Some(Err(Error::NoVersion)), State::Start);
                 }
-                let end = Instant::now() + self.lasts();
-                let watching = Watching { events, least: end, most: end, is_ours: true };
                 let done = Event::InitDone(number(Some(&version)));
-                (Some(Ok(done)), State::Watching(version, watching))
+                // What follows is watched by a request that ends in time.
+                (Some(Ok(done)), State::Resuming(version))
             }
             WatchEvent::Bookmark(_) => (None, State::Streaming(events)),
             WatchEvent::Error(status) => (Some(Err(Error::Status(status))), State::Start),
@@ -274,7 +271,7 @@ impl Settings {
         match self.open(seconds, false, &version).await {
             Ok(events) => {
                 let (least, most) = (asked + lasts, Instant::now() + lasts);
-                let watching = Watching { events, least, most, is_ours: false };
+                let watching = Watching { events, least, most };
                 (Some(Ok(Event::Resumed)), State::Watching(version, watching))
             }
             Err(error) => (Some(Err(Error::Start(error))), State::Broken(version)),
@@ -349,8 +346,6 @@ fn watched<T: Kind>(
         }
         // The server that ended it may be about to stop.
         Ok(None) => (None, State::Broken(version)),
-        // It ends here; how the server is shows when the next one is asked for.
-        Err(_) if watching.is_ours => (None, State::Resuming(version)),
         Err(_) => (Some(Err(Error::Silent)), State::Broken(version)),
     }
 }

@@ -325,9 +325,10 @@ impl<T: Kind> Follower<T> {
             let failed = Change::Failed { error, cause, will_retry_in: Duration::ZERO };
             return self.changes.push_back(failed);
         }
-        if !matches!(error, Error::Silent) {
-            self.ended();
+        if matches!(error, Error::Silent) {
+            self.resumed = None;
         }
+        self.ended();
         self.failures += u32::from(is_obstacle(error));
         self.is_fallback |= self.listed && self.is_stuck();
         if !self.listed || needs_list(error) || self.is_stuck() {
