@@ -127,9 +127,24 @@ impl WriteResult {
     }
 }
 
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(format!("closehaul_{name}"), help)
+}
+
+fn watch_last_event(registry: &Registry) -> prometheus::Result<GaugeVec> {
+    let help = "Since the last byte of a watch, or its end in good order.";
+    register(registry, GaugeVec::new(options("watch_last_event_seconds", help), &["kind"]))
+}
+
+fn loop_hold(registry: &Registry) -> prometheus::Result<Histogram> {
+    let help = "One turn of the loop: events taken in, Services planned, writes handed over.";
+    let common_opts = options("loop_hold_seconds", help);
+    let options = HistogramOpts { common_opts, buckets: HOLD.to_vec() };
+    register(registry, Histogram::with_opts(options))
+}
+
 impl Own {
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let options = |name: &str, help: &str| Opts::new(format!("closehaul_{name}"), help);
         let gauge =
             |name: &str, help: &str| register(registry, IntGauge::with_opts(options(name, help)));
         let gauges = |name: &str, help: &str, labels: &[&str]| {
@@ -152,16 +167,7 @@ impl Own {
                 "Lists and watches that failed and were started anew.",
                 &["kind", "reason"],
             )?,
-            watch_last_event: register(
-                registry,
-                GaugeVec::new(
-                    options(
-                        "watch_last_event_seconds",
-                        "Since the last byte of a watch, or its end in good order.",
-                    ),
-                    &["kind"],
-                ),
-            )?,
+            watch_last_event: watch_last_event(registry)?,
             history_rewinds: counters(
                 "history_rewinds_total",
                 "Signs that the history of the API server went back, by what showed it.",
@@ -227,16 +233,7 @@ impl Own {
                 "node_hints_dropped",
                 "1 since the API server has been seen to drop hints for nodes, else 0.",
             )?,
-            loop_hold: register(
-                registry,
-                Histogram::with_opts(HistogramOpts {
-                    common_opts: options(
-                        "loop_hold_seconds",
-                        "One turn of the loop: events taken in, Services planned, writes handed over.",
-                    ),
-                    buckets: HOLD.to_vec(),
-                }),
-            )?,
+            loop_hold: loop_hold(registry)?,
         };
         own.begin();
         Ok(own)
