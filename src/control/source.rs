@@ -185,7 +185,7 @@ impl Settings {
             },
             State::Streaming(mut events) => {
                 let event = timeout_at(Instant::now() + LIST_IDLE, events.next()).await;
-                self.listed(event, events)
+                listed(event, events)
             }
             State::Pages(pages) => self.page(pages).await,
             State::Broken(version) => match self.probe::<T>().await {
@@ -198,40 +198,6 @@ impl Settings {
                 let event = timeout_at(end, watching.events.next()).await;
                 watched(event, version, watching)
             }
-        }
-    }
-
-    /// What the next event of a streamed list means.
-    fn listed<T: Kind>(
-        &mut self,
-        event: Result<Option<kube::Result<WatchEvent<Arrival<T>>>>, Elapsed>,
-        events: Events<T>,
-    ) -> Step<T> {
-        let event = match event {
-            Ok(Some(Ok(event))) => event,
-            Ok(Some(Err(error))) => return (Some(Err(Error::Watch(error))), State::Start),
-            Ok(None) => return (Some(Err(Error::CutList)), State::Start),
-            Err(_) => return (Some(Err(Error::SilentList)), State::Start),
-        };
-        match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                (Some(Ok(Event::InitApply(object))), State::Streaming(events))
-            }
-            WatchEvent::Deleted(object) => {
-                let version = number(object.resource_version().as_deref());
-                (Some(Ok(Event::Delete(object, version))), State::Streaming(events))
-            }
-            WatchEvent::Bookmark(mark) if mark.metadata.annotations.contains_key(END_OF_LIST) => {
-                let version = mark.metadata.resource_version;
-                if version.is_empty() {
-                    return (Some(Err(Error::NoVersion)), State::Start);
-                }
-                let done = Event::InitDone(number(Some(&version)));
-                // What follows is watched by a request that ends in time.
-                (Some(Ok(done)), State::Resuming(version))
-            }
-            WatchEvent::Bookmark(_) => (None, State::Streaming(events)),
-            WatchEvent::Error(status) => (Some(Err(Error::Status(status))), State::Start),
         }
     }
 
@@ -316,6 +282,39 @@ impl Settings {
 #[derive(Deserialize)]
 struct Listed {
     metadata: ListMeta,
+}
+
+/// What the next event of a streamed list means.
+fn listed<T: Kind>(
+    event: Result<Option<kube::Result<WatchEvent<Arrival<T>>>>, Elapsed>,
+    events: Events<T>,
+) -> Step<T> {
+    let event = match event {
+        Ok(Some(Ok(event))) => event,
+        Ok(Some(Err(error))) => return (Some(Err(Error::Watch(error))), State::Start),
+        Ok(None) => return (Some(Err(Error::CutList)), State::Start),
+        Err(_) => return (Some(Err(Error::SilentList)), State::Start),
+    };
+    match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+            (Some(Ok(Event::InitApply(object))), State::Streaming(events))
+        }
+        WatchEvent::Deleted(object) => {
+            let version = number(object.resource_version().as_deref());
+            (Some(Ok(Event::Delete(object, version))), State::Streaming(events))
+        }
+        WatchEvent::Bookmark(mark) if mark.metadata.annotations.contains_key(END_OF_LIST) => {
+            let version = mark.metadata.resource_version;
+            if version.is_empty() {
+                return (Some(Err(Error::NoVersion)), State::Start);
+            }
+            let done = Event::InitDone(number(Some(&version)));
+            // What follows is watched by a request that ends in time.
+            (Some(Ok(done)), State::Resuming(version))
+        }
+        WatchEvent::Bookmark(_) => (None, State::Streaming(events)),
+        WatchEvent::Error(status) => (Some(Err(Error::Status(status))), State::Start),
+    }
 }
 
 /// What the next event of a watch means.
