@@ -1,18 +1,23 @@
 //! Restores of etcd and silent watches on the real components, as a command.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use e2e::{
     closehaul::{self, Profile},
     packages,
-    restore::{Case, Error, GOAL, restore, silence},
+    restore::{
+        Case, Error, GOAL,
+        idle::{Idle, idle},
+        restore, silence,
+    },
 };
 
 /// Restores etcd from a backup under a running closehaul, in eight ways, and lets watches fall silent
-/// in two; prints how long it took until every slice was right, or until it was noticed.
+/// in two; prints how long it took until every slice was right, or until it was noticed. Last, it
+/// counts what closehaul asks an idle cluster for.
 ///
-/// Takes about ten minutes. The case of dropped packets needs root and iproute2. Exit code: 0 all
+/// Takes about ten minutes, and then --idle. The case of dropped packets needs root and iproute2. Exit code: 0 all
 /// within the goals, 1 not so.
 #[derive(Parser)]
 #[command(name = "cargo restore", max_term_width = 100)]
@@ -20,11 +25,15 @@ struct Arguments {
     /// Only the cases whose description contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// How many minutes the idle cluster is watched
+    #[arg(long, default_value_t = 30)]
+    idle: u64,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Arguments::parse().only).await {
+    let Arguments { only, idle } = Arguments::parse();
+    match run(&only, Duration::from_secs(60 * idle)).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -34,7 +43,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(only: &str) -> Result<bool, Error> {
+async fn run(only: &str, time: Duration) -> Result<bool, Error> {
     let binary = closehaul::build(Profile::Dev).await?;
     let mut is_good = true;
     for case in Case::all() {
@@ -67,6 +76,15 @@ async fn run(only: &str) -> Result<bool, Error> {
              {reason}"
         );
         is_good &= last <= silence::GOAL + silence::MARGIN;
+    }
+    if "idle".contains(only) {
+        let Idle { lists, watches, rewinds, failures } = idle(&binary, time).await?;
+        let minutes = time.as_secs() / 60;
+        println!(
+            "idle for {minutes} min: {lists} lists, {watches} watches, {rewinds} rewinds, \
+             {failures} failures"
+        );
+        is_good &= lists == 0 && rewinds + failures == 0.0;
     }
     Ok(is_good)
 }

@@ -3,9 +3,11 @@
 //!
 //! - [`Case`]: how a restore is done
 //! - [`restore`]: does it, and says how long it took until every slice was right
+//! - [`idle`]: what all this costs a cluster in which nothing happens
 //! - [`silence`]: how long closehaul takes to notice that a watch is dead
 
 mod gate;
+pub mod idle;
 pub mod silence;
 
 use std::{
