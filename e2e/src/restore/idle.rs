@@ -53,7 +53,7 @@ pub async fn idle(binary: &Path, time: Duration) -> Result<Idle, Error> {
     let metrics = ports.metrics().await?;
     let sum = |name: &str| {
         let series = metrics.series.iter().filter(|(series, _)| series.starts_with(name));
-        series.map(|(_, value)| value).sum()
+        series.fold(0.0, |sum, (_, value)| sum + value)
     };
     process.must_run()?;
     drop(process);
