@@ -2,22 +2,22 @@
 //! etcd from a backup. Pure.
 //!
 //! A watch cannot show it. It resumes at the old, higher version, and the API server sends nothing
-//! until that version comes round again (kubernetes#107457). It also drops bookmarks at or below the
-//! version that a watch began with, and an update that changes nothing returns an old version in
-//! good order. So only these count, each compared within one resource, since resources may be kept
-//! in different etcds:
+//! until the new history reaches that version (kubernetes#107457). It also drops bookmarks at or
+//! below the version that a watch began with, and an update that changes nothing legitimately
+//! returns an old version. Only the following signs count. Versions are compared only within one
+//! resource, since resources may be stored in different etcds:
 //!
-//! - a list without a version shows a lower version than was seen before it was requested: such a
-//!   list is a quorum read, whichever API server answers;
-//! - such a list shows an object in a lower version than was known of it;
-//! - the answer to a create shows a lower version than was seen before it was sent;
-//! - the answer to an update does, and differs from the version that was sent: an update that
+//! - a list requested without a version has a lower version than was seen before the request: such
+//!   a list is a quorum read, whichever API server answers;
+//! - such a list contains an object with a lower version than the known one;
+//! - the answer to a create has a lower version than was seen before it was sent;
+//! - so has the answer to an update, and it differs from the version that was sent: an update that
 //!   changes nothing returns the version that was sent;
-//! - our Lease steps back ([`LeaseSight`]).
+//! - our Lease goes back to an earlier state ([`LeaseSight`]).
 //!
-//! If the new history is longer than the old one by the time that we look, none of these need to be
-//! the case. Hence the other rule: a replica without a successful answer for longer than the renew
-//! deadline lists everything ([`Contact`]).
+//! If the new history has grown past the old one by the time that we look, there may be none of
+//! these signs. Therefore a replica without a successful answer for longer than the renew deadline
+//! lists everything ([`Contact`]).
 
 #[cfg(test)]
 mod tests;
@@ -72,7 +72,7 @@ pub struct Rewind {
 /// A version that an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// By a list without a version, or by a part of one.
+    /// By a list requested without a version, or by a part of one.
     Listed(u64),
     /// By the answer to a create.
     Created(u64),
@@ -103,8 +103,8 @@ pub struct Floor {
 }
 
 impl History {
-    /// A watch shows this version. A lower one than before means nothing: of several API servers,
-    /// one may lag behind.
+    /// Records a version that a watch shows. A lower one than before proves nothing: one of several
+    /// API servers may lag behind.
     pub fn watched(&mut self, version: u64, now: Instant) {
         if self.highest.is_none_or(|(highest, _)| version >= highest) {
             self.highest = Some((version, now));
@@ -122,7 +122,7 @@ impl History {
         let (version, sign) = match shown {
             Shown::Listed(version) => (version, Sign::List),
             Shown::Created(version) => (version, Sign::Create),
-            // Nothing was changed, which says nothing.
+            // Nothing was changed, which proves nothing.
             Shown::Updated { sent, stored } if sent == stored => return None,
             Shown::Updated { stored, .. } => (stored, Sign::Update),
         };
@@ -160,12 +160,12 @@ pub struct LeaseSight {
 }
 
 impl LeaseSight {
-    /// Whether the Lease stepped back to become `next`.
+    /// Whether the Lease went back to an earlier state, which is `next`.
     ///
-    /// Times are compared under one holder only, as each replica has a clock of its own. A holder
-    /// that sees its Lease step back takes it again, so that `acquired` shows the rewind to the
-    /// other replicas, even if they see the Lease later than the holder renewed it. A Lease that was
-    /// deleted and created again begins a count of its own, but under a higher version.
+    /// Times are compared under one holder only, as each replica has its own clock. A holder that
+    /// sees its Lease go back takes it again, so that `acquired` shows the rewind to the other
+    /// replicas, even if they see the Lease later than the holder renewed it. A Lease that was
+    /// deleted and created again starts its own count, but under a higher version.
     pub fn stepped_back_to(&self, next: &Self) -> bool {
         if next.version < self.version {
             return true;
@@ -181,17 +181,17 @@ impl LeaseSight {
     }
 }
 
-/// Which lists are needed because the history went back or may have: one order serves all signs of
+/// Which lists are needed because the history went back or may have. One order serves all signs of
 /// one rewind.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
-    /// The last order: all lists requested before this are of a lost history.
+    /// The last order: all lists requested before this belong to a lost history.
     before: Option<Instant>,
 }
 
 impl Orders {
-    /// A sign was seen. Returns whether it calls for a new order: not if it contradicts what was
-    /// seen before the last one.
+    /// Handles a sign. Returns whether it needs a new order: not if it contradicts what was seen
+    /// before the last order.
     pub fn rewound(&mut self, rewind: Rewind) -> bool {
         if self.before.is_some_and(|before| rewind.since <= before) {
             return false;
@@ -231,10 +231,10 @@ impl Contact {
         Self { limit, answered: None, outage: None }
     }
 
-    /// Something failed. If `is_prompt`, the connection broke, and until then nothing was wrong: quiet
-    /// watches are answered by no byte for more than a minute. Otherwise the API server may have been
-    /// away since its last answer. So it may if that came within the limit, as it does where a lease
-    /// is renewed.
+    /// Records a failure. If `is_prompt`, the connection broke, and until then nothing was wrong:
+    /// quiet watches receive no byte for more than a minute. Otherwise the API server may have been
+    /// away since its last answer. It may also have been away since then if that answer came within
+    /// the limit, as it does where a lease is renewed.
     pub fn failed(&mut self, at: Instant, is_prompt: bool) {
         let Some(last) = self.answered else { return };
         let is_quiet = at.saturating_duration_since(last) > self.limit;
@@ -243,8 +243,8 @@ impl Contact {
         outage.since = outage.since.min(since);
     }
 
-    /// The last successful answer came `at`. Returns how long there was none, if that was longer
-    /// than the limit.
+    /// Records the time of the last successful answer. Returns how long there was none, if that was
+    /// longer than the limit.
     pub fn answered(&mut self, at: Instant) -> Option<Duration> {
         if self.answered.is_some_and(|last| at <= last) {
             return None;

@@ -1,10 +1,10 @@
-//! Order: in which order the writes of one address type are sent, and which of them still go out
-//! after the API server has refused one as invalid. Pure.
+//! Order: the order in which the writes of one address type are sent, and which of them are still
+//! sent after the API server has rejected one as invalid. Pure.
 //!
-//! As long as nothing is refused, the order is that of [`Changes`]. A refusal concerns one slice and
-//! would be repeated at each try, so it must not keep deleted pods in the other slices. From then on
-//! removals come first, and a write is held back only if it would take out an endpoint that a refused
-//! slice was to bring: it may stand nowhere else.
+//! As long as nothing is rejected, the order is that of [`Changes`]. A rejection concerns one slice
+//! and would be repeated at each retry, so it must not keep deleted pods in the other slices. From
+//! then on removals come first, and a write is held back only if it would remove an endpoint that a
+//! rejected slice was meant to add, since that endpoint might then be in no slice.
 
 use std::collections::VecDeque;
 
@@ -39,7 +39,7 @@ type Place = (Option<Name>, Name, Option<Uid>);
 #[derive(Debug)]
 pub(super) struct Order<'c> {
     steps: VecDeque<Step<'c>>,
-    /// Where endpoints were to stand that the API server has refused.
+    /// Where endpoints would be that the API server has refused.
     refused: HashSet<Place>,
     is_refused: bool,
 }
@@ -70,18 +70,18 @@ impl<'c> Order<'c> {
             if !self.is_refused || step.takes_out().all(|place| !self.refused.contains(&place)) {
                 return Some(step);
             }
-            // What it was to bring must not be taken out elsewhere either.
+            // The endpoints that it would add must not be removed elsewhere either.
             self.lose(&step);
         }
     }
 
-    /// A write was refused as invalid: what it was to bring stands where it stood before.
+    /// A write was rejected as invalid: its endpoints stay where they were before.
     pub(super) fn refuse(&mut self, step: &Step<'c>) {
         self.lose(step);
         self.put_removals_first();
     }
 
-    /// A write does not take place.
+    /// A write is not sent.
     fn lose(&mut self, step: &Step<'c>) {
         let before = step.stands();
         self.refused.extend(step.brings().filter(|place| !before.contains(place)));
@@ -93,7 +93,7 @@ impl<'c> Order<'c> {
         self.put_removals_first();
     }
 
-    /// Moves those removals to the front that take out nothing that a later write brings.
+    /// Moves those removals to the front that remove nothing that a later write adds.
     fn put_removals_first(&mut self) {
         if std::mem::replace(&mut self.is_refused, true) {
             return;
@@ -108,13 +108,13 @@ impl<'c> Order<'c> {
 }
 
 impl Step<'_> {
-    /// Whether it is worth to send `trimmed` in place of the slice: a new slice without endpoints
-    /// helps nothing.
+    /// Whether sending `trimmed` in place of the slice helps: a new slice without endpoints does
+    /// not.
     pub(super) fn is_worth(&self, trimmed: &Slice) -> bool {
         self.operation != Operation::Create || !trimmed.endpoints.is_empty()
     }
 
-    /// Whether it brings nothing that does not stand in the slice already.
+    /// Whether it adds nothing that is not in the slice already.
     fn is_removal(&self) -> bool {
         let before = self.stands();
         self.brings().all(|place| before.contains(&place))
