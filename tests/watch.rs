@@ -41,6 +41,8 @@ struct View {
     /// Applied or malformed since the list began.
     stamped: BTreeSet<String>,
     lists: usize,
+    /// Of the last list.
+    asked: Option<Instant>,
     restarts: usize,
     malformed: Vec<(String, bool)>,
     failures: Vec<(String, Duration)>,
@@ -66,6 +68,7 @@ impl View {
             pods: BTreeMap::new(),
             stamped: BTreeSet::new(),
             lists: 0,
+            asked: None,
             restarts: 0,
             malformed: Vec::new(),
             failures: Vec::new(),
@@ -78,7 +81,8 @@ impl View {
 
     fn take(&mut self, change: Change<Pod>) {
         match change {
-            Change::Restarted { .. } => {
+            Change::Restarted { asked } => {
+                self.asked = Some(asked);
                 self.restarts += 1;
                 self.stamped.clear();
             }
@@ -572,6 +576,22 @@ async fn lists_are_ordered_at_most_every_30_seconds() {
         }
         assert!((9..=11).contains(&view.lists), "{} lists in five minutes", view.lists);
     }
+}
+
+/// An order that comes while the answer to the request for a list is still to come.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_requested_before_an_order_does_not_answer_to_it() {
+    let api = FakeApi::new();
+    api.put(PODS, pod("a"));
+    api.fault(on_streaming("/pods").times(1), Effect::Delay(20 * SECOND));
+    let mut view = View::new(&api);
+    let began = Instant::now();
+    view.pass(10 * SECOND).await;
+    view.orders.send_modify(|orders| orders.relist = Some(Instant::now()));
+    view.until_listed(1).await;
+    assert_eq!(view.asked, Some(began));
+    view.pass(60 * SECOND).await;
+    assert_eq!(view.lists, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -314,7 +314,9 @@ impl Controller {
         let was_refused = progress.is_refused;
         progress.is_refused |= failures.iter().any(WriteError::is_invalid);
         if was_refused && failures.is_empty() {
-            // The next plan shows that the slices match the plan.
+            // All is accepted now, as the next plan reports. That plan may find more to write, for
+            // instance where a webhook changes slices, and must not lead to another one each time.
+            progress.is_refused = false;
             self.enqueue(key.clone(), Class::Endpoints, now);
         }
         let before = self.queue.failures(&key);

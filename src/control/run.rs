@@ -115,9 +115,13 @@ pub async fn run(
             }
             Wake::Due => {}
         }
-        while turn.elapsed() < TURN && may_write(&controller, &writer, &writers, concurrency) {
+        // At least once in each turn, however long its events took: they may never cease.
+        while may_write(&controller, &writer, &writers, concurrency) {
             let Some(job) = controller.next_job(Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
+            if turn.elapsed() >= TURN {
+                break;
+            }
         }
         controller.announcements().into_iter().for_each(|news| announcer.announce(news));
         if let Some(Wanted { list, probe }) = controller.wanted() {

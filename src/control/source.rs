@@ -48,8 +48,8 @@ const END_OF_LIST: &str = "k8s.io/initial-events-end";
 
 /// What happens to the objects of one kind. Versions are 0 where they are not numbers.
 pub(super) enum Event<T> {
-    /// A list begins.
-    Init,
+    /// A list begins, which was requested at this time or later.
+    Init(Instant),
     /// An object of the list, or one that was written while it is sent.
     InitApply(Arrival<T>),
     /// The list is complete; its version.
@@ -176,13 +176,16 @@ impl Settings {
         match state {
             State::Start if self.page_size.is_some() => {
                 let pages = Pages { items: VecDeque::new(), token: String::new(), version: None };
-                (Some(Ok(Event::Init)), State::Pages(pages))
+                (Some(Ok(Event::Init(Instant::now()))), State::Pages(pages))
             }
-            // No version: at least as new as now.
-            State::Start => match self.open(LIST_SECONDS, true, "").await {
-                Ok(events) => (Some(Ok(Event::Init)), State::Streaming(events)),
-                Err(error) => (Some(Err(Error::Start(error))), State::Start),
-            },
+            State::Start => {
+                let asked = Instant::now();
+                // No version: at least as new as now.
+                match self.open(LIST_SECONDS, true, "").await {
+                    Ok(events) => (Some(Ok(Event::Init(asked))), State::Streaming(events)),
+                    Err(error) => (Some(Err(Error::Start(error))), State::Start),
+                }
+            }
             State::Streaming(mut events) => {
                 let event = timeout_at(Instant::now() + LIST_IDLE, events.next()).await;
                 listed(event, events)

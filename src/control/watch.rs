@@ -195,14 +195,12 @@ impl<T: Kind> Follower<T> {
                 self.start_afresh();
                 continue;
             }
-            // What comes next may be the beginning of a list, which is not requested before.
-            let asked = Instant::now();
             // Without a timer: even a sleep of no time at all lasts until the timer's next tick, a
             // millisecond, and for each object of a list that would be most of the start.
             if self.waits_until.is_none()
                 && let Some(Some(event)) = self.source.next().now_or_never()
             {
-                self.take(event, asked);
+                self.take(event);
                 continue;
             }
             tokio::select! {
@@ -213,22 +211,22 @@ impl<T: Kind> Follower<T> {
                     self.waits_until = None;
                 }
                 Some(event) = self.source.next(), if self.waits_until.is_none() => {
-                    self.take(event, asked);
+                    self.take(event);
                 }
             }
         }
     }
 
-    fn take(&mut self, event: Result<Event<T>, Error>, asked: Instant) {
+    fn take(&mut self, event: Result<Event<T>, Error>) {
         match event {
-            Ok(event) => self.see(event, asked),
+            Ok(event) => self.see(event),
             Err(error) => self.failed(&error),
         }
     }
 
-    fn see(&mut self, event: Event<T>, asked: Instant) {
+    fn see(&mut self, event: Event<T>) {
         let change = match event {
-            Event::Init => {
+            Event::Init(asked) => {
                 self.listed = false;
                 self.asked = Some(asked);
                 self.floor = self.history.floor();
@@ -241,8 +239,8 @@ impl<T: Kind> Follower<T> {
                 self.is_fallback = false;
                 self.progress(version);
                 // It was requested from the new history, if there is one.
-                let asked = self.asked.unwrap_or(asked);
-                self.judge(version, |rewind| Rewind { at: asked, ..rewind });
+                let asked = self.asked;
+                self.judge(version, |rewind| Rewind { at: asked.unwrap_or(rewind.at), ..rewind });
                 Change::Listed
             }
             Event::Apply(object, version) => {

@@ -207,3 +207,28 @@ fn a_busy_server_is_spared_whatever_else_failed() {
         assert_eq!(controller.next_due(), Some(now + 30 * second));
     }
 }
+
+/// A webhook changes what is written, so that no plan finds its slices as they are to be.
+#[test]
+fn a_slice_that_never_stands_as_planned_is_not_written_without_end() {
+    let now = Instant::now();
+    let mut controller = controller();
+    put_service(&mut controller, service("web"), now);
+    let mut changed = slice("web", 50);
+    changed["endpoints"] = json!([{ "addresses": ["10.0.0.9"] }]);
+    list_slices(&mut controller, &[changed], now);
+    list_the_rest(&mut controller, now);
+    let job = controller.next_job(now).unwrap();
+    let status = serde_json::from_value(json!({ "code": 422 })).unwrap();
+    let failures = vec![WriteError::Refused { what: "update".into(), status }];
+    controller.finish(Outcome { failures, ..Outcome::of(job.service) }, now);
+
+    let later = now + Duration::from_secs(10);
+    let mut writes = 0;
+    while let Some(job) = controller.next_job(later).filter(|_| writes < 10) {
+        writes += 1;
+        let written = vec![Sight::Version(50)];
+        controller.finish(Outcome { written, ..Outcome::of(job.service) }, later);
+    }
+    assert_eq!(writes, 2, "the next try, and the plan that reports its success");
+}

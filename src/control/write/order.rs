@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use foldhash::HashSet;
+use foldhash::{HashMap, HashSet};
 
 use crate::{
     observe::Operation,
@@ -31,17 +31,25 @@ pub(super) struct Step<'c> {
     before: Option<&'c Slice>,
 }
 
-/// What traffic reaches by a slice: a pod by the name of a Service port; `None` in a slice without
-/// ports.
-type Place = (Option<Name>, Name, Option<Uid>);
+/// What traffic reaches by a slice: a pod by the name of a Service port, of which the class stands
+/// here.
+type Place = (usize, Name, Option<Uid>);
+
+/// The names of ports in each set of them, in classes: names that are in the same sets are in the same
+/// slices and count as one. A slice may have thousands of ports, and has as many places as classes
+/// times endpoints.
+#[derive(Debug)]
+struct PortNames<'c>(HashMap<&'c Ports, Vec<usize>>);
 
 /// The writes that are still to be sent.
 #[derive(Debug)]
 pub(super) struct Order<'c> {
+    changes: &'c Changes,
     steps: VecDeque<Step<'c>>,
     /// Where endpoints would be that the API server has refused.
     refused: HashSet<Place>,
-    is_refused: bool,
+    /// Of all slices; `None` until something is refused.
+    names: Option<PortNames<'c>>,
 }
 
 impl<'c> Order<'c> {
@@ -60,98 +68,136 @@ impl<'c> Order<'c> {
         let deletes =
             deletes.map(|slice| Step { operation: Operation::Delete, slice, before: Some(slice) });
         let steps = creates.chain(updates).chain(deletes).collect();
-        Self { steps, refused: HashSet::default(), is_refused: false }
+        Self { changes, steps, refused: HashSet::default(), names: None }
     }
 
     /// The next write.
     pub(super) fn next(&mut self) -> Option<Step<'c>> {
         loop {
             let step = self.steps.pop_front()?;
-            if !self.is_refused || step.takes_out().all(|place| !self.refused.contains(&place)) {
+            let Some(names) = &self.names else { return Some(step) };
+            if step.takes_out(names).all(|place| !self.refused.contains(&place)) {
                 return Some(step);
             }
             // The endpoints that it would add must not be removed elsewhere either.
-            self.lose(&step);
+            self.refused.extend(step.adds(names));
         }
     }
 
     /// A write was rejected as invalid: its endpoints stay where they were before.
     pub(super) fn refuse(&mut self, step: &Step<'c>) {
-        self.lose(step);
-        self.put_removals_first();
-    }
-
-    /// A write is not sent.
-    fn lose(&mut self, step: &Step<'c>) {
-        let before = step.stands();
-        self.refused.extend(step.brings().filter(|place| !before.contains(place)));
+        let names = self.names_after_refusal();
+        let lost: Vec<_> = step.adds(names).collect();
+        self.refused.extend(lost);
     }
 
     /// A write was made without these of its endpoints.
     pub(super) fn refuse_endpoints(&mut self, step: &Step<'c>, endpoints: &[Endpoint]) {
-        self.refused.extend(places(&step.slice.ports, endpoints));
-        self.put_removals_first();
+        let names = self.names_after_refusal();
+        let lost: Vec<_> = places(names.of(step.slice), endpoints).collect();
+        self.refused.extend(lost);
     }
 
-    /// Moves those removals to the front that remove nothing that a later write adds.
-    fn put_removals_first(&mut self) {
-        if std::mem::replace(&mut self.is_refused, true) {
-            return;
-        }
-        let (removals, rest): (Vec<_>, Vec<_>) = self.steps.drain(..).partition(Step::is_removal);
-        let later: HashSet<Place> = rest.iter().flat_map(Step::brings).collect();
-        let (first, late): (Vec<_>, Vec<_>) = removals
-            .into_iter()
-            .partition(|step| step.takes_out().all(|place| !later.contains(&place)));
-        self.steps.extend(first.into_iter().chain(rest).chain(late));
+    /// Something was refused. The first time, those removals move to the front that remove nothing
+    /// that a later write adds.
+    fn names_after_refusal(&mut self) -> &PortNames<'c> {
+        self.names.get_or_insert_with(|| {
+            let names = PortNames::new(self.changes);
+            let (removals, rest): (Vec<_>, Vec<_>) =
+                self.steps.drain(..).partition(|step| step.adds(&names).next().is_none());
+            let later: HashSet<Place> = rest.iter().flat_map(|step| step.brings(&names)).collect();
+            let (first, late): (Vec<_>, Vec<_>) = removals
+                .into_iter()
+                .partition(|step| step.takes_out(&names).all(|place| !later.contains(&place)));
+            self.steps.extend(first.into_iter().chain(rest).chain(late));
+            names
+        })
     }
 }
 
-impl Step<'_> {
+impl<'c> Step<'c> {
     /// Whether sending `trimmed` in place of the slice helps: a new slice without endpoints does
     /// not.
     pub(super) fn is_worth(&self, trimmed: &Slice) -> bool {
         self.operation != Operation::Create || !trimmed.endpoints.is_empty()
     }
 
-    /// Whether it adds nothing that is not in the slice already.
-    fn is_removal(&self) -> bool {
-        let before = self.stands();
-        self.brings().all(|place| before.contains(&place))
-    }
-
     /// What stands in the slice now.
-    fn stands(&self) -> HashSet<Place> {
-        self.before.into_iter().flat_map(|slice| places(&slice.ports, &slice.endpoints)).collect()
+    fn stands(&self, names: &PortNames<'c>) -> HashSet<Place> {
+        let before = self.before.into_iter();
+        before.flat_map(|slice| places(names.of(slice), &slice.endpoints)).collect()
     }
 
     /// What stands in the slice afterwards.
-    fn brings(&self) -> impl Iterator<Item = Place> {
+    fn brings<'n>(&self, names: &'n PortNames<'c>) -> impl Iterator<Item = Place> + use<'n, 'c> {
         let slice = Some(self.slice).filter(|_| self.operation != Operation::Delete);
-        slice.into_iter().flat_map(|slice| places(&slice.ports, &slice.endpoints))
+        slice.into_iter().flat_map(|slice| places(names.of(slice), &slice.endpoints))
+    }
+
+    /// What stands in the slice afterwards and does not now.
+    fn adds<'n>(&self, names: &'n PortNames<'c>) -> impl Iterator<Item = Place> + use<'n, 'c> {
+        let before = self.stands(names);
+        self.brings(names).filter(move |place| !before.contains(place))
     }
 
     /// What stands in the slice now and not afterwards.
-    fn takes_out(&self) -> impl Iterator<Item = Place> {
-        let after: HashSet<Place> = self.brings().collect();
-        self.stands().into_iter().filter(move |place| !after.contains(place))
+    fn takes_out(&self, names: &PortNames<'c>) -> impl Iterator<Item = Place> + use<'c> {
+        let after: HashSet<Place> = self.brings(names).collect();
+        self.stands(names).into_iter().filter(move |place| !after.contains(place))
     }
 }
 
+impl<'c> PortNames<'c> {
+    fn new(changes: &'c Changes) -> Self {
+        let slices = [&changes.creates, &changes.updates, &changes.replaced, &changes.deletes];
+        let sets: HashSet<&Ports> =
+            slices.into_iter().flatten().map(|slice| &slice.ports).collect();
+        let mut classes: HashMap<Option<&Name>, usize> = HashMap::default();
+        let mut last = 0;
+        for set in &sets {
+            // Each class is split into the names that are in this set and those that are not.
+            let mut split: HashMap<usize, usize> = HashMap::default();
+            for name in port_names(set) {
+                let class = classes.entry(name).or_default();
+                *class = *split.entry(*class).or_insert_with(|| {
+                    last += 1;
+                    last
+                });
+            }
+        }
+        let classes_of = |set: &'c Ports| {
+            let mut all: Vec<_> =
+                port_names(set).filter_map(|name| classes.get(&name).copied()).collect();
+            all.sort_unstable();
+            all.dedup();
+            (set, all)
+        };
+        Self(sets.into_iter().map(classes_of).collect())
+    }
+
+    fn of(&self, slice: &Slice) -> &[usize] {
+        self.0.get(&slice.ports).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The names of ports; a slice without ports has the one place of a port without name.
+fn port_names(ports: &Ports) -> impl Iterator<Item = Option<&Name>> {
+    let portless = ports.is_empty().then_some(None);
+    ports.iter().map(|port| port.name.as_ref()).chain(portless)
+}
+
 /// Where these endpoints stand.
-fn places<'e>(ports: &'e Ports, endpoints: &'e [Endpoint]) -> impl Iterator<Item = Place> + 'e {
+fn places<'e>(names: &'e [usize], endpoints: &'e [Endpoint]) -> impl Iterator<Item = Place> + 'e {
     let targets = endpoints.iter().filter_map(|endpoint| endpoint.target.as_ref());
     targets.flat_map(move |target| {
-        let of = move |port: Option<Name>| (port, target.name.clone(), target.uid.clone());
-        let portless = ports.is_empty().then(|| of(None));
-        ports.iter().map(move |port| of(port.name.clone())).chain(portless)
+        names.iter().map(move |name| (*name, target.name.clone(), target.uid.clone()))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Object;
+    use crate::{api::Object, plan::port::Port};
 
     /// `x=1,2`: a slice `x` with the port `http` and these pods; `x:dns=1`: with another port.
     fn slice(text: &str) -> Slice {
@@ -247,5 +293,30 @@ mod tests {
         order.refuse_endpoints(&step, &step.slice.endpoints[..1]);
         assert_eq!(order.next().unwrap().slice.meta.name.as_deref(), Some("c"));
         assert!(order.next().is_none());
+    }
+    /// Of two sets of ports the names that both have, and those of each alone.
+    #[test]
+    fn names_of_ports_that_stand_together_count_as_one() {
+        let port = |number: i32| Port {
+            name: Some(format!("p{number}").into()),
+            number: Some(number),
+            protocol: None,
+            app_protocol: None,
+        };
+        let slice = |ports: std::ops::Range<i32>| Slice {
+            ports: ports.map(port).collect(),
+            ..slice("x=1")
+        };
+        let changes = Changes {
+            creates: vec![slice(0..10_000), slice(5_000..15_000), slice(0..10_000), slice(0..0)],
+            ..Changes::default()
+        };
+        let names = PortNames::new(&changes);
+        let [one, other, same, portless] =
+            [0, 1, 2, 3].map(|at| names.of(&changes.creates[at]).to_vec());
+        assert_eq!((one.len(), other.len(), portless.len()), (2, 2, 1));
+        let common: Vec<_> = one.iter().filter(|class| other.contains(class)).collect();
+        assert_eq!((common.len(), &same), (1, &one));
+        assert!(!one.contains(&portless[0]) && !other.contains(&portless[0]));
     }
 }
