@@ -15,13 +15,10 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_of_many_ports_hold_nothing_up() {
-    // A tenth of the largest, for a build without optimisation: a search of every port among every
-    // port of every pod would take a minute.
-    let shapes = [
-        Shape { ports: 3_000, pods: 20, targets: Targets::Named },
-        Shape { ports: 3_000, pods: 200, targets: Targets::Numbers },
-    ]
-    .map(|shape| (shape, Duration::from_secs(10)));
+    // A fifteenth of the largest, for a build without optimisation: a search of every port among
+    // every port of every pod would take longer than the lease.
+    let shape = Shape { ports: 2_000, pods: 20, targets: Targets::Named };
+    let shapes = [(shape, Duration::from_secs(5))];
     let mut seen = Vec::new();
     let run = hostile::run(Profile::Dev, &shapes, |it| {
         eprintln!("{it}");
@@ -32,7 +29,7 @@ async fn services_of_many_ports_hold_nothing_up() {
     for endured in seen {
         let (changes, slowest) = endured.healthy;
         assert!(endured.is_lease_kept, "{endured}");
-        assert!(changes >= 5 && slowest < Duration::from_secs(5), "{endured}");
+        assert!(changes >= 3 && slowest < Duration::from_secs(5), "{endured}");
         assert!(endured.turns.1 <= 1.0, "{endured}");
     }
 }
