@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::{
     Error, Pair,
@@ -45,6 +46,10 @@ impl History<'_> {
     pub(super) async fn judge(&mut self, effect: &Effect) -> Result<Outcome, Error> {
         let wanted = &self.pair.wanted;
         let mut lag = effect.lag.filter(|lag| wanted.has(lag));
+        if effect.slices && self.is_fought_for() {
+            // What is to be repaired may be the same on both sides until then.
+            sleep(SLOW_REPAIR).await;
+        }
         // Before the touch: closehaul must have followed; the built-in controller too, unless an
         // entry says that it may not.
         let is_free = lag.is_none() && self.model.frozen().is_empty();
