@@ -1,9 +1,10 @@
 //! What one thing costs, in instructions, and that it does not cost more in a larger cluster.
 //!
-//! `cargo bench --bench cost` runs each case in a process of its own under valgrind (Debian's package
-//! of that name, which is installed if it is missing), which counts the instructions of what is measured and leaves out what builds the
-//! cluster before. The counts are the same on every machine but for a few in a thousand, so that the
-//! ratios between them can be required: the command fails if one is above its limit.
+//! `cargo bench --bench cost` runs each case in its own process under valgrind (Debian's package of
+//! that name, which is installed if it is missing). valgrind counts the instructions of what is
+//! measured and leaves out what builds the cluster before. The counts are the same on every machine
+//! but for a few in a thousand, so the command can check the ratios between them: it fails if one
+//! is above its limit.
 //!
 //! Not with gungraun: it compares each count with that of an earlier run, and what matters here is
 //! how the counts of one run compare with each other.
@@ -14,7 +15,7 @@
 mod curve;
 mod frames;
 mod many_ports;
-// Of the package e2e, which depends on this one and runs their tests.
+// These belong to the package e2e, which depends on this one and runs their tests.
 #[cfg_attr(test, allow(dead_code, reason = "what tests need is not used without a test harness"))]
 #[path = "../e2e/src/packages.rs"]
 mod packages;

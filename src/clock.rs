@@ -1,8 +1,8 @@
-//! Clock: the time by which leadership ends.
+//! Clock: decides when leadership ends.
 //!
-//! A lease runs out for the other replicas while this machine is suspended. `CLOCK_MONOTONIC`, which
-//! [`std::time::Instant`] and tokio read, stands still meanwhile, so that a leader that is continued
-//! would take its leadership for held. `CLOCK_BOOTTIME` goes on (`clock_gettime(2)`).
+//! For the other replicas, a lease also expires while this machine is suspended. `CLOCK_MONOTONIC`,
+//! which [`std::time::Instant`] and tokio read, stands still during that time, so a leader that
+//! resumes would believe that it still leads. `CLOCK_BOOTTIME` continues (`clock_gettime(2)`).
 
 use std::{fmt, ops::Add, sync::Arc, time::Duration};
 
@@ -12,12 +12,12 @@ use tokio::time::{Instant, sleep};
 /// suspended, so that a deadline may have passed unnoticed for this long after it continues.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A time by a [`Clock`]; times of different clocks do not compare.
+/// A time of a [`Clock`]. Times of different clocks must not be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// So long after the start of the clock.
+    /// The moment that is `time` after the start of the clock.
     pub fn after_start(time: Duration) -> Self {
         Self(time)
     }
@@ -46,13 +46,13 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// The time since the machine started, which goes on while it is suspended.
+    /// The time since the machine started, including the time while it was suspended.
     #[cfg(target_os = "linux")]
     pub fn boot() -> Self {
         Self::new(|| Moment(duration(rustix::time::ClockId::Boottime)))
     }
 
-    /// The closest there is where `CLOCK_BOOTTIME` is unknown. The controller runs on Linux only.
+    /// The closest clock where there is no `CLOCK_BOOTTIME`. The controller runs on Linux only.
     #[cfg(not(target_os = "linux"))]
     pub fn boot() -> Self {
         Self::runtime()
@@ -81,8 +81,8 @@ impl Clock {
     }
 }
 
-/// The time that this thread has run on a processor. Unlike any clock it does not count the time for
-/// which the machine let it wait.
+/// The CPU time of this thread. Unlike a clock, it does not count the time during which the thread
+/// waited for a processor.
 #[cfg(target_os = "linux")]
 pub fn cpu_time() -> Duration {
     duration(rustix::time::ClockId::ThreadCPUTime)

@@ -1,6 +1,6 @@
 //! The `closehaul` command: parse arguments, run one command.
 
-// Both panic where the output is closed or full.
+// Both macros panic if the output is closed or full.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 use std::{error::Error, process::ExitCode};

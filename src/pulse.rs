@@ -1,7 +1,7 @@
-//! Pulse: whether the main loop goes on, and what it is planning, as other threads see it.
+//! Pulse: whether the main loop makes progress, and what it is planning, as other threads see it.
 //!
-//! The election renews the lease only for a loop that turns, and `/livez` reports one that does not.
-//! Both run on threads of their own, since the loop cannot report that it hangs.
+//! The election renews the lease only while the loop makes progress, and `/livez` reports a loop
+//! that does not. Both run on their own threads, since the loop cannot report that it hangs.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::plan::name::ServiceKey;
 
-/// The main loop's pulse; cheap to clone, all clones show the same loop.
+/// The main loop's pulse. It is cheap to clone, and all clones show the same loop.
 #[derive(Clone, Debug)]
 pub struct Pulse(Arc<State>);
 
@@ -25,7 +25,7 @@ struct State {
     start: Instant,
     /// The last turn of the loop, in milliseconds after the start.
     turned: AtomicU64,
-    /// A lock that the loop holds for two stores: a reader comes only when the loop hangs.
+    /// The loop holds this lock only briefly, and others read only when the loop hangs.
     planning: Mutex<Option<Planning>>,
 }
 
@@ -91,7 +91,7 @@ pub struct Hang {
 
 impl fmt::Display for Hang {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the main loop has not turned for {} s", self.silence.as_secs())?;
+        write!(f, "the main loop has made no progress for {} s", self.silence.as_secs())?;
         match &self.planning {
             Some((service, time)) => {
                 write!(f, "; it has been planning Service {service} for {} s", time.as_secs())
@@ -117,11 +117,11 @@ mod tests {
         let service = ServiceKey { namespace: "shop".into(), name: "web".into() };
         pulse.begin(&service, Instant::now());
         tokio::time::advance(20 * SECOND).await;
-        let hang = "the main loop has not turned for 21 s; it has been planning Service shop/web \
-                    for 20 s";
+        let hang = "the main loop has made no progress for 21 s; it has been planning Service \
+                    shop/web for 20 s";
         assert_eq!(pulse.hang(Instant::now()).to_string(), hang);
         pulse.end();
-        let hang = "the main loop has not turned for 21 s; it is not planning a Service";
+        let hang = "the main loop has made no progress for 21 s; it is not planning a Service";
         assert_eq!(pulse.hang(Instant::now()).to_string(), hang);
     }
 }

@@ -1,4 +1,4 @@
-//! Random numbers from one source, which is made at the edge of the process and passed in. Tests
+//! Random numbers from one source, which is created at the edge of the process and passed in. Tests
 //! pass one with a seed, so that a run can be repeated. Not for secrets.
 
 use std::{

@@ -311,7 +311,7 @@ async fn a_leader_whose_loop_hangs_stops_renewing_and_ends() {
     pulse.begin(&service, Instant::now());
     let error = timeout(25 * SECOND, first.task).await.unwrap().unwrap().unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("has not turned for 20 s"), "{text}");
+    assert!(text.contains("has made no progress for 20 s"), "{text}");
     assert!(text.contains("planning Service shop/web for 17 s"), "{text}");
     let ended = Instant::now();
     assert!(!first.leadership.holds());

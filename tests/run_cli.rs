@@ -1,5 +1,5 @@
 //! `closehaul run` as a process: its standard error, its probes and its signals. There is no API
-//! server behind it but a port where nothing listens, or where nothing answers.
+//! server, only a port where nothing listens, or where nothing answers.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 

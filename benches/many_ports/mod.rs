@@ -1,4 +1,4 @@
-//! A Service of very many ports, as the API server accepts it, and what planning it costs.
+//! A Service with very many ports, as the API server accepts it, and what planning it costs.
 
 use closehaul::plan::{
     self, World,

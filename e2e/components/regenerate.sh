@@ -7,7 +7,7 @@
 #   e2e/components/regenerate.sh kubernetes-1.34 1.34.4
 #   e2e/components/regenerate.sh etcd 3.7.3
 #   e2e/components/regenerate.sh helm 4.3.1   (what judges the chart beside helm: the latest)
-#   e2e/components/regenerate.sh prometheus 0.316.0   (as a module, 3.16.0 has this number)
+#   e2e/components/regenerate.sh prometheus 0.316.0   (the module version of release 3.16.0)
 #   e2e/components/regenerate.sh rival 1.37.2   (its main.go is ours and stays)
 set -eu
 

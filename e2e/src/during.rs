@@ -1,4 +1,4 @@
-//! Shows that something asynchronous goes on.
+//! Shows progress while something asynchronous runs.
 
 use std::{pin::pin, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Services that the API server accepts and that cost as much as a Service can, while a healthy
-//! Service has to be kept up to date and the lease has to be kept (shared: architecture, the index).
+//! The most expensive Services that the API server accepts, while a healthy Service must be kept up
+//! to date and the lease must be kept.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ pub enum Error {
     Lease(#[source] kube::Error),
 }
 
-/// A Service that costs as much as it can.
+/// A Service that is as expensive as possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Ports of the Service.
@@ -87,10 +87,10 @@ impl fmt::Display for Shape {
     }
 }
 
-/// The shapes, and how long each is endured.
+/// The shapes, and how long each one runs.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct Options {
-    /// For how many seconds the largest shape is there
+    /// For how many seconds the largest shape runs
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=3_600))]
     pub seconds: u64,
 }
@@ -126,8 +126,8 @@ impl fmt::Display for Endured {
         let (turns, longest) = self.turns;
         write!(
             out,
-            "{}, {:.0} s: {}, {changes} healthy changes written (slowest {:.2} s), all slices right \
-             after {:.1} s, longest of {turns} turns of the loop at most {longest} s",
+            "{}, {:.0} s: {}, {changes} healthy changes written (slowest {:.2} s), all slices \
+             correct after {:.1} s, longest of {turns} loop iterations at most {longest} s",
             self.shape,
             self.time.as_secs_f64(),
             if self.is_lease_kept { "lease kept" } else { "LEASE LOST" },
@@ -137,7 +137,7 @@ impl fmt::Display for Endured {
     }
 }
 
-/// Runs closehaul with a lease and lets it endure each shape for its time, one after the other.
+/// Runs closehaul with a lease and each shape for its time, one after the other.
 pub async fn run(
     profile: Profile,
     shapes: &[(Shape, Duration)],
@@ -202,7 +202,7 @@ impl Trial {
         time: Duration,
         started: Instant,
     ) -> Result<(Duration, usize, Duration), Error> {
-        let mut progress = Progress::new(format!("enduring {shape}"));
+        let mut progress = Progress::new(format!("running {shape}"));
         let Self { world, canary, .. } = self;
         let world = &*world;
         let hostile = async {

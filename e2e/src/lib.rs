@@ -6,7 +6,7 @@
 //! - [`cluster`]: a control plane on this machine, with one identity per actor
 //! - [`closehaul`]: builds and starts the `closehaul` command
 //! - [`chart`]: the chart, and the tools that render and check it
-//! - [`machine`]: what is run and not built here, and what tests ask of the machine
+//! - [`machine`]: what is run and not built here, and what tests require of the machine
 //! - [`packages`]: Debian packages that a bare machine lacks
 //! - [`net`]: network namespaces for nodes and pods
 //! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
@@ -19,11 +19,11 @@
 //! - [`readers`]: real kube-proxies and what their clients reach
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
-//! - [`hostile`]: Services that cost as much as they can, endured by closehaul
+//! - [`hostile`]: the most expensive Services that the API server accepts
 //! - [`restore`]: etcd restored from a backup, and watches that fall silent
 //! - [`interrupt`]: what a command does that is told to end
-//! - [`promtool`]: Prometheus' own judge of metrics and alerts
-//! - `during`: shows that something asynchronous goes on
+//! - [`promtool`]: Prometheus' own checker of metrics and alerts
+//! - `during`: shows progress while something asynchronous runs
 //! - `progress`: what a long step shows on standard error
 
 pub mod bench;

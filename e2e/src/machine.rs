@@ -1,7 +1,7 @@
-//! What this package runs and does not build itself, and what its tests ask of the machine.
+//! What this package runs and does not build itself, and what its tests require of the machine.
 //!
-//! Beyond the programs named here it runs what every Debian has: bash, and the programs of
-//! coreutils and util-linux.
+//! Beyond the programs named here it runs what every Debian system has: bash, coreutils and
+//! util-linux.
 
 use std::env;
 
@@ -22,14 +22,15 @@ const TESTS: &[Program] = &[IP, NFT, IPTABLES, BUILDAH];
 /// What they run without root, where there are no network namespaces.
 const TESTS_WITHOUT_ROOT: &[Program] = &[BUILDAH];
 
-/// Installs whatever the tests of this package run, all of it at once, so that what cannot be
-/// installed is named whole by the first test that asks.
+/// Installs all programs that the tests of this package run, all at once, so that the first test
+/// that needs one names everything that cannot be installed.
 pub fn prepare_tests() -> Result<(), packages::Error> {
     packages::ensure(if is_root() { TESTS } else { TESTS_WITHOUT_ROOT })
 }
 
-/// Whether tests can make network namespaces, with what they need installed. Without root they
-/// cannot: they say so and end. On CI, where that is not read, it is an error.
+/// Whether tests can create network namespaces, with the programs that these need installed.
+/// Without root they cannot: they report this and end. On CI, where that is not read, it is an
+/// error.
 pub fn has_namespaces() -> Result<bool, net::Error> {
     if is_root() {
         prepare_tests()?;
@@ -38,7 +39,7 @@ pub fn has_namespaces() -> Result<bool, net::Error> {
     if env::var_os("CI").is_some() {
         return Err(net::Error::NotRoot);
     }
-    eprintln!("not root: no network namespaces, nothing tested");
+    eprintln!("not root: no network namespaces, test skipped");
     Ok(false)
 }
 

@@ -1,7 +1,7 @@
 //! Programs that a bare machine lacks, installed from Debian's packages.
 //!
-//! As root on Debian or one of its derivatives they are installed. Elsewhere nothing is: the error
-//! names the exact command, so callers ask before they build or start anything.
+//! As root on Debian or one of its derivatives, this installs them. Elsewhere it installs nothing:
+//! the error contains the exact command, so callers check this before they build or start anything.
 //!
 //! This file is also a module of `benches/cost.rs`, whose package cannot depend on this one. It
 //! uses nothing of this package but `progress`.
@@ -18,21 +18,21 @@ use crate::progress::{self, Progress};
 
 /// One apt-get at a time, of all processes on this machine.
 const LOCK: &str = "/run/closehaul-packages.lock";
-/// How long apt's own locks may be held by a program that is not ours.
+/// How long another program may hold apt's own locks.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The time between two attempts to get apt's locks.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// A program, by the name of its command and the Debian package that has it.
+/// A program: the name of its command, and the Debian package that contains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Program {
-    /// What is looked for on the `PATH`.
+    /// The command to look for on the `PATH`.
     pub command: &'static str,
-    /// What is installed if it is not there.
+    /// The package to install if it is missing.
     pub package: &'static str,
 }
 
-/// Why a program is not there.
+/// Why a program is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Programs are missing, and this process cannot install them.
@@ -67,7 +67,7 @@ pub enum Error {
         /// What it printed.
         output: String,
     },
-    /// The packages are there, and a command is not found all the same.
+    /// The packages are installed, but a command is still not found.
     #[error("{programs}: installed, but not on the PATH; add /usr/sbin to it")]
     NotFound {
         /// The commands that are missing.

@@ -1,4 +1,4 @@
-//! Prometheus' own judge of metrics and alerts.
+//! Runs promtool, Prometheus' own checker of metrics and alerts.
 
 use std::{
     io::{self, Write as _},
@@ -10,7 +10,7 @@ use crate::{
     components::{self, Component},
 };
 
-/// Why promtool did not judge.
+/// Why promtool did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It was not built.

@@ -155,7 +155,7 @@ async fn little_happens() {
         set_ready(&world, "cart-1", number % 2 == 1).await;
         tokio::time::sleep(PAUSE).await;
     }
-    assert_eq!(logged(&closehaul, "somebody else writes"), [""; 0]);
+    assert_eq!(logged(&closehaul, "another controller writes"), [""; 0]);
     let scraped = ports.metrics().await.unwrap();
     assert_eq!(scraped.value("closehaul_foreign_slice_writes_total"), 0.0);
 

@@ -1,5 +1,5 @@
-//! Services of very many ports hold up neither the lease nor a healthy Service; `cargo hostile`
-//! runs the largest that the API server accepts for minutes.
+//! Services with very many ports delay neither the lease nor a healthy Service. `cargo hostile`
+//! runs the largest that the API server accepts for several minutes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 

@@ -1,5 +1,5 @@
-//! Two replicas of closehaul with one lease: at any time only one of them writes, and one that hangs
-//! makes room for the other.
+//! Two replicas of closehaul with one lease: at any time only one of them writes, and one that
+//! hangs gives way to the other.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 

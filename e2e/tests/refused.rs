@@ -1,6 +1,6 @@
-//! What the API server refuses in slices, on the real one: that the rule in `plan::endpoint_ip` is
-//! its rule, address by address; the fields that it names in its answers; and that a Service with a
-//! pod at such an address goes on.
+//! What the real API server refuses in slices: that the rule in `plan::endpoint_ip` is its rule,
+//! address by address; which fields it names in its answers; and that a Service with a pod at such
+//! an address continues to be served.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(10);
 const SHOP: &str = "shop";
-/// Within which a Service with a pod at an address that slices may not carry is right again.
+/// Time until a Service with a pod at an address that slices must not contain is correct again.
 const RIGHT: Duration = Duration::from_secs(2);
 
 /// Addresses at the edges of each range that is refused; the same as in the rule's own test, and

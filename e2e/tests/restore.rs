@@ -1,5 +1,5 @@
-//! etcd is restored from a backup under a running closehaul; `cargo restore` has more ways of it, and
-//! silent watches.
+//! etcd is restored from a backup while closehaul runs. `cargo restore` does this in more ways, and
+//! with silent watches.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 

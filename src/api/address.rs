@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Reads an address as leniently as the built-in controller does (endpointslice-semantics 3.2): IPv4
-/// numbers may have leading zeros, and an IPv4-mapped IPv6 address is the IPv4 address that it maps,
-/// since Go has one type for both. The API server takes both forms from older servers' data, or
-/// without its feature gate `StrictIPCIDRValidation`.
+/// Reads an address as leniently as the built-in controller does (endpointslice-semantics 3.2).
+/// IPv4 numbers may have leading zeros, and an IPv4-mapped IPv6 address is the IPv4 address that it
+/// maps, since Go has one type for both. The API server accepts both forms in data from older
+/// servers, or without its feature gate `StrictIPCIDRValidation`.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     let address = text.parse().ok().or_else(|| match text.rsplit_once(':') {
         Some((prefix, v4)) => format!("{prefix}:{}", sloppy_v4(v4)?).parse().ok(),

@@ -1,8 +1,8 @@
 //! `closehaul run`: the controller.
 //!
-//! Three threads, each with a runtime of its own. The main one has the loop and everything that
+//! Three threads run, each with its own runtime. The main one has the loop and everything that
 //! reads and writes slices. `outside` answers probes, scrapes and signals, and `election` holds the
-//! lease: neither may depend on a loop that hangs, and either may have to end the process.
+//! lease. Neither may depend on a loop that hangs, and either may have to end the process.
 
 mod ending;
 mod log;
@@ -60,12 +60,12 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Mode::Replace, env = "CLOSEHAUL_MODE")]
     mode: Mode,
 
-    /// Let only the holder of a lease write, so that several copies can run
+    /// Let only the holder of a lease write, so that several replicas can run
     #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = true, default_missing_value = "true", value_name = "BOOL", env = "CLOSEHAUL_LEADER_ELECT")]
     leader_elect: bool,
 
-    /// How long a copy that falls silent keeps the lease
+    /// How long a replica that falls silent keeps the lease
     #[arg(long, value_parser = duration::parse, default_value = "15s", value_name = "DURATION", env = "CLOSEHAUL_LEADER_ELECT_LEASE_DURATION")]
     leader_elect_lease_duration: Duration,
 
@@ -171,10 +171,10 @@ pub enum RunError {
     #[error("cannot wait for signals: {0}")]
     Signal(#[source] io::Error),
     /// A thread cannot be started.
-    #[error("cannot start the thread {0}: {1}; look at the limits of this user and container")]
+    #[error("cannot start the thread {0}: {1}; check the limits of this user and container")]
     Thread(&'static str, #[source] io::Error),
-    /// A thread has ended that must not.
-    #[error("the thread {0} has ended, which must not happen; please report it with the log")]
+    /// A thread ended that must run as long as the process.
+    #[error("the thread {0} ended unexpectedly; please report this with the log")]
     Ended(&'static str),
 }
 
@@ -187,8 +187,8 @@ impl RunError {
 
 /// Runs the controller until SIGTERM or SIGINT.
 ///
-/// A lost lease, a main loop that hangs under a lease, a second signal and a stop that takes too long
-/// end the process from other threads: this never returns then.
+/// A lost lease, a main loop that hangs under a lease, a second signal and a stop that takes too
+/// long end the process from other threads. In these cases this function never returns.
 ///
 /// # Errors
 /// It could not start.
@@ -251,7 +251,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
 
     let namespace = args.leader_elect_resource_namespace;
     let namespace = namespace.or_else(own_namespace).unwrap_or_else(|| "kube-system".into());
-    // A write that was sent at the last moment must have ended before another replica can lead.
+    // A write that was sent at the last moment must end before another replica can lead.
     let margin = timing.lease_duration().saturating_sub(timing.renew_deadline());
     writer.timeout = WRITE_LIMIT.min(margin.mul_f64(0.8));
     let (farewell, said) = oneshot::channel();
@@ -273,14 +273,14 @@ pub async fn run(args: Run) -> Result<(), RunError> {
             ended.unwrap_or(Ok(()))?;
             return Err(RunError::Ended(ELECTION));
         }
-        // Where nothing takes it the thread has ended, as is found next.
+        // Without a receiver the thread has ended, which is found next.
         said = work => drop(farewell.send(said)),
     }
     elected.await.unwrap_or(Err(RunError::Ended(ELECTION)))
 }
 
-/// Starts the thread that serves what listens and waits for signals. What is returned ends at the
-/// first signal.
+/// Starts the thread that serves metrics and health and waits for signals. The returned future ends
+/// at the first signal.
 fn attend(
     outside: Thread,
     served: [(Option<TcpListener>, Subject, &'static str); 2],
@@ -298,7 +298,9 @@ fn attend(
         if let Ok(asked) = asked.await {
             info!("got {}", asked.name());
         } else {
-            error!("the thread {OUTSIDE} has ended; stopping, since no signal is seen");
+            error!(
+                "the thread {OUTSIDE} ended unexpectedly; stopping, since signals are no longer seen"
+            );
         }
     })
 }
@@ -312,7 +314,7 @@ fn elect(
     let work = async move {
         // Built here, since a client has a task on the runtime that builds it.
         let election = election(connect(&config)?);
-        // A main loop that ended without a word may have writes under way.
+        // A main loop that ended without a message may have writes in flight.
         let farewell = async { said.await.unwrap_or(Farewell::Keep) };
         match election.run(farewell).await {
             Ok(()) => Ok(()),
@@ -331,7 +333,7 @@ fn serve(listener: Option<TcpListener>, subject: Subject, what: &str) {
     tokio::spawn(observe::serve(listener, subject));
 }
 
-/// A client of its own/// The namespace of the pod that this runs in.
+/// The namespace of the pod that this runs in.
 fn own_namespace() -> Option<String> {
     std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()
 }

@@ -29,8 +29,8 @@ impl Index {
         }
     }
 
-    /// An object was named, but could not be read: what is known of it stays. If a list named it, its
-    /// next state is taken whatever its version, as that of a list would have been.
+    /// An object was named, but could not be read. What is known of it stays. If a list named it,
+    /// its next state is accepted whatever its version, as that of a list would have been.
     pub fn confirm(&mut self, named: &Gone) {
         match named {
             Gone::Service(key) => {
@@ -64,7 +64,7 @@ impl Index {
         }
     }
 
-    /// Forgets which plans have come true: all Services have to be planned as a whole.
+    /// Forgets which plans have come true: all Services must be planned as a whole.
     pub fn unsettle_all(&mut self) {
         self.islands.values_mut().for_each(Island::unsettle_all);
     }
@@ -139,9 +139,10 @@ impl Island {
     }
 }
 
-/// Whether an object is to be passed over, being older than the `known` one. Not so where a list
-/// names an object for the first time (`is_listed`): lists are consistent reads, so an older version
-/// in one means that the API server's store was restored from a backup, and only the list is true.
+/// Whether to skip an object because it is older than the `known` one. This is not so if a list
+/// names an object for the first time (`is_listed`): lists are consistent reads, so an older
+/// version in one means that the API server's store was restored from a backup, and only the list
+/// is true.
 pub fn is_outdated(version: u64, known: u64, is_listed: bool) -> bool {
     version < known && !is_listed
 }

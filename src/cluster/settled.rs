@@ -111,7 +111,7 @@ impl Island {
         }
     }
 
-    /// The same of all its Services.
+    /// The same for all its Services.
     pub fn unsettle_all(&mut self) {
         self.services.values_mut().for_each(|selected| selected.settled = None);
     }

@@ -27,15 +27,16 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// From a request to the head of its answer. Longer than the minute that the API server itself
 /// gives a request, so that its own 504 is seen where it still answers.
 const ANSWER: Duration = Duration::from_secs(70);
-/// Without a byte of a body that has begun. A last resort for one that stops in the middle; longer
-/// than the watches' own limits (80 s and a margin of 5 s), which must come first.
+/// Without a byte of a body that has begun. This is a last resort for a body that stops in the
+/// middle. It is longer than the watches' own limits (80 s and a margin of 5 s), which must come
+/// first.
 ///
 /// Not the connection's own limit (`Config::read_timeout`): with that each read wakes the process
 /// once more, a millisecond later, for nothing (`hyper-timeout` 0.5 resets its timer to now).
 const SILENCE: Duration = Duration::from_secs(100);
-/// Before the first TCP keepalive probe on a quiet connection, and between two.
+/// Before the first TCP keepalive probe on a quiet connection, and between two probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// After so many probes without an answer the connection is dead: a minute in all.
+/// After this many probes without an answer the connection is dead: a minute in all.
 const PROBES: u32 = 3;
 /// Requests on their way to the connection, as many as kube's own buffer holds.
 const BUFFER: usize = 1024;
@@ -54,11 +55,11 @@ pub fn watching(config: Config) -> kube::Result<Client> {
     Ok(builder(config)?.with_layer(&layers()).build())
 }
 
-/// What speaks HTTP with one API server.
+/// The HTTP connection to one API server.
 type Connection = BoxService<Request<Body>, Response<Incoming>, BoxError>;
 
-/// What kube's own builder makes, but with TCP keepalive, for which it has no setting, and without
-/// its retries.
+/// What kube's own builder creates, but with TCP keepalive, for which it has no setting, and
+/// without its retries.
 fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));

@@ -44,10 +44,11 @@ use crate::{
 
 /// How long to wait for the watch to show an own write before planning again all the same.
 const ECHO_LIMIT: Duration = Duration::from_secs(30);
-/// How many Services are looked at in one call: events must not wait while thousands are planned
-/// that need nothing, as at the start.
+/// How many Services are considered in one call. Events must not wait while thousands of Services
+/// are planned that need no write, as at the start.
 const SYNCS: usize = 32;
-/// How long one turn of the loop may go on to the next event or Service. One plan may take longer.
+/// How long one iteration of the loop may continue with the next event or Service. A single plan
+/// may take longer.
 pub(super) const TURN: Duration = Duration::from_millis(20);
 /// A plan that takes longer is slow: its Service waits [`SLOW_REST`] times as long before it is
 /// planned again, so that it takes a tenth of the loop's time at most.
@@ -64,7 +65,7 @@ pub struct Settings {
     pub batch_period: Duration,
     /// `--replan-qps`; 0 means no limit.
     pub replan_qps: f64,
-    /// `--leader-elect-renew-deadline`: after so long without an answer, everything is listed.
+    /// `--leader-elect-renew-deadline`: after this long without an answer, everything is listed.
     pub renew_deadline: Duration,
 }
 
@@ -100,7 +101,7 @@ pub struct Controller {
     unseen: HashSet<ServiceKey>,
     /// Whether `forNodes` is written: until an answer shows that the API server drops it.
     node_hints: bool,
-    /// Since when this copy leads.
+    /// Since when this replica leads.
     leads_since: Option<Instant>,
     /// The version of the first own write.
     first_write: Option<u64>,
@@ -187,8 +188,9 @@ impl Controller {
         None
     }
 
-    /// Lets a Service rest whose plan took long, so that it does not hold up the others. `cpu` is
-    /// the thread's time before: a plan does not take long where the machine has no time for it.
+    /// Defers the next plan of a Service whose plan took long, so that it does not delay the
+    /// others. `cpu` is the thread's CPU time before the plan: a plan does not count as long
+    /// because the machine was busy.
     fn note_duration(&mut self, key: &ServiceKey, took: Duration, cpu: Duration, now: Instant) {
         let took = if took > SLOW { took.min(cpu_time().saturating_sub(cpu)) } else { took };
         let is_slow = took > SLOW;
@@ -199,8 +201,8 @@ impl Controller {
         if is_slow && !progress.is_slow {
             warn!(
                 service = %key, ?took,
-                "planning the Service takes long; from now on it is planned at most once in ten \
-                 times that time: check how many ports and pods it has"
+                "planning the Service takes long, so from now on it gets at most a tenth of the main \
+                 loop's time: check how many ports and pods it has"
             );
         }
         progress.is_slow = is_slow;
@@ -314,8 +316,9 @@ impl Controller {
         let was_refused = progress.is_refused;
         progress.is_refused |= failures.iter().any(WriteError::is_invalid);
         if was_refused && failures.is_empty() {
-            // All is accepted now, as the next plan reports. That plan may find more to write, for
-            // instance where a webhook changes slices, and must not lead to another one each time.
+            // The API server accepts all slices now, which the next plan reports. That plan may
+            // find more to write, for instance where a webhook changes slices. It must not lead to
+            // another plan each time.
             progress.is_refused = false;
             self.enqueue(key.clone(), Class::Endpoints, now);
         }
@@ -387,7 +390,7 @@ impl Controller {
         }
     }
 
-    /// Records a turn of the main loop: to be called at each one.
+    /// Records an iteration of the main loop. Must be called in each one.
     pub fn turned(&self, now: Instant) {
         self.pulse.turned(now);
     }

@@ -32,12 +32,12 @@ pub(super) type Arrival<T> = Guarded<Object<T>>;
 /// Events of one watch, until the server ends it or the connection breaks.
 pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T>>>>;
 
-/// So many bytes are read into objects before other tasks of this thread have their turn: objects
-/// of more than a megabyte may arrive in a row.
+/// How many bytes are decoded before other tasks of this thread run: objects of more than a
+/// megabyte may arrive in a row.
 const TURN: usize = 256 * 1024;
 
-/// Starts to watch all objects of a kind. The time of each part of the answer, and of its end in
-/// good order, is put into `heard`.
+/// Starts to watch all objects of a kind. `heard` receives the time of each part of the answer, and
+/// of its normal end.
 ///
 /// # Errors
 /// The server could not be reached, or refused.

@@ -100,7 +100,7 @@ impl Expectations {
         self.undecided.is_none() && self.awaited.is_empty()
     }
 
-    /// The history went back: the versions that are waited for will not be shown.
+    /// The history went back: the expected versions will not be shown.
     pub fn forget(&mut self) {
         self.awaited.clear();
         self.given_up.clear();

@@ -2,22 +2,25 @@
 //! etcd from a backup. Pure.
 //!
 //! A watch cannot show it. It resumes at the old, higher version, and the API server sends nothing
-//! until that version comes round again (kubernetes#107457). It also drops bookmarks at or below the
-//! version that a watch began with, and an update that changes nothing returns an old version in
-//! good order. So only these count, each compared within one resource, since resources may be kept
-//! in different etcds:
+//! until the new history reaches that version (kubernetes#107457). It also drops bookmarks at or
+//! below the version that a watch began with, and an update that changes nothing legitimately
+//! returns an old version. Only the following signs count. Versions are compared only within one
+//! resource, since resources may be stored in different etcds:
 //!
-//! - a list without a version shows a lower version than was seen before it was requested: such a
-//!   list is a quorum read, whichever API server answers;
-//! - such a list shows an object in a lower version than was known of it;
-//! - the answer to a create shows a lower version than was seen before it was sent;
-//! - the answer to an update does, and differs from the version that was sent: an update that
+//! - a list requested without a version has a lower version than was seen before the request: such
+//!   a list is a quorum read, whichever API server answers;
+//! - such a list contains an object with a lower version than the known one;
+//! - the answer to a create has a lower version than was seen before it was sent;
+//! - so has the answer to an update, and it differs from the version that was sent: an update that
 //!   changes nothing returns the version that was sent;
-//! - our Lease steps back ([`LeaseSight`]).
+//! - our Lease goes back to an earlier state ([`LeaseSight`]).
 //!
-//! If the new history is longer than the old one by the time that we look, none of these need to be
-//! the case. Hence the other rule: a replica without a successful answer for longer than the renew
-//! deadline lists everything ([`Contact`]).
+//! If the new history has grown past the old one by the time that we look, there may be none of
+//! these signs. Therefore a replica without a successful answer for longer than the renew deadline
+//! lists everything ([`Contact`]).
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -69,7 +72,7 @@ pub struct Rewind {
 /// A version that an answer shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// By a list without a version, or by a part of one.
+    /// By a list requested without a version, or by a part of one.
     Listed(u64),
     /// By the answer to a create.
     Created(u64),
@@ -100,8 +103,8 @@ pub struct Floor {
 }
 
 impl History {
-    /// A watch shows this version. A lower one than before means nothing: of several API servers,
-    /// one may lag behind.
+    /// Records a version that a watch shows. A lower one than before proves nothing: one of several
+    /// API servers may lag behind.
     pub fn watched(&mut self, version: u64, now: Instant) {
         if self.highest.is_none_or(|(highest, _)| version >= highest) {
             self.highest = Some((version, now));
@@ -119,7 +122,7 @@ impl History {
         let (version, sign) = match shown {
             Shown::Listed(version) => (version, Sign::List),
             Shown::Created(version) => (version, Sign::Create),
-            // Nothing was changed, which says nothing.
+            // Nothing was changed, which proves nothing.
             Shown::Updated { sent, stored } if sent == stored => return None,
             Shown::Updated { stored, .. } => (stored, Sign::Update),
         };
@@ -157,12 +160,12 @@ pub struct LeaseSight {
 }
 
 impl LeaseSight {
-    /// Whether the Lease stepped back to become `next`.
+    /// Whether the Lease went back to an earlier state, which is `next`.
     ///
-    /// Times are compared under one holder only, as each replica has a clock of its own. A holder
-    /// that sees its Lease step back takes it again, so that `acquired` shows the rewind to the
-    /// other replicas, even if they see the Lease later than the holder renewed it. A Lease that was
-    /// deleted and created again begins a count of its own, but under a higher version.
+    /// Times are compared under one holder only, as each replica has its own clock. A holder that
+    /// sees its Lease go back takes it again, so that `acquired` shows the rewind to the other
+    /// replicas, even if they see the Lease later than the holder renewed it. A Lease that was
+    /// deleted and created again starts its own count, but under a higher version.
     pub fn stepped_back_to(&self, next: &Self) -> bool {
         if next.version < self.version {
             return true;
@@ -178,17 +181,17 @@ impl LeaseSight {
     }
 }
 
-/// Which lists are needed because the history went back or may have: one order serves all signs of
+/// Which lists are needed because the history went back or may have. One order serves all signs of
 /// one rewind.
 #[derive(Debug, Clone, Default)]
 pub struct Orders {
-    /// The last order: all lists requested before this are of a lost history.
+    /// The last order: all lists requested before this belong to a lost history.
     before: Option<Instant>,
 }
 
 impl Orders {
-    /// A sign was seen. Returns whether it calls for a new order: not if it contradicts what was
-    /// seen before the last one.
+    /// Handles a sign. Returns whether it needs a new order: not if it contradicts what was seen
+    /// before the last order.
     pub fn rewound(&mut self, rewind: Rewind) -> bool {
         if self.before.is_some_and(|before| rewind.since <= before) {
             return false;
@@ -228,10 +231,10 @@ impl Contact {
         Self { limit, answered: None, outage: None }
     }
 
-    /// Something failed. If `is_prompt`, the connection broke, and until then nothing was wrong: quiet
-    /// watches are answered by no byte for more than a minute. Otherwise the API server may have been
-    /// away since its last answer. So it may if that came within the limit, as it does where a lease
-    /// is renewed.
+    /// Records a failure. If `is_prompt`, the connection broke, and until then nothing was wrong:
+    /// quiet watches receive no byte for more than a minute. Otherwise the API server may have been
+    /// away since its last answer. It may also have been away since then if that answer came within
+    /// the limit, as it does where a lease is renewed.
     pub fn failed(&mut self, at: Instant, is_prompt: bool) {
         let Some(last) = self.answered else { return };
         let is_quiet = at.saturating_duration_since(last) > self.limit;
@@ -240,8 +243,8 @@ impl Contact {
         outage.since = outage.since.min(since);
     }
 
-    /// The last successful answer came `at`. Returns how long there was none, if that was longer
-    /// than the limit.
+    /// Records the time of the last successful answer. Returns how long there was none, if that was
+    /// longer than the limit.
     pub fn answered(&mut self, at: Instant) -> Option<Duration> {
         if self.answered.is_some_and(|last| at <= last) {
             return None;
@@ -254,192 +257,5 @@ impl Contact {
         }
         let silence = at - self.outage.take()?.since;
         (silence > self.limit).then_some(silence)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// What an answer means that comes when versions up to 100 have been seen.
-    #[test]
-    fn what_answers_show() {
-        let start = Instant::now();
-        for (what, shown, expected) in [
-            ("a list that went on", Shown::Listed(101), None),
-            ("a list of an idle store", Shown::Listed(100), None),
-            ("a list that went back", Shown::Listed(99), Some(Sign::List)),
-            ("a list without a version", Shown::Listed(0), None),
-            ("a create", Shown::Created(101), None),
-            ("a create that went back", Shown::Created(90), Some(Sign::Create)),
-            ("an update", Shown::Updated { sent: 50, stored: 101 }, None),
-            ("an update that changes nothing", Shown::Updated { sent: 50, stored: 50 }, None),
-            (
-                "an update that went back",
-                Shown::Updated { sent: 50, stored: 60 },
-                Some(Sign::Update),
-            ),
-        ] {
-            let mut history = History::default();
-            history.watched(100, start);
-            // Another API server, which lags behind.
-            history.watched(80, start + SECOND);
-            let floor = history.floor();
-            let rewind = history.judge(floor, shown, start + 2 * SECOND);
-            assert_eq!(rewind.map(|rewind| rewind.sign), expected, "{what}");
-            assert!(rewind.is_none_or(|rewind| rewind.since == start), "{what}");
-        }
-    }
-
-    #[test]
-    fn an_answer_is_compared_with_what_was_seen_before_its_request() {
-        let now = Instant::now();
-        let mut history = History::default();
-        history.watched(100, now);
-        let floor = history.floor();
-        history.watched(200, now);
-        assert_eq!(history.judge(floor, Shown::Created(150), now), None, "the watch was faster");
-    }
-
-    #[test]
-    fn one_rewind_is_reported_once() {
-        let now = Instant::now();
-        let mut history = History::default();
-        history.watched(100, now);
-        let floor = history.floor();
-        assert!(history.judge(floor, Shown::Listed(40), now).is_some());
-        assert_eq!(history.judge(floor, Shown::Created(41), now), None, "sent before that");
-        assert_eq!(history.judge(history.floor(), Shown::Listed(41), now), None);
-        assert!(history.judge(history.floor(), Shown::Listed(30), now).is_some(), "a second one");
-        let floor = history.floor();
-        history.forget();
-        assert_eq!(history.judge(floor, Shown::Listed(1), now), None);
-        assert_eq!(history.judge(history.floor(), Shown::Listed(1), now), None);
-    }
-
-    #[test]
-    fn when_a_lease_has_stepped_back() {
-        let at = |second: i64| Some(Timestamp::from_second(second).unwrap());
-        let seen = LeaseSight {
-            uid: "one".into(),
-            version: 100,
-            holder: "a".into(),
-            acquired: at(1000),
-            renewed: at(2000),
-            transitions: 3,
-        };
-        let lease = |change: fn(&mut LeaseSight)| {
-            let mut next = LeaseSight { version: 110, ..seen.clone() };
-            change(&mut next);
-            next
-        };
-        let to = |next: &mut LeaseSight, holder: &str, transitions| {
-            next.holder = holder.to_owned();
-            next.transitions = transitions;
-            next.acquired = Some(Timestamp::from_second(1).unwrap());
-            next.renewed = next.acquired;
-        };
-        for (what, next, expected) in [
-            ("nothing new", seen.clone(), false),
-            ("renewed", lease(|next| next.renewed = Some(Timestamp::MAX)), false),
-            ("a lower version", lease(|next| next.version = 99), true),
-            ("the holder's time", lease(|next| next.renewed = Some(Timestamp::MIN)), true),
-            ("fewer transitions", lease(|next| next.transitions = 2), true),
-            ("taken again", lease(|next| next.acquired = Some(Timestamp::MAX)), true),
-            (
-                "taken over by a replica whose clock is behind",
-                {
-                    let mut next = lease(|_| ());
-                    to(&mut next, "b", 4);
-                    next
-                },
-                false,
-            ),
-            (
-                "given back, whoever wrote it",
-                {
-                    let mut next = lease(|_| ());
-                    to(&mut next, "", 3);
-                    next
-                },
-                false,
-            ),
-            (
-                "deleted and created again",
-                {
-                    let mut next = lease(|next| next.uid = "two".into());
-                    to(&mut next, "b", 0);
-                    next
-                },
-                false,
-            ),
-            (
-                "created again in an earlier history",
-                lease(|next| {
-                    next.uid = "two".into();
-                    next.version = 10;
-                }),
-                true,
-            ),
-        ] {
-            assert_eq!(seen.stepped_back_to(&next), expected, "{what}");
-        }
-    }
-
-    #[test]
-    fn all_signs_of_one_rewind_lead_to_one_order() {
-        let start = Instant::now();
-        let rewind = |since: u32, at: u32| {
-            let (since, at) = (start + since * SECOND, start + at * SECOND);
-            Rewind { sign: Sign::List, since, at }
-        };
-        let mut orders = Orders::default();
-        assert!(orders.rewound(rewind(1, 10)));
-        assert!(!orders.rewound(rewind(2, 11)), "the same, seen in another resource");
-        assert!(
-            !orders.rewound(rewind(9, 40)),
-            "the same, seen by a list that waited for its turn"
-        );
-        assert!(orders.rewound(rewind(41, 42)), "another one");
-        orders.order(start + 60 * SECOND);
-        assert!(!orders.rewound(rewind(59, 61)), "what an outage called for already");
-    }
-
-    #[test]
-    fn how_long_there_was_no_answer() {
-        let start = Instant::now();
-        let at = |second: u32| start + second * SECOND;
-        // After an answer at 100 s, failures at these times, and the next answer.
-        for (what, failures, is_prompt, next, expected) in [
-            ("quiet, but nothing failed", &[][..], true, 180, None),
-            ("a connection broke after a quiet time", &[150], true, 151, None),
-            ("a watch was silent", &[165], false, 167, Some(67)),
-            ("away for longer than the limit", &[101, 102, 105], true, 111, Some(11)),
-            ("away for the limit", &[101, 105], true, 110, None),
-            ("away after a quiet time", &[150, 155], true, 161, Some(11)),
-        ] {
-            let mut contact = Contact::new(10 * SECOND);
-            contact.failed(at(90), true);
-            assert_eq!(contact.answered(at(100)), None, "{what}: the first answer of all");
-            for second in failures {
-                contact.failed(at(*second), is_prompt);
-            }
-            assert_eq!(contact.answered(at(99)), None, "{what}: an older answer");
-            assert_eq!(contact.answered(at(next)), expected.map(|many| many * SECOND), "{what}");
-            assert_eq!(contact.answered(at(next + 60)), None, "{what}: the failures were before");
-        }
-    }
-
-    #[test]
-    fn an_answer_from_before_a_failure_does_not_end_an_outage() {
-        let start = Instant::now();
-        let at = |second: u32| start + second * SECOND;
-        let mut contact = Contact::new(10 * SECOND);
-        assert_eq!(contact.answered(at(100)), None);
-        contact.failed(at(103), true);
-        assert_eq!(contact.answered(at(102)), None, "read late");
-        assert_eq!(contact.answered(at(113)), Some(11 * SECOND));
     }
 }

@@ -6,8 +6,9 @@
 //! is never read. The holder in turn counts from the start of its last successful request, so that
 //! it has stopped `lease_duration - renew_deadline` before another replica can take over.
 //!
-//! All of it is one future, [`Election::run`], which `closehaul run` polls on a thread of its own:
-//! whatever the main loop does, the lease is renewed as long as that loop turns, and no longer.
+//! The election is one future, [`Election::run`], which `closehaul run` polls on its own thread.
+//! Whatever the main loop does, the lease is renewed as long as that loop makes progress, and no
+//! longer.
 
 mod hang;
 mod leadership;
@@ -65,7 +66,7 @@ pub enum LeaseError {
     /// The main loop hangs.
     #[error(
         "{hang}: this replica neither renews nor takes the lease {name} and stops, so that another \
-         one can lead; if a Service is named, look at its ports and pods, and report it"
+         one can lead; if a Service is named, check its ports and pods, and report this"
     )]
     Hangs {
         /// The Lease's name.
@@ -78,17 +79,17 @@ pub enum LeaseError {
 /// What becomes of the lease when the process is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Farewell {
-    /// Give it back, so that another replica leads at once; the requests may take so long.
+    /// Release it, so that another replica leads at once. The requests may take this long.
     Release(Duration),
-    /// Let it run out: a write that was sent may still be applied.
+    /// Let it expire: a write that was sent may still be applied.
     Keep,
 }
 
 /// A replica's part in the election.
 #[derive(Debug)]
 pub struct Election {
-    /// The Leases of the lease's namespace. The client must be one that serves nothing else, and
-    /// built on the runtime on which this runs.
+    /// The Leases of the lease's namespace. The client must serve nothing else, and must be built
+    /// on the runtime on which this runs.
     pub leases: Api<Lease>,
     /// The Lease's name.
     pub name: String,
@@ -96,25 +97,25 @@ pub struct Election {
     pub identity: Identity,
     /// The times of the election.
     pub timing: Timing,
-    /// Who writes learns by this whether it may.
+    /// Informs the writers whether they may write.
     pub leadership: LeadershipSender,
-    /// The clock by which the leadership is judged.
+    /// The clock that decides when the leadership ends.
     pub clock: Clock,
-    /// The pulse of the main loop: while it hangs the lease is neither taken nor renewed.
+    /// The pulse of the main loop. While the loop hangs, the lease is neither taken nor renewed.
     pub pulse: Pulse,
     /// Where refusals of the API server are reported.
     pub health: Health,
 }
 
 impl Election {
-    /// Waits for the lease, holds it, and gives it back at `shutdown`, unless that says otherwise.
+    /// Waits for the lease, holds it, and releases it at `shutdown`, unless that returns otherwise.
     ///
     /// `shutdown` must come after the last write has ended: right after it, another replica may
     /// lead.
     ///
     /// # Errors
     ///
-    /// When a held lease is lost, or the main loop hangs. The process must exit then, at once and
+    /// When a held lease is lost, or the main loop hangs. The process must then exit at once and
     /// without cleaning up.
     pub async fn run(self, shutdown: impl Future<Output = Farewell>) -> Result<(), LeaseError> {
         let mut candidate = Candidate {
@@ -200,7 +201,7 @@ impl Candidate<'_> {
                 Ok(Outcome::Other(_)) => return self.taken(),
                 Err(error) => {
                     let cause = self.told(&error);
-                    warn!(lease = self.name, cause, "the lease was not renewed, trying again");
+                    warn!(lease = self.name, cause, "the lease was not renewed, retrying");
                     last_error = Some(Box::new(error));
                 }
             }
@@ -222,7 +223,7 @@ impl Candidate<'_> {
                 Err(kube::Error::Api(status)) if status.code == 409 => retry,
                 Err(error) => {
                     let cause = self.told(&error);
-                    warn!(lease = self.name, cause, "could not try for the lease, trying again");
+                    warn!(lease = self.name, cause, "could not acquire the lease, retrying");
                     retry
                 }
             };
@@ -230,7 +231,7 @@ impl Candidate<'_> {
         }
     }
 
-    /// An error in words, told to whoever asks if it is a refusal.
+    /// An error in words, which is reported by `/readyz?verbose` if it is a refusal.
     fn told(&self, error: &kube::Error) -> String {
         if !is_turned_away(error) {
             self.leadership.report(Report::Failed);
@@ -246,7 +247,7 @@ impl Candidate<'_> {
     async fn attempt(&mut self) -> kube::Result<Outcome> {
         if self.lease.is_some() && self.holder() == Some(self.identity.as_str()) {
             match self.write().await {
-                // Somebody else wrote or removed it: see who.
+                // Another client wrote or removed it: see who.
                 Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
                 outcome => return outcome,
             }
@@ -267,7 +268,7 @@ impl Candidate<'_> {
         if self.has_stepped_back(record.as_ref())
             && let Some(record) = record.as_mut().filter(|one| one.holder == self.identity.as_str())
         {
-            // It is taken again, which shows the other replicas what has happened.
+            // Taking it again shows the other replicas what happened.
             record.acquired = None;
         }
         self.see(record);
@@ -299,7 +300,7 @@ impl Candidate<'_> {
             limited(self.timing, self.api.create(&params, &lease)).await?
         };
         self.lease = Some(written);
-        // What this replica has written is no sign: its clock may have been set back.
+        // What this replica has written is not a sign: its clock may have been set back.
         self.sight = self.sight(&record);
         self.leadership.report(Report::Answered(Instant::now()));
         self.see(Some(record));
@@ -309,7 +310,7 @@ impl Candidate<'_> {
     /// Whether the Lease stepped back to this, which is reported then.
     fn has_stepped_back(&mut self, record: Option<&Record>) -> bool {
         self.leadership.report(Report::Answered(Instant::now()));
-        // Without a Lease, what was seen before remains to be compared with.
+        // Without a Lease, later states are compared with what was seen before.
         let Some(sight) = record.and_then(|record| self.sight(record)) else { return false };
         let before = self.sight.replace(sight.clone());
         let since = before.filter(|(before, _)| before.stepped_back_to(&sight.0));
@@ -348,26 +349,26 @@ impl Candidate<'_> {
         LeaseError::Taken { name: self.name.to_owned(), holder }
     }
 
-    /// Leaves the lease alone, which runs out by itself.
+    /// Keeps the lease, which expires by itself.
     fn keep(&self) {
         if self.holder() == Some(self.identity.as_str()) {
             warn!(
                 lease = self.name,
                 runs_out = ?self.timing.lease_duration(),
-                "not giving the lease back: a write was sent and not answered, and may still be \
-                 applied; another replica leads when the lease has run out"
+                "not releasing the lease: a write was sent and not answered, and may still be \
+                 applied; another replica leads when the lease has expired"
             );
         }
     }
 
-    /// Gives the lease back, if it is ours: the next candidate need not wait it out.
+    /// Releases the lease, if it is ours, so that the next candidate need not wait it out.
     async fn release(&mut self, within: Duration) {
         match timeout(within, self.try_release()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                warn!(lease = self.name, cause = causes(&error), "could not give the lease back");
+                warn!(lease = self.name, cause = causes(&error), "could not release the lease");
             }
-            Err(_) => warn!(lease = self.name, "no answer to giving the lease back"),
+            Err(_) => warn!(lease = self.name, "no answer to the release of the lease"),
         }
     }
 
@@ -385,7 +386,7 @@ impl Candidate<'_> {
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
                 outcome => {
                     outcome?;
-                    info!(lease = self.name, "gave the lease back");
+                    info!(lease = self.name, "released the lease");
                     return Ok(());
                 }
             }

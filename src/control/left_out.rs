@@ -1,5 +1,5 @@
-//! Left out: pods that are missing in the slices of their Service, whole or with an address, and
-//! when that is worth an Event. Pure.
+//! Left out: pods that are missing from the slices of their Service, entirely or with one address,
+//! and when that needs an Event. Pure.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     plan::{Plan, name::ServiceKey},
 };
 
-/// A pod is often seen before its node; only after so long is that worth an Event.
+/// A pod is often seen before its node. An Event is emitted only after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The Services with pods that are left out.
@@ -43,7 +43,8 @@ pub fn news(plan: &Plan<'_>) -> [Option<News>; CAUSES] {
 }
 
 impl LeftOut {
-    /// Records what the last plan of a Service leaves out; `is_emitted`: nothing new of it is reported.
+    /// Records what the last plan of a Service leaves out. If `is_emitted`, it is already known and
+    /// not reported again.
     pub fn note(
         &mut self,
         service: &ServiceKey,
@@ -65,7 +66,7 @@ impl LeftOut {
         }
     }
 
-    /// A Service is not served any more.
+    /// A Service is no longer served.
     pub fn forget(&mut self, service: &ServiceKey) {
         self.0.remove(service);
     }

@@ -57,7 +57,8 @@ pub struct Progress {
     pub outlook: Option<Outlook>,
     /// Whether it has been told that its writes fail.
     pub is_failure_told: bool,
-    /// Whether the API server has found one of its slices invalid, so that it does not stand as planned.
+    /// Whether the API server has rejected one of its slices as invalid, so that it differs from
+    /// the plan.
     pub is_refused: bool,
     /// The slices written in the last moments.
     pub pace: Pace,

@@ -44,8 +44,9 @@ pub struct Queue<K> {
     hints: BTreeMap<Place, K>,
     arrivals: u64,
     in_work: usize,
-    /// Keys that are expensive to look at, and when each may be taken again at the earliest. A key
-    /// stays here when its object is gone: an object that is created again and again is no cheaper.
+    /// Keys that are expensive to handle, and the earliest time at which each may be taken again. A
+    /// key stays here when its object is gone: an object that is created again and again is no
+    /// cheaper.
     held_off: HashMap<K, Instant>,
     /// Paces keys of class [`Class::Hints`]; `None`: no limit.
     hints_pace: Option<Pace>,
@@ -177,8 +178,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Looking at `key` took long: whatever adds it, it is not taken before `floor`, and so others
-    /// come before it.
+    /// Handling `key` took long. Whatever adds it again, it is not taken before `floor`, so that
+    /// others come first.
     pub fn hold_off(&mut self, key: &K, floor: Instant, now: Instant) {
         self.held_off.retain(|_, floor| *floor > now);
         self.held_off.insert(key.clone(), floor);
@@ -314,7 +315,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.entries.insert(key, Entry { state, failures, not_before: floor });
     }
 
-    /// When `key` may be taken that is asked for at `due`.
+    /// When `key`, which is due at `due`, may be taken.
     fn allowed(&self, key: &K, due: Instant) -> Instant {
         self.held_off.get(key).map_or(due, |floor| due.max(*floor))
     }

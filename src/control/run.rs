@@ -38,19 +38,19 @@ use crate::{
 /// hold many pods twice.
 const EVENTS: usize = 256;
 
-/// Where the controller learns from.
+/// Where the controller gets its input from.
 pub struct Reading {
     /// Of the API server, for watches.
     pub client: Client,
-    /// How long watches last is drawn from this.
+    /// Determines how long watches last.
     pub random: Random,
-    /// What the election reports; closed where there is none.
+    /// What the election reports; closed if there is no election.
     pub reports: mpsc::UnboundedReceiver<Report>,
 }
 
-/// Runs the controller until `shutdown`, then waits for the answers to the requests that have been
-/// sent, and for nothing else: what is left of a Service is the next leader's work. Returns what may
-/// become of the lease then. `concurrency` Services are written at the same time.
+/// Runs the controller until `shutdown`, then waits for the answers to the requests that were sent,
+/// and for nothing else: the next leader completes what is left of a Service. Returns what may then
+/// happen to the lease. `concurrency` Services are written at the same time.
 pub async fn run(
     mut controller: Controller,
     reading: Reading,
@@ -115,7 +115,7 @@ pub async fn run(
             }
             Wake::Due => {}
         }
-        // At least once in each turn, however long its events took: they may never cease.
+        // Once in each iteration at least, however long its events took: they may never cease.
         while may_write(&controller, &writer, &writers, concurrency) {
             let Some(job) = controller.next_job(Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
@@ -134,7 +134,7 @@ pub async fn run(
     }
     let asked = Instant::now();
     stopping.ask();
-    info!(under_way = writers.len(), "stopping: waiting for the answers to writes that were sent");
+    info!(under_way = writers.len(), "stopping: waiting for the answers to writes in flight");
     others.abort_all();
     let is_over = drain(&mut controller, &mut writers, asked + stop::ANSWERS).await;
     if is_over {
@@ -144,14 +144,14 @@ pub async fn run(
     }
 }
 
-/// What a turn of the loop begins with.
+/// What starts an iteration of the loop.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, and no box for each event")]
 enum Wake {
     /// The writes for a Service have ended.
     Written(Result<Outcome, JoinError>),
     /// An event has arrived, perhaps with others behind it.
     Event(Event),
-    /// The election has a word on the API server.
+    /// The election reports about the API server.
     Report(Report),
     /// A Service may be planned.
     Due,
@@ -159,7 +159,8 @@ enum Wake {
     Second,
 }
 
-/// Waits for the writers until `limit`; returns whether none of their writes can be applied any more.
+/// Waits for the writers until `limit`. Returns whether all of their writes are decided, so that
+/// none can be applied later.
 async fn drain(
     controller: &mut Controller,
     writers: &mut JoinSet<Outcome>,
@@ -168,7 +169,7 @@ async fn drain(
     let mut is_over = true;
     loop {
         let Ok(ended) = timeout_at(limit, writers.join_next()).await else {
-            warn!(unanswered = writers.len(), "stopping without the answers to some writes");
+            warn!(unanswered = writers.len(), "stopping without answers to some writes");
             return false;
         };
         let Some(outcome) = ended else { return is_over };
@@ -179,8 +180,8 @@ async fn drain(
     }
 }
 
-/// Waits until `due`, indefinitely if it is never. Where that has come already the other futures of
-/// this task and thread have their turn; a sleep would last a millisecond (tokio's tick).
+/// Waits until `due`, or indefinitely if there is none. If it has passed already, the other futures
+/// of this task and thread run first; a sleep would last a millisecond (tokio's tick).
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) if due > Instant::now() => sleep_until(due).await,
@@ -199,8 +200,8 @@ fn may_write(
     writers.len() < concurrency && writer.leadership.holds() && controller.is_complete()
 }
 
-/// Takes in the events that have arrived, so that changes which come together are planned once, as
-/// many as fit into a `turn`.
+/// Takes in the events that have arrived, as many as fit into a `turn`, so that changes that arrive
+/// together are planned once.
 fn take_in(
     controller: &mut Controller,
     first: Event,
@@ -235,7 +236,7 @@ struct Watches<'a> {
 }
 
 impl Watches<'_> {
-    /// Follows all objects of one kind; returns when it was last heard of.
+    /// Follows all objects of one kind. Returns when something was last received.
     fn start<T: Kind>(
         &mut self,
         event: fn(Change<T>) -> Event,

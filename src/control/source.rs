@@ -1,14 +1,14 @@
 //! A source of changes: a list of all objects of one kind, by stream or in pages, and the watches
 //! that go on from it.
 //!
-//! In place of kube-runtime's `watcher`, which hides what matters here: that a watch fell silent, what
-//! version a list has, and that a bookmark lacks one. Its streaming lists have three traps as well.
-//! They ignore `DELETED` events before the end-of-list bookmark; but the API server sends them, as its
-//! watch cache queues live events behind the initial ones and the bookmark behind those
-//! (`cacheWatcher` in apiserver 1.37; client-go's `watchList` handles them), and an object deleted in
-//! that window, which may last half a minute at 150,000 pods, would stay. They ask for version "0",
-//! any cached state, so that the view may step back after a reconnect. And they start a stream that
-//! ends early again without an error.
+//! This replaces kube-runtime's `watcher`, which hides what matters here: that a watch fell silent,
+//! which version a list has, and that a bookmark lacks one. Its streaming lists also have three
+//! traps. First, they ignore `DELETED` events before the end-of-list bookmark. The API server sends
+//! such events, as its watch cache queues live events behind the initial ones and the bookmark
+//! behind those (`cacheWatcher` in apiserver 1.37; client-go's `watchList` handles them). An object
+//! deleted in that window, which may last half a minute with 150,000 pods, would stay. Second, they
+//! ask for version "0", which is any cached state, so that the view may go back after a reconnect.
+//! Third, they restart a stream that ended early, but report no error.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -30,18 +30,18 @@ use crate::{
     random::Random,
 };
 
-/// The server ends each watch after so many seconds, at random. Watches on quiet kinds may be sent
-/// nothing before, not even bookmarks, so that only this end shows that they work.
+/// The server ends each watch after a random number of seconds in this range. Watches on quiet
+/// kinds may receive nothing before, not even bookmarks, so only this end shows that they work.
 const LASTS: std::ops::RangeInclusive<u32> = 60..=80;
-/// So long after the end of a watch and its last byte, one that says nothing is dead.
+/// A watch that receives nothing for this long after its scheduled end and last byte is dead.
 const MARGIN: Duration = Duration::from_secs(5);
-/// The server ends the request for a streamed list after this, list or no list, so that it must
-/// leave room for one of a million objects. The request is ended here with the list: the watch that
-/// follows has its own, since this one would fall silent for minutes.
+/// The server ends the request for a streamed list after this, whether or not the list is complete,
+/// so it must suffice for a list of a million objects. closehaul ends the request at the end of the
+/// list and starts a separate watch, since this one could be silent for minutes.
 const LIST_SECONDS: u32 = 290;
-/// A streamed list that says nothing for so long is dead.
+/// A streamed list that receives nothing for this long is dead.
 const LIST_IDLE: Duration = Duration::from_secs(85);
-/// A watch whose end comes this much before its time has not been ended by its time.
+/// A watch that ends earlier than this before its scheduled end was not ended by its time limit.
 const EARLY: Duration = Duration::from_secs(1);
 /// On the bookmark that ends the initial events (KEP-3157).
 const END_OF_LIST: &str = "k8s.io/initial-events-end";
@@ -62,20 +62,20 @@ pub(super) enum Event<T> {
     Bookmark(u64),
     /// A watch has begun.
     Resumed,
-    /// A watch has lasted its time.
+    /// A watch has ended on schedule.
     Lasted,
-    /// A quorum list shows this version, before a watch is resumed that broke.
+    /// A quorum list has this version, before a broken watch is resumed.
     Probed(u64),
 }
 
-/// Why there is nothing, for now.
+/// Why there is no event, for now.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// A page of a list was not answered.
     #[error("a list failed")]
     List(#[source] kube::Error),
-    /// A watch, or a streamed list, was not started.
-    #[error("a watch was not started")]
+    /// A watch, or a streamed list, did not start.
+    #[error("a watch did not start")]
     Start(#[source] kube::Error),
     /// A watch, or a streamed list, broke.
     #[error("a watch broke")]
@@ -84,19 +84,19 @@ pub(super) enum Error {
     #[error("a watch ended with an error: {} {}", .0.code, .0.message)]
     Status(Box<Status>),
     /// The list before a watch is resumed failed.
-    #[error("a list of one object, before a watch is resumed, failed")]
+    #[error("the list of one object before resuming a watch failed")]
     Probe(#[source] kube::Error),
     /// Nothing could be resumed from here.
     #[error("the API server sent a list, an object or a bookmark without a version")]
     NoVersion,
-    /// A watch that should have ended said nothing.
-    #[error("a watch fell silent: not even its end came")]
+    /// A watch should have ended, but nothing was received.
+    #[error("a watch fell silent: not even its end was received")]
     Silent,
     /// A streamed list fell silent.
-    #[error("the stream fell silent before the whole list had come")]
+    #[error("the stream fell silent before the list was complete")]
     SilentList,
     /// A streamed list ended early.
-    #[error("the stream ended before the whole list had come")]
+    #[error("the stream ended before the list was complete")]
     CutList,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Settings {
     /// `None`: lists are streamed.
     pub(super) page_size: Option<u32>,
     pub(super) random: Random,
-    /// When the API server was last heard of.
+    /// When the API server last sent something.
     pub(super) heard: watch::Sender<Option<Instant>>,
 }
 
@@ -117,7 +117,7 @@ enum State<T> {
     Start,
     Streaming(Events<T>),
     Pages(Pages<T>),
-    /// The quorum list is still to come where something went wrong.
+    /// Something went wrong, and the quorum list must still follow.
     Broken(String),
     Resuming(String),
     Watching(String, Watching<T>),
@@ -133,15 +133,15 @@ struct Pages<T> {
 
 struct Watching<T> {
     events: Events<T>,
-    /// It is to end no earlier.
+    /// It must not end earlier.
     least: Instant,
-    /// It is to end no later.
+    /// It must not end later.
     most: Instant,
 }
 
-/// A consistent list, then its changes; never ends. After an error within a list, and after an
-/// object without a version, it lists again; after others it goes on where it was. What else is to be
-/// done about an error (waiting, a fresh list) is the caller's decision.
+/// A consistent list, then its changes. Never ends. After an error within a list, and after an
+/// object without a version, it lists again; after other errors it continues where it was. What
+/// else to do about an error (wait, list again) is the caller's decision.
 pub(super) fn list_and_watch<T: Kind>(
     settings: Settings,
 ) -> impl Stream<Item = Result<Event<T>, Error>> + Send {
@@ -188,7 +188,7 @@ impl Settings {
             }
             State::Streaming(mut events) => {
                 let event = timeout_at(Instant::now() + LIST_IDLE, events.next()).await;
-                self.listed(event, events)
+                listed(event, events)
             }
             State::Pages(pages) => self.page(pages).await,
             State::Broken(version) => match self.probe::<T>().await {
@@ -201,40 +201,6 @@ impl Settings {
                 let event = timeout_at(end, watching.events.next()).await;
                 watched(event, version, watching)
             }
-        }
-    }
-
-    /// What the next event of a streamed list means.
-    fn listed<T: Kind>(
-        &mut self,
-        event: Result<Option<kube::Result<WatchEvent<Arrival<T>>>>, Elapsed>,
-        events: Events<T>,
-    ) -> Step<T> {
-        let event = match event {
-            Ok(Some(Ok(event))) => event,
-            Ok(Some(Err(error))) => return (Some(Err(Error::Watch(error))), State::Start),
-            Ok(None) => return (Some(Err(Error::CutList)), State::Start),
-            Err(_) => return (Some(Err(Error::SilentList)), State::Start),
-        };
-        match event {
-            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                (Some(Ok(Event::InitApply(object))), State::Streaming(events))
-            }
-            WatchEvent::Deleted(object) => {
-                let version = number(object.resource_version().as_deref());
-                (Some(Ok(Event::Delete(object, version))), State::Streaming(events))
-            }
-            WatchEvent::Bookmark(mark) if mark.metadata.annotations.contains_key(END_OF_LIST) => {
-                let version = mark.metadata.resource_version;
-                if version.is_empty() {
-                    return (Some(Err(Error::NoVersion)), State::Start);
-                }
-                let done = Event::InitDone(number(Some(&version)));
-                // What follows is watched by a request that ends in time.
-                (Some(Ok(done)), State::Resuming(version))
-            }
-            WatchEvent::Bookmark(_) => (None, State::Streaming(events)),
-            WatchEvent::Error(status) => (Some(Err(Error::Status(status))), State::Start),
         }
     }
 
@@ -315,10 +281,43 @@ impl Settings {
     }
 }
 
-/// A list, whatever its objects are like.
+/// A list with objects of any type.
 #[derive(Deserialize)]
 struct Listed {
     metadata: ListMeta,
+}
+
+/// What the next event of a streamed list means.
+fn listed<T: Kind>(
+    event: Result<Option<kube::Result<WatchEvent<Arrival<T>>>>, Elapsed>,
+    events: Events<T>,
+) -> Step<T> {
+    let event = match event {
+        Ok(Some(Ok(event))) => event,
+        Ok(Some(Err(error))) => return (Some(Err(Error::Watch(error))), State::Start),
+        Ok(None) => return (Some(Err(Error::CutList)), State::Start),
+        Err(_) => return (Some(Err(Error::SilentList)), State::Start),
+    };
+    match event {
+        WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+            (Some(Ok(Event::InitApply(object))), State::Streaming(events))
+        }
+        WatchEvent::Deleted(object) => {
+            let version = number(object.resource_version().as_deref());
+            (Some(Ok(Event::Delete(object, version))), State::Streaming(events))
+        }
+        WatchEvent::Bookmark(mark) if mark.metadata.annotations.contains_key(END_OF_LIST) => {
+            let version = mark.metadata.resource_version;
+            if version.is_empty() {
+                return (Some(Err(Error::NoVersion)), State::Start);
+            }
+            let done = Event::InitDone(number(Some(&version)));
+            // A separate request with a time limit watches what follows.
+            (Some(Ok(done)), State::Resuming(version))
+        }
+        WatchEvent::Bookmark(_) => (None, State::Streaming(events)),
+        WatchEvent::Error(status) => (Some(Err(Error::Status(status))), State::Start),
+    }
 }
 
 /// What the next event of a watch means.

@@ -1,22 +1,21 @@
-//! Stop: how writes end when the process is asked to stop. No write begins any more; requests that
-//! have been sent may be answered, and what is left of a Service is the next leader's work.
+//! Stop: how writes end when the process is asked to stop. No new write begins; requests that were
+//! sent may be answered, and the next leader completes what is left of a Service.
 
 use std::{future::pending, time::Duration};
 
 use tokio::sync::watch;
 
-/// From the request to stop to the end of the process, whatever happens. The kubelet kills after
-/// 30 s unless a pod says otherwise.
+/// From the request to stop to the end of the process, whatever happens. The kubelet kills a pod
+/// after 30 s by default.
 pub const LIMIT: Duration = Duration::from_secs(10);
-/// How long requests that have been sent may take from then on. What is left is for giving the lease
-/// back.
+/// How long requests that were sent may take from then on. The rest is for releasing the lease.
 pub(super) const ANSWERS: Duration = Duration::from_secs(8);
-/// When the lease must be given back, from the request to stop: before [`LIMIT`], which leaves no
-/// time for anything.
+/// When the lease must be released, from the request to stop. This is before [`LIMIT`], at which
+/// the process is ended.
 pub(super) const RELEASE: Duration = Duration::from_millis(9500);
 
-/// Whether the process was asked to stop, as the writers see it. Cheap to clone. The default is never
-/// asked.
+/// Whether the process was asked to stop, as the writers see it. Cheap to clone. The default never
+/// asks.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Option<watch::Receiver<bool>>);
 

@@ -1,13 +1,13 @@
 //! Follows all objects of one kind, indefinitely, whatever the API server does.
 //!
-//! On top of [`super::source`]: a list that is streamed falls back to pages, a 410 on watch start
-//! leads to a fresh list, and so does a watch that cannot be resumed; errors are waited out, a
-//! malformed object does not hide the others. Watch starts are spaced out in the client
-//! ([`super::spacing`]). Before a watch that broke is resumed, a list of one object shows whether the
-//! history went back ([`super::history`]). Deletes that fell into a gap are the consumer's to find, by
-//! what was not applied between [`Change::Restarted`] and [`Change::Listed`]; and as different API
-//! servers may be answered by in turn, an object older than the known one is the consumer's to skip,
-//! unless it is part of a list: those are consistent reads.
+//! This builds on [`super::source`]. A list that is streamed falls back to pages. A 410 at the
+//! start of a watch leads to a fresh list, and so does a watch that cannot be resumed. Errors are
+//! retried with back-off, and a malformed object does not hide the others. The client spaces out
+//! the starts of watches ([`super::spacing`]). Before a broken watch is resumed, a list of one
+//! object shows whether the history went back ([`super::history`]). The consumer must find deletes
+//! that fell into a gap: what was not applied between [`Change::Restarted`] and [`Change::Listed`]
+//! is gone. As different API servers may answer in turn, the consumer must also skip an object
+//! older than the known one, unless it is part of a list, since lists are consistent reads.
 
 mod cause;
 
@@ -39,14 +39,14 @@ use crate::{
 
 /// Objects per page where the server does not stream lists: client-go's number.
 pub const PAGE_SIZE: u32 = 500;
-/// Between the beginnings of a list and of one that is ordered.
+/// The least time from the start of a list to the start of one that is ordered.
 const BETWEEN_LISTS: Duration = Duration::from_secs(30);
-/// After so many failures in a row, a watch is not resumed, but a list requested.
+/// After this many failures in a row, a list is requested in place of resuming the watch.
 const FAILURES: u32 = 5;
-/// The same after so long without any progress, such as where each watch ends at once. Longer than
-/// the watch of a quiet kind lasts.
+/// The same after this long without any progress, such as where each watch ends at once. Longer
+/// than the watch of a quiet kind lasts.
 const NO_PROGRESS: Duration = Duration::from_secs(120);
-/// A watch that has lasted so long works, whatever ends it.
+/// A watch that has lasted this long works, whatever ends it.
 const WORKED: Duration = Duration::from_secs(30);
 
 /// What happened to the objects of one kind.
@@ -72,8 +72,8 @@ pub enum Change<T> {
         /// Whether it was deleted: then it is gone like any other, malformed or not.
         deleted: bool,
     },
-    /// A list shows that the history of this kind went back. What is to be done about it is the
-    /// consumer's to order ([`Orders`]).
+    /// A list shows that the history of this kind went back. The consumer decides what to do, by
+    /// [`Orders`].
     Rewound(Rewind),
     /// A request failed or a watch broke; nothing to do but to log it.
     Failed {
@@ -86,7 +86,7 @@ pub enum Change<T> {
     },
 }
 
-/// What the consumer wants of all followers.
+/// What the consumer orders from all followers.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Orders {
     /// A fresh list, if the last one was requested before this. At most one in 30 s.
@@ -101,23 +101,22 @@ pub struct Reader {
     pub client: Client,
     /// Objects per page, where lists are not streamed.
     pub page_size: u32,
-    /// How long watches last is drawn from this.
+    /// Determines how long watches last.
     pub random: Random,
-    /// What is wanted of it.
+    /// What it must do.
     pub orders: watch::Receiver<Orders>,
-    /// When the last part of an answer came, or the end of a watch in good order. `None` before the
-    /// first.
+    /// When the last part of an answer arrived, or a watch ended normally. `None` before the first.
     pub heard: watch::Sender<Option<Instant>>,
 }
 
 /// Follows all objects of a kind; never ends.
 ///
-/// Lists are streamed. When that is refused or stuck, or breaks twice in a row, paged lists take its
-/// place until the process ends: it may be switched off (1.33), unknown, or behind a proxy that
-/// buffers or cuts. Errors are waited out for 0.8 s, doubling to 30 s, each lengthened by up to
-/// itself at random (client-go's curve); a change that arrives by watch, or two minutes without an
-/// error, start it afresh. A list that succeeds does not: a server whose lists work and whose watches
-/// do not must not be asked for lists ever faster.
+/// Lists are streamed. If that is refused or hangs, or breaks twice in a row, paged lists replace
+/// it until the process ends: streaming may be switched off (1.33), unknown, or behind a proxy that
+/// buffers or cuts. Errors are retried after 0.8 s, doubling to 30 s, each lengthened by up to
+/// itself at random (client-go's curve). A change that arrives by watch, or two minutes without an
+/// error, resets the back-off. A list that succeeds does not: a server whose lists work and whose
+/// watches do not must not receive list requests ever faster.
 pub fn follow<T: Kind>(reader: Reader) -> impl Stream<Item = Change<T>> + Send + 'static {
     futures::stream::unfold(Follower::new(reader), async |mut follower| {
         Some((follower.next().await, follower))
@@ -138,13 +137,13 @@ struct Follower<T> {
     listed: bool,
     /// When the last list was requested, if one was.
     asked: Option<Instant>,
-    /// Where the present list has to be later than.
+    /// The version that the present list must not be below.
     floor: Floor,
     history: History,
     /// The version up to which all is known.
     version: u64,
     backoff: DefaultBackoff,
-    /// The source is left alone until then.
+    /// The source is not polled until then.
     waits_until: Option<Instant>,
     failures: u32,
     /// When the present watch began.
@@ -276,7 +275,7 @@ impl<T: Kind> Follower<T> {
         self.changes.push_back(change);
     }
 
-    /// A change came by watch.
+    /// A change arrived by watch.
     fn watched(&mut self, version: u64) {
         self.backoff.reset();
         self.progress(version);
@@ -289,8 +288,8 @@ impl<T: Kind> Follower<T> {
         self.progressed = Instant::now();
     }
 
-    /// The watch has ended before its time. If it worked for some time, it is no obstacle: a proxy
-    /// may cut quiet connections.
+    /// The watch ended before its time. If it worked for some time, this is not an obstacle: a
+    /// proxy may cut quiet connections.
     fn ended(&mut self) {
         if self.resumed.take().is_some_and(|at| at.elapsed() >= WORKED) {
             self.progress(self.version);
@@ -303,7 +302,7 @@ impl<T: Kind> Follower<T> {
         self.changes.extend(rewind.map(complete).map(Change::Rewound));
     }
 
-    /// Whether a list is needed because resuming does not lead anywhere.
+    /// Whether a list is needed because resuming does not help.
     fn is_stuck(&self) -> bool {
         self.failures >= FAILURES || self.progressed.elapsed() >= NO_PROGRESS
     }
@@ -311,7 +310,7 @@ impl<T: Kind> Follower<T> {
     fn failed(&mut self, error: &Error) {
         if self.streaming && !self.listed {
             let weight = against_streaming(error);
-            // Where watches fail as well, only what is clear is held against streaming.
+            // If watches fail as well, only clear errors count against streaming.
             self.breaks += if self.is_fallback && weight < BREAKS { 0 } else { weight };
         }
         if self.streaming && self.breaks >= BREAKS {

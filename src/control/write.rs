@@ -51,7 +51,7 @@ mod order;
 mod tests;
 mod trim;
 
-/// How often a slice that the API server refuses is sent again, each time without what it has named.
+/// How often a slice that the API server rejects is sent again, each time without what it named.
 const ROUNDS: usize = 2;
 
 /// Sends writes to the API server.
@@ -61,7 +61,7 @@ pub struct Writer {
     pub client: Client,
     /// Who may write.
     pub leadership: Leadership,
-    /// Whether a write may still begin; the main loop asks its writers to stop by it.
+    /// Whether a write may still begin. The main loop uses it to stop its writers.
     pub stop: Stop,
     /// How long one request may take; shorter than what is left of the lease at its deadline.
     pub timeout: Duration,
@@ -115,7 +115,7 @@ pub struct Outcome {
     pub service: ServiceKey,
     /// What was written, as the watch will show it.
     pub written: Vec<Sight>,
-    /// Of each address type the first slice that was refused as invalid, and what ended its writes.
+    /// For each address type, the first slice rejected as invalid, and what ended its writes.
     pub failures: Vec<WriteError>,
     /// The address types of which all was written.
     pub complete: Vec<AddressType>,
@@ -136,7 +136,7 @@ impl Outcome {
 
 impl Writer {
     /// Writes the changes of one Service. A failure ends the writes of its address type, unless the
-    /// API server finds one slice invalid; the others go on (endpointslice-semantics 2).
+    /// API server rejects a slice as invalid; the others continue (endpointslice-semantics 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
         let mut outcome = Outcome::of(service);
         for changes in families {
@@ -184,8 +184,8 @@ impl Writer {
         refusal.map_or(Ok(true), Err)
     }
 
-    /// Makes one write, and if the API server's own validation refuses parts of endpoints, makes it
-    /// again without them: returns what was written then, and what is to be reported of it.
+    /// Sends one write. If the API server's own validation rejects parts of endpoints, sends it
+    /// again without them. Returns what was written, and what to report.
     async fn send_trimmed(
         &self,
         kind: WriteKind,

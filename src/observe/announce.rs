@@ -81,7 +81,7 @@ pub enum News {
         /// How many others there are.
         others: usize,
     },
-    /// Addresses of pods are left out because slices may not carry them.
+    /// Addresses of pods are left out because slices must not contain them.
     AddressNotAllowed {
         /// One of the pods.
         pod: Name,
@@ -90,9 +90,9 @@ pub enum News {
         /// How many other addresses there are.
         others: usize,
     },
-    /// The API server finds a slice invalid, so that it does not stand as planned; with the cause.
+    /// The API server rejects a slice as invalid, so that it differs from the plan; with the cause.
     WriteRefused(String),
-    /// Somebody else writes its slices, too.
+    /// Another controller writes its slices, too.
     Overwritten,
 }
 
@@ -138,7 +138,7 @@ impl News {
     fn note(&self) -> String {
         match self {
             Self::UpdateFailed(cause) => {
-                format!("The EndpointSlices cannot be written, trying again: {cause}")
+                format!("The EndpointSlices cannot be written, retrying: {cause}")
             }
             Self::AutoHints => "Hints by the topology annotation are in force".to_owned(),
             Self::NoAutoHints(reason) => format!(
@@ -160,19 +160,19 @@ impl News {
                  not known"
             ),
             Self::AddressNotAllowed { pod, address, others } => {
-                let more = match others {
-                    0 => String::new(),
-                    others => format!(" and {others} more like it"),
+                let left_out = match others {
+                    0 => "is left out".to_owned(),
+                    others => format!("and {others} more are left out"),
                 };
                 format!(
-                    "Address {address} of pod {pod}{more} is left out of the EndpointSlices: the \
-                     API server refuses slices with unspecified, loopback and link-local addresses"
+                    "Address {address} of pod {pod} {left_out} of the EndpointSlices: the API \
+                     server rejects slices with unspecified, loopback or link-local addresses"
                 )
             }
             Self::WriteRefused(cause) => {
-                format!("An EndpointSlice does not stand as planned, trying again: {cause}")
+                format!("An EndpointSlice differs from the plan, retrying: {cause}")
             }
-            Self::Overwritten => "The EndpointSlices are written by somebody else, too: is the \
+            Self::Overwritten => "Another controller writes the EndpointSlices, too: is the \
                                   endpointslice-controller of kube-controller-manager still on, or \
                                   a second closehaul installed?"
                 .to_owned(),
@@ -189,8 +189,8 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::OverloadExceeded => "some zone's endpoints would have too much to carry",
         Reason::EndpointWithoutZone => "a ready endpoint has no zone, as its node has none",
         Reason::NodeMissing => "a pod's node is not known",
-        Reason::AddressNotAllowed => "a pod has an address that slices may not carry",
-        Reason::WriteRefused => "the API server finds an EndpointSlice invalid",
+        Reason::AddressNotAllowed => "a pod has an address that slices must not contain",
+        Reason::WriteRefused => "the API server rejects an EndpointSlice as invalid",
         Reason::NodeWithoutZoneLabel => "a node has no label topology.kubernetes.io/zone",
         Reason::ForeignSliceWithoutHints => {
             "an EndpointSlice of another manager has ready endpoints without hints"

@@ -15,10 +15,11 @@ use tokio::time::Instant;
 
 use crate::{cluster::Watched, pulse::Pulse};
 
-/// How long the main loop may be busy with one thing. It turns once a second; a machine without CPU
-/// to spare may hold it up, but not for so long. Under a lease the election ends the process earlier.
+/// How long the main loop may be busy with one thing. It runs once a second; a machine without
+/// spare CPU may delay it, but not for that long. Under a lease the election ends the process
+/// earlier.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
-/// How long a replica may be there after its leadership has ended: it exits at once, if it can.
+/// How long a replica may keep running after its leadership has ended: it exits at once if it can.
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
 /// How many letters of a reason are shown: what stands between here and the API server may answer
 /// with a whole page.
@@ -47,7 +48,7 @@ struct State {
     overdue: Option<Overdue>,
 }
 
-/// Returns how long ago the leadership of this replica ran out; `None` if it did not.
+/// Returns how long ago the leadership of this replica expired; `None` if it did not.
 type Overdue = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
 /// What a copy does beside reading, each with rights of its own.
@@ -110,8 +111,9 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Nothing listed, and as alive as a main loop that turns just now. `overdue` says how long ago the
-    /// leadership of this replica ran out: if it is still there, something has kept it from stopping.
+    /// Nothing is listed yet, and the main loop counts as having just run. `overdue` returns how
+    /// long ago the leadership of this replica expired: if the replica is still running then,
+    /// something has kept it from stopping.
     pub fn new(overdue: Option<Overdue>) -> Self {
         let lists = [const { List::Missing(None) }; 4];
         Self(Arc::new(State {
@@ -124,7 +126,7 @@ impl Health {
         }))
     }
 
-    /// The main loop's pulse, by which the liveness is judged.
+    /// The main loop's pulse, which decides the liveness.
     pub fn pulse(&self) -> &Pulse {
         &self.0.pulse
     }
@@ -190,7 +192,7 @@ impl Health {
         checks
     }
 
-    /// Whether this replica has to be ended from outside.
+    /// Whether this replica must be ended from outside.
     pub fn liveness(&self, now: Instant) -> Vec<Check> {
         let hang = self.0.pulse.hang(now);
         let mut checks =
@@ -198,7 +200,10 @@ impl Health {
         if let Some(overdue) = &self.0.overdue {
             let overdue = overdue().filter(|overdue| *overdue > LEASE_LIMIT);
             let wrong = overdue.map(|overdue| {
-                format!("the leadership ended {} s ago and it is still there", overdue.as_secs())
+                format!(
+                    "the leadership ended {} s ago, but the process still runs",
+                    overdue.as_secs()
+                )
             });
             checks.push(Check::new("lease", wrong));
         }

@@ -22,7 +22,7 @@ const PROPAGATION: [f64; 16] = [
 const REQUEST: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// One turn of the loop, in seconds: the goal is below a tenth, the limit is one.
+/// One iteration of the loop, in seconds: the goal is below a tenth, the limit is one.
 const HOLD: [f64; 9] = [0.000_1, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// The metrics that begin with `closehaul_`.
@@ -52,8 +52,8 @@ pub struct Own {
     pub ready_hinted: IntGauge,
     /// 1 since an answer has shown that the API server drops hints for nodes.
     pub node_hints_dropped: IntGauge,
-    /// How long each turn of the controller's loop kept everything else on its thread waiting, in
-    /// seconds.
+    /// How long each iteration of the controller's loop kept everything else on its thread waiting,
+    /// in seconds.
     pub loop_hold: Histogram,
 }
 
@@ -132,12 +132,12 @@ fn options(name: &str, help: &str) -> Opts {
 }
 
 fn watch_last_event(registry: &Registry) -> prometheus::Result<GaugeVec> {
-    let help = "Since the last byte of a watch, or its end in good order.";
+    let help = "Seconds since the last byte of a watch, or since its normal end.";
     register(registry, GaugeVec::new(options("watch_last_event_seconds", help), &["kind"]))
 }
 
 fn loop_hold(registry: &Registry) -> prometheus::Result<Histogram> {
-    let help = "One turn of the loop: events taken in, Services planned, writes handed over.";
+    let help = "One iteration of the main loop: take in events, plan Services, hand over writes.";
     let common_opts = options("loop_hold_seconds", help);
     let options = HistogramOpts { common_opts, buckets: HOLD.to_vec() };
     register(registry, Histogram::with_opts(options))
@@ -170,7 +170,7 @@ impl Own {
             watch_last_event: watch_last_event(registry)?,
             history_rewinds: counters(
                 "history_rewinds_total",
-                "Signs that the history of the API server went back, by what showed it.",
+                "Signs that the API server's history went back, by what showed it.",
                 &["sign"],
             )?,
             decode_errors: counters(
@@ -220,7 +220,7 @@ impl Own {
             )?,
             decisions: gauges(
                 "decisions",
-                "Services by each reason of their decision: a Service counts for all of its reasons.",
+                "Services by each reason of their decision: a Service counts once for each reason.",
                 &["reason"],
             )?,
             ready: gauge("ready_endpoints", "Ready endpoints in slices.")?,
@@ -265,17 +265,17 @@ impl Own {
         self.watch_restarts.with_label_values(&[kind.plural(), reason]).inc();
     }
 
-    /// So long ago, the watch of a kind said something, or ended in good order.
+    /// The watch of a kind received something, or ended normally, this long ago.
     pub fn heard(&self, kind: Watched, age: Duration) {
         self.watch_last_event.with_label_values(&[kind.plural()]).set(age.as_secs_f64());
     }
 
-    /// The history may go back by this sign: its series is shown from now on.
+    /// This sign may show that the history went back: its series is exposed from now on.
     pub fn may_rewind(&self, sign: &'static str) {
         self.history_rewinds.with_label_values(&[sign]);
     }
 
-    /// The history went back; `sign` out of a short list.
+    /// The history went back; `sign` is one of a short list.
     pub fn rewound(&self, sign: &'static str) {
         self.history_rewinds.with_label_values(&[sign]).inc();
     }
@@ -327,7 +327,7 @@ impl Own {
         self.services.with_label_values(&labels).add(more);
     }
 
-    /// So many more Services (or fewer) have this reason, be it the weightiest or not.
+    /// `more` Services (fewer if negative) have this reason, whether or not it is the weightiest.
     pub fn decided_by(&self, reason: Reason, more: i64) {
         self.decisions.with_label_values(&[reason.to_string()]).add(more);
     }

@@ -1,6 +1,6 @@
 //! Server: answers `/metrics`, `/livez` and `/readyz`. Clients are not trusted to send a request or
-//! to read the answer: each connection has little time, and a new one takes the place of the oldest
-//! that asks nothing.
+//! to read the answer: each connection has little time, and a new one replaces the oldest one that
+//! has not sent a request.
 
 mod places;
 
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::causes::causes;
 
-/// From the start of a connection to the end of a request's head.
+/// From the start of a connection to the end of the request's header.
 const HEAD: Duration = Duration::from_secs(1);
 /// From the start of a connection to its end, one request and its answer.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -64,7 +64,7 @@ pub async fn serve(listener: TcpListener, subject: Subject) {
                 places.take(talk).await;
             }
             Err(error) => {
-                warn!(%error, "a connection for metrics or health could not be taken up");
+                warn!(%error, "could not accept a connection for metrics or health");
                 sleep(PAUSE).await;
             }
         }
@@ -118,7 +118,7 @@ fn show(metrics: &Metrics) -> Response<Full<Bytes>> {
             answer
         }
         Err(error) => {
-            warn!(cause = causes(&error), "metrics could not be shown");
+            warn!(cause = causes(&error), "could not encode the metrics");
             text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
         }
     }
@@ -256,7 +256,7 @@ mod tests {
         assert!(took < LIMIT / 2, "{took:?}");
     }
 
-    /// All places are taken by clients that have asked and read nothing.
+    /// All places are taken by clients that have sent a request and read nothing.
     #[tokio::test]
     async fn clients_that_do_not_read_fail_no_probe() {
         let address = start(Subject::Metrics(Metrics::new().unwrap())).await;

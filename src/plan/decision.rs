@@ -53,7 +53,7 @@ pub enum Reason {
     EndpointWithoutZone,
     /// A pod's node is not known.
     NodeMissing,
-    /// An address of a pod is one that slices may not carry.
+    /// A pod has an address that slices must not contain.
     AddressNotAllowed,
     /// A node has no zone label.
     NodeWithoutZoneLabel,
@@ -71,7 +71,7 @@ pub enum Reason {
     NoSelector,
     /// The annotation `service.kubernetes.io/topology-mode: Auto` counts, and nothing else.
     LegacyAnnotationWins,
-    /// The API server finds a slice invalid, so that it does not stand as planned.
+    /// The API server rejects a slice as invalid, so that it differs from the plan.
     WriteRefused,
 }
 
@@ -120,7 +120,7 @@ pub struct Standing<'a> {
     pub foreign: &'a [&'a Slice],
     /// Whether pods were left out because their node is not known.
     pub has_nodeless: bool,
-    /// Whether addresses of pods were left out because slices may not carry them.
+    /// Whether addresses of pods were left out because slices must not contain them.
     pub has_not_allowed: bool,
     /// Whether slices may hint at nodes: not where the API server drops that.
     pub node_hints: bool,
@@ -270,7 +270,7 @@ impl Decision {
         self
     }
 
-    /// The same for a Service whose slices do not stand as planned, as the API server finds one
+    /// The same for a Service whose slices differ from the plan, as the API server rejects one as
     /// invalid.
     #[must_use]
     pub fn refused(mut self) -> Self {

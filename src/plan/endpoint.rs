@@ -24,7 +24,7 @@ pub struct Desired {
     pub groups: HashMap<Ports, Vec<Endpoint>>,
     /// Pods left out because their node is not known, sorted.
     pub nodeless: Vec<Name>,
-    /// Addresses left out because slices may not carry them, with their pods.
+    /// Addresses left out because slices must not contain them, with their pods.
     pub not_allowed: Vec<(Name, IpAddr)>,
 }
 
@@ -87,7 +87,7 @@ fn endpoint(service: &Service, pod: &Pod, zone: Option<Name>, addresses: Address
     }
 }
 
-/// The pod's addresses of this type that slices may carry; the others are added to `not_allowed`.
+/// The pod's addresses of this type that slices may contain; the others are added to `not_allowed`.
 fn addresses(
     pod: &Pod,
     address_type: AddressType,

@@ -1,14 +1,14 @@
-//! Endpoint IP: which addresses a slice may carry.
+//! Endpoint IP: which addresses a slice may contain.
 //!
-//! A pod's status may hold any IP address, a slice may not: the API server refuses the whole slice
+//! A pod's status may hold any IP address; a slice may not. The API server rejects the whole slice
 //! for one address that is unspecified, loopback or link-local. The rule is `ValidateEndpointIP` of
 //! `pkg/apis/core/validation` (Kubernetes 1.37), which `ValidateEndpointSlice` applies to each
-//! address; the ranges are those of Go's `net.IP`, and its error messages name them less exactly.
+//! address. The ranges are those of Go's `net.IP`; the error messages name them less exactly.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether the API server takes a slice with this address. An IPv4-mapped IPv6 address is judged as
-/// the IPv4 address that it is, as Go does, which has one type for both.
+/// Whether the API server accepts a slice with this address. An IPv4-mapped IPv6 address is judged
+/// as the IPv4 address that it maps, as in Go, which has one type for both.
 pub fn is_allowed(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_v4_allowed(address),

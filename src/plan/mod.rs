@@ -79,7 +79,7 @@ pub struct Plan<'a> {
     pub families: Vec<Family<'a>>,
     /// Pods left out because their node is not known, sorted.
     pub nodeless: Vec<Name>,
-    /// Addresses left out because slices may not carry them, with their pods, sorted by pod.
+    /// Addresses left out because slices must not contain them, with their pods, sorted by pod.
     pub not_allowed: Vec<(Name, IpAddr)>,
 }
 

@@ -1,8 +1,8 @@
 //! Port: which numbers the ports of a Service have on a pod.
 //!
-//! Both lists may be long: the API server accepts 10,000 ports in a Service and in a pod. So neither
-//! is searched once for each entry of the other, each set of declared ports is resolved once, and a
-//! resolved set is hashed once, when it is built.
+//! Both lists may be long: the API server accepts 10,000 ports in a Service and in a pod. Neither
+//! is therefore searched once for each entry of the other, each set of declared ports is resolved
+//! once, and a resolved set is hashed once, when it is built.
 
 use std::{
     cmp::Ordering,
@@ -102,7 +102,7 @@ impl PartialOrd for Ports {
     }
 }
 
-/// With no more ports than this a Service is searched through: an index costs more.
+/// A Service with at most this many ports is searched linearly: an index would cost more.
 const FEW: usize = 8;
 
 /// Which ports of a Service lead to each name and protocol, as positions.

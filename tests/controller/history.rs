@@ -1,6 +1,6 @@
-//! The API server's store is restored from a backup (kubernetes#107457). Its watches are as blind as
-//! the real one's: a watch resumed at the old, higher version is sent nothing until that version
-//! comes round again, nor a bookmark at or below it.
+//! The API server's store is restored from a backup (kubernetes#107457). Its watches are as blind
+//! as the real one's: a watch resumed at the old, higher version receives no event until the new
+//! history reaches that version, and no bookmark at or below it.
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 

@@ -250,5 +250,5 @@ async fn the_leaders_writes_are_no_other_writers() {
     second.rig.until_endpoints("web", &["web-1", "web-2!"]).await;
     second.rig.pass(MINUTE).await;
     assert_eq!(second.rig.events("web"), [""; 0]);
-    assert_eq!(log.lines("somebody else writes"), [""; 0]);
+    assert_eq!(log.lines("another controller writes"), [""; 0]);
 }

@@ -387,7 +387,7 @@ async fn a_main_loop_that_stands_still_is_told() {
     assert_eq!(wrong(), [""; 0]);
     rig.abort().await;
     tokio::time::sleep(2 * MINUTE).await;
-    assert!(wrong()[0].contains("the main loop has not turned for 1"), "{:?}", wrong());
+    assert!(wrong()[0].contains("the main loop has made no progress for 1"), "{:?}", wrong());
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,9 +66,9 @@ async fn who_writes_the_same_is_noticed_and_forgotten_when_gone() {
         rig.pass(100 * SECOND).await;
     }
     assert_eq!(rig.events("web"), [""; 0], "it is known");
-    assert_eq!(log.lines("nobody else"), [""; 0]);
+    assert_eq!(log.lines("no other controller"), [""; 0]);
     rig.pass(5 * MINUTE).await;
-    assert_eq!(log.lines("nobody else").len(), 1);
+    assert_eq!(log.lines("no other controller").len(), 1);
     assert_eq!(rig.metric("closehaul_other_writer_active"), 0.0);
     assert_eq!(rig.metric("closehaul_foreign_slice_writes_total"), 5.0);
     overtake(&rig, "web-1", false).await;

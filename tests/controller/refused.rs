@@ -1,5 +1,5 @@
-//! What the API server finds invalid: addresses that slices may not carry, and whatever else it
-//! refuses of a slice. The rest of the Service goes on.
+//! What the API server rejects as invalid: addresses that slices must not contain, and other fields
+//! of a slice. The rest of the Service continues to be written.
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 

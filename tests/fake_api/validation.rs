@@ -1,5 +1,5 @@
-//! What an API server finds invalid in slices: the addresses and hints of endpoints, with a cause
-//! for each, in the words of kube-apiserver 1.37 (`ValidateEndpointSlice`).
+//! What an API server rejects in slices: the addresses and hints of endpoints, with a cause for
+//! each, in the words of kube-apiserver 1.37 (`ValidateEndpointSlice`).
 
 use std::net::IpAddr;
 
@@ -41,8 +41,8 @@ pub fn validate(collection: &str, slice: &Value, stored: Option<&Value>) -> Resu
     if problems.is_empty() { Ok(()) } else { Err(Refusal::invalid_slice(name, &problems)) }
 }
 
-/// Why a slice may not carry this address (`ValidateEndpointIP`). Written by prefixes, unlike the
-/// rule that it tests.
+/// Why a slice must not contain this address (`ValidateEndpointIP`). Written with prefixes, unlike
+/// the rule that it tests.
 fn special(address: &str) -> Option<&'static str> {
     let Ok(parsed) = address.parse::<IpAddr>() else { return Some("must be a valid IP address") };
     let is_in = |prefixes: &[&str]| prefixes.iter().any(|prefix| address.starts_with(prefix));

@@ -1,10 +1,10 @@
-//! `cargo run` that is never silent for long: `cargo walkthrough` and the other aliases in
-//! `.cargo/config.toml` go through it.
+//! Runs `cargo run` and is never silent for long. `cargo walkthrough` and the other aliases in
+//! `.cargo/config.toml` use it.
 //!
-//! Where its output is not a terminal, cargo prints a line for each crate when it begins with it,
-//! and nothing while that is compiled. The last ones take a minute each on a busy machine, in which
-//! a first run looks dead. So this package, which has no dependencies and is built in a second, runs
-//! the build, prints how long it has taken every few seconds, and then becomes the command.
+//! If its output is not a terminal, cargo prints a line when it starts to compile a crate, and
+//! nothing while the crate compiles. The last crates take a minute each on a busy machine, during
+//! which a first run looks dead. This package has no dependencies and builds in a second. It runs
+//! the build, prints every few seconds how long it has taken, and then becomes the command.
 
 use std::{
     env,
@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let arguments = env::args_os().skip(1).collect::<Vec<_>>();
     let error = match build(&arguments) {
-        // It returns only where it fails.
+        // It returns only if it fails.
         Ok(status) if status.success() => cargo().args(["run", "--quiet"]).args(&arguments).exec(),
         Ok(status) => return exit_code(status),
         Err(error) => error,
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn build(arguments: &[OsString]) -> io::Result<ExitStatus> {
     let of_cargo = arguments.iter().take_while(|argument| *argument != "--");
     let child = cargo().arg("build").args(of_cargo).spawn()?;
-    // On a terminal cargo has a line of its own that moves.
+    // On a terminal cargo shows its own progress.
     let is_terminal = io::stderr().is_terminal();
     wait(child, EVERY, |time| {
         if !is_terminal {
@@ -45,7 +45,7 @@ fn build(arguments: &[OsString]) -> io::Result<ExitStatus> {
     })
 }
 
-/// Waits for the end of a process; `show` is given the time that has passed, every so often.
+/// Waits for the end of a process. Calls `show` at intervals with the time that has passed.
 fn wait(
     mut child: Child,
     every: Duration,

@@ -1,4 +1,4 @@
-//! Services that cost as much as they can, endured by closehaul.
+//! Runs closehaul with the most expensive Services that the API server accepts.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -8,12 +8,12 @@ use e2e::{
     hostile::{self, Options, SHAPES},
 };
 
-/// Has closehaul, built as it is shipped, endure Services of thousands of ports on a real API
-/// server, and prints for each whether the lease was kept, how long changes of a healthy Service
-/// took, and how long a turn of the loop lasted.
+/// Runs a release build of closehaul with Services of thousands of ports on a real API server, and
+/// prints for each whether the lease was kept, how long changes of a healthy Service took, and how
+/// long the longest iteration of the main loop took.
 ///
-/// Takes some ten minutes; the first time also those of the release build and of the components.
-/// Exit code: 0 measured, 1 something failed or the lease was lost, 2 wrong usage.
+/// Takes about ten minutes. The first run also builds the release and the components, which takes
+/// longer. Exit code: 0 measured, 1 something failed or the lease was lost, 2 wrong usage.
 #[derive(Parser)]
 #[command(name = "cargo hostile", max_term_width = 100)]
 struct Arguments {

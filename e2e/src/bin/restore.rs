@@ -1,30 +1,39 @@
-//! Restores of etcd and silent watches on the real components, as a command.
+//! The command that restores etcd and silences watches on the real components.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use e2e::{
     closehaul::{self, Profile},
     packages,
-    restore::{Case, Error, GOAL, restore, silence},
+    restore::{
+        Case, Error, GOAL,
+        idle::{Idle, idle},
+        restore, silence,
+    },
 };
 
-/// Restores etcd from a backup under a running closehaul, in eight ways, and lets watches fall silent
-/// in two; prints how long it took until every slice was right, or until it was noticed.
+/// Restores etcd from a backup while closehaul runs, in eight ways, and makes watches fall silent
+/// in two. Prints how long it took until every slice was correct, or until closehaul noticed. Last,
+/// it counts what closehaul asks of an idle cluster.
 ///
-/// Takes about ten minutes. The case of dropped packets needs root and iproute2. Exit code: 0 all
-/// within the goals, 1 not so.
+/// Takes about ten minutes, and then those of --idle. The case of dropped packets requires root and
+/// iproute2. Exit code: 0 all within the goals, 1 otherwise.
 #[derive(Parser)]
 #[command(name = "cargo restore", max_term_width = 100)]
 struct Arguments {
-    /// Only the cases whose description contains this
+    /// Run only the cases whose description contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// How many minutes the idle cluster is watched
+    #[arg(long, default_value_t = 30)]
+    idle: u64,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Arguments::parse().only).await {
+    let Arguments { only, idle } = Arguments::parse();
+    match run(&only, Duration::from_secs(60 * idle)).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -34,7 +43,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(only: &str) -> Result<bool, Error> {
+async fn run(only: &str, time: Duration) -> Result<bool, Error> {
     let binary = closehaul::build(Profile::Dev).await?;
     let mut is_good = true;
     for case in Case::all() {
@@ -55,7 +64,7 @@ async fn run(only: &str) -> Result<bool, Error> {
         if packages::is_root() {
             silent.push(("dropped packets", silence::dropped_packets(&binary).await?));
         } else {
-            println!("dropped packets: not run, as network namespaces need root");
+            println!("dropped packets: skipped, as network namespaces require root");
             is_good = false;
         }
     }
@@ -63,10 +72,19 @@ async fn run(only: &str) -> Result<bool, Error> {
         let silence::Noticed { first, last, reason, right } = noticed;
         let [first_s, last_s, right_s] = [first, last, right].map(|time| time.as_secs_f64());
         println!(
-            "{name}: noticed after {first_s:.1} to {last_s:.1} s, right {right_s:.1} s after its end; \
+            "{name}: noticed after {first_s:.1} to {last_s:.1} s, correct {right_s:.1} s after its end; \
              {reason}"
         );
         is_good &= last <= silence::GOAL + silence::MARGIN;
+    }
+    if "idle".contains(only) {
+        let Idle { lists, watches, rewinds, failures } = idle(&binary, time).await?;
+        let minutes = time.as_secs() / 60;
+        println!(
+            "idle for {minutes} min: {lists} lists, {watches} watches, {rewinds} rewinds, \
+             {failures} failures"
+        );
+        is_good &= lists == 0 && rewinds + failures == 0.0;
     }
     Ok(is_good)
 }

@@ -42,19 +42,19 @@ impl Cluster {
 }
 
 impl Cluster {
-    /// Writes what the store has now to a file of this name in the run's directory, as a backup;
-    /// builds what restores it, if need be.
+    /// Saves the present store to a file of this name in the run's directory, as a backup. Builds
+    /// the tool that restores it, if necessary.
     pub async fn back_up(&self, name: &str) -> Result<PathBuf, Error> {
-        // What restores it is there before it is needed.
+        // The tool that restores it is built before it is needed.
         ensure(self.kubernetes, &[Component::Etcdutl]).await?;
         let file = self.directory().join(name);
         self.etcdctl(&["snapshot", "save", &file.display().to_string()]).await?.success()?;
         Ok(file)
     }
 
-    /// Restores the store from a backup as the documentation of Kubernetes says: the API server is
-    /// stopped, etcd is restored by `etcdutl snapshot restore` with the further `args`, and both are
-    /// started again.
+    /// Restores the store from a backup as the Kubernetes documentation describes: the API server
+    /// is stopped, `etcdutl snapshot restore` restores etcd with the additional `args`, and both
+    /// are started again.
     pub async fn restore(&mut self, backup: &Path, args: &[&str]) -> Result<(), Error> {
         let components = ensure(self.kubernetes, &[Component::Etcdutl]).await?;
         self.apiserver.halt().await?;

@@ -23,11 +23,12 @@ const ROUNDS: u32 = 3;
 /// How the built-in controller logs a write that failed.
 const FAILED_WRITE: &str = "failed to ";
 
-/// How closehaul logs that it repairs a Service ever more slowly, as another controller seems to
-/// overwrite its slices. A history edits slices rarely enough for a hand, but what brings both sides
-/// together counts as well: three repairs in a minute, whatever they answer to, are a fight.
+/// How closehaul logs that it repairs a Service with growing delays, as another client seems to
+/// overwrite its slices. A history edits slices rarely enough to look like manual edits, but
+/// bringing both sides together counts as well: three repairs in a minute, whatever their cause,
+/// are a fight.
 const FIGHT: &str = "overwrites the slices of this Service again and again";
-/// Longer than closehaul waits before a repair then.
+/// Longer than closehaul then waits before a repair.
 const SLOW_REPAIR: Duration = Duration::from_secs(65);
 
 /// What came of a step.

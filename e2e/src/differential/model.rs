@@ -42,7 +42,7 @@ pub struct Pod {
     terminating: bool,
     phase: Phase,
     address: Option<u64>,
-    /// Whether its addresses are such as slices may not carry.
+    /// Whether its addresses are ones that slices must not contain.
     special: bool,
     changed: i64,
 }
@@ -120,7 +120,7 @@ impl Model {
         })
     }
 
-    /// The names of the Services that select a pod with addresses that slices may not carry. The
+    /// The names of the Services that select a pod with addresses that slices must not contain. The
     /// built-in controller may fail to write them until that is over.
     pub fn frozen(&self) -> Loose {
         let special = self.pods.iter().flatten().filter(|pod| pod.special);

@@ -211,7 +211,7 @@ pub fn addresses(families: Addresses, number: Option<u64>) -> Vec<String> {
     }
 }
 
-/// Addresses that slices may not carry, in the order of `status.podIPs`.
+/// Addresses that slices must not contain, in the order of `status.podIPs`.
 pub fn special_addresses(families: Addresses) -> Vec<String> {
     let [v4, v6] = ["169.254.7.7", "fe80::7"].map(str::to_owned);
     match families {

@@ -106,8 +106,8 @@ fn givers() -> Vec<Step> {
     ]
 }
 
-/// A pod gets addresses that slices may not carry; meanwhile others change and go, and at the end it
-/// has good ones again.
+/// A pod gets addresses that slices must not contain. Meanwhile others change and go, and at the
+/// end it has valid addresses again.
 fn refused() -> Vec<Step> {
     vec![
         Step::CreateService { service: 0, shape: Shape { dual: true, ..shape() } },

@@ -52,7 +52,7 @@ pub struct Options {
     /// The most endpoints in a slice; small, so that few pods make many slices
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub max_endpoints_per_slice: u16,
-    /// Play this history alone out of all that the seed and the number of steps give
+    /// Run only this history of all that the seed and the number of steps give
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub history: Option<u64>,
     /// How many histories that differ end the run

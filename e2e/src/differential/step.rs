@@ -95,7 +95,7 @@ pub enum Step {
         /// The number.
         address: Option<u64>,
     },
-    /// A pod's addresses become such as slices may not carry, until its next [`Step::Address`].
+    /// A pod gets addresses that slices must not contain, until its next [`Step::Address`].
     Special {
         /// Which.
         pod: usize,

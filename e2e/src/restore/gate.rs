@@ -1,4 +1,4 @@
-//! A TCP proxy before the API server, which can be closed.
+//! A TCP proxy in front of the API server, which can be closed.
 
 use std::{io, net::Ipv4Addr};
 

@@ -1,11 +1,13 @@
-//! etcd restored from a backup under a running closehaul (kubernetes#107457), and watches that fall
+//! etcd restored from a backup while closehaul runs (kubernetes#107457), and watches that fall
 //! silent, on the real components.
 //!
 //! - [`Case`]: how a restore is done
-//! - [`restore`]: does it, and says how long it took until every slice was right
+//! - [`restore`]: does it, and returns how long it took until every slice was correct
+//! - [`idle`]: what all this costs a cluster in which nothing happens
 //! - [`silence`]: how long closehaul takes to notice that a watch is dead
 
 mod gate;
+pub mod idle;
 pub mod silence;
 
 use std::{
@@ -26,9 +28,9 @@ use crate::{
     world::{self, Canary, Kind, Place, World, object, until},
 };
 
-/// The goal: from the moment that the API server answers closehaul again.
+/// The goal, from the moment that the API server answers closehaul again.
 pub const GOAL: Duration = Duration::from_secs(60);
-/// How long something may take that is no subject here.
+/// How long other steps may take.
 const SETTLE: Duration = Duration::from_secs(120);
 /// Longer than the renew deadline.
 const OUTAGE: Duration = Duration::from_secs(12);
@@ -38,7 +40,7 @@ const PODS: u64 = 4;
 /// Created after the backup.
 const LATE: u64 = 3;
 
-/// What can go wrong here, apart from what is looked for.
+/// What can go wrong here, apart from what is measured.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The cluster.
@@ -57,7 +59,7 @@ pub enum Error {
     #[error(transparent)]
     Network(#[from] net::Error),
     /// The proxy, or a log.
-    #[error("the proxy before the API server, or a log: {0}")]
+    #[error("the proxy in front of the API server, or a log: {0}")]
     File(#[from] io::Error),
 }
 
@@ -113,8 +115,8 @@ pub struct Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.right {
-            Some(right) => write!(out, "right after {:.1} s", right.as_secs_f64())?,
-            None => write!(out, "NOT right after {} s", 2 * GOAL.as_secs())?,
+            Some(right) => write!(out, "correct after {:.1} s", right.as_secs_f64())?,
+            None => write!(out, "NOT correct after {} s", 2 * GOAL.as_secs())?,
         }
         let Self { outage, rewinds, is_logged, .. } = self;
         let logged = if *is_logged { "logged" } else { "not logged" };

@@ -15,9 +15,9 @@ use crate::{
     world::{Canary, World, until},
 };
 
-/// The goal: a watch lasts 80 s at most, and 5 s more of silence are its death.
+/// The goal: a watch lasts 80 s at most, and is dead after 5 s more of silence.
 pub const GOAL: Duration = Duration::from_secs(85);
-/// A check of the log, and a machine that is busy.
+/// For a check of the log, and a busy machine.
 pub const MARGIN: Duration = Duration::from_secs(3);
 const ARGS: [&str; 1] = ["--leader-elect=false"];
 

@@ -1,4 +1,4 @@
-//! Ending: the process ends from a thread that is not the main one, whatever that one is doing.
+//! Ending: ends the process from a thread other than the main one, whatever the main one is doing.
 
 use std::{process, sync::mpsc, thread, time::Duration};
 
@@ -22,15 +22,15 @@ pub(super) enum Ending {
     Lease(#[from] LeaseError),
     /// A second signal.
     #[error(
-        "got {} while stopping, and ends at once: writes may be under way, and the lease was not \
-         given back",
+        "got {} while stopping, exiting at once: writes may be in flight, and the lease was not \
+         released",
         .0.name()
     )]
     Again(Asked),
     /// It was asked to stop and did not.
     #[error(
-        "did not stop within {:?}, and ends at once: writes may be under way, and the lease was not \
-         given back",
+        "did not stop within {:?}, exiting at once: writes may be in flight, and the lease was not \
+         released",
         stop::LIMIT
     )]
     Late,
@@ -50,7 +50,7 @@ impl Ending {
         let (said, heard) = mpsc::channel();
         let speaker = thread::Builder::new().name("last words".to_owned()).spawn(move || {
             let cause = causes(&self);
-            error!(cause, "the process ends");
+            error!(cause, "exiting");
             say(format_args!("closehaul: {cause}"));
             let _ = said.send(());
         });

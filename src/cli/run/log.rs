@@ -1,11 +1,12 @@
-//! The log: what is logged, how it looks, and that a log which nothing takes is no reason to end.
+//! The log: what is logged and in which format. A line that standard error does not accept is
+//! dropped and does not end the process.
 
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// From which `-v` on there is more to read.
+/// The `-v` levels at which more is logged.
 const DEBUG: u8 = 4;
 const TRACE: u8 = 6;
 
@@ -36,9 +37,9 @@ pub(super) fn start(format: Option<LogFormat>, verbosity: u8) {
     };
 }
 
-/// What is logged. kube reports each failed connection by itself, which is ours to tell, and an
-/// answer that it cannot decode it prints as a whole: that may be a list of pods, with what their
-/// environment holds.
+/// What is logged. The lines of kube's client are off: it logs each failed connection, which
+/// closehaul reports itself, and it prints an answer that it cannot decode as a whole. That may be
+/// a list of pods, with the contents of their environment variables.
 fn filter(verbosity: u8) -> String {
     let (own, requests) = match verbosity {
         TRACE.. => ("trace", "debug"),

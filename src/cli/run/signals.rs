@@ -9,7 +9,7 @@ use tokio::{
 use super::{RunError, ending::Ending};
 use crate::{control::stop, observe::Health};
 
-/// A signal that asks the process to end.
+/// A signal that asks the process to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// SIGTERM.
@@ -26,7 +26,7 @@ impl Asked {
         }
     }
 
-    /// The exit code of a process that it ends, as shells report it: 128 and the signal's number.
+    /// The exit code of a process that it ends, as shells report it: 128 plus the signal's number.
     pub(super) fn exit_code(self) -> u8 {
         match self {
             Self::Terminate => 143,
@@ -42,7 +42,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// To be called within a runtime, which must then go on.
+    /// Must be called within a runtime, which must then keep running.
     pub(super) fn new() -> Result<Self, RunError> {
         let listen = |kind| signal(kind).map_err(RunError::Signal);
         let terminate = listen(SignalKind::terminate())?;
@@ -56,10 +56,10 @@ impl Signals {
         }
     }
 
-    /// Passes on the first signal, and returns why the process must end then if it still exists: a
-    /// second signal, or the limit.
+    /// Passes on the first signal. Returns why the process must exit if it is still running
+    /// afterwards: a second signal, or the time limit.
     ///
-    /// Nothing is logged here: a log that is stuck must not keep the second signal from being seen.
+    /// Nothing is logged here: a blocked log must not hide the second signal.
     pub(super) async fn attend(mut self, first: oneshot::Sender<Asked>, health: &Health) -> Ending {
         let asked = self.next().await;
         health.stopping();

@@ -1,4 +1,4 @@
-//! A thread with an async runtime of its own, for what must go on whatever the main loop does.
+//! A thread with its own async runtime, for work that must continue whatever the main loop does.
 
 use std::{future::Future, pin::Pin, thread};
 
@@ -11,7 +11,7 @@ use super::RunError;
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A thread that has nothing to do yet. Dropped, it ends.
+/// A thread that has no work yet. It ends when this is dropped.
 pub(super) struct Thread {
     runtime: Handle,
     work: oneshot::Sender<Work>,
@@ -34,14 +34,14 @@ impl Thread {
         Ok(thread)
     }
 
-    /// Makes something that belongs to this thread's runtime: a listener, or what waits for signals.
+    /// Creates something that belongs to this thread's runtime: a listener, or a signal handler.
     pub(super) fn make<T>(&self, make: impl FnOnce() -> T) -> T {
         let _inside = self.runtime.enter();
         make()
     }
 
-    /// Does its work, with which it ends. The result comes through the channel, which is closed if
-    /// there is none.
+    /// Runs the work; the thread ends with it. The result comes through the channel, which is
+    /// closed if there is none.
     pub(super) fn start<T: Send + 'static>(
         self,
         work: impl Future<Output = T> + Send + 'static,

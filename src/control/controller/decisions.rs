@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Controller {
-    /// Records what a plan of a Service shows, and reports what is new; `left_out` are the Events for
-    /// what it leaves out.
+    /// Records what a plan of a Service shows, and reports what is new. `left_out` are the Events
+    /// for what the plan leaves out.
     pub(super) fn tell_plan(
         &mut self,
         service: &ServiceKey,

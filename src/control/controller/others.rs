@@ -52,12 +52,12 @@ impl Controller {
         }
     }
 
-    /// Tells what a plan has shown of another writer.
+    /// Reports what a plan has shown of another writer.
     pub(super) fn tell_finding(&mut self, service: &ServiceKey, finding: Finding) {
         if finding.is_active {
             warn!(
                 %service,
-                "somebody else writes the slices that closehaul manages, too: if it is \
+                "another controller writes the slices that closehaul manages, too: if it is \
                  kube-controller-manager, append -endpointslice-controller to its --controllers; \
                  if it is a second installation of closehaul, remove one"
             );
@@ -65,8 +65,8 @@ impl Controller {
         if finding.is_contested {
             warn!(
                 %service,
-                "somebody else overwrites the slices of this Service again and again: they are \
-                 repaired ever more slowly, a minute apart in the end"
+                "another client overwrites the slices of this Service again and again: closehaul \
+                 repairs them with growing delays, up to a minute"
             );
         }
         if finding != Finding::default() {
@@ -83,7 +83,7 @@ impl Controller {
             self.enqueue(service, Class::Endpoints, now);
         }
         if is_gone {
-            info!(after = ?QUIET, "nobody else writes the slices that closehaul manages any more");
+            info!(after = ?QUIET, "no other controller writes closehaul's slices any more");
         }
         self.count_others();
     }

@@ -1,5 +1,5 @@
-//! Rewinds: what follows if the API server's history went back ([`crate::control::history`]): all
-//! kinds are listed, and what is remembered by version is forgotten.
+//! Rewinds: what the controller does if the API server's history went back
+//! ([`crate::control::history`]). It lists all kinds, and forgets what it remembered by version.
 
 use std::time::Duration;
 
@@ -28,18 +28,18 @@ pub(super) struct Rewinds {
     /// The versions of slices, which writes return.
     pub(super) slices: History,
     lists: HashMap<Watched, Lists>,
-    /// What is wanted of the followers, since it was last fetched.
+    /// What the followers must do, since this was last fetched.
     wanted: Wanted,
     /// Whether all kinds have been listed without leading.
     is_standby: bool,
 }
 
-/// What is wanted of all followers.
+/// What all followers must do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// A list that is requested at this time or later.
+    /// List with a request sent at this time or later.
     pub list: Option<Instant>,
-    /// A list of one object, to see whether the history went back.
+    /// List one object, to see whether the history went back.
     pub probe: bool,
 }
 
@@ -53,7 +53,7 @@ struct Lists {
     is_under_way: bool,
     /// It has shown an object that stepped back.
     has_stepped_back: bool,
-    /// What watches show is of a lost history until a list has begun that was requested then.
+    /// What watches show belongs to a lost history until a list begins that was requested then.
     lost_until: Option<Instant>,
 }
 
@@ -73,7 +73,7 @@ impl Rewinds {
         let previous = self.lists.get(&kind);
         let list = Lists {
             asked,
-            // One that was not completed says nothing of its own.
+            // A list that was not completed shows nothing.
             before: previous
                 .and_then(|list| if list.is_under_way { list.before } else { Some(list.asked) }),
             is_under_way: true,
@@ -89,13 +89,13 @@ impl Rewinds {
         }
     }
 
-    /// Whether what watches show of a kind is of a lost history.
+    /// Whether what watches show of a kind belongs to a lost history.
     pub(super) fn is_lost(&self, kind: Watched) -> bool {
         self.lists.get(&kind).is_some_and(|list| list.lost_until.is_some())
     }
 
-    /// Whether this replica leads. One that takes over from another knows what it knows by watches
-    /// that may have been blind for long.
+    /// Records whether this replica leads. A replica that takes over from another has its knowledge
+    /// from watches that may have been blind for long.
     pub(super) fn lead(&mut self, is_complete: bool, is_leading: bool) {
         self.wanted.probe |= is_leading && self.is_standby;
         self.is_standby = is_complete && !is_leading;
@@ -111,13 +111,13 @@ impl Rewinds {
 }
 
 impl Controller {
-    /// What is wanted of the followers of all kinds since the last call; `None`: nothing.
+    /// What the followers of all kinds must do since the last call; `None`: nothing.
     pub fn wanted(&mut self) -> Option<Wanted> {
         let wanted = std::mem::take(&mut self.rewinds.wanted);
         (wanted != Wanted::default()).then_some(wanted)
     }
 
-    /// A sign that the history went back. All signs of one rewind lead to one list of each kind.
+    /// Handles a sign that the history went back. All signs of a rewind lead to one list per kind.
     pub(super) fn rewound(&mut self, rewind: Rewind, now: Instant) {
         self.tally.rewound(rewind.sign);
         let is_new = self.rewinds.orders.rewound(rewind);
@@ -135,7 +135,7 @@ impl Controller {
         }
     }
 
-    /// Takes note of what the election reports.
+    /// Handles a report of the election.
     pub fn reported(&mut self, report: Report, now: Instant) {
         match report {
             Report::Answered(at) => self.answered(at, now),
@@ -146,7 +146,7 @@ impl Controller {
         }
     }
 
-    /// Takes note of when each kind's watch, or a list, last said anything.
+    /// Records when each kind's watch, or a list, last received anything.
     pub fn heard(&mut self, kinds: &[(Watched, Option<Instant>)], now: Instant) {
         for (kind, heard) in kinds {
             self.tally.heard(*kind, *heard, now);
@@ -156,8 +156,8 @@ impl Controller {
         }
     }
 
-    /// There was a successful answer. After a longer time without one, versions say nothing: the new
-    /// history may have grown past the old one.
+    /// Handles a successful answer. After a longer time without one, versions prove nothing: the
+    /// new history may have grown past the old one.
     fn answered(&mut self, at: Instant, now: Instant) {
         let Some(silence) = self.rewinds.contact.answered(at) else { return };
         warn!(
@@ -169,7 +169,7 @@ impl Controller {
         self.forget_history(at, now);
     }
 
-    /// The writes of a Service returned these versions.
+    /// Judges the versions that the writes of a Service returned.
     pub(super) fn returned(&mut self, key: &ServiceKey, shown: &[Shown], now: Instant) {
         let Some(progress) = self.progress.get(key) else { return };
         let floor = progress.floor;
@@ -180,7 +180,7 @@ impl Controller {
         }
     }
 
-    /// An object was shown. In a list, which is a consistent read, none can be older than before.
+    /// Compares an object with its known version. A list is a consistent read: none can be older.
     pub(super) fn compare<T: Followed>(&mut self, kind: Watched, object: &Object<T>, now: Instant) {
         let list = self.rewinds.lists.get(&kind);
         let Some(list) = list.filter(|list| list.is_under_way && !list.has_stepped_back) else {
@@ -198,8 +198,8 @@ impl Controller {
         }
     }
 
-    /// Lists requested before `at` are of a lost history: all kinds are listed again, and what is
-    /// remembered by version is forgotten.
+    /// Handles that lists requested before `at` belong to a lost history: all kinds are listed
+    /// again, and what is remembered by version is forgotten.
     fn forget_history(&mut self, at: Instant, now: Instant) {
         self.rewinds.order(at);
         self.index.unsettle_all();
@@ -210,7 +210,7 @@ impl Controller {
         self.progress.values_mut().for_each(|progress| progress.expectations.forget());
         for key in self.unseen.clone() {
             self.settle(&key, now);
-            // The list decides whether its writes are part of the new history.
+            // The list decides whether these writes are part of the new history.
             self.unseen.insert(key);
         }
     }

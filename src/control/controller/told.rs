@@ -74,9 +74,9 @@ fn tell(key: &ServiceKey, failure: &WriteError, before: u32) {
     }
     match failure {
         WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
-            info!(service = %key, cause, before, "a write was not made, trying again");
+            info!(service = %key, cause, before, "a slice was not written, retrying");
         }
-        WriteError::Stopping { .. } => info!(service = %key, cause, "a write was not made"),
-        _ => warn!(service = %key, cause, before, "a write failed, trying again"),
+        WriteError::Stopping { .. } => info!(service = %key, cause, "a slice was not written"),
+        _ => warn!(service = %key, cause, before, "a write failed, retrying"),
     }
 }

@@ -1,5 +1,5 @@
-//! What a main loop that hangs means for the election: its replica must not lead, and must make room
-//! for one that works.
+//! What a main loop that hangs means for the election: its replica must not lead, and must give way
+//! to one that works.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use tokio::time::{Instant, sleep};
 
 use crate::pulse::{Hang, Pulse};
 
-/// How long the loop may be busy with one thing. It turns at least once a second, and no object that
+/// How long the loop may be busy with one thing. It runs at least once a second, and no object that
 /// the API server accepts keeps it busy for longer than that.
 const LIMIT: Duration = Duration::from_secs(20);
-/// A replica whose loop has been silent for this long does not try for the lease.
+/// A replica whose loop has been silent for this long does not try to acquire the lease.
 const FRESH: Duration = Duration::from_secs(5);
-/// Between two looks at the loop.
+/// Between two checks of the loop.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two looks when the process itself stood still, stopped or frozen as a whole. The loop had
-/// no chance to turn meanwhile.
+/// A longer time than this between two checks means that the whole process stood still, stopped or
+/// frozen. The loop could not run during that time.
 const STANDSTILL: Duration = Duration::from_secs(3);
 
-/// What a replica may do, after a silence of its main loop.
+/// What a replica may do after its main loop has been silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
-    /// Try for the lease, and renew it.
+    /// Acquire the lease, and renew it.
     Lead,
-    /// Renew the lease if it is held, but do not try for it.
+    /// Renew the lease if it is held, but do not acquire it.
     Hold,
     /// Neither: the process must end.
     End,
 }
 
-/// Judges a main loop that has not turned for `silence`.
+/// Judges a main loop that has made no progress for `silence`.
 fn judge(silence: Duration) -> Verdict {
     if silence < FRESH {
         Verdict::Lead
@@ -52,7 +52,7 @@ impl Observer {
         Self { looked: now, running_since: now }
     }
 
-    /// The silence of a loop that turned last at `turned`; to be called every [`LOOK`].
+    /// The silence of a loop that last ran at `turned`. Must be called every [`LOOK`].
     fn silence(&mut self, turned: Instant, now: Instant) -> Duration {
         if now.saturating_duration_since(self.looked) > STANDSTILL {
             self.running_since = now;
@@ -74,7 +74,7 @@ pub(super) async fn hangs(pulse: &Pulse) -> Hang {
     }
 }
 
-/// Waits until the main loop has turned so lately that its replica may try for the lease.
+/// Waits until the main loop ran recently enough for its replica to acquire the lease.
 pub(super) async fn turns(pulse: &Pulse) {
     while judge(pulse.hang(Instant::now()).silence) != Verdict::Lead {
         sleep(LOOK).await;

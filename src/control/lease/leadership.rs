@@ -9,9 +9,9 @@ use tokio::{
 
 use crate::clock::{Clock, Moment};
 
-/// Whether this replica leads: a deadline, not a flag, so that it ends by itself even when the
-/// election hangs. Writers check it before each write, and no request lasts until the lease itself
-/// runs out. Cheap to clone.
+/// Whether this replica leads. It is a deadline, not a flag, so that leadership ends by itself even
+/// when the election hangs. Writers check it before each write, and no request lasts until the
+/// lease itself expires. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Leadership(Kind);
 
@@ -21,7 +21,7 @@ enum Kind {
     Until(watch::Receiver<Option<Moment>>, Clock),
 }
 
-/// The end that the election writes to.
+/// The end to which the election writes.
 #[derive(Debug)]
 pub struct LeadershipSender {
     deadline: watch::Sender<Option<Moment>>,
@@ -35,14 +35,14 @@ pub enum Report {
     Answered(Instant),
     /// A request failed.
     Failed,
-    /// The Lease stepped back, against what was seen at this time.
+    /// The Lease went back to a state earlier than one that was seen before.
     SteppedBack {
         /// When the later state was seen.
         since: Instant,
     },
 }
 
-/// A leadership that is not held yet, and whose end is judged by `clock`.
+/// A leadership that is not held yet. `clock` decides when it ends.
 pub fn leadership(clock: Clock) -> (LeadershipSender, Leadership) {
     let (sender, receiver) = watch::channel(None);
     let sender = LeadershipSender { deadline: sender, reports: None };
@@ -88,14 +88,14 @@ impl Leadership {
         }
     }
 
-    /// When it ends unless it is renewed, or when it ended. `None` if it never ends, was given up, or
-    /// has not been held.
+    /// When it ends unless it is renewed, or when it ended. `None` if it never ends, was given up,
+    /// or has never been held.
     pub fn deadline(&self) -> Option<Moment> {
         let Kind::Until(deadline, _) = &self.0 else { return None };
         *deadline.borrow()
     }
 
-    /// How long ago it ran out, if it did.
+    /// How long ago it expired, if it did.
     pub fn overdue(&self) -> Option<Duration> {
         let Kind::Until(deadline, clock) = &self.0 else { return None };
         let deadline = (*deadline.borrow())?;
@@ -108,7 +108,7 @@ impl Leadership {
         let mut deadline = deadline.clone();
         let held = |deadline: &Option<Moment>| deadline.is_some_and(|at| clock.now() < at);
         if deadline.wait_for(held).await.is_err() {
-            // The election has ended, so that it never will be.
+            // The election has ended, so it will never be held.
             pending::<()>().await;
         }
     }

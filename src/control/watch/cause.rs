@@ -1,4 +1,4 @@
-//! Causes: what kind of failure broke a list or a watch, and what follows from it.
+//! Causes: what kind of failure broke a list or a watch, and what to do then.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use tower::timeout::error::Elapsed;
 
 use crate::{api::refusal::is_unknown_version, control::source::Error};
 
-/// How often in a row a streamed list may break for no clear reason before pages take its place: an
-/// API server that is restarted breaks one.
+/// How often in a row a streamed list may break for no clear reason before pages replace it. An API
+/// server that restarts breaks one.
 pub(super) const BREAKS: u32 = 2;
 
 /// What kind of failure broke a list or a watch.
@@ -18,7 +18,7 @@ pub enum Cause {
     NoStreaming,
     /// The server has forgotten the version, or does not know it yet.
     Expired,
-    /// No right to it (401, 403).
+    /// No permission (401, 403).
     Forbidden,
     /// The server asks to wait (429).
     Busy,
@@ -28,7 +28,7 @@ pub enum Cause {
     Undecodable,
     /// No answer in time.
     TimedOut,
-    /// A watch that should have ended said nothing.
+    /// A watch should have ended, but nothing was received.
     Silent,
     /// The server was not reached, or the connection broke.
     Connection,
@@ -61,12 +61,12 @@ impl Cause {
         }
     }
 
-    /// Whether what went wrong is in the API server's own words, fit to be shown to anybody.
+    /// Whether the error is the API server's own message, which may be shown to anyone.
     pub fn is_answer(self) -> bool {
         matches!(self, Self::Expired | Self::Forbidden | Self::Busy | Self::Refused)
     }
 
-    /// Whether the server did not answer, or did not do what it is there for.
+    /// Whether the server did not answer, or did not do its job.
     pub fn is_no_answer(self) -> bool {
         matches!(
             self,
@@ -77,15 +77,15 @@ impl Cause {
     /// What it means, in general.
     pub fn words(self) -> &'static str {
         match self {
-            Self::NoStreaming => "the list cannot be streamed, pages are read instead",
+            Self::NoStreaming => "the list cannot be streamed, reading pages instead",
             Self::Expired => "the API server does not know the version that was asked for",
-            Self::Forbidden => "no right to list and watch",
+            Self::Forbidden => "no permission to list and watch",
             Self::Busy => "the API server is busy",
-            Self::Refused => "the API server refused",
-            Self::Undecodable => "the API server's answer cannot be read",
+            Self::Refused => "the API server refused the request",
+            Self::Undecodable => "cannot read the API server's answer",
             Self::TimedOut => "the API server does not answer in time",
             Self::Silent => "a watch fell silent",
-            Self::Connection => "the API server is not reached, or the connection broke",
+            Self::Connection => "the API server cannot be reached, or the connection broke",
         }
     }
 
@@ -118,9 +118,9 @@ fn has_timed_out(error: &kube::Error) -> bool {
     false
 }
 
-/// How much an error before the end of a streamed list speaks against streaming; [`BREAKS`] is
-/// enough. A server that is not reached or not there (502 to 504), or turns us away (no rights, too
-/// many requests), would do the same to any other list.
+/// How much an error before the end of a streamed list counts against streaming; [`BREAKS`] is
+/// enough. A server that cannot be reached, is not there (502 to 504) or rejects us (no
+/// permissions, too many requests) would do the same to any other list.
 pub(super) fn against_streaming(error: &Error) -> u32 {
     match error {
         Error::Start(kube::Error::Api(status)) => match status.code {
@@ -130,7 +130,7 @@ pub(super) fn against_streaming(error: &Error) -> u32 {
         },
         Error::Start(kube::Error::Service(error)) if error.is::<Elapsed>() => BREAKS,
         Error::Start(_) => 0,
-        // More than a minute has passed without a word.
+        // More than a minute has passed without a byte.
         Error::SilentList => BREAKS,
         _ => 1,
     }
@@ -148,7 +148,7 @@ pub(super) fn answer(error: &Error) -> Option<&Status> {
     }
 }
 
-/// Whether going on with the watch from the last version is impossible, or would miss a change.
+/// Whether resuming the watch from the last version is impossible, or would miss a change.
 pub(super) fn needs_list(error: &Error) -> bool {
     if let Some(status) = answer(error) {
         return is_unknown_version(status);
@@ -157,9 +157,9 @@ pub(super) fn needs_list(error: &Error) -> bool {
     matches!(error, Error::Watch(kube::Error::SerdeError(_)) | Error::NoVersion)
 }
 
-/// Whether an error counts among those after which the watch is not resumed but a list requested.
-/// Those by which a server turns us away do not, as a list would add to its load; nor does a server
-/// that is not there, as a list would fail as well.
+/// Whether an error counts towards those after which a list replaces resuming the watch. Errors by
+/// which a server rejects us do not count, as a list would add to its load. Nor does a server that
+/// is not there, as a list would fail as well.
 pub(super) fn is_obstacle(error: &Error) -> bool {
     !matches!(Cause::of(error), Cause::Busy | Cause::Forbidden | Cause::Connection)
 }

@@ -1,4 +1,4 @@
-//! Error: why a write failed, and what follows from that.
+//! Error: why a write failed, and what to do then.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::observe::WriteResult;
 /// A write that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Somebody else wrote or deleted it in the meantime; the watch will show it.
-    #[error("{what}: it was changed by somebody else in the meantime")]
+    /// Another client wrote or deleted it in the meantime; the watch will show it.
+    #[error("{what}: another client changed it in the meantime")]
     Conflict {
         /// The write.
         what: String,
@@ -23,14 +23,14 @@ pub enum WriteError {
         /// For how long.
         wait: Duration,
     },
-    /// Another copy leads.
-    #[error("{what}: not sent, as another copy may lead now")]
+    /// Another replica leads.
+    #[error("{what}: not sent, as another replica may lead now")]
     NotLeading {
         /// The write.
         what: String,
     },
     /// The process was asked to stop.
-    #[error("{what}: not sent, as this replica stops; the next leader writes it")]
+    #[error("{what}: not sent, as this replica is stopping; the next leader writes it")]
     Stopping {
         /// The write.
         what: String,
@@ -51,8 +51,8 @@ pub enum WriteError {
         /// The answer.
         status: Box<Status>,
     },
-    /// The API server refused parts of endpoints, and took the slice without them.
-    #[error("{what}: written without {without}, as that is refused: {}", status.message)]
+    /// The API server refused parts of endpoints, and accepted the slice without them.
+    #[error("{what}: written without {without}, which was refused: {}", status.message)]
     Trimmed {
         /// The write.
         what: String,
@@ -104,7 +104,7 @@ impl WriteError {
         matches!(self, Self::Refused { status, .. } if matches!(status.code, 400 | 415))
     }
 
-    /// Whether it is a failure that somebody has to know of, and no part of normal life.
+    /// Whether it is a failure to report, and not part of normal operation.
     pub fn is_trouble(&self) -> bool {
         match self {
             Self::TimedOut { .. }

@@ -1,10 +1,10 @@
-//! Order: in which order the writes of one address type are sent, and which of them still go out
-//! after the API server has refused one as invalid. Pure.
+//! Order: the order in which the writes of one address type are sent, and which of them are still
+//! sent after the API server has rejected one as invalid. Pure.
 //!
-//! As long as nothing is refused, the order is that of [`Changes`]. A refusal concerns one slice and
-//! would be repeated at each try, so it must not keep deleted pods in the other slices. From then on
-//! removals come first, and a write is held back only if it would take out an endpoint that a refused
-//! slice was to bring: it may stand nowhere else.
+//! As long as nothing is rejected, the order is that of [`Changes`]. A rejection concerns one slice
+//! and would be repeated at each retry, so it must not keep deleted pods in the other slices. From
+//! then on removals come first, and a write is held back only if it would remove an endpoint that a
+//! rejected slice was meant to add, since that endpoint might then be in no slice.
 
 use std::collections::VecDeque;
 
@@ -31,13 +31,12 @@ pub(super) struct Step<'c> {
     before: Option<&'c Slice>,
 }
 
-/// What traffic reaches by a slice: a pod by the name of a Service port, of which the class stands
-/// here.
+/// What traffic reaches by a slice: a pod by the name of a Service port, given by its class.
 type Place = (usize, Name, Option<Uid>);
 
-/// The names of ports in each set of them, in classes: names that are in the same sets are in the same
-/// slices and count as one. A slice may have thousands of ports, and has as many places as classes
-/// times endpoints.
+/// The classes of port names in each set of ports. Names that are in the same sets are in the same
+/// slices, and one stands for all: a slice may have thousands of ports, and has as many places as
+/// classes times endpoints.
 #[derive(Debug)]
 struct PortNames<'c>(HashMap<&'c Ports, Vec<usize>>);
 
@@ -46,7 +45,7 @@ struct PortNames<'c>(HashMap<&'c Ports, Vec<usize>>);
 pub(super) struct Order<'c> {
     changes: &'c Changes,
     steps: VecDeque<Step<'c>>,
-    /// Where endpoints were to stand that the API server has refused.
+    /// Where endpoints would be that the API server has refused.
     refused: HashSet<Place>,
     /// Of all slices; `None` until something is refused.
     names: Option<PortNames<'c>>,
@@ -79,12 +78,12 @@ impl<'c> Order<'c> {
             if step.takes_out(names).all(|place| !self.refused.contains(&place)) {
                 return Some(step);
             }
-            // What it was to bring must not be taken out elsewhere either.
+            // The endpoints that it would add must not be removed elsewhere either.
             self.refused.extend(step.adds(names));
         }
     }
 
-    /// A write was refused as invalid: what it was to bring stands where it stood before.
+    /// A write was rejected as invalid: its endpoints stay where they were before.
     pub(super) fn refuse(&mut self, step: &Step<'c>) {
         let names = self.names_after_refusal();
         let lost: Vec<_> = step.adds(names).collect();
@@ -98,8 +97,8 @@ impl<'c> Order<'c> {
         self.refused.extend(lost);
     }
 
-    /// Something was refused. The first time those removals move to the front that take out nothing
-    /// that a later write brings.
+    /// Something was refused. The first time, moves those removals to the front that remove nothing
+    /// that a later write adds.
     fn names_after_refusal(&mut self) -> &PortNames<'c> {
         self.names.get_or_insert_with(|| {
             let names = PortNames::new(self.changes);
@@ -116,8 +115,8 @@ impl<'c> Order<'c> {
 }
 
 impl<'c> Step<'c> {
-    /// Whether it is worth to send `trimmed` in place of the slice: a new slice without endpoints
-    /// helps nothing.
+    /// Whether sending `trimmed` in place of the slice helps: a new slice without endpoints does
+    /// not.
     pub(super) fn is_worth(&self, trimmed: &Slice) -> bool {
         self.operation != Operation::Create || !trimmed.endpoints.is_empty()
     }

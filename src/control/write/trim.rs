@@ -1,9 +1,9 @@
-//! Trim: what is left out of a slice so that the API server takes the rest. Pure.
+//! Trim: what to leave out of a slice so that the API server accepts the rest. Pure.
 //!
-//! The API server refuses a slice as a whole for a single field. Its own validation says which one
-//! it is, so the smallest thing that holds the field is left out: the hints, zone, hostname or node
-//! of one endpoint, and an endpoint only for its address. What an admission webhook or policy refuses
-//! is never left out: these may put anything into their answers, and may mean the whole.
+//! The API server rejects a whole slice because of a single field. Its own validation names the
+//! field, so the smallest part that contains it is left out: the hints, zone, hostname or node of
+//! one endpoint, and an endpoint only for its address. Nothing is left out because of an admission
+//! webhook or policy. Their answers may contain anything, and may mean the whole slice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -120,9 +120,9 @@ pub(super) fn trim(slice: &Slice, status: &Status) -> Option<Trimmed> {
     Some(Trimmed { slice, without, endpoints: left_out })
 }
 
-/// What the API server's own validation finds wrong with a slice; `None` if a webhook or policy may have
-/// said so. The words of a webhook begin with its name, whatever status it makes up, and a policy
-/// names no fields.
+/// What the API server's own validation rejects in a slice; `None` if the answer may come from a
+/// webhook or policy. A webhook's message begins with its name, whatever status it returns, and a
+/// policy names no fields.
 fn causes(status: &Status) -> Option<&[StatusCause]> {
     let details = status.details.as_ref()?;
     let is_own = status.code == 422
@@ -138,9 +138,9 @@ fn place(field: &str) -> Option<(usize, Part)> {
     Some((at.parse().ok()?, Part::of(below)?))
 }
 
-/// Whether the endpoint that was sent has the part that is refused. If not, a webhook has changed the
-/// slice on its way, and the numbers may mean other endpoints. An endpoint is left out only if the
-/// very address is named that was sent.
+/// Whether the endpoint that was sent has the part that is refused. If not, a webhook has changed
+/// the slice, and the indexes may mean other endpoints. An endpoint is left out only if the answer
+/// names exactly the address that was sent.
 fn has(endpoint: &Endpoint, part: Part, cause: &StatusCause) -> bool {
     match part {
         Part::Hints => endpoint.hints.is_some(),

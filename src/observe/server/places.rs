@@ -1,5 +1,5 @@
-//! Places: how many connections there are at the same time, and which one goes when all places are
-//! taken and another client comes.
+//! Places: how many connections are open at the same time, and which one is closed when all places
+//! are taken and another client connects.
 
 use std::{
     collections::VecDeque,
@@ -12,8 +12,8 @@ use std::{
 
 use tokio::task::{AbortHandle, JoinSet};
 
-/// Connections at the same time, and so file descriptors. The limit of a process is 1024 where
-/// nothing raises it.
+/// Connections at the same time, and therefore file descriptors. A process may have 1024 unless
+/// something raises that limit.
 const PLACES: usize = 256;
 
 /// The connections of a server.
@@ -30,12 +30,12 @@ struct Place {
     asking: Asking,
 }
 
-/// Whether a connection has asked something.
+/// Whether a connection has sent a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asking(Arc<AtomicBool>);
 
 impl Asking {
-    /// A request has come.
+    /// A request has arrived.
     pub(super) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -46,7 +46,7 @@ impl Asking {
 }
 
 impl Places {
-    /// Ends when a connection has ended and its place is free; never, if there is none.
+    /// Ends when a connection has ended and its place is free. Never ends without a connection.
     pub(super) async fn ended(&mut self) {
         match self.talks.join_next().await {
             Some(_) => self.taken.retain(|place| !place.talk.is_finished()),
@@ -54,8 +54,8 @@ impl Places {
         }
     }
 
-    /// Gives a new connection its place. If all are taken, the oldest connection that has not asked
-    /// anything is closed for it; if all have asked, the oldest.
+    /// Gives a new connection its place. If all are taken, this closes the oldest connection that
+    /// has not sent a request; if all have sent one, the oldest.
     pub(super) async fn take<F>(&mut self, talk: impl FnOnce(Asking) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
