@@ -169,9 +169,11 @@ impl Controller {
             return None;
         }
         self.leads_since.get_or_insert(now);
-        let (turn, cpu) = (Instant::now(), cpu_time());
+        let (turn, mut cpu) = (Instant::now(), None);
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
+            // A system call, and most turns plan nothing.
+            let cpu = *cpu.get_or_insert_with(cpu_time);
             self.tally.taken(self.queue.waited(&key, now));
             let began = Instant::now();
             self.pulse.begin(&key, began);
@@ -314,8 +316,9 @@ impl Controller {
         let was_refused = progress.is_refused;
         progress.is_refused |= failures.iter().any(WriteError::is_invalid);
         if was_refused && failures.is_empty() {
-            // All is accepted now, as the next plan reports. That plan may find more to write, for
-            // instance where a webhook changes slices, and must not lead to another one each time.
+            // The API server accepts all slices now, which the next plan reports. That plan may
+            // find more to write, for instance where a webhook changes slices. It must not lead to
+            // another plan each time.
             progress.is_refused = false;
             self.enqueue(key.clone(), Class::Endpoints, now);
         }

@@ -233,7 +233,9 @@ impl Candidate<'_> {
 
     /// An error in words, which is reported by `/readyz?verbose` if it is a refusal.
     fn told(&self, error: &kube::Error) -> String {
-        self.leadership.report(Report::Failed);
+        if !is_turned_away(error) {
+            self.leadership.report(Report::Failed);
+        }
         let cause = causes(error);
         if matches!(error, kube::Error::Api(_)) {
             self.health.refused(Duty::Lease, &cause);
@@ -390,6 +392,12 @@ impl Candidate<'_> {
             }
         }
     }
+}
+
+/// Whether the API server answered and turned this replica away: it lacks a permission, or another
+/// client was quicker. It is there all the same.
+fn is_turned_away(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 409))
 }
 
 /// One request, which may take half the renew deadline: so that a second try fits in.

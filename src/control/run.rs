@@ -115,7 +115,7 @@ pub async fn run(
             }
             Wake::Due => {}
         }
-        // At least once in each turn, however long its events took: they may never cease.
+        // Once in each iteration at least, however long its events took: they may never cease.
         while may_write(&controller, &writer, &writers, concurrency) {
             let Some(job) = controller.next_job(Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));

@@ -7,7 +7,10 @@
 use serde_json::json;
 
 use crate::{
-    fake_api::{FakeApi, Seen},
+    fake_api::{
+        FakeApi, Seen,
+        faults::{Effect, on},
+    },
     leadership::Replica,
     log::Log,
     rig::*,
@@ -252,6 +255,20 @@ async fn connections_that_are_cut_when_quiet_cost_no_list() {
         rig.api.end_watches();
     }
     assert_eq!((full_lists(&rig.api), rewinds(&rig)), (before, 0.0));
+    assert_eq!(log.lines("history"), [""; 0]);
+}
+
+/// An answer, though no successful one: the API server was not away.
+#[tokio::test(start_paused = true)]
+async fn a_replica_without_permission_to_the_lease_lists_nothing_again() {
+    let log = Log::start();
+    let api = cluster(&["web-1", "web-2"]);
+    api.fault(on("GET", "/leases"), Effect::Answer(403));
+    let replica = Replica::start(&api, Options::default());
+    replica.rig.pass(MINUTE).await;
+    let before = full_lists(&api);
+    replica.rig.pass(30 * MINUTE).await;
+    assert_eq!((full_lists(&api), rewinds(&replica.rig)), (before, 0.0));
     assert_eq!(log.lines("history"), [""; 0]);
 }
 

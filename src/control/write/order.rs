@@ -31,13 +31,12 @@ pub(super) struct Step<'c> {
     before: Option<&'c Slice>,
 }
 
-/// What traffic reaches by a slice: a pod by the name of a Service port, of which the class stands
-/// here.
+/// What traffic reaches by a slice: a pod by the name of a Service port, given by its class.
 type Place = (usize, Name, Option<Uid>);
 
-/// The names of ports in each set of them, in classes: names that are in the same sets are in the same
-/// slices and count as one. A slice may have thousands of ports, and has as many places as classes
-/// times endpoints.
+/// The classes of port names in each set of ports. Names that are in the same sets are in the same
+/// slices, and one stands for all: a slice may have thousands of ports, and has as many places as
+/// classes times endpoints.
 #[derive(Debug)]
 struct PortNames<'c>(HashMap<&'c Ports, Vec<usize>>);
 
@@ -98,7 +97,7 @@ impl<'c> Order<'c> {
         self.refused.extend(lost);
     }
 
-    /// Something was refused. The first time, those removals move to the front that remove nothing
+    /// Something was refused. The first time, moves those removals to the front that remove nothing
     /// that a later write adds.
     fn names_after_refusal(&mut self) -> &PortNames<'c> {
         self.names.get_or_insert_with(|| {
