@@ -331,6 +331,10 @@ impl Tally {
         own.ready.add(more(|part| part.ready));
         own.ready_without_zone.add(more(|part| part.ready_without_zone));
         own.ready_hinted.add(more(|part| part.ready_hinted));
+        // Mostly only the numbers change, and to find a series by its labels takes time.
+        if old.zip(new).is_some_and(|(old, new)| old.has_same_labels(new)) {
+            return;
+        }
         for (part, sign) in new.map(|new| (new, 1)).into_iter().chain(old.map(|old| (old, -1))) {
             own.decided(part.state, part.reason, sign);
             part.reasons.iter().for_each(|reason| own.decided_by(reason, sign));
@@ -353,6 +357,14 @@ impl Tally {
 }
 
 impl Part {
+    /// Whether both count in the same series.
+    fn has_same_labels(&self, other: &Self) -> bool {
+        self.state == other.state
+            && self.reason == other.reason
+            && self.reasons == other.reasons
+            && self.preference == other.preference
+    }
+
     fn of(service: &Service, plan: &Plan<'_>, decision: &Decision) -> Self {
         let mut part = Self {
             endpoints: 0,
