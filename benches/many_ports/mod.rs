@@ -39,7 +39,7 @@ impl Site {
         Self { service, pods, nodes: nodes() }
     }
 
-    /// Plans it; returns how many slices are to be written.
+    /// Plans it; returns how many slices the plan writes.
     pub fn plan(&self) -> usize {
         let pods: Vec<&Pod> = self.pods.iter().collect();
         let plan = plan::plan(World {

@@ -183,16 +183,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn hold_off(&mut self, key: &K, floor: Instant, now: Instant) {
         self.held_off.retain(|_, floor| *floor > now);
         self.held_off.insert(key.clone(), floor);
-        let Some(Entry { state: State::Waiting(class, place), .. }) = self.entries.get_mut(key)
-        else {
-            return;
-        };
-        let (class, old) = (*class, *place);
-        place.0 = old.0.max(floor);
-        let new = *place;
-        if let Some(key) = self.class(class).remove(&old) {
-            self.class(class).insert(new, key);
-        }
+        self.move_waiting(key, |class, due| (class, due.max(floor)));
     }
 
     /// The object behind `key` is gone. Waiting, it is dropped; in work, the outcome of the work
@@ -321,17 +312,23 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     fn bring_forward(&mut self, key: &K, class: Class, due: Instant) {
+        self.move_waiting(key, |from, old| (from.min(class), old.min(due)));
+    }
+
+    /// Moves a key that waits to another class and time, if it waits; its arrival stays.
+    fn move_waiting(&mut self, key: &K, to: impl FnOnce(Class, Instant) -> (Class, Instant)) {
         let Some(Entry { state: State::Waiting(was, place), .. }) = self.entries.get_mut(key)
         else {
             return;
         };
         let (from, old) = (*was, *place);
-        let (to, new) = (from.min(class), (old.0.min(due), old.1));
-        (*was, *place) = (to, new);
-        if (from, old) != (to, new)
+        let (class, due) = to(from, old.0);
+        let new = (due, old.1);
+        (*was, *place) = (class, new);
+        if (from, old) != (class, new)
             && let Some(key) = self.class(from).remove(&old)
         {
-            self.class(to).insert(new, key);
+            self.class(class).insert(new, key);
         }
     }
 

@@ -152,7 +152,7 @@ struct Follower<T> {
     /// Lists requested before this do not count.
     relist: Option<Instant>,
     probes: u64,
-    /// What is to be returned next.
+    /// What the next call returns.
     changes: VecDeque<Change<T>>,
 }
 

@@ -31,7 +31,7 @@ const LONG: Case = Case { outage: SECOND.saturating_mul(15), overtakes: false };
 const SHORT_OVERTAKEN: Case = Case { overtakes: true, ..SHORT };
 const LONG_OVERTAKEN: Case = Case { overtakes: true, ..LONG };
 
-/// A cluster that is to be restored to the version returned; since then a pod was deleted, one has
+/// A cluster, and the version to which a test restores it; since then a pod was deleted, one has
 /// become unready, and a Service is new.
 async fn cluster_with_backup(pass: impl AsyncFn(std::time::Duration)) -> (FakeApi, u64) {
     let api = cluster(&["web-1", "web-2", "db-1"]);
@@ -116,26 +116,31 @@ async fn one_replica_follows_a_restored_store() {
     }
 }
 
+/// A leader and a standby, both right, and the version of a backup that lacks the latest changes.
+async fn two_replicas_after_a_backup() -> (FakeApi, u64, Replica, Replica) {
+    let (api, _) = cluster_with_backup(tokio::time::sleep).await;
+    let first = Replica::start(&api, Options::default());
+    first.rig.until("right", |rig| rig.endpoints("web").len() == 2).await;
+    let second = Replica::start(&api, Options::default());
+    first.rig.pass(20 * SECOND).await;
+    let backup = api.version();
+    change_after_backup(&api);
+    first.rig.until_endpoints("web", &["web-1!"]).await;
+    first.rig.pass(MINUTE).await;
+    (api, backup, first, second)
+}
+
 /// What makes the standby blind is that it knows the state from before: it lists as the leader does.
 #[tokio::test(start_paused = true)]
 async fn two_replicas_follow_a_restored_store() {
     for case in [SHORT, LONG, SHORT_OVERTAKEN, LONG_OVERTAKEN] {
-        let pass = async |time| tokio::time::sleep(time).await;
-        let (api, _) = cluster_with_backup(pass).await;
-        let first = Replica::start(&api, Options::default());
-        first.rig.until("right", |rig| rig.endpoints("web").len() == 2).await;
-        let second = Replica::start(&api, Options::default());
-        first.rig.pass(20 * SECOND).await;
-        let backup = api.version();
-        change_after_backup(&api);
-        first.rig.until_endpoints("web", &["web-1!"]).await;
-        first.rig.pass(MINUTE).await;
-        restore(&api, backup, case, pass).await;
+        let (api, backup, first, second) = two_replicas_after_a_backup().await;
+        restore(&api, backup, case, tokio::time::sleep).await;
         let took = second.rig.until(&format!("right: {case:?}"), is_right).await;
         assert!(took <= MINUTE, "{case:?}: {took:?}");
         first.rig.pass(MINUTE).await;
         assert!(rewinds(&second.rig) >= 1.0, "{case:?}: the standby has seen it, too");
-        // The lease changes hands, whoever had it.
+        // The lease changes hands, whichever replica held it.
         let is_first = !first.election.is_finished();
         assert_eq!(is_first, case.outage < 10 * SECOND, "a long outage ends the leader");
         first.election.abort();
@@ -158,19 +163,10 @@ async fn two_replicas_follow_a_restored_store() {
 #[tokio::test(start_paused = true)]
 async fn a_standby_takes_over_right_after_a_restore() {
     for case in [SHORT, LONG, LONG_OVERTAKEN] {
-        let pass = async |time| tokio::time::sleep(time).await;
-        let (api, _) = cluster_with_backup(pass).await;
-        let first = Replica::start(&api, Options::default());
-        first.rig.until("right", |rig| rig.endpoints("web").len() == 2).await;
-        let second = Replica::start(&api, Options::default());
-        first.rig.pass(20 * SECOND).await;
-        let backup = api.version();
-        change_after_backup(&api);
-        first.rig.until_endpoints("web", &["web-1!"]).await;
-        first.rig.pass(MINUTE).await;
+        let (api, backup, first, second) = two_replicas_after_a_backup().await;
         first.election.abort();
         first.rig.abort().await;
-        restore(&api, backup, case, pass).await;
+        restore(&api, backup, case, tokio::time::sleep).await;
         let took = second.rig.until(&format!("right: {case:?}"), is_right).await;
         assert!(took <= MINUTE, "{case:?}: {took:?}");
         second.election.abort();

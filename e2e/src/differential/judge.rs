@@ -47,7 +47,7 @@ impl History<'_> {
         let wanted = &self.pair.wanted;
         let mut lag = effect.lag.filter(|lag| wanted.has(lag));
         if effect.slices && self.is_fought_for() {
-            // What is to be repaired may be the same on both sides until then.
+            // Until the repair, both sides may have the same slices.
             sleep(SLOW_REPAIR).await;
         }
         // Before the touch: closehaul must have followed; the built-in controller too, unless an

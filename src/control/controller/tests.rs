@@ -208,7 +208,7 @@ fn a_busy_server_is_spared_whatever_else_failed() {
     }
 }
 
-/// A webhook changes what is written, so that no plan finds its slices as they are to be.
+/// A webhook changes what is written, so that no plan finds its slices correct.
 #[test]
 fn a_slice_that_never_stands_as_planned_is_not_written_without_end() {
     let now = Instant::now();
