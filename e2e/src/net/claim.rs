@@ -3,13 +3,16 @@
 use super::{Error, ip};
 use std::{
     fs::{self, File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
 const NUMBERS: std::ops::RangeInclusive<u8> = 77..=99;
 const LOCKS: &str = "/run/closehaul-e2e";
+
+/// Held by whoever looks for a free number, who meanwhile locks all the free ones.
+const SEARCH: &str = "search";
 
 /// The third octet of this run's network. It also names everything that the run makes: `chl-N`.
 ///
@@ -24,6 +27,7 @@ pub(super) struct Claim {
 impl Claim {
     /// Takes the first free number, and removes what killed runs left under any free one.
     pub(super) fn new() -> Result<Self, Error> {
+        let _search = lock_search()?;
         let mut claims = Vec::new();
         for number in NUMBERS {
             if let Some(lock) = lock(number)? {
@@ -47,15 +51,31 @@ impl Claim {
     }
 }
 
+/// The lock of a number, unless another claim holds it.
 fn lock(number: u8) -> Result<Option<File>, Error> {
-    let path = Path::new(LOCKS).join(format!("{number}.lock"));
-    let failed = |source| Error::Lock { path: path.clone(), source };
-    fs::create_dir_all(LOCKS).map_err(failed)?;
-    let file = File::create(&path).map_err(failed)?;
+    let (path, file) = lock_file(&number.to_string())?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+        Err(TryLockError::Error(source)) => Err(Error::Lock { path, source }),
+    }
+}
+
+/// Waits for the lock on the search for a free number.
+fn lock_search() -> Result<File, Error> {
+    let (path, file) = lock_file(SEARCH)?;
+    match file.lock() {
+        Ok(()) => Ok(file),
+        Err(source) => Err(Error::Lock { path, source }),
+    }
+}
+
+/// A lock file, not locked yet, and its path.
+fn lock_file(name: &str) -> Result<(PathBuf, File), Error> {
+    let path = Path::new(LOCKS).join(format!("{name}.lock"));
+    match fs::create_dir_all(LOCKS).and_then(|()| File::create(&path)) {
+        Ok(file) => Ok((path, file)),
+        Err(source) => Err(Error::Lock { path, source }),
     }
 }
 
@@ -76,4 +96,30 @@ fn remove_leftovers(number: u8) -> Result<(), Error> {
     // The link goes with its other end's namespace, but only a moment later.
     let _ = ip::ip(&["link", "del", &link]);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Barrier, thread};
+
+    use super::Claim;
+    use crate::machine::require_namespaces;
+
+    #[test]
+    fn claims_made_at_the_same_time_get_different_numbers() {
+        require_namespaces().unwrap();
+        // Other tests hold numbers meanwhile, so not all of them.
+        let start = Barrier::new(8);
+        let claim = || {
+            start.wait();
+            // Each is dropped as soon as the thread has the next one.
+            (0..5).map(|_| Claim::new().unwrap()).last().unwrap()
+        };
+        let claims: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let numbers: BTreeSet<u8> = claims.iter().map(|claim| claim.number).collect();
+        assert_eq!(numbers.len(), claims.len());
+    }
 }

@@ -66,8 +66,11 @@ pub enum Error {
     /// More than 250 pods at a time on one node.
     #[error("cannot add pod {0} to the network: 250 pods are on its node already")]
     Pod(String),
-    /// Network namespaces need root.
-    #[error("network namespaces need root, and CI must not pass without them")]
+    /// Network namespaces require root.
+    #[error(
+        "network namespaces require root: run these tests as root, or leave them out with \
+         `cargo test --workspace --exclude e2e`"
+    )]
     NotRoot,
     /// A program is missing.
     #[error(transparent)]

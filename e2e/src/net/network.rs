@@ -265,7 +265,7 @@ impl Pod {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::has_namespaces;
+    use crate::machine::require_namespaces;
     use std::{net::IpAddr, process::Command};
 
     fn ping(from: &Namespace, to: impl Into<IpAddr>) -> bool {
@@ -280,9 +280,7 @@ mod tests {
 
     #[test]
     fn pods_on_two_nodes_reach_each_other_and_the_host_and_nothing_stays() {
-        if !has_namespaces().unwrap() {
-            return;
-        }
+        require_namespaces().unwrap();
         let mut network = Network::new().unwrap();
         let prefix = network.claim.link();
         let host = network.host();
@@ -300,9 +298,7 @@ mod tests {
 
     #[test]
     fn dual_stack_pods_reach_each_other_by_both_families() {
-        if !has_namespaces().unwrap() {
-            return;
-        }
+        require_namespaces().unwrap();
         let mut network = Network::dual_stack().unwrap();
         let node = network.add_node("a").unwrap().addresses();
         network.add_node("b").unwrap();
@@ -319,9 +315,7 @@ mod tests {
 
     #[test]
     fn two_runs_have_two_networks_and_a_freed_address_is_not_used_at_once() {
-        if !has_namespaces().unwrap() {
-            return;
-        }
+        require_namespaces().unwrap();
         let mut first = Network::new().unwrap();
         let second = Network::new().unwrap();
         assert_ne!(first.host(), second.host());

@@ -52,10 +52,9 @@ const UNSEEN: [(&str, &str, &str); 1] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deployment_works_as_the_chart_says() {
-    if machine::has_namespaces().unwrap() {
-        let _alone = ALONE.lock().await;
-        tokio::time::timeout(LIMIT, deployment()).await.expect("the time limit");
-    }
+    machine::require_namespaces().unwrap();
+    let _alone = ALONE.lock().await;
+    tokio::time::timeout(LIMIT, deployment()).await.expect("the time limit");
 }
 
 async fn deployment() {
