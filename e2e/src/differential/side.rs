@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::{
@@ -231,8 +232,8 @@ impl Side {
     }
 
     /// Makes the slices of a namespace like `wanted`, those of the other side: which of several
-    /// slices an endpoint is in, and what the controller was free to do. It is done well within
-    /// the second for which both controllers wait after somebody else's write.
+    /// slices an endpoint is in, and what the controller was free to do. All requests are sent at
+    /// once, since both controllers wait only one second after another client's write.
     pub async fn align(&self, namespace: &str, wanted: &[Form]) -> Result<(), Error> {
         let mut have = self.forms(namespace);
         have.retain(|form| !form.group.terminating);
@@ -244,20 +245,24 @@ impl Side {
             }
             None => true,
         });
+        let mut writes = Vec::new();
         for form in missing {
             let there = have.iter().position(|other| other.group == form.group);
-            let body = self.like(namespace, form);
-            match there.map(|at| have.swap_remove(at)) {
+            writes.push((there.map(|at| have.swap_remove(at)), self.like(namespace, form)));
+        }
+        let write = |(other, body): (Option<Form>, Value)| async move {
+            match other {
                 Some(other) => {
                     let patch = edit::difference(&other.slice, &body);
                     self.patch_slice(&other.slice, &patch).await?;
                 }
                 None => drop(self.world.create(&body).await?),
             }
-        }
-        for form in have {
-            self.world.delete(&place(&form.slice)).await?;
-        }
+            Ok::<(), Error>(())
+        };
+        try_join_all(writes.into_iter().map(write)).await?;
+        let delete = |form: Form| async move { self.world.delete(&place(&form.slice)).await };
+        try_join_all(have.into_iter().map(delete)).await?;
         Ok(())
     }
 
