@@ -236,6 +236,8 @@ impl Side {
     /// once, since both controllers wait only one second after another client's write.
     pub async fn align(&self, namespace: &str, wanted: &[Form]) -> Result<(), Error> {
         let mut have = self.forms(namespace);
+        let name = |slice: &Value| slice["metadata"]["name"].clone();
+        let taken: Vec<Value> = have.iter().map(|form| name(&form.slice)).collect();
         have.retain(|form| !form.group.terminating);
         let mut missing = wanted.iter().filter(|form| !form.group.terminating).collect::<Vec<_>>();
         missing.retain(|form| match have.iter().position(|other| other.key() == form.key()) {
@@ -248,7 +250,12 @@ impl Side {
         let mut writes = Vec::new();
         for form in missing {
             let there = have.iter().position(|other| other.group == form.group);
-            writes.push((there.map(|at| have.swap_remove(at)), self.like(namespace, form)));
+            let mut body = self.like(namespace, form);
+            // A slice of this name may be there, in another group or terminating.
+            if taken.contains(&name(&body)) {
+                body["metadata"]["generateName"] = body["metadata"]["name"].take();
+            }
+            writes.push((there.map(|at| have.swap_remove(at)), body));
         }
         let write = |(other, body): (Option<Form>, Value)| async move {
             match other {

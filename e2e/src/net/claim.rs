@@ -112,8 +112,12 @@ mod tests {
         let start = Barrier::new(8);
         let claim = || {
             start.wait();
-            // Each is dropped as soon as the thread has the next one.
-            (0..5).map(|_| Claim::new().unwrap()).last().unwrap()
+            let mut claim = Claim::new().unwrap();
+            for _ in 0..4 {
+                // The one before is dropped once this one is there.
+                claim = Claim::new().unwrap();
+            }
+            claim
         };
         let claims: Vec<_> = thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
