@@ -31,7 +31,7 @@ use std::{
 
 use closehaul::{
     api::{frame::Encoding, render},
-    plan::{pod::Pod, slice::Slice},
+    model::{pod::Pod, slice::Slice},
 };
 
 use self::site::{Shape, Site};

@@ -1,19 +1,23 @@
 //! closehaul: an EndpointSlice controller that keeps Kubernetes Service traffic near.
 //!
-//! The house, from the street to the cellar; each room knows only those below it.
+//! The map, from the top down. Each module imports only from those below it, which
+//! `tests/modules` checks.
 //!
 //! - [`cli`]: what a user types, one file for each command
 //! - [`control`]: the running controller: watch, queue, sync, write, lease
 //! - [`observe`]: what a running controller reports: metrics, health and Events
 //! - [`pulse`]: whether the main loop makes progress, as other threads see it
-//! - [`cluster`]: what is known of the cluster now, and which Services a change touches
-//! - [`api`]: what is spoken with the API server: objects in, slices out
-//! - [`consumers`]: how those who send traffic read slices, as pure models
-//! - [`plan`]: everything that decides, as pure functions
+//! - [`cluster`]: what is known of the cluster now, and which Services a change affects
+//! - [`client`]: requests to the API server: connection, list and watch
+//! - [`api`]: Kubernetes objects, decoded and encoded
+//! - [`assess`]: what a plan amounts to: state, reasons and share of the traffic
+//! - [`consumers`]: how kube-proxy, Cilium and Linkerd read slices, as pure models
+//! - [`plan`]: what to write: endpoints, packing, hints and changes, as pure functions
+//! - [`model`]: what Services, pods, nodes and slices are: plain types, shared by all
 //! - [`pace`]: how often something may happen
 //! - [`clock`]: the clock that decides when leadership ends
 //! - [`random`]: random numbers, from one source
-//! - [`causes`]: an error told whole, wherever one is told
+//! - [`causes`]: an error with all its causes, as one text
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
 //! in again by the watch.
@@ -22,12 +26,15 @@
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod api;
+pub mod assess;
 pub mod causes;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod consumers;
 pub mod control;
+pub mod model;
 pub mod observe;
 pub mod pace;
 pub mod plan;

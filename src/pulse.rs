@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::plan::name::ServiceKey;
+use crate::model::name::ServiceKey;
 
 /// The main loop's pulse. It is cheap to clone, and all clones show the same loop.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use closehaul::{
     control::lease::{
         Election, Farewell, Identity, Leadership, LeaseError, Report, Timing, leadership,
     },
+    model::name::ServiceKey,
     observe::Health,
-    plan::name::ServiceKey,
     pulse::Pulse,
 };
 use fake_api::{

@@ -8,12 +8,10 @@ use std::{
 };
 
 use closehaul::{
+    assess::decision::{Reason, State},
     cluster::Watched,
+    model::name::ServiceKey,
     observe::{Metrics, Operation, Synced, Trigger, WriteKind, WriteResult},
-    plan::{
-        decision::{Reason, State},
-        name::ServiceKey,
-    },
 };
 
 /// Type and labels.

@@ -16,7 +16,7 @@ use closehaul::{
         history::Rewind,
         watch::{Change, Orders, Reader, follow},
     },
-    plan::pod::Pod,
+    model::pod::Pod,
     random::Random,
 };
 use fake_api::{

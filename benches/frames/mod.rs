@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use closehaul::{
     api::{frame::Encoding, render},
-    plan::slice::Slice,
+    model::slice::Slice,
 };
 use prost::encoding::{WireType, encode_key, encode_varint};
 

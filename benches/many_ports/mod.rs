@@ -1,12 +1,14 @@
 //! A Service with very many ports, as the API server accepts it, and what planning it costs.
 
-use closehaul::plan::{
-    self, World,
-    address::AddressType,
-    name::{Name, ServiceKey},
-    node::{Node, Nodes},
-    pod::{ContainerPort, Pod},
-    service::{ClusterIp, Service, ServicePort, TargetPort},
+use closehaul::{
+    model::{
+        address::AddressType,
+        name::{Name, ServiceKey},
+        node::{Node, Nodes},
+        pod::{ContainerPort, Pod},
+        service::{ClusterIp, Service, ServicePort, TargetPort},
+    },
+    plan::{self, World},
 };
 
 /// A Service, its pods, and their node.

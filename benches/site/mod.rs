@@ -9,8 +9,8 @@ use closehaul::{
         watch::Change,
         write::Outcome,
     },
+    model::{address::AddressType, name::Uid, node::Node, pod::Pod, slice::Slice},
     observe::{Health, Metrics},
-    plan::{address::AddressType, name::Uid, node::Node, pod::Pod, slice::Slice},
 };
 use serde_json::{Value, json};
 use std::time::Duration;

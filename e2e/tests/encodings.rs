@@ -10,7 +10,7 @@ use closehaul::{
         frame::{ACCEPT, Encoding},
         guard::Guarded,
     },
-    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+    model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 use e2e::{
     closehaul as controller,

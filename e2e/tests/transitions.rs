@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use closehaul::plan::metadata::{CONTROLLER, HEADLESS, MANAGED_BY, SERVICE_NAME};
+use closehaul::model::slice::{CONTROLLER, HEADLESS, MANAGED_BY, SERVICE_NAME};
 use e2e::{
     closehaul as program,
     cluster::{Actor, Cluster, ControllerManager, Options},

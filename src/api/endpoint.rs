@@ -16,7 +16,7 @@ use prost::{
     },
 };
 
-use crate::plan::{
+use crate::model::{
     address::Addresses,
     name::{Name, Uid},
     slice::{Conditions, Endpoint, Hints, Target},

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::plan::name::Name;
+use crate::model::name::Name;
 
 /// A field whose value cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

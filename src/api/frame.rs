@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use crate::{
         api::refusal::{CauseMessage, DetailsMessage},
-        plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+        model::{node::Node, pod::Pod, service::Service, slice::Slice},
     };
 
     /// An event as the API server frames it.

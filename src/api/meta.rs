@@ -10,7 +10,7 @@ use super::{
     field::{FieldError, or_default},
     texts::{self, Texts},
 };
-use crate::plan::{
+use crate::model::{
     labels::Labels,
     name::{Name, Uid},
     slice::{Owner, SliceMeta},

@@ -26,7 +26,7 @@ use kube::{Resource, core::DynamicResourceScope};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use self::{field::FieldError, meta::Meta};
-use crate::plan::name::Name;
+use crate::model::name::Name;
 
 /// A kind of object that is read: how it is called, and how it becomes a type of ours.
 pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {

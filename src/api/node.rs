@@ -10,7 +10,7 @@ use super::{
     meta::{BriefMeta, Meta},
     quantity::thousandths,
 };
-use crate::plan::node::Node;
+use crate::model::node::Node;
 
 /// The label that names a node's zone.
 pub const ZONE: &str = "topology.kubernetes.io/zone";

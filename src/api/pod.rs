@@ -8,7 +8,7 @@ use super::{
     field::{FieldError, or_default, protocol},
     meta::{BriefMeta, Meta, Time, labels},
 };
-use crate::plan::pod::{ContainerPort, HostName, Pod};
+use crate::model::pod::{ContainerPort, HostName, Pod};
 
 /// A Pod with the fields that are read.
 #[derive(Clone, PartialEq, Deserialize, prost::Message)]
@@ -154,7 +154,7 @@ impl Written<Pod> for Document {
 }
 
 /// The named ports of containers, then of sidecars: init containers that always restart.
-fn ports(spec: Spec) -> crate::plan::pod::ContainerPorts {
+fn ports(spec: Spec) -> crate::model::pod::ContainerPorts {
     let is_sidecar = |container: &Container| container.restart_policy.as_deref() == Some("Always");
     let sidecars = spec.init_containers.into_iter().filter(is_sidecar);
     let ports = spec.containers.into_iter().chain(sidecars).flat_map(|container| container.ports);

@@ -7,7 +7,7 @@ use super::{
     frame::{Encoding, enclosed},
     slice::{Document, Message},
 };
-use crate::plan::slice::Slice;
+use crate::model::slice::Slice;
 
 const API_VERSION: &str = "discovery.k8s.io/v1";
 

@@ -9,7 +9,7 @@ use super::{
     meta::{Meta, Pairs, labels, pairs},
     texts::Texts,
 };
-use crate::plan::{
+use crate::model::{
     address::AddressType,
     name::{Name, ServiceKey},
     service::{ClusterIp, Service, ServicePort, TargetPort},

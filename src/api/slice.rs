@@ -13,7 +13,7 @@ use super::{
     meta::{Meta, labels},
     texts,
 };
-use crate::plan::{
+use crate::model::{
     address::{AddressType, Addresses},
     name::{Name, Uid},
     port::Port,

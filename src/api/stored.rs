@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{Object, frame::Encoding, render},
-        plan::slice::Slice,
+        model::slice::Slice,
     };
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserializer, Serializer};
 
 use super::meta::pairs;
-use crate::plan::{labels::Labels, name::Name};
+use crate::model::{labels::Labels, name::Name};
 
 /// Keys, which are checked, and values.
 pub(super) type Texts = BTreeMap<String, Vec<u8>>;

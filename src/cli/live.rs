@@ -12,8 +12,8 @@ use crate::{
         guard::{Guarded, Malformed},
     },
     causes::causes,
-    control::client::client,
-    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+    client::connection::client,
+    model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
 /// How many objects are asked for at once, as kubectl does.

@@ -1,6 +1,6 @@
 //! Objects: what a plan is made of, from files or from a cluster.
 
-use crate::plan::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice};
+use crate::model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice};
 
 /// The objects of a cluster, or as much of it as is known.
 #[derive(Debug, Default)]

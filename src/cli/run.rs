@@ -25,9 +25,9 @@ use super::{
     duration,
 };
 use crate::{
+    client::connection::{client, watching},
     clock::Clock,
     control::{
-        client::{client, watching},
         controller::{Controller, Settings},
         lease::{self, Election, Farewell, Identity, Leadership, Timing, TimingError},
         run::{self, Reading},

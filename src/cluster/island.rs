@@ -13,7 +13,7 @@ use foldhash::{HashMap, HashSet};
 use slab::Slab;
 
 use super::{lists::is_outdated, settled::Settled, slices::Slices};
-use crate::plan::{labels::Labels, name::Name, pod::Pod, service::Service};
+use crate::model::{labels::Labels, name::Name, pod::Pod, service::Service};
 
 /// The number of a pod; another one may have it when the pod is gone.
 pub type PodId = usize;

@@ -2,7 +2,7 @@
 //! version, and what it has not named at its end is gone.
 
 use super::{Index, Watched, island::Island};
-use crate::plan::name::{Name, ServiceKey};
+use crate::model::name::{Name, ServiceKey};
 
 /// An object that a complete list did not name.
 #[derive(Debug, PartialEq, Eq)]

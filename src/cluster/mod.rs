@@ -14,19 +14,24 @@ use jiff::Timestamp;
 
 use self::{island::Island, lists::is_outdated, pool::Pool};
 pub use self::{island::ServiceChange, lists::Gone, settled::Part, slices::SliceChange};
-use crate::plan::{
-    self, Plan, World,
-    decision::{Decision, Standing, decide},
-    hints::auto::{self, CpuShares},
-    metadata,
-    name::{Name, ServiceKey},
-    node::{Node, Nodes},
-    patch,
-    pod::Pod,
-    ready::Ready,
-    service::Service,
-    share::Topology,
-    slice::Slice,
+use crate::{
+    assess::{
+        decision::{Decision, Standing, decide},
+        share::Topology,
+    },
+    model::{
+        name::{Name, ServiceKey},
+        node::{Node, Nodes},
+        pod::Pod,
+        service::Service,
+        slice::Slice,
+    },
+    plan::{
+        self, Plan, World,
+        hints::auto::{self, CpuShares},
+        patch,
+        ready::Ready,
+    },
 };
 
 /// Services, pods, nodes and managed slices of the whole cluster.
@@ -225,7 +230,7 @@ impl Index {
     pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
         let namespace = slice.meta.namespace.clone();
         let mut is_own = false;
-        if let Some(service) = metadata::managed_service(&slice) {
+        if let Some(service) = slice.managed_service() {
             let island = self.islands.entry(namespace.clone()).or_default();
             let own = island.take_awaited(service, &slice);
             is_own = own.is_some();

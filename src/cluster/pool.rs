@@ -4,7 +4,7 @@ use std::{hash::Hash, sync::Arc};
 
 use foldhash::HashSet;
 
-use crate::plan::{
+use crate::model::{
     labels::Labels,
     name::Name,
     pod::{ContainerPorts, Pod},

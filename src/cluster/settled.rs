@@ -14,15 +14,19 @@ use super::{
     island::{Island, PodId},
     slices::{SliceId, Slices},
 };
-use crate::plan::{
-    Plan,
-    changes::Changes,
-    endpoint::is_listed,
-    name::{Name, ServiceKey},
-    patch::{self, Known, Touched},
-    pod::Pod,
-    service::Service,
-    slice::Slice,
+use crate::{
+    model::{
+        name::{Name, ServiceKey},
+        pod::Pod,
+        service::Service,
+        slice::Slice,
+    },
+    plan::{
+        Plan,
+        changes::Changes,
+        endpoint::is_listed,
+        patch::{self, Known, Touched},
+    },
 };
 
 /// With no more slices than this a plan of the whole costs hardly more.

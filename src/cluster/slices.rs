@@ -5,7 +5,7 @@ use foldhash::HashMap;
 use slab::Slab;
 
 use super::lists::is_outdated;
-use crate::plan::{metadata::managed_service, name::Name, slice::Slice};
+use crate::model::{name::Name, slice::Slice};
 
 /// The number of a slice; another one may have it when the slice is gone.
 pub type SliceId = usize;
@@ -78,8 +78,8 @@ impl Slices {
             if is_outdated(slice.meta.version, known, is_listed) || slice == held.slice {
                 return None;
             }
-            let service = managed_service(&slice).cloned();
-            if service.as_ref() == managed_service(&held.slice) {
+            let service = slice.managed_service().cloned();
+            if service.as_ref() == held.slice.managed_service() {
                 let is_rewritten =
                     slice.endpoints != held.slice.endpoints || slice.ports != held.slice.ports;
                 held.slice = slice;
@@ -89,7 +89,7 @@ impl Slices {
         let named = self.remove(&name, 0).map(|change| change.services);
         let mut services = named.unwrap_or_default();
         let is_rewritten = services.is_empty();
-        if let Some(service) = managed_service(&slice).cloned() {
+        if let Some(service) = slice.managed_service().cloned() {
             let id = self.held.insert(Held { slice, is_stale: false, is_unread: false });
             self.ids.insert(name, id);
             self.by_service.entry(service.clone()).or_default().push(id);
@@ -105,7 +105,7 @@ impl Slices {
             return None;
         }
         self.ids.remove(name);
-        let service = managed_service(&self.held.remove(id).slice)?.clone();
+        let service = self.held.remove(id).slice.managed_service()?.clone();
         if let Some(ids) = self.by_service.get_mut(&service) {
             ids.retain(|other| *other != id);
             if ids.is_empty() {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{address::AddressType, labels::Labels, service::ClusterIp};
+use crate::model::{address::AddressType, labels::Labels, service::ClusterIp};
 
 fn labels(pairs: &[(&str, u8)]) -> Labels {
     pairs.iter().map(|(key, value)| ((*key).into(), value.to_string().into())).collect()

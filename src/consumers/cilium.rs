@@ -5,7 +5,7 @@
 //! endpoint without hint switch zones off whether that endpoint is ready or not.
 
 use super::target::{Client, Target, Targets};
-use crate::plan::{address::AddressType, service::Service, slice::Slice};
+use crate::model::{address::AddressType, service::Service, slice::Slice};
 
 /// What a client reaches through the cluster IP of `service`, by the port that bears `port` as
 /// its name. `topology` is the installation's `loadBalancer.serviceTopology`.

@@ -2,7 +2,7 @@
 //! model of its rule, to explain slices and to check them; other proxies that conform follow the
 //! same one.
 
-use crate::plan::{address::AddressType, name::Name, service::Service, slice::Slice};
+use crate::model::{address::AddressType, name::Name, service::Service, slice::Slice};
 
 pub use super::target::{Client, Target, Targets};
 

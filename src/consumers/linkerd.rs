@@ -3,7 +3,7 @@
 //! only, no node hints, no look at the Service's field.
 
 use super::target::{Client, Target, Targets};
-use crate::plan::{address::AddressType, service::Service, slice::Slice};
+use crate::model::{address::AddressType, service::Service, slice::Slice};
 
 /// What a client reaches through the port of `service` that bears `port` as its name.
 ///

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::target::Client;
-use crate::plan::{
-    address::{AddressType, Addresses},
-    labels::Labels,
-    metadata,
-    name::{Name, ServiceKey},
-    port::Port,
-    service::{ClusterIp, Service, ServicePort, TargetPort},
-    slice::{Conditions, Endpoint, Hints, Slice},
+use crate::{
+    model::{
+        address::{AddressType, Addresses},
+        labels::Labels,
+        name::{Name, ServiceKey},
+        port::Port,
+        service::{ClusterIp, Service, ServicePort, TargetPort},
+        slice::{Conditions, Endpoint, Hints, Slice},
+    },
+    plan::metadata,
 };
 
 pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::plan::{
+use crate::model::{
     address::{AddressType, Addresses},
-    metadata::{SERVICE_NAME, is_read_by_proxies},
     name::Name,
     service::{ClusterIp, Service},
-    slice::{Endpoint, Slice},
+    slice::{Endpoint, SERVICE_NAME, Slice},
 };
 
 /// Services with this label are left to another proxy.
@@ -60,7 +59,7 @@ impl<'a> Targets<'a> {
             slice.address_type == family
                 && slice.meta.namespace == service.key.namespace
                 && slice.meta.labels.get(SERVICE_NAME) == Some(&service.key.name)
-                && is_read_by_proxies(slice)
+                && slice.is_read_by_proxies()
         };
         let mut slices: Vec<_> =
             slices.into_iter().filter(|slice| is_seen && is_own(slice)).collect();

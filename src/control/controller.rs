@@ -34,11 +34,9 @@ use super::{
 use crate::{
     clock::cpu_time,
     cluster::{Index, Watched},
+    model::name::{Name, ServiceKey},
     observe::{Health, Metrics, announce::Announcement},
-    plan::{
-        changes::Changes,
-        name::{Name, ServiceKey},
-    },
+    plan::changes::Changes,
     pulse::Pulse,
 };
 

@@ -5,7 +5,7 @@
 
 use foldhash::HashSet;
 
-use crate::plan::name::Name;
+use crate::model::name::Name;
 
 /// What an event shows of a slice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

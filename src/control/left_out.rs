@@ -6,10 +6,7 @@ use std::time::Duration;
 use foldhash::HashMap;
 use tokio::time::Instant;
 
-use crate::{
-    observe::announce::News,
-    plan::{Plan, name::ServiceKey},
-};
+use crate::{model::name::ServiceKey, observe::announce::News, plan::Plan};
 
 /// A pod is often seen before its node. An Event is emitted only after this long.
 const PATIENCE: Duration = Duration::from_secs(10);

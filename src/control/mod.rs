@@ -1,9 +1,7 @@
 //! The running controller: `watch -> index -> queue -> plan -> write`, and back only through
 //! the API server. What decides is elsewhere ([`crate::plan`]); here things happen in time.
 
-pub mod client;
 pub mod controller;
-mod event_stream;
 pub mod expectations;
 pub mod history;
 pub mod lease;
@@ -13,8 +11,6 @@ pub mod outlook;
 pub mod progress;
 pub mod queue;
 pub mod run;
-mod source;
-pub mod spacing;
 pub mod stop;
 mod tally;
 pub mod watch;

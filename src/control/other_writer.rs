@@ -18,7 +18,7 @@ use foldhash::HashMap;
 
 use tokio::time::Instant;
 
-use crate::plan::name::ServiceKey;
+use crate::model::name::ServiceKey;
 
 /// How many repairs of one Service in [`FIGHT`] make a fight: a hand does not do that.
 const BLOWS: usize = 3;

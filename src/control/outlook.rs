@@ -1,13 +1,10 @@
 //! Outlook: what is told of a Service as of its last plan, and what of a change is news. Pure.
 
 use crate::{
+    assess::decision::{Decision, Reason, State},
+    model::service::Service,
     observe::announce::News,
-    plan::{
-        Plan,
-        decision::{Decision, Reason, State},
-        hints::mechanism,
-        service::Service,
-    },
+    plan::{Plan, hints::mechanism},
 };
 
 /// What is told of a Service.

@@ -11,9 +11,9 @@ use super::{
     write::WriteError,
 };
 use crate::{
+    model::address::AddressType,
     pace::Pace,
     plan::{
-        address::AddressType,
         hints::auto::{CpuShares, ZoneCounts, is_overloaded},
         trigger::{Seen, Sighting},
     },

@@ -29,8 +29,8 @@ use super::{
 use crate::{
     api::Kind,
     cluster::Watched,
+    model::{node::Node, pod::Pod, service::Service, slice::Slice},
     observe::announce::Reporter,
-    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
     random::Random,
 };
 

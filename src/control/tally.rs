@@ -8,19 +8,21 @@ use tokio::time::Instant;
 
 use super::write::{Outcome, WriteError};
 use crate::{
+    assess::decision::{Decision, Reason, State},
     cluster::{Index, Watched},
     control::{
         history::Sign,
         queue::{Class, Queue},
     },
+    model::{
+        address::AddressType,
+        name::{Name, ServiceKey},
+        service::Service,
+    },
     observe::{Metrics, Synced, Trigger, WriteResult},
     plan::{
         Plan,
-        address::AddressType,
-        decision::{Decision, Reason, State},
         hints::{Mechanism, mechanism},
-        name::{Name, ServiceKey},
-        service::Service,
     },
 };
 

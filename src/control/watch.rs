@@ -1,9 +1,9 @@
 //! Follows all objects of one kind, indefinitely, whatever the API server does.
 //!
-//! This builds on [`super::source`]. A list that is streamed falls back to pages. A 410 at the
+//! This builds on [`crate::client::source`]. A list that is streamed falls back to pages. A 410 at the
 //! start of a watch leads to a fresh list, and so does a watch that cannot be resumed. Errors are
 //! retried with back-off, and a malformed object does not hide the others. The client spaces out
-//! the starts of watches ([`super::spacing`]). Before a broken watch is resumed, a list of one
+//! the starts of watches ([`crate::client::spacing`]). Before a broken watch is resumed, a list of one
 //! object shows whether the history went back ([`super::history`]). The consumer must find deletes
 //! that fell into a gap: what was not applied between [`Change::Restarted`] and [`Change::Listed`]
 //! is gone. As different API servers may answer in turn, the consumer must also skip an object
@@ -23,9 +23,9 @@ use tokio::{
 
 pub use self::cause::Cause;
 use self::cause::{BREAKS, against_streaming, answer, is_obstacle, needs_list};
-use super::{
+use super::history::{Floor, History, Rewind, Shown};
+use crate::client::{
     event_stream::Arrival,
-    history::{Floor, History, Rewind, Shown},
     source::{Error, Event, Settings, list_and_watch, probe_and_watch},
 };
 use crate::{

@@ -35,14 +35,14 @@ use crate::{
         render,
         stored::Stored,
     },
-    observe::{Metrics, Operation, WriteKind, WriteResult},
-    pace::Pace,
-    plan::{
+    model::{
         address::AddressType,
-        changes::Changes,
         name::{Name, ServiceKey},
         slice::Slice,
     },
+    observe::{Metrics, Operation, WriteKind, WriteResult},
+    pace::Pace,
+    plan::changes::Changes,
 };
 
 mod error;

@@ -23,12 +23,10 @@ use tracing::{debug, warn};
 use super::{Announced, Duty, Health, Metrics};
 use crate::{
     api::refusal::is_namespace_terminating,
+    assess::decision::Reason,
     causes::causes,
+    model::name::{Name, ServiceKey, Uid},
     pace::Pace,
-    plan::{
-        decision::Reason,
-        name::{Name, ServiceKey, Uid},
-    },
 };
 
 /// Announcements that wait. What a whole cluster has to say at once is told by metrics.

@@ -9,8 +9,8 @@ use prometheus::{
 
 use super::{built_in::Operation, metrics::register};
 use crate::{
+    assess::decision::{Reason, State},
     cluster::Watched,
-    plan::decision::{Reason, State},
 };
 
 /// From an event to the slice that answers to it, in seconds: a batch window, a busy server and a

@@ -3,9 +3,9 @@
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::metrics::register;
-use crate::plan::{
-    decision::{Reason, State},
-    name::ServiceKey,
+use crate::{
+    assess::decision::{Reason, State},
+    model::name::ServiceKey,
 };
 
 /// The series of single Services.

@@ -4,12 +4,10 @@
 use jiff::Timestamp;
 
 use super::{
-    address::AddressType,
     metadata,
     pack::{Draft, Packing},
-    service::Service,
-    slice::Slice,
 };
+use crate::model::{address::AddressType, service::Service, slice::Slice};
 
 /// The writes for one address type of a Service. Creates come before updates before deletes,
 /// so that an endpoint that moves is there twice rather than not at all.

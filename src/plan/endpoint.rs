@@ -5,13 +5,13 @@ use std::{iter, net::IpAddr};
 
 use foldhash::HashMap;
 
-use super::{
+use super::{endpoint_ip::is_allowed, port::Resolver};
+use crate::model::{
     address::{AddressType, Addresses},
-    endpoint_ip::is_allowed,
     name::Name,
     node::Nodes,
     pod::Pod,
-    port::{Ports, Resolver},
+    port::Ports,
     service::Service,
     slice::{Conditions, Endpoint, Target},
 };

@@ -4,36 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{
+use crate::model::{
     labels::Labels,
     name::Name,
     service::Service,
-    slice::{Owner, Slice, SliceMeta},
+    slice::{CONTROLLER, HEADLESS, MANAGED_BY, Owner, SERVICE_NAME, SliceMeta, TRIGGER_TIME},
 };
-
-/// The label that names a slice's Service.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// The label that names a slice's controller.
-pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-/// The value of [`MANAGED_BY`] that the built-in controller uses, and closehaul in its place.
-pub const CONTROLLER: &str = "endpointslice-controller.k8s.io";
-/// The label of slices whose Service has no cluster IP.
-pub const HEADLESS: &str = "service.kubernetes.io/headless";
-/// The annotation that says which change of a pod or Service led to this write.
-pub const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
-
-/// The Service whose slice this is, if closehaul manages it.
-pub fn managed_service(slice: &Slice) -> Option<&Name> {
-    let labels = &slice.meta.labels;
-    let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
-    manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
-}
-
-/// Whether proxies look at this slice at all: they pass over what is labelled as headless, whoever
-/// made it (endpointslice-semantics 6.1).
-pub fn is_read_by_proxies(slice: &Slice) -> bool {
-    slice.meta.labels.get(HEADLESS).is_none()
-}
 
 /// The labels that a slice of `service` shall have.
 pub fn labels(service: &Service) -> Labels {

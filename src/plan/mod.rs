@@ -6,26 +6,17 @@
 //! pods -> endpoint -> pack -> placeholder -> hints -> changes
 //! ```
 
-pub mod address;
 pub mod census;
 pub mod changes;
-pub mod decision;
 pub mod endpoint;
 pub mod endpoint_ip;
 pub mod hints;
-pub mod labels;
 pub mod metadata;
-pub mod name;
-pub mod node;
 pub mod pack;
 pub mod patch;
 pub mod placeholder;
-pub mod pod;
 pub mod port;
 pub mod ready;
-pub mod service;
-pub mod share;
-pub mod slice;
 pub mod trigger;
 
 use std::{collections::BTreeMap, net::IpAddr};
@@ -35,18 +26,15 @@ use foldhash::HashMap;
 use jiff::Timestamp;
 
 use self::{
-    address::AddressType,
     census::Census,
     changes::Changes,
     endpoint::Desired,
     hints::auto::{CpuShares, ZoneCounts},
-    name::Name,
-    node::Nodes,
     pack::{Group, Packing},
-    pod::Pod,
-    port::Ports,
     ready::Ready,
-    service::Service,
+};
+use crate::model::{
+    address::AddressType, name::Name, node::Nodes, pod::Pod, port::Ports, service::Service,
     slice::Slice,
 };
 

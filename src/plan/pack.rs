@@ -5,11 +5,10 @@ use std::cmp::Reverse;
 
 use foldhash::HashMap;
 
-use super::{
+use super::{census::Census, metadata};
+use crate::model::{
     address::AddressType,
-    census::Census,
     labels::Labels,
-    metadata,
     port::Ports,
     service::Service,
     slice::{Endpoint, Identity, Slice, SliceMeta},

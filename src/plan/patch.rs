@@ -10,16 +10,13 @@
 
 use super::{
     Family, Plan, World,
-    address::AddressType,
     census::Census,
     changes::Changes,
     endpoint, family,
     hints::{Mechanism, mechanism},
-    pod::Pod,
     ready::Ready,
-    service::Service,
-    slice::Slice,
 };
+use crate::model::{address::AddressType, pod::Pod, service::Service, slice::Slice};
 
 /// What is known of one address type since the last plan.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,13 +2,11 @@
 //! (endpointslice-semantics 4.3).
 
 use super::{
-    address::AddressType,
-    labels::Labels,
     metadata,
     pack::{Draft, Group, Packing},
-    port::Ports,
-    service::Service,
-    slice::Slice,
+};
+use crate::model::{
+    address::AddressType, labels::Labels, port::Ports, service::Service, slice::Slice,
 };
 
 /// Adds a placeholder where nothing else would be left of `existing`, the slices of one

@@ -4,103 +4,15 @@
 //! is therefore searched once for each entry of the other, each set of declared ports is resolved
 //! once, and a resolved set is hashed once, when it is built.
 
-use std::{
-    cmp::Ordering,
-    hash::{BuildHasher, Hash, Hasher},
-    ptr,
-    sync::Arc,
-};
+use std::ptr;
 
-use foldhash::{HashMap, HashSet, fast::FixedState};
+use foldhash::{HashMap, HashSet};
 
-use super::{
-    name::Name,
+use crate::model::{
     pod::{ContainerPort, Pod},
+    port::{Port, Ports},
     service::{Service, ServicePort, TargetPort},
 };
-
-/// A port of a slice.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Port {
-    /// `name`; empty for the port of a Service whose port has no name.
-    pub name: Option<Name>,
-    /// `port`; absent means all ports, which only others write.
-    pub number: Option<i32>,
-    /// `protocol`.
-    pub protocol: Option<Name>,
-    /// `appProtocol`.
-    pub app_protocol: Option<Name>,
-}
-
-/// The ports of a slice: a set, kept sorted. No ports and an empty list are the same
-/// (endpointslice-semantics 3.3).
-#[derive(Clone, Debug)]
-pub struct Ports {
-    ports: Arc<[Port]>,
-    /// Of the content, the same in every process.
-    hash: u64,
-}
-
-impl Ports {
-    /// How many records hold this very storage.
-    pub fn holders(&self) -> usize {
-        Arc::strong_count(&self.ports)
-    }
-}
-
-impl std::ops::Deref for Ports {
-    type Target = [Port];
-
-    fn deref(&self) -> &[Port] {
-        &self.ports
-    }
-}
-
-impl Default for Ports {
-    fn default() -> Self {
-        std::iter::empty().collect()
-    }
-}
-
-impl FromIterator<Port> for Ports {
-    fn from_iter<I: IntoIterator<Item = Port>>(ports: I) -> Self {
-        let mut sorted: Vec<Port> = ports.into_iter().collect();
-        // Stable, because that costs one comparison for each port of a list that is sorted already.
-        sorted.sort();
-        let hash = FixedState::default().hash_one(&sorted);
-        Self { ports: sorted.into(), hash }
-    }
-}
-
-impl PartialEq for Ports {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash
-            && (Arc::ptr_eq(&self.ports, &other.ports) || self.ports == other.ports)
-    }
-}
-
-impl Eq for Ports {}
-
-impl Hash for Ports {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl Ord for Ports {
-    fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.ports, &other.ports) {
-            return Ordering::Equal;
-        }
-        self.ports.cmp(&other.ports)
-    }
-}
-
-impl PartialOrd for Ports {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
 
 /// A Service with at most this many ports is searched linearly: an index would cost more.
 const FEW: usize = 8;
@@ -241,16 +153,5 @@ mod tests {
             let pod: Vec<ContainerPort> = pod.into_iter().zip(1..).map(|(it, number)| declared(it, number)).collect();
             prop_assert_eq!(look_up(&ports, &targets(&ports), &pod), search(&ports, &pod));
         }
-    }
-
-    #[test]
-    fn sets_are_equal_by_content_whatever_their_order_and_storage() {
-        let port = |number| resolved(&service_port(0, (0, false)), number);
-        let one: Ports = [port(1), port(2)].into_iter().collect();
-        let other: Ports = [port(2), port(1)].into_iter().collect();
-        assert_eq!((one.hash, one.cmp(&other)), (other.hash, Ordering::Equal));
-        assert_eq!(one, other);
-        assert_ne!(one, [port(1)].into_iter().collect());
-        assert_eq!(Ports::default(), [].into_iter().collect());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{name::Name, node::Nodes, slice::Slice};
+use crate::model::{name::Name, node::Nodes, slice::Slice};
 
 /// The ready endpoints of some slices that stand as they are planned: each of them says whether it
 /// is ready. One that is there twice counts twice, as for the legacy annotation.

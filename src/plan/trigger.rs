@@ -4,7 +4,7 @@ use foldhash::HashMap;
 
 use jiff::Timestamp;
 
-use super::{name::Name, pod::Pod, service::Service};
+use crate::model::{name::Name, pod::Pod, service::Service};
 
 /// What was known of a Service and its pods at its last sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

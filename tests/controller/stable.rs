@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use closehaul::{
     api::{Kind, Object},
     cluster::Index,
-    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+    model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 use serde_json::Value;
 use tokio::{runtime::Builder, time::Instant};

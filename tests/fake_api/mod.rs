@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use closehaul::control::client::layers;
+use closehaul::client::connection::layers;
 use http::{Method, Request, Response};
 use http_body_util::channel::Channel;
 use kube::{Client, client::ClientBuilder};

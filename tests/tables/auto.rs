@@ -1,15 +1,19 @@
 //! Hints by CPU share, the legacy annotation (endpointslice-semantics 5.3, 10.2).
 
-use closehaul::plan::{
-    hints::{
-        self, Mechanism,
-        auto::{CpuShares, ZoneCounts, cpu_shares},
+use closehaul::model::slice::TRIGGER_TIME;
+use closehaul::{
+    model::{
+        node::Node,
+        pod::Pod,
+        slice::{Endpoint, Slice},
     },
-    metadata,
-    node::Node,
-    pack::Packing,
-    pod::Pod,
-    slice::{Endpoint, Slice},
+    plan::{
+        hints::{
+            self, Mechanism,
+            auto::{CpuShares, ZoneCounts, cpu_shares},
+        },
+        pack::Packing,
+    },
 };
 
 use crate::world::{self, Cluster, node, pod_on, zones};
@@ -353,7 +357,7 @@ fn an_endpoint_without_zone_takes_all_hints_away_once() {
     assert!(cluster.endpoints().all(|(_, endpoint)| endpoint.hints.is_none()));
     cluster.trigger_time = None;
     assert_eq!(cluster.sync().tally(), (0, 0, 0));
-    let time = |slice: &Slice| slice.meta.annotations.get(metadata::TRIGGER_TIME).is_some();
+    let time = |slice: &Slice| slice.meta.annotations.get(TRIGGER_TIME).is_some();
     assert!(cluster.live().all(time));
 }
 

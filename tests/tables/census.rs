@@ -1,10 +1,12 @@
 //! What a plan is about, in numbers, as the built-in controller counts it
 //! (endpointslice-semantics 7).
 
-use closehaul::plan::{
-    address::AddressType::{IPv4, IPv6},
-    census::Census,
-    pod::Pod,
+use closehaul::{
+    model::{
+        address::AddressType::{IPv4, IPv6},
+        pod::Pod,
+    },
+    plan::census::Census,
 };
 
 use crate::world::{self, Cluster};

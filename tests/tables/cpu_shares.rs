@@ -1,9 +1,9 @@
 //! The zones' shares of CPU, and when a change of them matters (endpointslice-semantics 5.3,
 //! 10.2, 10.6).
 
-use closehaul::plan::{
-    hints::auto::{cpu_shares, is_overloaded},
-    node::{Node, Nodes},
+use closehaul::{
+    model::node::{Node, Nodes},
+    plan::hints::auto::{cpu_shares, is_overloaded},
 };
 
 use crate::world::node;

@@ -3,14 +3,19 @@
 
 use std::net::IpAddr;
 
-use closehaul::plan::{
-    address::{AddressType, Addresses},
-    endpoint::{desired, is_listed},
-    name::{Name, Uid},
-    pod::{ContainerPort, Pod},
-    port::{Port, Ports, Resolver},
-    service::{ClusterIp, Service, ServicePort, TargetPort},
-    slice::{Conditions, Endpoint, Target},
+use closehaul::{
+    model::{
+        address::{AddressType, Addresses},
+        name::{Name, Uid},
+        pod::{ContainerPort, Pod},
+        port::{Port, Ports},
+        service::{ClusterIp, Service, ServicePort, TargetPort},
+        slice::{Conditions, Endpoint, Target},
+    },
+    plan::{
+        endpoint::{desired, is_listed},
+        port::Resolver,
+    },
 };
 
 use crate::world::{

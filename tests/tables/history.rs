@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 
-use closehaul::plan::{
-    address::AddressType,
-    hints::auto::cpu_shares,
-    metadata,
-    name::Uid,
-    node::Node,
-    pod::Pod,
-    service::{Service, TargetPort},
+use closehaul::model::slice::HEADLESS;
+use closehaul::{
+    model::{
+        address::AddressType,
+        name::Uid,
+        node::Node,
+        pod::Pod,
+        service::{Service, TargetPort},
+    },
+    plan::hints::auto::cpu_shares,
 };
 use proptest::{prelude::*, sample::Index};
 
@@ -237,7 +239,7 @@ fn change_slice(cluster: &mut Cluster, at: usize, change: SliceChange) {
     match change {
         SliceChange::Label => slice.meta.labels = slice.meta.labels.with("foreign", Some("x")),
         SliceChange::Headless => {
-            slice.meta.labels = slice.meta.labels.with(metadata::HEADLESS, Some(""));
+            slice.meta.labels = slice.meta.labels.with(HEADLESS, Some(""));
         }
         SliceChange::Hint => {
             let hints = world::hints(&["b", "q"], &["a1"]);

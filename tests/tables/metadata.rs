@@ -1,10 +1,9 @@
 //! Names, labels, annotations and owners of slices (endpointslice-semantics 4.5, 10.4).
 
-use closehaul::plan::{
-    metadata::{CONTROLLER, HEADLESS, MANAGED_BY, SERVICE_NAME},
+use closehaul::model::{
     name::ServiceKey,
     service::ClusterIp,
-    slice::Slice,
+    slice::{CONTROLLER, HEADLESS, MANAGED_BY, SERVICE_NAME, Slice},
 };
 
 use crate::world::{self, Cluster, labels, pod, pods, reserved_labels};

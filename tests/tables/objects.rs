@@ -5,17 +5,19 @@ use std::{
     sync::Arc,
 };
 
-use closehaul::plan::{
-    address::{AddressType, Addresses},
-    labels::Labels,
-    metadata,
-    name::{ServiceKey, Uid},
-    node::{Node, Nodes},
-    pack::{Draft, Group},
-    pod::{ContainerPort, HostName, Pod},
-    port::{Port, Ports},
-    service::{ClusterIp, Service, ServicePort, TargetPort},
-    slice::{Conditions, Endpoint, Hints, Owner, Slice, SliceMeta, Target},
+use closehaul::model::slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME};
+use closehaul::{
+    model::{
+        address::{AddressType, Addresses},
+        labels::Labels,
+        name::{ServiceKey, Uid},
+        node::{Node, Nodes},
+        pod::{ContainerPort, HostName, Pod},
+        port::{Port, Ports},
+        service::{ClusterIp, Service, ServicePort, TargetPort},
+        slice::{Conditions, Endpoint, Hints, Owner, Slice, SliceMeta, Target},
+    },
+    plan::pack::{Draft, Group},
 };
 use jiff::Timestamp;
 
@@ -127,7 +129,7 @@ pub fn labels(pairs: &[(&str, &str)]) -> Labels {
 
 /// The labels of a slice of Service `web` without own labels.
 pub fn reserved_labels() -> Labels {
-    labels(&[(metadata::SERVICE_NAME, "web"), (metadata::MANAGED_BY, metadata::CONTROLLER)])
+    labels(&[(SERVICE_NAME, "web"), (MANAGED_BY, CONTROLLER)])
 }
 
 /// A TCP port of a slice.

@@ -1,7 +1,7 @@
 //! Which slices there are and how many writes it takes (endpointslice-semantics 4.1 to 4.4,
 //! 10.3), with the numbers of upstream's `reconciler_test.go`.
 
-use closehaul::plan::{labels::Labels, pod::ContainerPort, service::TargetPort};
+use closehaul::model::{labels::Labels, pod::ContainerPort, service::TargetPort};
 
 use crate::world::{self, Cluster, labels, pod, pods, sizes};
 

@@ -1,6 +1,6 @@
 //! The slice of a Service that has none else (endpointslice-semantics 4.3, 10.3).
 
-use closehaul::plan::{address::AddressType, slice::Slice};
+use closehaul::model::{address::AddressType, slice::Slice};
 
 use crate::world::{self, Cluster, labels, pods, sizes};
 

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use closehaul::plan::{
-    address::AddressType,
-    metadata,
-    port::{Ports, Resolver},
-    slice::{Endpoint, Slice},
+use closehaul::{
+    model::{
+        address::AddressType,
+        port::Ports,
+        slice::{Endpoint, Slice},
+    },
+    plan::{metadata, port::Resolver},
 };
 use proptest::{prelude::*, sample::Index};
 

@@ -3,13 +3,8 @@
 
 use closehaul::{
     api::{Kind, Object},
-    plan::{
-        endpoint::is_listed,
-        pod::Pod,
-        port::{Ports, Resolver},
-        service::Service,
-        slice::Slice,
-    },
+    model::{pod::Pod, port::Ports, service::Service, slice::Slice},
+    plan::{endpoint::is_listed, port::Resolver},
 };
 use serde_json::{Value, json};
 

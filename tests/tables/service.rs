@@ -1,7 +1,7 @@
 //! What a Service and its nodes ask for as a whole: families, labels, its end, nodes that are
 //! missing (endpointslice-semantics 2, 3.4, 10.3).
 
-use closehaul::plan::{
+use closehaul::model::{
     address::{AddressType, Addresses},
     name::Name,
     pod::Pod,

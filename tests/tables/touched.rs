@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
+use closehaul::model::slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME};
 use closehaul::{
     api::{Kind, Object},
     cluster::Index,
-    plan::{metadata, name::Name},
+    model::name::Name,
 };
 use serde_json::{Value, json};
 
@@ -171,7 +172,7 @@ fn slice(service: &Value, manager: &str, version: u64) -> Value {
     json!({
         "metadata": {
             "namespace": "shop", "name": "web-x", "resourceVersion": version.to_string(),
-            "labels": {metadata::SERVICE_NAME: service, metadata::MANAGED_BY: manager},
+            "labels": {SERVICE_NAME: service, MANAGED_BY: manager},
         },
         "addressType": "IPv4", "endpoints": [], "ports": [],
     })
@@ -186,7 +187,7 @@ fn put_slice(index: &mut Index, slice: Value) -> BTreeSet<String> {
 /// one.
 #[test]
 fn the_service_of_a_slice() {
-    let manager = metadata::CONTROLLER;
+    let manager = CONTROLLER;
     assert_eq!(put_slice(&mut index(), slice(&json!("a"), manager, 2)), set(&["a"]));
     for nothing in [json!(""), Value::Null] {
         assert_eq!(put_slice(&mut index(), slice(&nothing, manager, 2)), set(&[]), "{nothing}");
@@ -199,7 +200,7 @@ fn the_service_of_a_slice() {
 /// it, and one that names another Service than before, which touches both.
 #[test]
 fn a_slice_that_changes_hands_touches_its_services() {
-    let ours = metadata::CONTROLLER;
+    let ours = CONTROLLER;
     let theirs = "example.com/other";
     for (what, before, after, expected) in [
         ("taken away", ("a", ours), ("a", theirs), &["a"][..]),

@@ -1,10 +1,14 @@
 //! Hints by `spec.trafficDistribution` (endpointslice-semantics 5.1, 5.2, 10.1, 10.7).
 
-use closehaul::plan::{
-    hints,
-    pack::{Draft, Packing},
-    pod::Pod,
-    slice::{Endpoint, Hints, Slice},
+use closehaul::{
+    model::{
+        pod::Pod,
+        slice::{Endpoint, Hints, Slice},
+    },
+    plan::{
+        hints,
+        pack::{Draft, Packing},
+    },
 };
 use std::sync::Arc;
 

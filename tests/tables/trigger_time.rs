@@ -1,10 +1,9 @@
 //! The trigger time (endpointslice-semantics 4.6, 10.5).
 
-use closehaul::plan::{
-    metadata,
-    pod::Pod,
-    service::Service,
-    trigger::{Seen, trigger_time, trigger_time_of},
+use closehaul::model::slice::TRIGGER_TIME;
+use closehaul::{
+    model::{pod::Pod, service::Service},
+    plan::trigger::{Seen, trigger_time, trigger_time_of},
 };
 use jiff::Timestamp;
 
@@ -107,8 +106,8 @@ fn a_service_updated_without_change_of_pods_gives_no_time() {
 /// 4.6: set on everything written, removed where there is no time, untouched elsewhere.
 #[test]
 fn the_annotation_follows_each_write() {
-    let annotation = |slice: &closehaul::plan::slice::Slice| {
-        slice.meta.annotations.get(metadata::TRIGGER_TIME).map(ToString::to_string)
+    let annotation = |slice: &closehaul::model::slice::Slice| {
+        slice.meta.annotations.get(TRIGGER_TIME).map(ToString::to_string)
     };
     let mut cluster = Cluster::with(world::pods(0..3));
     cluster.max_endpoints = 2;
@@ -126,7 +125,7 @@ fn the_annotation_follows_each_write() {
     assert_eq!(writes.tally(), (0, 1, 0));
     assert_eq!(annotation(&writes.updates[0]), None);
     assert_eq!(annotation(&writes.unchanged[0]), time, "an unchanged slice keeps what it has");
-    let kept = |slice: &closehaul::plan::slice::Slice| {
+    let kept = |slice: &closehaul::model::slice::Slice| {
         slice.meta.annotations.get("example.com/note").is_some()
     };
     assert!(cluster.live().all(kept), "annotations by others stay");
@@ -147,7 +146,7 @@ fn the_annotation_is_written_as_go_writes_it() {
         let mut cluster = Cluster::with(vec![pod(1)]);
         cluster.trigger_time = Some(at(0) + jiff::SignedDuration::new(0, nanoseconds));
         cluster.sync();
-        let annotations = world::labels(&[(metadata::TRIGGER_TIME, text)]);
+        let annotations = world::labels(&[(TRIGGER_TIME, text)]);
         assert_eq!(cluster.only_slice().meta.annotations, annotations);
     }
 }

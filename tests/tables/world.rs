@@ -3,15 +3,19 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use closehaul::plan::{
-    World,
-    census::Census,
-    hints::auto::{CpuShares, ZoneCounts},
-    name::{Name, Uid},
-    node::Nodes,
-    pod::Pod,
-    service::Service,
-    slice::{Endpoint, Slice},
+use closehaul::{
+    model::{
+        name::{Name, Uid},
+        node::Nodes,
+        pod::Pod,
+        service::Service,
+        slice::{Endpoint, Slice},
+    },
+    plan::{
+        World,
+        census::Census,
+        hints::auto::{CpuShares, ZoneCounts},
+    },
 };
 use jiff::Timestamp;
 

@@ -12,7 +12,7 @@ use closehaul::{
         frame::{ACCEPT, Encoding},
         guard::Guarded,
     },
-    plan::pod::Pod,
+    model::pod::Pod,
 };
 use futures::StreamExt;
 use http::{

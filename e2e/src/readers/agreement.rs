@@ -11,7 +11,7 @@ use crate::{kubelet::NodeSpec, progress, proxy::Mode};
 use closehaul::{
     api::Object,
     consumers::kube_proxy::{self, Client, Held, Reach, Targets},
-    plan::{address::AddressType, service::Service, slice::Slice},
+    model::{address::AddressType, service::Service, slice::Slice},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{core::v1, discovery::v1::EndpointSlice};
@@ -122,7 +122,7 @@ impl Agreement {
 /// Writes new slices for all Services in place of the ones that are there.
 async fn write_slices(site: &Site, seed: &mut Seed, services: &[v1::Service]) -> Result<(), Error> {
     let api: Api<EndpointSlice> = Api::default_namespaced(site.api.clone());
-    let all = ListParams::default().labels(closehaul::plan::metadata::SERVICE_NAME);
+    let all = ListParams::default().labels(closehaul::model::slice::SERVICE_NAME);
     let ours = all.fields("metadata.name!=kubernetes");
     api.delete_collection(&DeleteParams::default(), &ours)
         .await

@@ -6,7 +6,7 @@ use super::{
     site::Site,
 };
 use crate::kubelet::requests;
-use closehaul::plan::metadata::SERVICE_NAME;
+use closehaul::model::slice::SERVICE_NAME;
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
     discovery::v1::EndpointSlice,

@@ -2,7 +2,7 @@
 
 use super::{Error, cases::Case, change, rules, site::Site, traffic::Family};
 use crate::{net::Namespace, progress};
-use closehaul::plan::address::AddressType;
+use closehaul::model::address::AddressType;
 use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Pod, discovery::v1::EndpointSlice};
 use kube::{Api, api::ListParams};

@@ -1,6 +1,6 @@
 //! Services without selector and slices for them, made of a seed.
 
-use closehaul::plan::metadata::{MANAGED_BY, SERVICE_NAME};
+use closehaul::model::slice::{MANAGED_BY, SERVICE_NAME};
 use serde_json::{Value, json};
 
 /// Who writes the slices: nobody that runs.

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::{net::Namespace, proxy::Mode};
-use closehaul::plan::address::AddressType;
+use closehaul::model::address::AddressType;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -8,7 +8,7 @@ use crate::kubelet::requests::Answer;
 use closehaul::{
     api::Object,
     consumers::kube_proxy::{self, Client},
-    plan::{address::AddressType, node::Node, service::Service, slice::Slice},
+    model::{address::AddressType, node::Node, service::Service, slice::Slice},
 };
 use kube::{Api, api::ListParams};
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{Kind, Object, Written, field::FieldError, namespace::Namespace},
-    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+    model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
 /// The group of closehaul's own kinds.

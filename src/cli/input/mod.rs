@@ -19,7 +19,7 @@ pub use self::place::{InputError, Place};
 use super::objects::Objects;
 use crate::{
     api::{Object, field::FieldError, namespace::Namespace},
-    plan::{
+    model::{
         name::Name,
         node::Node,
         pod::Pod,

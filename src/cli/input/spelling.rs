@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::strict::{self, Step, Unknown};
 use crate::{
     api::{Kind, field::FieldError, namespace::Namespace},
-    plan::{node::Node, pod::Pod, service::Service, slice::Slice},
+    model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
 /// A kind whose fields are all known.

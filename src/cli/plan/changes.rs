@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{PlanError, report::Report};
-use crate::plan::{changes::Changes, slice::Slice};
+use crate::{model::slice::Slice, plan::changes::Changes};
 
 /// One write.
 #[derive(Serialize)]

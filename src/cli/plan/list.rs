@@ -3,10 +3,7 @@
 use serde::Serialize;
 
 use super::{PlanError, report::Report};
-use crate::{
-    api::render::SliceDocument,
-    plan::{Family, slice::Slice},
-};
+use crate::{api::render::SliceDocument, model::slice::Slice, plan::Family};
 
 /// A `v1` `List`.
 #[derive(Serialize)]

@@ -3,20 +3,19 @@
 use std::collections::HashMap;
 
 use crate::{
+    assess::{
+        decision::{Decision, Standing, decide},
+        share::{self, Share},
+    },
     cli::objects::Objects,
     cluster::Index,
-    plan::{
-        Family, Plan,
+    model::{
         address::AddressType,
-        decision::{Decision, Standing, decide},
-        hints::mechanism,
-        metadata::{SERVICE_NAME, managed_service},
         name::{Name, ServiceKey},
-        ready::Ready,
         service::{ClusterIp, Service},
-        share::{self, Share},
-        slice::Slice,
+        slice::{SERVICE_NAME, Slice},
     },
+    plan::{Family, Plan, hints::mechanism, ready::Ready},
 };
 
 /// A cluster at one moment.
@@ -133,5 +132,5 @@ impl Snapshot {
 /// The Service that a slice of another manager names.
 fn foreign_service(slice: &Slice) -> Option<&Name> {
     let name = slice.meta.labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
-    name.filter(|_| managed_service(slice).is_none())
+    name.filter(|_| slice.managed_service().is_none())
 }

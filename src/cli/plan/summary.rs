@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{PlanError, report::Report};
-use crate::plan::{
+use crate::assess::{
     decision::State,
     share::{Share, ZoneShare},
 };

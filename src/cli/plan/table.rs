@@ -3,7 +3,7 @@
 use clap::builder::styling::{AnsiColor, Style};
 
 use super::report::Report;
-use crate::plan::{
+use crate::assess::{
     decision::State,
     share::{Share, ZoneShare},
 };

@@ -7,8 +7,7 @@ use proptest::prelude::*;
 
 use crate::{
     cluster::Index,
-    plan::{
-        Plan,
+    model::{
         address::AddressType,
         labels::Labels,
         name::{Name, ServiceKey, Uid},
@@ -16,6 +15,9 @@ use crate::{
         pod::Pod,
         service::{ClusterIp, Service, ServicePort, TargetPort},
         slice::{Endpoint, Hints, Slice},
+    },
+    plan::{
+        Plan,
         trigger::{Seen, trigger_time, trigger_time_of},
     },
 };
@@ -87,7 +89,7 @@ struct Body {
 type Conditions = (bool, bool, u8);
 
 fn pod(name: u8, body: &Body, (ready, terminating, since): Conditions, version: u64) -> Pod {
-    let port = crate::plan::pod::ContainerPort {
+    let port = crate::model::pod::ContainerPort {
         name: "web".into(),
         protocol: "TCP".into(),
         number: 8080 + i32::from(body.port),

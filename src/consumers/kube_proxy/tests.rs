@@ -3,11 +3,11 @@
 use super::*;
 use crate::{
     consumers::samples::{HERE, endpoint, labels, numbers, of, service, slice},
-    plan::{
+    model::{
         address::Addresses,
-        metadata::{HEADLESS, SERVICE_NAME},
         port::Port,
         service::ClusterIp,
+        slice::{HEADLESS, SERVICE_NAME},
     },
 };
 

@@ -10,8 +10,8 @@ use tracing::info;
 use super::Controller;
 use crate::{
     control::{other_writer::Finding, outlook::Outlook},
+    model::name::ServiceKey,
     observe::announce::News,
-    plan::name::ServiceKey,
 };
 
 impl Controller {

@@ -2,9 +2,9 @@
 
 use crate::{
     cluster::{Index, Part},
+    model::name::ServiceKey,
     plan::{
         Plan,
-        name::ServiceKey,
         trigger::{Seen, Sighting, trigger_time, trigger_time_of},
     },
 };

@@ -15,14 +15,14 @@ use crate::{
         queue::Class,
         watch::{Cause, Change},
     },
-    observe::Trigger,
-    plan::{
+    model::{
         name::{Name, ServiceKey},
         node::Node,
         pod::Pod,
         service::Service,
         slice::Slice,
     },
+    observe::Trigger,
 };
 
 /// How long a deleted node may stay away before its pods leave the slices.

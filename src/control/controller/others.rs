@@ -13,8 +13,8 @@ use crate::{
         other_writer::{Finding, Forgotten, QUIET},
         queue::Class,
     },
+    model::name::ServiceKey,
     observe::announce::News,
-    plan::name::ServiceKey,
 };
 
 /// For so long after the lease was taken, what the watch shows may be the last holder's work.

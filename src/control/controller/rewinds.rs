@@ -15,7 +15,7 @@ use crate::{
         history::{Contact, History, Orders, Rewind, Shown, Sign},
         lease::Report,
     },
-    plan::name::ServiceKey,
+    model::name::ServiceKey,
 };
 
 /// What is known of the history.

@@ -6,11 +6,11 @@ use super::Controller;
 use crate::{
     causes::causes,
     control::write::WriteError,
+    model::name::ServiceKey,
     observe::{
         Duty,
         announce::{Announcement, News},
     },
-    plan::name::ServiceKey,
 };
 
 /// Of the failures of one Service in a row, every so manieth is told: the first, and then about

@@ -5,7 +5,7 @@ use std::io;
 use kube::core::Status;
 use tower::timeout::error::Elapsed;
 
-use crate::{api::refusal::is_unknown_version, control::source::Error};
+use crate::{api::refusal::is_unknown_version, client::source::Error};
 
 /// How often in a row a streamed list may break for no clear reason before pages replace it. An API
 /// server that restarts breaks one.

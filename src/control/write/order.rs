@@ -11,13 +11,13 @@ use std::collections::VecDeque;
 use foldhash::{HashMap, HashSet};
 
 use crate::{
-    observe::Operation,
-    plan::{
-        changes::Changes,
+    model::{
         name::{Name, Uid},
         port::Ports,
         slice::{Endpoint, Slice},
     },
+    observe::Operation,
+    plan::changes::Changes,
 };
 
 /// One write.
@@ -196,7 +196,7 @@ fn places<'e>(names: &'e [usize], endpoints: &'e [Endpoint]) -> impl Iterator<It
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::Object, plan::port::Port};
+    use crate::{api::Object, model::port::Port};
 
     /// `x=1,2`: a slice `x` with the port `http` and these pods; `x:dns=1`: with another port.
     fn slice(text: &str) -> Slice {

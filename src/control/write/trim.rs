@@ -14,7 +14,7 @@ use kube::core::{Status, response::StatusCause};
 
 use crate::{
     api::Kind,
-    plan::{
+    model::{
         address::Addresses,
         slice::{Endpoint, Slice},
     },

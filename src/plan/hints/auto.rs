@@ -4,11 +4,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::plan::{
-    name::Name,
-    node::{Node, Nodes},
-    pack::Packing,
-    slice::{Endpoint, Hints, Slice},
+use crate::{
+    model::{
+        name::Name,
+        node::{Node, Nodes},
+        slice::{Endpoint, Hints, Slice},
+    },
+    plan::pack::Packing,
 };
 
 /// How much more than its share a zone's endpoints may have to carry: 20 %.

@@ -8,11 +8,8 @@ use self::{
     auto::{CpuShares, ZoneCounts},
     traffic_distribution::Preference,
 };
-use super::{
-    pack::{Draft, Packing},
-    service::Service,
-    slice::Slice,
-};
+use super::pack::{Draft, Packing};
+use crate::model::{service::Service, slice::Slice};
 
 /// How the hints of a Service are decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use crate::plan::{
-    name::Name,
-    pack::Packing,
-    slice::{Endpoint, Hints},
+use crate::{
+    model::{
+        name::Name,
+        slice::{Endpoint, Hints},
+    },
+    plan::pack::Packing,
 };
 
 /// What a Service prefers.

@@ -6,8 +6,7 @@ use std::{
     fmt,
 };
 
-use super::{
-    metadata::is_read_by_proxies,
+use crate::model::{
     name::Name,
     node::{Node, Nodes},
     service::Service,
@@ -112,7 +111,7 @@ impl Topology {
 pub fn worst(service: &Service, slices: &[&Slice], clients: &Clients) -> Option<Share> {
     let of_port = |port: &Name| {
         let is_read = |slice: &&Slice| {
-            is_read_by_proxies(slice)
+            slice.is_read_by_proxies()
                 && slice.ports.iter().any(|own| own.name.as_ref() == Some(port))
         };
         share(&ready(slices.iter().copied().filter(is_read)), clients)
@@ -221,7 +220,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::plan::{
+    use crate::model::{
         address::Addresses,
         slice::{Conditions, Hints},
     };

@@ -27,10 +27,10 @@ use crate::api::{
 };
 
 /// An object as it arrives: it may be malformed.
-pub(super) type Arrival<T> = Guarded<Object<T>>;
+pub(crate) type Arrival<T> = Guarded<Object<T>>;
 
 /// Events of one watch, until the server ends it or the connection breaks.
-pub(super) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T>>>>;
+pub(crate) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T>>>>;
 
 /// How many bytes are decoded before other tasks of this thread run: objects of more than a
 /// megabyte may arrive in a row.
@@ -41,7 +41,7 @@ const TURN: usize = 256 * 1024;
 ///
 /// # Errors
 /// The server could not be reached, or refused.
-pub(super) async fn open<T: Kind>(
+pub(crate) async fn open<T: Kind>(
     client: &Client,
     params: &WatchParams,
     version: &str,

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::plan::{
-    address::{AddressType, Addresses},
-    labels::Labels,
-    metadata::{self, HEADLESS},
-    name::{Name, ServiceKey},
-    node::Node,
-    port::Port,
-    service::{ServicePort, TargetPort},
-    slice::{Conditions, Endpoint, Hints},
+use crate::{
+    model::{
+        address::{AddressType, Addresses},
+        labels::Labels,
+        name::{Name, ServiceKey},
+        node::Node,
+        port::Port,
+        service::{ServicePort, TargetPort},
+        slice::{Conditions, Endpoint, HEADLESS, Hints},
+    },
+    plan::metadata,
 };
 
 fn service(distribution: Option<&str>) -> Service {

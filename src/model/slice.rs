@@ -9,6 +9,17 @@ use super::{
     port::Ports,
 };
 
+/// The label that names a slice's Service.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The label that names a slice's controller.
+pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`] that the built-in controller uses, and closehaul in its place.
+pub const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+/// The label of slices whose Service has no cluster IP.
+pub const HEADLESS: &str = "service.kubernetes.io/headless";
+/// The annotation that says which change of a pod or Service led to this write.
+pub const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
 /// An EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice {
@@ -179,6 +190,19 @@ pub struct Identity<'a> {
 }
 
 impl Slice {
+    /// The name of its Service, if closehaul manages it.
+    pub fn managed_service(&self) -> Option<&Name> {
+        let labels = &self.meta.labels;
+        let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
+        manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
+    }
+
+    /// Whether proxies read it: they skip slices that are labelled as headless, whichever
+    /// controller wrote them (endpointslice-semantics 6.1).
+    pub fn is_read_by_proxies(&self) -> bool {
+        self.meta.labels.get(HEADLESS).is_none()
+    }
+
     /// Whether it belongs to the Service of this UID (endpointslice-semantics 4.1).
     /// A Service without UID, which only files can hold, owns what bears its label.
     pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {

@@ -6,19 +6,22 @@ mod tests;
 
 use std::{collections::BTreeSet, fmt};
 
-use super::{
-    hints::{
-        Mechanism,
-        auto::{self, cpu_shares},
-        mechanism,
-        traffic_distribution::Preference,
+use super::share::{self, Rung, Topology, ZoneShare};
+use crate::{
+    model::{
+        node::Nodes,
+        service::{ClusterIp, Service},
+        slice::Slice,
     },
-    metadata::is_read_by_proxies,
-    node::Nodes,
-    ready::Ready,
-    service::{ClusterIp, Service},
-    share::{self, Rung, Topology, ZoneShare},
-    slice::Slice,
+    plan::{
+        hints::{
+            Mechanism,
+            auto::{self, cpu_shares},
+            mechanism,
+            traffic_distribution::Preference,
+        },
+        ready::Ready,
+    },
 };
 
 /// What becomes of a Service's wish for locality.
@@ -237,7 +240,7 @@ impl Standing<'_> {
     fn has_unhinted_foreign(self, preference: Preference) -> bool {
         let is_of_service = |slice: &&&Slice| {
             let mut names = slice.ports.iter().filter_map(|port| port.name.as_ref());
-            is_read_by_proxies(slice)
+            slice.is_read_by_proxies()
                 && names.any(|name| self.service.ports.iter().any(|port| port.name == *name))
         };
         let foreign = self.foreign.iter().filter(is_of_service).copied();

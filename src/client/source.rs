@@ -47,7 +47,7 @@ const EARLY: Duration = Duration::from_secs(1);
 const END_OF_LIST: &str = "k8s.io/initial-events-end";
 
 /// What happens to the objects of one kind. Versions are 0 where they are not numbers.
-pub(super) enum Event<T> {
+pub(crate) enum Event<T> {
     /// A list begins, which was requested at this time or later.
     Init(Instant),
     /// An object of the list, or one that was written while it is sent.
@@ -70,7 +70,7 @@ pub(super) enum Event<T> {
 
 /// Why there is no event, for now.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// A page of a list was not answered.
     #[error("a list failed")]
     List(#[source] kube::Error),
@@ -101,13 +101,13 @@ pub(super) enum Error {
 }
 
 /// What a source needs.
-pub(super) struct Settings {
-    pub(super) client: Client,
+pub(crate) struct Settings {
+    pub(crate) client: Client,
     /// `None`: lists are streamed.
-    pub(super) page_size: Option<u32>,
-    pub(super) random: Random,
+    pub(crate) page_size: Option<u32>,
+    pub(crate) random: Random,
     /// When the API server last sent something.
-    pub(super) heard: watch::Sender<Option<Instant>>,
+    pub(crate) heard: watch::Sender<Option<Instant>>,
 }
 
 /// What a step brings, if anything, and what comes after it.
@@ -142,14 +142,14 @@ struct Watching<T> {
 /// A consistent list, then its changes. Never ends. After an error within a list, and after an
 /// object without a version, it lists again; after other errors it continues where it was. What
 /// else to do about an error (wait, list again) is the caller's decision.
-pub(super) fn list_and_watch<T: Kind>(
+pub(crate) fn list_and_watch<T: Kind>(
     settings: Settings,
 ) -> impl Stream<Item = Result<Event<T>, Error>> + Send {
     run(settings, State::Start)
 }
 
 /// The changes after `version`, once a list has shown what the present version is.
-pub(super) fn probe_and_watch<T: Kind>(
+pub(crate) fn probe_and_watch<T: Kind>(
     settings: Settings,
     version: u64,
 ) -> impl Stream<Item = Result<Event<T>, Error>> + Send {

@@ -1,0 +1,7 @@
+//! Requests to the API server: the connection, and the list and watch requests in either encoding.
+//! What follows from an answer, such as a retry or a relist, is decided in [`crate::control`].
+
+pub mod connection;
+pub(crate) mod event_stream;
+pub(crate) mod source;
+pub mod spacing;

@@ -1,0 +1,12 @@
+//! What Services, pods, nodes and slices are here: plain types that every other module shares. Each
+//! says no more about itself than its own fields tell; what is decided about them is in
+//! [`crate::plan`].
+
+pub mod address;
+pub mod labels;
+pub mod name;
+pub mod node;
+pub mod pod;
+pub mod port;
+pub mod service;
+pub mod slice;
