@@ -18,8 +18,9 @@ use serde::de::DeserializeOwned;
 use super::{
     Kind, Object, Written,
     guard::{Guarded, Malformed},
-    meta::{HeaderMeta, Pairs},
-    refusal::StatusMessage,
+    meta::HeaderMeta,
+    pairs::Pairs,
+    status::StatusMessage,
 };
 
 /// What to ask for, best first: the value of the header `Accept`.
@@ -276,7 +277,7 @@ fn bookmark(MarkMeta { resource_version, annotations }: MarkMeta) -> Bookmark {
 mod tests {
     use super::*;
     use crate::{
-        api::refusal::{CauseMessage, DetailsMessage},
+        api::status::{CauseMessage, DetailsMessage},
         model::{node::Node, pod::Pod, service::Service, slice::Slice},
     };
 

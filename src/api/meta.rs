@@ -1,17 +1,15 @@
 //! Meta: the part of `metadata` that is read, the same for all kinds.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
     field::{FieldError, or_default},
+    pairs::{Pairs, pairs},
     texts::{self, Texts},
 };
 use crate::model::{
-    labels::Labels,
     name::{Name, Uid},
     slice::{Owner, SliceMeta},
 };
@@ -106,9 +104,6 @@ impl From<BriefMeta> for Meta {
         }
     }
 }
-
-/// A map of strings.
-pub(super) type Pairs = BTreeMap<String, String>;
 
 #[derive(Clone, PartialEq, Deserialize, Serialize, prost::Message)]
 #[serde(rename_all = "camelCase")]
@@ -255,16 +250,4 @@ impl<'de> Deserialize<'de> for Time {
             .map_err(|_| D::Error::custom(format_args!("`{text}` is not an RFC 3339 time")))?;
         Ok(Self { seconds: Some(time.as_second()), nanos: time.subsec_nanosecond() })
     }
-}
-
-/// Reads a map of strings from JSON, where `null` stands for nothing.
-pub(super) fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> {
-    let pairs = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?;
-    let pairs = pairs.into_iter().flatten();
-    Ok(pairs.map(|(key, value)| (key, value.unwrap_or_default())).collect())
-}
-
-/// The pairs as they are kept.
-pub(super) fn labels(pairs: &Pairs) -> Labels {
-    pairs.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
 }

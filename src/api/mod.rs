@@ -10,12 +10,14 @@ pub mod guard;
 pub mod meta;
 pub mod namespace;
 pub mod node;
+mod pairs;
 pub mod pod;
 pub mod quantity;
 pub mod refusal;
 pub mod render;
 pub mod service;
 pub mod slice;
+mod status;
 pub mod stored;
 mod texts;
 

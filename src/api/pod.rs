@@ -6,7 +6,8 @@ use super::{
     Kind, Object, Written,
     address::address,
     field::{FieldError, or_default, protocol},
-    meta::{BriefMeta, Meta, Time, labels},
+    meta::{BriefMeta, Meta, Time},
+    pairs::labels,
 };
 use crate::model::pod::{ContainerPort, HostName, Pod};
 

@@ -6,7 +6,8 @@ use super::{
     Kind, Object, Written,
     address::address,
     field::{FieldError, or_default, protocol},
-    meta::{Meta, Pairs, labels, pairs},
+    meta::Meta,
+    pairs::{Pairs, labels, pairs},
     texts::Texts,
 };
 use crate::model::{

@@ -10,7 +10,8 @@ use super::{
     Kind, Object, Written,
     endpoint::{self, Fields, POD, Shared, is_foreign},
     field::{FieldError, or_default},
-    meta::{Meta, labels},
+    meta::Meta,
+    pairs::labels,
     texts,
 };
 use crate::model::{

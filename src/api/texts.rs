@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserializer, Serializer};
 
-use super::meta::pairs;
+use super::pairs::pairs;
 use crate::model::{labels::Labels, name::Name};
 
 /// Keys, which are checked, and values.

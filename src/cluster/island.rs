@@ -8,11 +8,14 @@
 //! once for the group: an event of a pod costs as much as there are Services to sync for it,
 //! whatever else the namespace holds.
 
+pub(super) mod settled;
+
 use foldhash::{HashMap, HashSet};
 
 use slab::Slab;
 
-use super::{lists::is_outdated, settled::Settled, slices::Slices};
+use self::settled::Settled;
+use super::{outdated::is_outdated, slices::Slices};
 use crate::model::{labels::Labels, name::Name, pod::Pod, service::Service};
 
 /// The number of a pod; another one may have it when the pod is gone.

@@ -3,8 +3,8 @@
 
 mod island;
 mod lists;
+mod outdated;
 mod pool;
-mod settled;
 mod slices;
 
 use std::cell::OnceCell;
@@ -12,8 +12,8 @@ use std::cell::OnceCell;
 use foldhash::{HashMap, HashSet};
 use jiff::Timestamp;
 
-use self::{island::Island, lists::is_outdated, pool::Pool};
-pub use self::{island::ServiceChange, lists::Gone, settled::Part, slices::SliceChange};
+use self::{island::Island, outdated::is_outdated, pool::Pool};
+pub use self::{island::ServiceChange, island::settled::Part, lists::Gone, slices::SliceChange};
 use crate::{
     assess::{
         decision::{Decision, Standing, decide},

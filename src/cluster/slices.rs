@@ -4,7 +4,7 @@ use foldhash::HashMap;
 
 use slab::Slab;
 
-use super::lists::is_outdated;
+use super::outdated::is_outdated;
 use crate::model::{name::Name, slice::Slice};
 
 /// The number of a slice; another one may have it when the slice is gone.

@@ -1,6 +1,6 @@
 //! Follows all objects of one kind, indefinitely, whatever the API server does.
 //!
-//! This builds on [`crate::client::source`]. A list that is streamed falls back to pages. A 410 at the
+//! This builds on `client::source`. A list that is streamed falls back to pages. A 410 at the
 //! start of a watch leads to a fresh list, and so does a watch that cannot be resumed. Errors are
 //! retried with back-off, and a malformed object does not hide the others. The client spaces out
 //! the starts of watches ([`crate::client::spacing`]). Before a broken watch is resumed, a list of one

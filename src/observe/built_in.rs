@@ -8,7 +8,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, exponential_buckets,
 };
 
-use super::metrics::register;
+use super::register::register;
 
 /// What all names of the controller's own begin with.
 const PREFIX: &str = "endpoint_slice_controller";

@@ -58,13 +58,3 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&families).map_err(MetricsError::Encode)
     }
 }
-
-/// Registers a metric and hands it back.
-pub(super) fn register<M: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<M>,
-) -> prometheus::Result<M> {
-    let metric = metric?;
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}

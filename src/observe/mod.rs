@@ -9,6 +9,7 @@ mod metrics;
 mod others;
 mod own;
 mod process;
+mod register;
 mod server;
 mod services;
 

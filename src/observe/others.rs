@@ -3,7 +3,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::metrics::register;
+use super::register::register;
 
 /// The metrics of other writers and of announcements.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use prometheus::{
     Opts, Registry,
 };
 
-use super::{built_in::Operation, metrics::register};
+use super::{built_in::Operation, register::register};
 use crate::{
     assess::decision::{Reason, State},
     cluster::Watched,

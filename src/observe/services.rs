@@ -2,7 +2,7 @@
 
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::metrics::register;
+use super::register::register;
 use crate::{
     assess::decision::{Reason, State},
     model::name::ServiceKey,

@@ -29,6 +29,7 @@ mod output;
 mod plots;
 mod run;
 mod seed;
+mod session;
 mod stage;
 mod state;
 mod step;

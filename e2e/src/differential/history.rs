@@ -1,5 +1,8 @@
 //! History: the steps of one namespace on both sides, each compared when both have settled.
 
+mod judge;
+pub(super) mod probe;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
@@ -7,15 +10,13 @@ use std::{
 
 use serde_json::Value;
 
+use self::{judge::Outcome, probe::CANARY_NODE};
 use super::{
     Error, Pair,
     change::is_left_alone,
-    form,
-    form::{Comparison, Form, Loose, compare},
-    judge::Outcome,
+    form::{self, Comparison, Form, Loose, compare},
     model::{Effect, Model, every_service},
     objects,
-    probe::{self, CANARY_NODE},
     step::{NODES, Step},
 };
 use crate::world::{normal::items, object};

@@ -1,11 +1,13 @@
 //! What exists in a history's namespace, and what each step is made of.
 
+pub(super) mod node;
+
 use serde_json::{Value, json};
 
 use super::{
     change::{changed, is_valid},
     form::Loose,
-    node::Node,
+    model::node::Node,
     objects,
     shape::{Coat, Phase, PodShape, Shape, Zone},
     step::{Edit, NODES, PODS, SERVICES, SHARED, Step},

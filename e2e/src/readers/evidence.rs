@@ -1,6 +1,6 @@
 //! What explains a failure, gathered while it is there to be seen.
 
-use super::{Error, cases::Case, change, rules, site::Site, traffic::Family};
+use super::{Error, cases::Case, change, family::Family, rules, site::Site};
 use crate::{net::Namespace, progress};
 use closehaul::model::address::AddressType;
 use jiff::Timestamp;

@@ -7,6 +7,7 @@ mod agreement;
 mod cases;
 mod change;
 mod evidence;
+mod family;
 mod generate;
 mod matrix;
 mod rules;
@@ -15,5 +16,6 @@ mod traffic;
 
 pub use crate::site::Error;
 pub use agreement::{Agreement, agreement};
+pub use family::Family;
 pub use matrix::{Matrix, matrix};
-pub use traffic::{Count, Family};
+pub use traffic::Count;

@@ -1,6 +1,6 @@
 //! Requests from the clients to one Service, and the count of all requests.
 
-use super::{Error, evidence::Witness};
+use super::{Error, evidence::Witness, family::Family};
 use crate::kubelet::requests::{Answer, Flow, Sender};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,30 +20,6 @@ const IN_A_ROW: u64 = 12;
 /// How long a change that is in the slices may take until the clients see it. A kube-proxy whose
 /// sync failed tries again after 30 s (its `syncPeriod`): time for two of those.
 const LIMIT: Duration = Duration::from_secs(75);
-
-/// Requests of one address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    pub(super) fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Self::V4 } else { Self::V6 }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        })
-    }
-}
 
 /// How many requests were sent, and what became of those that failed.
 #[derive(Debug, Default, Clone)]

@@ -4,7 +4,6 @@ use std::{process, sync::mpsc, thread, time::Duration};
 
 use tracing::error;
 
-use super::signals::Asked;
 use crate::{
     causes::causes,
     cli::say::say,
@@ -13,6 +12,32 @@ use crate::{
 
 /// How long the last message may take. The main thread may hang because nothing reads the log.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A signal that asks the process to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+}
+
+impl Asked {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+
+    /// The exit code of a process that it ends, as shells report it: 128 plus the signal's number.
+    pub(super) fn exit_code(self) -> u8 {
+        match self {
+            Self::Terminate => 143,
+            Self::Interrupt => 130,
+        }
+    }
+}
 
 /// Why the process must end at once.
 #[derive(Debug, thiserror::Error)]

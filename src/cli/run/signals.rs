@@ -6,34 +6,11 @@ use tokio::{
     time::sleep,
 };
 
-use super::{RunError, ending::Ending};
+use super::{
+    RunError,
+    ending::{Asked, Ending},
+};
 use crate::{control::stop, observe::Health};
-
-/// A signal that asks the process to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// SIGTERM.
-    Terminate,
-    /// SIGINT.
-    Interrupt,
-}
-
-impl Asked {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Terminate => "SIGTERM",
-            Self::Interrupt => "SIGINT",
-        }
-    }
-
-    /// The exit code of a process that it ends, as shells report it: 128 plus the signal's number.
-    pub(super) fn exit_code(self) -> u8 {
-        match self {
-            Self::Terminate => 143,
-            Self::Interrupt => 130,
-        }
-    }
-}
 
 /// Signals as they come in.
 pub(super) struct Signals {

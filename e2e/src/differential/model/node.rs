@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    model::{Action, Effect, Model},
+use super::{Action, Effect, Model};
+use crate::differential::{
     objects,
     shape::Zone,
     step::{SHARED, Step},
@@ -97,7 +97,7 @@ impl Model {
     }
 
     /// The cores of each zone that count for its share of CPU.
-    pub(super) fn cores(&self) -> BTreeMap<&'static str, u32> {
+    pub(in crate::differential) fn cores(&self) -> BTreeMap<&'static str, u32> {
         let shared = Zone::ALL.into_iter().take(SHARED).map(|zone| Node::new(Some(zone)));
         let own = self.nodes.iter().flatten().copied().filter(|node| self.workers && node.ready);
         let mut cores = BTreeMap::new();

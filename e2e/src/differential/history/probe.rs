@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{
-    Error,
-    history::{History, POLL, QUIET},
-    objects,
+use super::{History, POLL, QUIET};
+use crate::differential::{
+    Error, objects,
     side::{CANARY, Side},
 };
 use crate::world::{Kind, Place, object};

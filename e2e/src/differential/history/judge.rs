@@ -8,12 +8,11 @@ use std::{
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{
+use super::{AGREE, History, PATIENT, Verdict, probe::repaired};
+use crate::differential::{
     Error, Pair,
     form::{CURRENT, Comparison, Form, Loose, compare},
-    history::{AGREE, History, PATIENT, Verdict},
     model::{Effect, every_service},
-    probe::repaired,
     side::{CANARY, Side, place},
 };
 

@@ -9,9 +9,9 @@ mod tests;
 
 use foldhash::HashMap;
 
-use super::{
+use super::{Island, PodId};
+use crate::cluster::{
     Index,
-    island::{Island, PodId},
     slices::{SliceId, Slices},
 };
 use crate::{
