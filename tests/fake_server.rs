@@ -1,11 +1,10 @@
 //! The rules of the API server inside the tests, where other tests do not show them.
 
-mod fake_api;
-
 use std::time::Duration;
 
 use fake_api::{
     FakeApi,
+    collections::{SERVICES, SLICES},
     faults::{Effect, on},
 };
 use futures::TryStreamExt;
@@ -19,8 +18,6 @@ use kube::{
 };
 use serde_json::json;
 use tokio::time::Instant;
-
-const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
 
 fn slices(api: &FakeApi) -> Api<EndpointSlice> {
     Api::namespaced(api.client(), "ns")
@@ -91,13 +88,13 @@ async fn deletes_heed_preconditions_and_finalizers() {
 #[tokio::test(start_paused = true)]
 async fn status_is_written_apart() {
     let api = FakeApi::new();
-    api.put("v1/services", json!({ "metadata": { "namespace": "ns", "name": "web" }, "spec": {} }));
+    api.put(SERVICES, json!({ "metadata": { "namespace": "ns", "name": "web" }, "spec": {} }));
     let services: Api<Service> = Api::namespaced(api.client(), "ns");
     let patch = Patch::Merge(json!({
         "spec": { "type": "LoadBalancer" }, "status": { "conditions": [] },
     }));
     services.patch_status("web", &PatchParams::default(), &patch).await.unwrap();
-    let service = api.get("v1/services", "ns", "web").unwrap();
+    let service = api.get(SERVICES, "ns", "web").unwrap();
     assert_eq!((&service["status"], &service["spec"]), (&json!({ "conditions": [] }), &json!({})));
     assert_eq!(service["metadata"]["generation"], 1);
 }

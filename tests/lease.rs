@@ -1,7 +1,5 @@
 //! Leader election between several candidates on one API server, in simulated time.
 
-mod fake_api;
-
 use std::time::Duration;
 
 use closehaul::{
@@ -15,6 +13,7 @@ use closehaul::{
 };
 use fake_api::{
     FakeApi,
+    collections::{CONFIG_MAPS, LEASES},
     faults::{Effect, on},
 };
 use k8s_openapi::api::coordination::v1::Lease;
@@ -26,7 +25,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-const LEASES: &str = "coordination.k8s.io/v1/leases";
 const NAME: &str = "closehaul";
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -397,7 +395,7 @@ async fn a_lease_that_stepped_back_is_reported_by_holder_and_standby() {
     while api.version() <= lost {
         let data = json!({ "version": api.version() });
         api.put(
-            "v1/configmaps",
+            CONFIG_MAPS,
             json!({ "metadata": { "namespace": "ns", "name": "m" }, "data": data }),
         );
     }

@@ -3,8 +3,6 @@
 // `until` gives up by panic, outside the test functions themselves.
 #![allow(clippy::panic)]
 
-mod fake_api;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::Pin,
@@ -21,6 +19,7 @@ use closehaul::{
 };
 use fake_api::{
     FakeApi, Seen,
+    collections::{NODES, PODS},
     faults::{Effect, on, on_streaming, on_watch},
 };
 use futures::{Stream, StreamExt};
@@ -30,7 +29,6 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-const PODS: &str = "v1/pods";
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A consumer as the index is one: it knows the objects by what it was told alone.
@@ -429,7 +427,7 @@ async fn lists_that_work_do_not_hide_watches_that_never_do() {
 async fn bookmarks_move_the_version_that_a_watch_resumes_from() {
     for streaming in [true, false] {
         let (api, mut view) = listed(&["a"], streaming).await;
-        api.put("v1/nodes", json!({ "metadata": { "name": "node" } }));
+        api.put(NODES, json!({ "metadata": { "name": "node" } }));
         let version = api.version();
         view.pass(70 * SECOND).await;
         api.compact();

@@ -2,17 +2,17 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
+use fake_api::{
+    FakeApi,
+    collections::{EVENTS, NODES, PODS, SERVICES},
+    faults::{Effect, on},
+    rig::*,
+    samples::{node, pod},
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{
-    fake_api::{
-        FakeApi,
-        faults::{Effect, on},
-    },
-    log::Log,
-    rig::*,
-};
+use crate::log::Log;
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 

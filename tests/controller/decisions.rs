@@ -1,8 +1,13 @@
 //! Decisions: one log line for each change, and one for all at the start.
 
+use fake_api::{
+    collections::{PODS, SERVICES},
+    rig::*,
+    samples::{pod, service},
+};
 use serde_json::json;
 
-use crate::{log::Log, rig::*};
+use crate::log::Log;
 
 /// The lines about changed decisions, each as `service prefer state reason`.
 fn changes(log: &Log) -> Vec<String> {

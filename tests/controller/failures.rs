@@ -1,12 +1,12 @@
 //! Failures of writes: refused, busy, lost, hung.
 
-use serde_json::json;
-use tokio::time::Instant;
-
-use crate::{
-    fake_api::faults::{Effect, on},
+use fake_api::{
+    collections::{PODS, SERVICES, SLICES},
+    faults::{Effect, on},
     rig::*,
 };
+use serde_json::json;
+use tokio::time::Instant;
 
 const SHOP: &str = "/namespaces/shop/endpointslices";
 

@@ -1,11 +1,12 @@
 //! Other writers: slices that somebody else deletes, edits, relabels or keeps.
 
-use serde_json::{Value, json};
-
-use crate::{
-    fake_api::faults::{Effect, on},
+use fake_api::{
+    collections::{PODS, SERVICES, SLICES},
+    faults::{Effect, on},
     rig::*,
+    samples::{name, service},
 };
+use serde_json::{Value, json};
 
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 

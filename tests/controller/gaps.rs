@@ -1,8 +1,11 @@
 //! Gaps in what is seen: disconnects and objects that do not parse.
 
+use fake_api::{
+    collections::{NODES, PODS, SERVICES, SLICES},
+    rig::*,
+    samples::{bad_pod, name, pod, service},
+};
 use serde_json::json;
-
-use crate::rig::*;
 
 /// Makes a change while there is no connection, and lets the history of that time be lost.
 async fn during_a_disconnect(rig: &Rig, change: impl FnOnce()) {

@@ -4,17 +4,16 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
+use fake_api::{
+    FakeApi, Seen,
+    collections::{CONFIG_MAPS, LEASES, NODES, PODS, SERVICES, SLICES},
+    faults::{Effect, on},
+    rig::*,
+    samples::{name, pod, service},
+};
 use serde_json::json;
 
-use crate::{
-    fake_api::{
-        FakeApi, Seen,
-        faults::{Effect, on},
-    },
-    leadership::Replica,
-    log::Log,
-    rig::*,
-};
+use crate::{leadership::Replica, log::Log};
 
 const SIGNS: [&str; 5] = ["list", "object", "create", "update", "lease"];
 
@@ -70,7 +69,7 @@ fn overtake(api: &FakeApi, version: u64) {
     while api.version() <= version {
         let data = json!({ "version": api.version() });
         api.put(
-            "v1/configmaps",
+            CONFIG_MAPS,
             json!({ "metadata": { "namespace": "x", "name": "m" }, "data": data }),
         );
     }
@@ -275,7 +274,7 @@ async fn a_lease_that_is_deleted_by_hand_is_no_rewind() {
         (Replica::start(&api, Options::default()), Replica::start(&api, Options::default()));
     first.rig.pass(MINUTE).await;
     for _ in 0..3 {
-        api.remove("coordination.k8s.io/v1/leases", "kube-system", "closehaul");
+        api.remove(LEASES, "kube-system", "closehaul");
         first.rig.pass(MINUTE).await;
     }
     assert_eq!(rewinds(&first.rig) + rewinds(&second.rig), 0.0);

@@ -4,12 +4,13 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
-use serde_json::{Value, json};
-
-use crate::{
-    fake_api::{FakeApi, Seen},
+use fake_api::{
+    FakeApi, Seen,
+    collections::{PODS, SERVICES, SLICES},
     rig::*,
+    samples::service,
 };
+use serde_json::{Value, json};
 
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";

@@ -12,6 +12,13 @@ use closehaul::{
     clock::{Clock, Moment},
     control::lease::{Election, Farewell, Identity, LeaseError, Timing, leadership},
 };
+use fake_api::{
+    FakeApi,
+    collections::{LEASES, SERVICES, SLICES},
+    faults::{Effect, on},
+    rig::*,
+    samples::service,
+};
 use kube::Api;
 use serde_json::json;
 use tokio::{
@@ -20,16 +27,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{
-    fake_api::{
-        FakeApi,
-        faults::{Effect, on},
-    },
-    log::Log,
-    rig::*,
-};
-
-const LEASES: &str = "coordination.k8s.io/v1/leases";
+use crate::log::Log;
 
 /// A replica of the controller, which writes only while it holds the lease.
 pub struct Replica {

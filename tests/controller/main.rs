@@ -4,9 +4,6 @@
 // Helpers outside the test functions give up by panic too: there is nothing to recover to.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
-#[path = "../fake_api/mod.rs"]
-mod fake_api;
-
 mod announcements;
 mod decisions;
 mod failures;
@@ -23,9 +20,7 @@ mod others;
 mod pace;
 mod recreated;
 mod refused;
-mod rig;
 mod shutdown;
 mod stable;
 mod start;
-mod world;
 mod writes;

@@ -3,12 +3,13 @@
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
 use closehaul::{clock::Clock, control::lease::leadership};
-use serde_json::{Value, json};
-
-use crate::{
-    fake_api::faults::{Effect, on},
+use fake_api::{
+    collections::{NODES, PODS, SERVICES, SLICES},
+    faults::{Effect, on},
     rig::*,
+    samples::bad_pod,
 };
+use serde_json::{Value, json};
 
 /// A metric of the built-in controller.
 fn slices(rig: &Rig, series: &str) -> f64 {

@@ -1,9 +1,13 @@
 //! An API server that drops hints for nodes: they are tried once, and then no more until the
 //! controller is started again (endpointslice-semantics 5.4).
 
+use fake_api::{
+    FakeApi,
+    collections::{SERVICES, SLICES},
+    rig::*,
+    samples::name,
+};
 use serde_json::{Value, json};
-
-use crate::{fake_api::FakeApi, rig::*};
 
 /// More Services than are written at once.
 const SERVICES_THERE: usize = 20;

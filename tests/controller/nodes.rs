@@ -1,8 +1,7 @@
 //! Nodes: late, moved to another zone, deleted.
 
+use fake_api::{collections::NODES, rig::*, samples::node};
 use serde_json::{Value, json};
-
-use crate::rig::*;
 
 fn zones(rig: &Rig) -> Vec<Value> {
     let slice = rig.slice("web");

@@ -3,13 +3,15 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
+use fake_api::{
+    collections::{PODS, SERVICES, SLICES},
+    faults::{Effect, on},
+    rig::*,
+    samples::name,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    fake_api::faults::{Effect, on},
-    log::Log,
-    rig::*,
-};
+use crate::log::Log;
 
 const OVERWRITTEN: &str = "OverwrittenByOtherController";
 

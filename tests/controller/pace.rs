@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use fake_api::{
+    FakeApi, Seen,
+    collections::{NODES, PODS, SERVICES, SLICES},
+    rig::*,
+    samples::{name, pod, service},
+};
 use serde_json::json;
 use tokio::time::Instant;
-
-use crate::{
-    fake_api::{FakeApi, Seen},
-    rig::*,
-};
 
 #[tokio::test(start_paused = true)]
 async fn events_of_a_batch_period_are_one_write_and_the_window_does_not_slide() {

@@ -1,11 +1,12 @@
 //! Services that come again under their old name, and those that go (kubernetes#141592).
 
-use serde_json::{Value, json};
-
-use crate::{
-    fake_api::faults::{Effect, on},
+use fake_api::{
+    collections::{PODS, SERVICES, SLICES},
+    faults::{Effect, on},
     rig::*,
+    samples::{name, pod, service},
 };
+use serde_json::{Value, json};
 
 /// Deletes the Service and makes it again, and waits for a slice of the new one alone.
 async fn recreate(rig: &Rig, wait_between: std::time::Duration) {

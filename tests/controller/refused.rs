@@ -3,14 +3,15 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
+use fake_api::{
+    collections::{EVENTS, NODES, PODS, SERVICES},
+    faults::{Effect, on},
+    rig::*,
+    samples::{name, pod, service},
+};
 use serde_json::{Value, json};
 
-use crate::{
-    fake_api::faults::{Effect, on},
-    rig::*,
-};
-
-fn set_addresses(api: &crate::fake_api::FakeApi, name: &str, addresses: &[&str]) {
+fn set_addresses(api: &fake_api::FakeApi, name: &str, addresses: &[&str]) {
     edit(api, PODS, name, |pod| {
         let all: Vec<_> = addresses.iter().map(|ip| json!({ "ip": ip })).collect();
         pod["status"]["podIP"] = json!(addresses[0]);
@@ -19,13 +20,13 @@ fn set_addresses(api: &crate::fake_api::FakeApi, name: &str, addresses: &[&str])
 }
 
 /// The zone of a node; one that is no label value is refused in hints.
-fn set_zone(api: &crate::fake_api::FakeApi, node: &str, zone: &str) {
+fn set_zone(api: &fake_api::FakeApi, node: &str, zone: &str) {
     edit(api, NODES, &format!("/{node}"), |node| {
         node["metadata"]["labels"] = json!({ "topology.kubernetes.io/zone": zone });
     });
 }
 
-fn prefer_zone(api: &crate::fake_api::FakeApi, service: &str) {
+fn prefer_zone(api: &fake_api::FakeApi, service: &str) {
     edit(api, SERVICES, service, |service| {
         service["spec"]["trafficDistribution"] = json!("PreferSameZone");
     });
@@ -284,7 +285,7 @@ async fn a_slice_is_sent_twice_more_at_most() {
     }
     set_ready(&rig.api, "web-1", false);
     rig.pass(50 * MS).await;
-    let zones = |seen: &crate::fake_api::Seen| {
+    let zones = |seen: &fake_api::Seen| {
         let endpoints = seen.body["endpoints"].as_array().unwrap().iter();
         endpoints.filter(|one| !one["zone"].is_null()).count()
     };

@@ -1,12 +1,12 @@
 //! Stopping: requests that were sent are answered, nothing further is sent.
 
 use closehaul::control::lease::Farewell;
-use tokio::time::Instant;
-
-use crate::{
-    fake_api::faults::{Effect, on},
+use fake_api::{
+    collections::SLICES,
+    faults::{Effect, on},
     rig::*,
 };
+use tokio::time::Instant;
 
 /// Five Services of 40 slices each, and an API server that takes 2 s to write one: to write all that
 /// has begun would take 78 s.

@@ -8,14 +8,15 @@ use closehaul::{
     cluster::Index,
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
+use fake_api::{
+    FakeApi,
+    collections::{NODES, PODS, SERVICES, SLICES},
+    rig::*,
+    samples::{FOREIGN_SLICE, foreign_slice, name},
+    world::{Dice, calm, change, pause},
+};
 use serde_json::Value;
 use tokio::{runtime::Builder, time::Instant};
-
-use crate::{
-    fake_api::FakeApi,
-    rig::*,
-    world::{Dice, OTHERS, calm, change, others_slice, pause},
-};
 
 /// Until all is written: a watch that fell silent is given up after 295 s, and a list that hangs
 /// after 70 s; then come the longest back-offs of a watch and of a write, a minute each.
@@ -58,7 +59,7 @@ async fn live(seed: u64, history: &mut Vec<String>) -> Result<(), String> {
     // A server does so for as long as it runs, and what it dropped is not written again later.
     let drops_node_hints = dice.one_in(4);
     api.drops_node_hints(drops_node_hints);
-    let others = api.put(SLICES, others_slice());
+    let others = api.put(SLICES, foreign_slice());
     let mut rig = Rig::start_with(api.clone(), options);
     let start = Instant::now();
     for _ in 0..STEPS {
@@ -76,7 +77,7 @@ async fn live(seed: u64, history: &mut Vec<String>) -> Result<(), String> {
     rig.pass(BOUND).await;
     let settled = api.requests().len();
     check(&rig, options.settings.max_endpoints, !drops_node_hints)?;
-    let is_untouched = api.get(SLICES, "shop", OTHERS) == Some(others);
+    let is_untouched = api.get(SLICES, "shop", FOREIGN_SLICE) == Some(others);
     ensure(is_untouched, || "somebody else's slice has changed".to_owned())?;
     rig.pass(5 * MINUTE).await;
     for seen in &api.requests()[settled..] {
@@ -106,7 +107,7 @@ fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), String
 fn found(rig: &Rig, service: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for slice in rig.slices(service) {
-        if name(&slice) == OTHERS {
+        if name(&slice) == FOREIGN_SLICE {
             continue;
         }
         for endpoint in slice["endpoints"].as_array().unwrap() {

@@ -1,7 +1,7 @@
 //! Starting: nothing is written before everything is known.
 
-use crate::{
-    fake_api::faults::{Effect, on, on_streaming},
+use fake_api::{
+    faults::{Effect, on, on_streaming},
     rig::*,
 };
 

@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use fake_api::{
+    collections::{NODES, PODS, SERVICES, SLICES},
+    faults::{Effect, on},
+    rig::*,
+    samples::{name, pod},
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-
-use crate::{
-    fake_api::faults::{Effect, on},
-    rig::*,
-};
 
 /// A change of one pod leads to one update, and its echo to nothing.
 async fn one_update(rig: &mut Rig, is_ready: bool) {

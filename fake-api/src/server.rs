@@ -1,23 +1,4 @@
-//! An API server inside the test: no sockets, and at home in tokio's paused time.
-//!
-//! It keeps a versioned log of every kind of object, serves lists in pages and by stream, watches,
-//! bookmarks and 410, checks versions and preconditions, and records every request. Tests seed and
-//! edit objects directly and make requests go wrong by [`faults`]. Collections are named
-//! `GROUP/VERSION/PLURAL` (`v1/pods`, `discovery.k8s.io/v1/endpointslices`).
-
-// Each test crate uses its own part of it.
-#![allow(dead_code)]
-// The tests' own scaffold: there is nothing to recover to.
-#![allow(clippy::unwrap_used)]
-
-pub mod faults;
-mod gates;
-mod request;
-mod respond;
-mod selector;
-mod store;
-mod validation;
-mod watching;
+//! The server: what tests do to it, and how it serves a request.
 
 use std::{
     collections::BTreeSet,
@@ -35,15 +16,21 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use faults::{Effect, Faults, On};
-use request::Call;
-pub use request::Seen;
-use respond::{Body, Refusal, page, respond, shed};
-use store::{Store, check, text};
-use validation::validate;
-use watching::Watch;
+use crate::{
+    faults::{Effect, Faults, On},
+    request::{Call, Seen},
+    respond::{Body, Refusal, page, respond, shed},
+    store::{Store, check, text},
+    validation::validate,
+    watching::Watch,
+};
 
-/// The server; clones are the same one.
+/// An API server inside the test: no sockets, and at home in tokio's paused time.
+///
+/// It keeps a versioned log of every kind of object, serves lists in pages and by stream, watches,
+/// bookmarks and 410, checks versions and preconditions, and records every request. Tests create and
+/// edit objects directly and make requests fail by [`crate::faults`]. Collections are named as in
+/// [`crate::collections`]. Clones are the same server.
 #[derive(Clone)]
 pub struct FakeApi {
     state: Arc<Mutex<State>>,
@@ -51,21 +38,28 @@ pub struct FakeApi {
     pulse: watch::Sender<()>,
 }
 
-struct State {
-    store: Store,
+pub(crate) struct State {
+    pub(crate) store: Store,
     faults: Faults,
     requests: Vec<Seen>,
     reachable: bool,
     /// Watches of an earlier one end.
-    epoch: u64,
+    pub(crate) epoch: u64,
     /// Lines put into open watches of a collection.
-    injected: Vec<(String, String)>,
+    pub(crate) injected: Vec<(String, String)>,
     gone_as_status: bool,
     /// Collections whose watches are behind.
-    held: BTreeSet<String>,
+    pub(crate) held: BTreeSet<String>,
+}
+
+impl Default for FakeApi {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl FakeApi {
+    /// A server without objects. Its wall clock starts now and follows tokio's.
     pub fn new() -> Self {
         let state = State {
             store: Store::new(),
@@ -121,11 +115,13 @@ impl FakeApi {
         self.change(|state| state.store.delete(collection, &name, &Value::Null)).unwrap();
     }
 
+    /// An object as stored.
     pub fn get(&self, collection: &str, ns: &str, name: &str) -> Option<Value> {
         let name = (ns.to_owned(), name.to_owned());
         self.with(|state| state.store.get(collection, &name).ok())
     }
 
+    /// All objects of a collection, by namespace and name.
     pub fn list(&self, collection: &str) -> Vec<Value> {
         self.with(|state| state.store.collection(collection).objects.values().cloned().collect())
     }
@@ -165,6 +161,7 @@ impl FakeApi {
         self.with(|state| state.held.insert(collection.to_owned()));
     }
 
+    /// Lets the watches of a collection catch up.
     pub fn release(&self, collection: &str) {
         self.change(|state| state.held.remove(collection));
     }
@@ -174,7 +171,7 @@ impl FakeApi {
         self.change(|state| state.injected.push((collection.to_owned(), line.to_owned())));
     }
 
-    /// Tells all open watches of a collection that their version is gone.
+    /// Reports to all open watches of a collection that their version is gone.
     pub fn expire_watches(&self, collection: &str) {
         self.inject(collection, &Refusal::gone().event());
     }
@@ -187,6 +184,7 @@ impl FakeApi {
         });
     }
 
+    /// Accepts connections again.
     pub fn connect(&self) {
         self.with(|state| state.reachable = true);
     }
@@ -196,11 +194,12 @@ impl FakeApi {
         self.with(|state| state.store.drops_node_hints = drops);
     }
 
-    /// Makes requests go wrong; of several faults that strike, the first made counts.
+    /// Makes requests fail; of several faults that strike, the first made counts.
     pub fn fault(&self, on: On, effect: Effect) {
         self.with(|state| state.faults.add(on, effect));
     }
 
+    /// Ends all faults.
     pub fn clear_faults(&self) {
         self.with(|state| state.faults.clear());
     }
@@ -215,7 +214,7 @@ impl FakeApi {
         self.with(|state| state.requests.iter().filter(|seen| such(seen)).count())
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state: MutexGuard<'_, State> = self.state.lock().unwrap();
         act(&mut state)
     }
@@ -226,7 +225,7 @@ impl FakeApi {
         outcome
     }
 
-    fn pulse(&self) -> watch::Receiver<()> {
+    pub(crate) fn pulse(&self) -> watch::Receiver<()> {
         self.pulse.subscribe()
     }
 
@@ -336,7 +335,7 @@ impl FakeApi {
             Some(Effect::CloseAtOnce) => Channel::new(1).1,
             Some(Effect::Silence) => {
                 let (sender, body) = Channel::new(1);
-                // Held for as long as the test runs.
+                // Stays open for as long as the test runs.
                 tokio::spawn(async move {
                     let _open = sender;
                     std::future::pending::<()>().await;

@@ -7,7 +7,7 @@ use http::Response;
 use http_body_util::channel::Channel;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     request::Call,
     store::{Collection, Objects},
 };

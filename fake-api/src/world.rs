@@ -1,15 +1,16 @@
-//! A seeded random world: objects change, other writers meddle, requests and watches go wrong.
+//! A world that changes at random, determined by a seed: objects change, other clients edit slices,
+//! requests and watches fail.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::{
-    fake_api::{
-        FakeApi,
-        faults::{Effect, on, on_streaming, on_watch},
-    },
-    rig::*,
+    FakeApi,
+    collections::{NODES, PODS, SERVICES, SLICES},
+    faults::{Effect, on, on_streaming, on_watch},
+    rig::set_ready,
+    samples::{FOREIGN_SLICE, bad_pod, is_bad_pod, name, node, pod, service},
 };
 
 const KINDS: [&str; 4] = [SERVICES, PODS, NODES, SLICES];
@@ -20,6 +21,7 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", ""];
 pub struct Dice(u64);
 
 impl Dice {
+    /// Dice whose numbers follow from `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -38,6 +40,7 @@ impl Dice {
         self.roll(times) == 0
     }
 
+    /// One of these.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         let at = self.roll(from.len() as u64);
         from[usize::try_from(at).unwrap()]
@@ -138,10 +141,10 @@ fn node_step(api: &FakeApi, dice: &mut Dice) -> String {
     format!("put node {name}")
 }
 
-/// Another writer.
+/// What another client does to a slice.
 fn slice_step(api: &FakeApi, dice: &mut Dice) -> String {
     let mut slices = api.list(SLICES);
-    slices.retain(|slice| name(slice) != OTHERS);
+    slices.retain(|slice| name(slice) != FOREIGN_SLICE);
     if slices.is_empty() {
         return "no slice".to_owned();
     }
@@ -234,22 +237,6 @@ fn fault_step(api: &FakeApi, dice: &mut Dice) -> String {
     format!("something with watches of {kind}, or with the connection")
 }
 
-/// A slice that somebody else manages.
-pub const OTHERS: &str = "others";
-
-pub fn others_slice() -> Value {
-    json!({
-        "metadata": {
-            "namespace": "shop", "name": OTHERS,
-            "labels": {
-                "kubernetes.io/service-name": "s0",
-                "endpointslice.kubernetes.io/managed-by": "example.com/other",
-            },
-        },
-        "addressType": "IPv4", "endpoints": [], "ports": [],
-    })
-}
-
 /// Ends all faults; pods that do not parse are deleted.
 pub fn calm(api: &FakeApi) {
     api.clear_faults();
@@ -258,7 +245,7 @@ pub fn calm(api: &FakeApi) {
         api.release(kind);
     }
     for pod in api.list(PODS) {
-        if pod["status"]["podIPs"][0]["ip"] == "ten" {
+        if is_bad_pod(&pod) {
             api.remove(PODS, "shop", name(&pod));
         }
     }

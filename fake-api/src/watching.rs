@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{
+use crate::{
     FakeApi,
     request::Call,
     respond::{Body, Refusal},
@@ -83,7 +83,7 @@ impl Watch {
         let (sender, body) = Channel::new(64);
         let pulse = api.pulse();
         let (epoch, injected) = api.with(|state| (state.epoch, state.injected.len()));
-        // An error means that the client has gone away.
+        // An error means that the client is gone.
         tokio::spawn(async move {
             let lines = Lines(sender);
             self.run(api, lines, pulse, epoch, injected).await.unwrap_or_default();

@@ -1,7 +1,5 @@
-//! The rig: the running controller on a fake API server, and objects to put there.
-//!
-//! Objects are named `namespace/name`, or by name alone in namespace `shop`. Pod `web-1` belongs
-//! to Service `web`, and node `a1` stands in zone `a`.
+//! The rig: the running controller on a server, what it has written, and the server's objects by
+//! the short names of [`crate::samples`].
 
 use std::time::Duration;
 
@@ -16,36 +14,39 @@ use closehaul::{
     observe::{Health, Metrics, announce::Reporter},
     random::Random,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep},
 };
 
-use crate::fake_api::{FakeApi, Seen};
+use crate::{
+    FakeApi, Seen,
+    collections::{NODES, PODS, SERVICES, SLICES},
+    samples::{node, parts, pod, ready_condition, service},
+};
 
-pub const SERVICES: &str = "v1/services";
-pub const PODS: &str = "v1/pods";
-pub const NODES: &str = "v1/nodes";
-pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
-pub const EVENTS: &str = "events.k8s.io/v1/events";
-
-/// Slices of so many endpoints at most.
+/// The default settings with slices of so many endpoints at most.
 pub fn settings_of(max_endpoints: usize) -> Settings {
     Settings { max_endpoints, ..Options::default().settings }
 }
 
+/// A millisecond.
 pub const MS: Duration = Duration::from_millis(1);
+/// A second.
 pub const SECOND: Duration = Duration::from_secs(1);
+/// A minute.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// How the controller is run.
 #[derive(Clone, Copy)]
 pub struct Options {
+    /// The controller's own settings.
     pub settings: Settings,
+    /// How many Services are written at the same time.
     pub concurrency: usize,
-    /// Of one write.
+    /// How long one write may take.
     pub timeout: Duration,
     /// Writes a second; 0 means no limit.
     pub qps: f64,
@@ -63,26 +64,32 @@ impl Default for Options {
     }
 }
 
-/// The controller at work.
+/// The running controller.
 pub struct Rig {
+    /// The server that it runs on.
     pub api: FakeApi,
+    /// Its metrics.
     pub metrics: Metrics,
+    /// Its health.
     pub health: Health,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Farewell>,
-    /// Writes before this were looked at.
+    /// Writes before this have been looked at.
     mark: usize,
 }
 
 impl Rig {
+    /// A controller with the default options that always leads.
     pub fn start(api: FakeApi) -> Self {
         Self::start_with(api, Options::default())
     }
 
+    /// A controller that always leads.
     pub fn start_with(api: FakeApi, options: Options) -> Self {
         Self::start_led(api, options, Leadership::always())
     }
 
+    /// A controller that writes only while it leads.
     pub fn start_led(api: FakeApi, options: Options, leadership: Leadership) -> Self {
         Self::start_reported(api, options, leadership, mpsc::unbounded_channel().1)
     }
@@ -120,11 +127,12 @@ impl Rig {
         Self { api, metrics, health, stop, running, mark: 0 }
     }
 
-    /// A controller that has written what there was to write; counting starts afresh.
+    /// A controller that has written what there was to write. Later looks do not show these writes.
     pub async fn settled(api: FakeApi) -> Self {
         Self::settled_with(api, Options::default()).await
     }
 
+    /// The same with other options than the default.
     pub async fn settled_with(api: FakeApi, options: Options) -> Self {
         let mut rig = Self::start_with(api, options);
         rig.pass(5 * SECOND).await;
@@ -137,7 +145,8 @@ impl Rig {
         sleep(time).await;
     }
 
-    /// Waits until it is so, for ten minutes at most; returns how long that took.
+    /// Waits until `so` holds, for ten minutes at most; returns how long that took. `what` is for the
+    /// message if it does not.
     pub async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) -> Duration {
         let start = Instant::now();
         while !so(self) {
@@ -224,14 +233,14 @@ impl Rig {
         text.lines().find_map(value).unwrap_or_default()
     }
 
-    /// Ends the controller where it stands and starts another.
+    /// Ends the controller at once, as a crash does, and starts another.
     pub async fn crash(self, options: Options) -> Self {
         let api = self.api.clone();
         self.abort().await;
         Self::start_with(api, options)
     }
 
-    /// Ends the controller where it stands.
+    /// Ends the controller at once, as a crash does.
     pub async fn abort(self) {
         self.running.abort();
         assert!(self.running.await.unwrap_err().is_cancelled());
@@ -254,7 +263,7 @@ pub fn cluster(pods: &[&str]) -> FakeApi {
     for name in pods {
         let (namespace, _) = parts(name);
         let service = service(name.rsplit_once('-').unwrap().0);
-        if api.get(SERVICES, namespace, self::name(&service)).is_none() {
+        if api.get(SERVICES, namespace, crate::samples::name(&service)).is_none() {
             api.put(SERVICES, service);
         }
         api.put(PODS, pod(name));
@@ -262,81 +271,27 @@ pub fn cluster(pods: &[&str]) -> FakeApi {
     api
 }
 
-/// Whether an Event is sent.
+/// Whether an Event is created.
 pub fn is_event(seen: &Seen) -> bool {
     seen.method == "POST" && seen.path.ends_with("/events")
 }
 
-/// Namespace and name.
-pub fn parts(name: &str) -> (&str, &str) {
-    name.split_once('/').unwrap_or(("shop", name))
-}
-
-pub fn node(name: &str) -> Value {
-    json!({
-        "metadata": {
-            "name": name, "labels": { "topology.kubernetes.io/zone": name.get(..1).unwrap() },
-        },
-        "status": { "allocatable": { "cpu": "4" }, "conditions": [condition(true)] },
-    })
-}
-
-pub fn service(name: &str) -> Value {
-    let (namespace, name) = parts(name);
-    json!({
-        "metadata": { "namespace": namespace, "name": name },
-        "spec": {
-            "selector": { "app": name }, "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"],
-            "ports": [{ "port": 80, "protocol": "TCP", "targetPort": 8080 }],
-        },
-    })
-}
-
-/// A ready pod.
-pub fn pod(name: &str) -> Value {
-    let (namespace, name) = parts(name);
-    let (app, number) = name.rsplit_once('-').unwrap();
-    let number: usize = number.parse().unwrap();
-    let ip = format!("10.0.{}.{}", number / 256, number % 256);
-    let node = ["c1", "a1", "b1"][number % 3];
-    json!({
-        "metadata": { "namespace": namespace, "name": name, "labels": { "app": app } },
-        "spec": { "nodeName": node, "containers": [] },
-        "status": {
-            "phase": "Running", "podIP": ip, "podIPs": [{ "ip": ip }],
-            "conditions": [condition(true)],
-        },
-    })
-}
-
-pub fn bad_pod(name: &str) -> Value {
-    let mut pod = pod(name);
-    pod["status"]["podIPs"] = json!([{ "ip": "ten" }]);
-    pod
-}
-
-fn condition(is_true: bool) -> Value {
-    json!({ "type": "Ready", "status": if is_true { "True" } else { "False" } })
-}
-
+/// Makes a pod ready or not.
 pub fn set_ready(api: &FakeApi, name: &str, is_ready: bool) {
     let (namespace, name) = parts(name);
     api.edit(PODS, namespace, name, |pod| {
-        pod["status"]["conditions"][0] = condition(is_ready);
+        pod["status"]["conditions"][0] = ready_condition(is_ready);
     });
 }
 
+/// Changes an object, which must exist.
 pub fn edit(api: &FakeApi, collection: &str, name: &str, edit: impl FnOnce(&mut Value)) {
     let (namespace, name) = parts(name);
     api.edit(collection, namespace, name, edit);
 }
 
+/// Removes an object at once, whatever its finalizers.
 pub fn remove(api: &FakeApi, collection: &str, name: &str) {
     let (namespace, name) = parts(name);
     api.remove(collection, namespace, name);
-}
-
-/// The name in an object's metadata.
-pub fn name(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap()
 }

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{selector::Selector, store::Name};
+use crate::{selector::Selector, store::Name};
 
-/// A request as it came in.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// The method, in capitals.
     pub method: String,
+    /// The path, without the query.
     pub path: String,
+    /// The query, still encoded; empty if there was none.
     pub query: String,
     /// Null if there was none.
     pub body: Value,
+    /// When it arrived.
     pub at: Instant,
 }
 

@@ -1,8 +1,8 @@
-//! What can be made to go wrong, and for which requests.
+//! What can be made to fail, and for which requests.
 
 use std::time::Duration;
 
-use super::Seen;
+use crate::Seen;
 
 /// Which requests a fault strikes; made by [`on`].
 #[derive(Clone)]
@@ -30,16 +30,19 @@ pub fn on_streaming(path: &'static str) -> On {
 
 impl On {
     /// Only where the query contains this.
+    #[must_use]
     pub fn query(self, query: &'static str) -> Self {
         Self { query, ..self }
     }
 
     /// Only this often.
+    #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 }
 
+/// What happens to a request in place of an ordinary answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// The connection breaks; nothing was done.
@@ -56,7 +59,14 @@ pub enum Effect {
     Answer(u16),
     /// 422 for a field of a slice, whatever it holds, by the validation or by an admission webhook that
     /// makes up the same answer; nothing was done.
-    Invalid { field: String, value: String, by_webhook: bool },
+    Invalid {
+        /// The path of the field, such as `endpoints[0].addresses[0]`.
+        field: String,
+        /// The value that is refused.
+        value: String,
+        /// Whether the answer is a webhook's.
+        by_webhook: bool,
+    },
     /// 429 with this many seconds of `Retry-After`; nothing was done.
     TooMany(u32),
     /// The same as the API server sheds load: plain text, so that the header alone says how long.
@@ -79,19 +89,19 @@ pub enum Effect {
 }
 
 #[derive(Default)]
-pub struct Faults(Vec<(On, Effect)>);
+pub(crate) struct Faults(Vec<(On, Effect)>);
 
 impl Faults {
-    pub fn add(&mut self, on: On, effect: Effect) {
+    pub(crate) fn add(&mut self, on: On, effect: Effect) {
         self.0.push((on, effect));
     }
 
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
     /// The effect of the first fault that strikes.
-    pub fn strike(&mut self, seen: &Seen) -> Option<Effect> {
+    pub(crate) fn strike(&mut self, seen: &Seen) -> Option<Effect> {
         let strikes = |on: &On| {
             on.times > 0
                 && (on.method.is_empty() || on.method == seen.method)
