@@ -149,15 +149,16 @@ fn slice_step(api: &FakeApi, dice: &mut Dice) -> String {
         return "no slice".to_owned();
     }
     let at = usize::try_from(dice.roll(slices.len() as u64)).unwrap();
-    let name = name(&slices[at]).to_owned();
-    let edit = |edit: fn(&mut Value)| api.edit(SLICES, "shop", &name, edit);
+    let name = name(&slices[at]);
+    let namespace = slices[at]["metadata"]["namespace"].as_str().unwrap();
+    let edit = |edit: fn(&mut Value)| api.edit(SLICES, namespace, name, edit);
     let what = match dice.roll(9) {
         0 | 1 => {
-            api.remove(SLICES, "shop", &name);
+            api.remove(SLICES, namespace, name);
             "remove"
         }
         2 => {
-            api.delete(SLICES, "shop", &name);
+            api.delete(SLICES, namespace, name);
             "delete"
         }
         3 => {
