@@ -5,7 +5,7 @@ use super::{Index, Watched, island::Island};
 use crate::model::name::{Name, ServiceKey};
 
 /// An object that a complete list did not name.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gone {
     /// A Service.
     Service(ServiceKey),
@@ -69,8 +69,14 @@ impl Index {
         self.islands.values_mut().for_each(Island::unsettle_all);
     }
 
-    /// A list is complete; returns what is known and was not named, still to be removed.
+    /// A list is complete; returns what is known and was not named, sorted, still to be removed.
     pub fn end_list(&mut self, kind: Watched) -> Vec<Gone> {
+        let mut gone = self.doubted(kind);
+        gone.sort_unstable();
+        gone
+    }
+
+    fn doubted(&mut self, kind: Watched) -> Vec<Gone> {
         if kind == Watched::Nodes {
             return std::mem::take(&mut self.doubted_nodes).into_iter().map(Gone::Node).collect();
         }

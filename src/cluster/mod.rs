@@ -51,7 +51,7 @@ pub struct Index {
 /// What an event of a node changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NodeChange {
-    /// Services with pods on the node, if its zone changed, it came, or it went.
+    /// Services with pods on the node, sorted, if its zone changed, it came, or it went.
     pub services: Vec<ServiceKey>,
     /// Whether it was there before and still is: zones and hints change, and no endpoint.
     pub is_move: bool,
@@ -309,6 +309,7 @@ impl Index {
                 }
                 services.extend(keys(namespace, on_node));
             }
+            services.sort_unstable();
         }
         NodeChange { services, is_move: false, shares: true }
     }

@@ -10,7 +10,7 @@ mod rewinds;
 mod tests;
 mod told;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ pub struct Controller {
     /// Whether the history went back.
     rewinds: Rewinds,
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
-    unseen: HashSet<ServiceKey>,
+    unseen: BTreeSet<ServiceKey>,
     /// Whether `forNodes` is written: until an answer shows that the API server drops it.
     node_hints: bool,
     /// Since when this replica leads.
@@ -137,7 +137,7 @@ impl Controller {
             slices_seen: 0,
             slices_list: None,
             rewinds: Rewinds::new(settings.renew_deadline),
-            unseen: HashSet::default(),
+            unseen: BTreeSet::new(),
             node_hints: true,
             leads_since: None,
             first_write: None,

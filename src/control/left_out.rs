@@ -68,7 +68,7 @@ impl LeftOut {
         self.0.remove(service);
     }
 
-    /// The Events that are due now; each is returned once.
+    /// The Events that are due now, sorted by Service; each is returned once.
     pub fn overdue(&mut self, now: Instant) -> Vec<(ServiceKey, News)> {
         let mut overdue = Vec::new();
         for (service, causes) in &mut self.0 {
@@ -80,6 +80,7 @@ impl LeftOut {
                 }
             }
         }
+        overdue.sort_by(|(one, _), (other, _)| one.cmp(other));
         overdue
     }
 }

@@ -71,7 +71,7 @@ pub struct Finding {
 pub struct Forgotten {
     /// The other writer has just been found gone.
     pub is_gone: bool,
-    /// Services whose slices are overwritten no more.
+    /// Services whose slices are overwritten no more, sorted.
     pub freed: Vec<ServiceKey>,
 }
 
@@ -150,8 +150,9 @@ impl OtherWriter {
     pub fn tick(&mut self, now: Instant) -> Forgotten {
         let is_past = |at: Instant| now.saturating_duration_since(at) >= QUIET;
         let past = self.signs.extract_if(|_, signs| is_past(signs.latest));
-        let freed =
+        let mut freed: Vec<_> =
             past.filter(|(_, signs)| signs.fought > 0).map(|(service, _)| service).collect();
+        freed.sort_unstable();
         let is_gone = self.active.is_some_and(is_past);
         if is_gone {
             self.active = None;

@@ -158,8 +158,9 @@ impl Controller {
     }
 
     pub(super) fn give_up_nodes(&mut self, now: Instant) {
-        let overdue: Vec<Name> =
+        let mut overdue: Vec<Name> =
             self.leaving.extract_if(|_, due| *due <= now).map(|(name, _)| name).collect();
+        overdue.sort_unstable();
         for name in overdue {
             let change = self.index.remove_node(&name);
             self.node_changed(change, now);
@@ -175,7 +176,8 @@ impl Controller {
             let shares = self.index.shares();
             let unbalanced =
                 self.progress.iter().filter(|(_, progress)| progress.is_unbalanced(shares));
-            let unbalanced = unbalanced.map(|(key, _)| key.clone()).collect();
+            let mut unbalanced: Vec<_> = unbalanced.map(|(key, _)| key.clone()).collect();
+            unbalanced.sort_unstable();
             self.services_of_node(unbalanced, Class::Hints, now);
         }
     }
