@@ -24,18 +24,25 @@ impl Random {
     /// Another source, whose numbers follow from this one and are independent of its later ones.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.bits())
     }
 
     /// A number within `range`, which must not be empty.
     pub fn within(&mut self, range: RangeInclusive<u32>) -> u32 {
         let (least, most) = range.into_inner();
         let count = u64::from(most.saturating_sub(least)) + 1;
-        let offset = u32::try_from(self.next() % count).unwrap_or_default();
+        let offset = u32::try_from(self.bits() % count).unwrap_or_default();
         least.saturating_add(offset)
     }
 
-    fn next(&mut self) -> u64 {
+    /// At least 0 and less than 1.
+    pub fn fraction(&mut self) -> f64 {
+        // No more bits than fit: a number that is rounded up would be 1.
+        f64::from((self.bits() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
+    }
+
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -60,6 +67,15 @@ mod tests {
         let drawn: Vec<u32> = (0..1000).map(|_| random.within(60..=80)).collect();
         assert_eq!((drawn.iter().min(), drawn.iter().max()), (Some(&60), Some(&80)));
         assert_eq!(Random::seeded(1).within(7..=7), 7);
+    }
+
+    #[test]
+    fn fractions_are_less_than_one() {
+        let mut random = Random::seeded(1);
+        let drawn: Vec<f64> = (0..1000).map(|_| random.fraction()).collect();
+        assert!(drawn.iter().all(|fraction| (0.0..1.0).contains(fraction)), "{drawn:?}");
+        assert!(drawn.iter().any(|fraction| *fraction < 0.1), "{drawn:?}");
+        assert!(drawn.iter().any(|fraction| *fraction > 0.9), "{drawn:?}");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use closehaul::{
         write::{Limit, Spoken, Writer},
     },
     observe::{Health, Metrics, announce::Reporter},
-    random::Random,
 };
 use serde_json::Value;
 use tokio::{
@@ -112,7 +111,7 @@ impl Rig {
             spoken: Spoken::default(),
             metrics: metrics.clone(),
         };
-        let reading = Reading { client: api.client(), random: Random::seeded(2), reports };
+        let reading = Reading { client: api.client(), random: api.random(), reports };
         let reporter = Reporter {
             client: api.client(),
             instance: "closehaul-0".to_owned(),

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use closehaul::client::connection::layers;
+use closehaul::{client::connection::layers, random::Random};
 use http::{Method, Request, Response};
 use http_body_util::channel::Channel;
 use kube::{Client, client::ClientBuilder};
@@ -48,6 +48,7 @@ pub(crate) struct State {
     /// Lines put into open watches of a collection.
     pub(crate) injected: Vec<(String, String)>,
     gone_as_status: bool,
+    random: Random,
     /// Collections whose watches are behind.
     pub(crate) held: BTreeSet<String>,
 }
@@ -69,6 +70,7 @@ impl FakeApi {
             epoch: 0,
             injected: Vec::new(),
             gone_as_status: false,
+            random: Random::seeded(0),
             held: BTreeSet::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), pulse: watch::Sender::new(()) }
@@ -79,6 +81,17 @@ impl FakeApi {
         let api = self.clone();
         let service = tower::service_fn(move |request| api.clone().handle(request));
         ClientBuilder::new(service, "default").with_layer(&layers()).build()
+    }
+
+    /// Lets all sources of [`Self::random`] follow from `seed`; without this, they follow from 0.
+    pub fn seed(&self, seed: u64) {
+        self.with(|state| state.random = Random::seeded(seed));
+    }
+
+    /// The source of random numbers for one that runs on this server: another one at each call, so
+    /// that two replicas differ, and the same ones in each run.
+    pub fn random(&self) -> Random {
+        self.with(|state| state.random.fork())
     }
 
     /// Creates an object, or replaces it whatever its version. Not checked in any way: malformed

@@ -238,8 +238,9 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let concurrency = args.concurrent_service_endpoint_syncs.into();
     let (election_reports, reports) = mpsc::unbounded_channel();
     let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;
-    let reading = Reading { client, random: Random::new(), reports };
-    let identity = Identity::new();
+    let mut random = Random::new();
+    let reading = Reading { client, random: random.fork(), reports };
+    let identity = Identity::new(&mut random);
     let instance = identity.to_string();
     let reporter =
         Reporter { client: connect(&config)?, instance, metrics, health: health.clone() };
@@ -262,6 +263,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         timing,
         leadership: leadership.reporting(election_reports),
         clock,
+        random,
         pulse: health.pulse().clone(),
         health,
     };

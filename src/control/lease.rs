@@ -29,11 +29,11 @@ use crate::{
     clock::{Clock, Moment},
     observe::{Duty, Health},
     pulse::{Hang, Pulse},
+    random::Random,
 };
 
 pub use leadership::{Leadership, LeadershipSender, Report, leadership};
 pub use record::{Observed, Record, Step, decide};
-use settings::random_fraction;
 pub use settings::{Identity, Timing, TimingError};
 
 /// Why a replica has to stop.
@@ -101,6 +101,8 @@ pub struct Election {
     pub leadership: LeadershipSender,
     /// The clock that decides when the leadership ends.
     pub clock: Clock,
+    /// Spreads the tries of several candidates.
+    pub random: Random,
     /// The pulse of the main loop. While the loop hangs, the lease is neither taken nor renewed.
     pub pulse: Pulse,
     /// Where refusals of the API server are reported.
@@ -125,6 +127,7 @@ impl Election {
             timing: &self.timing,
             leadership: &self.leadership,
             clock: &self.clock,
+            random: self.random,
             pulse: &self.pulse,
             health: &self.health,
             lease: None,
@@ -155,6 +158,7 @@ struct Candidate<'a> {
     timing: &'a Timing,
     leadership: &'a LeadershipSender,
     clock: &'a Clock,
+    random: Random,
     pulse: &'a Pulse,
     health: &'a Health,
     /// The object as last read or written; `None` if it is absent or may have changed since.
@@ -190,6 +194,7 @@ impl Candidate<'_> {
                 };
             }
             let outcome = tokio::select! {
+                biased;
                 outcome = self.attempt() => outcome,
                 () = clock.reached(deadline) => continue,
             };
@@ -212,7 +217,7 @@ impl Candidate<'_> {
         loop {
             hang::turns(self.pulse).await;
             // Jitter, lest all candidates come at once; but not past the moment it is free.
-            let retry = self.timing.retry_period().mul_f64(1.0 + 1.2 * random_fraction());
+            let retry = self.timing.retry_period().mul_f64(1.0 + 1.2 * self.random.fraction());
             let wait = match self.attempt().await {
                 Ok(Outcome::Held(until)) => {
                     info!(lease = self.name, identity = %self.identity, "leading");

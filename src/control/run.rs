@@ -42,7 +42,7 @@ const EVENTS: usize = 256;
 pub struct Reading {
     /// Of the API server, for watches.
     pub client: Client,
-    /// Determines how long watches last.
+    /// Determines how long watches last, and lengthens waits after errors.
     pub random: Random,
     /// What the election reports; closed if there is no election.
     pub reports: mpsc::UnboundedReceiver<Report>,

@@ -9,20 +9,24 @@
 //! is gone. As different API servers may answer in turn, the consumer must also skip an object
 //! older than the known one, unless it is part of a list, since lists are consistent reads.
 
+mod backoff;
 mod cause;
 
 use std::{collections::VecDeque, future::pending, time::Duration};
 
 use futures::{FutureExt, Stream, StreamExt, stream::BoxStream};
 use kube::{Client, core::Status};
-use kube_runtime::{utils::Backoff, watcher::DefaultBackoff};
+use kube_runtime::utils::Backoff as _;
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
 
 pub use self::cause::Cause;
-use self::cause::{BREAKS, against_streaming, answer, is_obstacle, needs_list};
+use self::{
+    backoff::{Backoff, backoff},
+    cause::{BREAKS, against_streaming, answer, is_obstacle, needs_list},
+};
 use super::history::{Floor, History, Rewind, Shown};
 use crate::client::{
     event_stream::Arrival,
@@ -101,7 +105,7 @@ pub struct Reader {
     pub client: Client,
     /// Objects per page, where lists are not streamed.
     pub page_size: u32,
-    /// Determines how long watches last.
+    /// Determines how long watches last, and lengthens waits after errors.
     pub random: Random,
     /// What it must do.
     pub orders: watch::Receiver<Orders>,
@@ -142,7 +146,7 @@ struct Follower<T> {
     history: History,
     /// The version up to which all is known.
     version: u64,
-    backoff: DefaultBackoff,
+    backoff: Backoff,
     /// The source is not polled until then.
     waits_until: Option<Instant>,
     failures: u32,
@@ -159,6 +163,7 @@ struct Follower<T> {
 impl<T: Kind> Follower<T> {
     fn new(mut reader: Reader) -> Self {
         let source = list_and_watch(settings(&mut reader, true)).boxed();
+        let backoff = backoff(&mut reader.random);
         let Orders { relist, probes } = *reader.orders.borrow_and_update();
         Self {
             reader,
@@ -171,7 +176,7 @@ impl<T: Kind> Follower<T> {
             floor: Floor::default(),
             history: History::default(),
             version: 0,
-            backoff: DefaultBackoff::default(),
+            backoff,
             waits_until: None,
             failures: 0,
             resumed: None,

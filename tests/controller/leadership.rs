@@ -48,13 +48,15 @@ impl Replica {
         let options = Options { timeout: 4 * SECOND, ..options };
         let rig = Rig::start_reported(api.clone(), options, leadership, reported);
         let (farewell, said) = oneshot::channel();
+        let mut random = api.random();
         let election = Election {
             leases: Api::namespaced(api.client(), "kube-system"),
             name: "closehaul".to_owned(),
-            identity: Identity::new(),
+            identity: Identity::new(&mut random),
             timing: Timing::default(),
             leadership: sender.reporting(reports),
             clock,
+            random,
             pulse: rig.health.pulse().clone(),
             health: rig.health.clone(),
         };

@@ -120,6 +120,7 @@ impl Leadership {
         loop {
             let Some(at) = *deadline.borrow_and_update() else { return };
             tokio::select! {
+                biased;
                 changed = deadline.changed() => if changed.is_err() {
                     return clock.reached(at).await;
                 },

@@ -1,10 +1,8 @@
 //! Who a candidate is, and how long it waits.
 
-use std::{
-    fmt, fs,
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::{fmt, fs, time::Duration};
+
+use crate::random::Random;
 
 /// The three times of leader election.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,22 +81,16 @@ pub enum TimingError {
 pub struct Identity(String);
 
 impl Identity {
-    /// The host's name (in a cluster, the pod's) and a random part: a restarted copy is somebody
-    /// else, who knows nothing of what the one before had under way.
-    pub fn new() -> Self {
+    /// The host's name (in a cluster, the pod's) and a random part: a restarted replica is another
+    /// one, which knows nothing of what the one before had under way.
+    pub fn new(random: &mut Random) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Self(format!("{}_{:016x}{:016x}", host.trim(), random(), random()))
+        Self(format!("{}_{:016x}{:016x}", host.trim(), random.bits(), random.bits()))
     }
 
     /// As it stands in the Lease.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -112,16 +104,6 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Random enough to tell copies apart and to spread them out; std has no other source.
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
-}
-
-/// At least 0, less than 1.
-pub(super) fn random_fraction() -> f64 {
-    f64::from((random() >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
 }
 
 #[cfg(test)]
@@ -144,6 +126,8 @@ mod tests {
 
     #[test]
     fn no_two_identities_are_alike() {
-        assert_ne!(Identity::new(), Identity::new());
+        let mut random = Random::new();
+        assert_ne!(Identity::new(&mut random), Identity::new(&mut random));
+        assert_ne!(Identity::new(&mut random), Identity::new(&mut Random::new()));
     }
 }

@@ -155,6 +155,7 @@ impl Watch {
             }
             let next = mark_at.unwrap_or(bookmark_at).min(self.ends);
             tokio::select! {
+                biased;
                 _ = pulse.changed() => {}
                 () = sleep_until(next) => {}
             }
