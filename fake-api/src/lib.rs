@@ -21,6 +21,7 @@
 pub mod collections;
 pub mod faults;
 mod gates;
+mod refusal;
 mod request;
 mod respond;
 pub mod rig;
@@ -29,7 +30,6 @@ mod selector;
 mod server;
 mod store;
 mod validation;
-mod watching;
 pub mod world;
 
 pub use self::{request::Seen, server::FakeApi};

@@ -1,5 +1,7 @@
 //! The server: what tests do to it, and how it serves a request.
 
+mod watching;
+
 use std::{
     collections::BTreeSet,
     io,
@@ -16,13 +18,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use self::watching::Watch;
 use crate::{
     faults::{Effect, Faults, On},
+    refusal::Refusal,
     request::{Call, Seen},
-    respond::{Body, Refusal, page, respond, shed},
+    respond::{Body, page, respond, shed},
     store::{Store, check, text},
     validation::validate,
-    watching::Watch,
 };
 
 /// An API server inside the test: no sockets, and at home in tokio's paused time.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::{gates::drop_node_hints, respond::Refusal};
+use crate::{gates::drop_node_hints, refusal::Refusal};
 
 /// Namespace (empty for cluster-wide kinds) and name.
 pub type Name = (String, String);

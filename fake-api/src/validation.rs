@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::respond::{FieldProblem, Refusal};
+use crate::refusal::{FieldProblem, Refusal};
 
 /// Refuses a slice that is to take the place of `stored`, if one is stored. Endpoints that stay as
 /// they are were valid when they were stored.

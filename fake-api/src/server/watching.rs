@@ -11,11 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    FakeApi,
-    request::Call,
-    respond::{Body, Refusal},
-    selector::Selector,
-    store::Entry,
+    FakeApi, refusal::Refusal, request::Call, respond::Body, selector::Selector, store::Entry,
 };
 
 /// Between two bookmarks of a watch, as upstream.
