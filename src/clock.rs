@@ -1,4 +1,4 @@
-//! Clock: decides when leadership ends.
+//! Clocks: the one that decides when leadership ends, and the time of day.
 //!
 //! For the other replicas, a lease also expires while this machine is suspended. `CLOCK_MONOTONIC`,
 //! which [`std::time::Instant`] and tokio read, stands still during that time, so a leader that
@@ -6,6 +6,7 @@
 
 use std::{fmt, ops::Add, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 /// The longest sleep before the clock is read again. Timers stand still while the machine is
@@ -81,6 +82,27 @@ impl Clock {
     }
 }
 
+/// The time of day, for what others read: nothing here is decided by it. Cheap to clone.
+#[derive(Clone)]
+pub struct WallClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl WallClock {
+    /// The clock that `now` reads.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The machine's.
+    pub fn system() -> Self {
+        Self::new(Timestamp::now)
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
 /// The CPU time of this thread. Unlike a clock, it does not count the time during which the thread
 /// waited for a processor.
 #[cfg(target_os = "linux")]
@@ -105,6 +127,12 @@ fn duration(clock: rustix::time::ClockId) -> Duration {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WallClock").field(&self.now()).finish()
     }
 }
 

@@ -63,6 +63,7 @@ impl Candidate {
             timing: Timing::default(),
             leadership: sender.reporting(reporter),
             clock: clock.clone(),
+            wall: api.wall_clock(),
             random: api.random(),
             pulse,
             health: Health::default(),

@@ -18,6 +18,7 @@
     reason = "test support: a failure here fails the test"
 )]
 
+mod clock;
 pub mod collections;
 pub mod faults;
 mod gates;

@@ -117,6 +117,7 @@ impl Rig {
             instance: "closehaul-0".to_owned(),
             metrics: metrics.clone(),
             health: health.clone(),
+            wall: api.wall_clock(),
         };
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {

@@ -8,13 +8,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use closehaul::{client::connection::layers, random::Random};
+use closehaul::{client::connection::layers, clock::WallClock, random::Random};
 use http::{Method, Request, Response};
 use http_body_util::channel::Channel;
 use kube::{Client, client::ClientBuilder};
 use serde_json::Value;
 use tokio::{
-    sync::watch,
+    sync::Notify,
     time::{Instant, sleep},
 };
 
@@ -37,8 +37,9 @@ use crate::{
 #[derive(Clone)]
 pub struct FakeApi {
     state: Arc<Mutex<State>>,
-    /// Wakes the watches.
-    pulse: watch::Sender<()>,
+    /// Wakes the watches, in the order in which they began to wait: the requests that follow come
+    /// in the same order in each run.
+    pub(crate) pulse: Arc<Notify>,
 }
 
 pub(crate) struct State {
@@ -76,7 +77,7 @@ impl FakeApi {
             random: Random::seeded(0),
             held: BTreeSet::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)), pulse: watch::Sender::new(()) }
+        Self { state: Arc::new(Mutex::new(state)), pulse: Arc::default() }
     }
 
     /// A client with the layers that the controller's own has.
@@ -95,6 +96,11 @@ impl FakeApi {
     /// that two replicas differ, and the same ones in each run.
     pub fn random(&self) -> Random {
         self.with(|state| state.random.fork())
+    }
+
+    /// The time of day on this server, which follows tokio's time.
+    pub fn wall_clock(&self) -> WallClock {
+        self.with(|state| state.store.clock.clone())
     }
 
     /// Creates an object, or replaces it whatever its version. Not checked in any way: malformed
@@ -237,12 +243,8 @@ impl FakeApi {
 
     fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let outcome = self.with(act);
-        self.pulse.send_replace(());
+        self.pulse.notify_waiters();
         outcome
-    }
-
-    pub(crate) fn pulse(&self) -> watch::Receiver<()> {
-        self.pulse.subscribe()
     }
 
     async fn handle(self, request: Request<kube::client::Body>) -> io::Result<Response<Body>> {

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use closehaul::clock::WallClock;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
-use crate::{gates::drop_node_hints, refusal::Refusal};
+use crate::{clock::wall_clock, gates::drop_node_hints, refusal::Refusal};
 
 /// Namespace (empty for cluster-wide kinds) and name.
 pub type Name = (String, String);
@@ -50,14 +50,14 @@ pub struct Store {
     pub version: u64,
     /// Whether slices are stored without new hints for nodes.
     pub drops_node_hints: bool,
+    pub clock: WallClock,
     made: u64,
-    start: Instant,
 }
 
 impl Store {
     pub fn new() -> Self {
-        let (version, start) = (100, Instant::now());
-        Self { collections: BTreeMap::new(), version, drops_node_hints: false, made: 0, start }
+        let (version, clock) = (100, wall_clock());
+        Self { collections: BTreeMap::new(), version, drops_node_hints: false, clock, made: 0 }
     }
 
     pub fn collection(&mut self, path: &str) -> &mut Collection {
@@ -88,7 +88,7 @@ impl Store {
             object["metadata"]["namespace"] = json!(ns);
         }
         object["metadata"]["uid"] = json!(format!("00000000-0000-4000-8000-{made:012}"));
-        object["metadata"]["creationTimestamp"] = json!(self.clock());
+        object["metadata"]["creationTimestamp"] = json!(self.time());
         object["metadata"]["generation"] = json!(1);
         if self.drops_node_hints {
             drop_node_hints(&mut object, None);
@@ -162,7 +162,7 @@ impl Store {
             return Ok(self.write(path, name.clone(), None));
         }
         if text(&old, "deletionTimestamp").is_empty() {
-            old["metadata"]["deletionTimestamp"] = json!(self.clock());
+            old["metadata"]["deletionTimestamp"] = json!(self.time());
             old = self.write(path, name.clone(), Some(old));
         }
         Ok(old)
@@ -196,12 +196,10 @@ impl Store {
         self.version = version;
     }
 
-    /// Wall-clock time that goes with tokio's, from an arbitrary start.
-    fn clock(&self) -> String {
-        let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let elapsed =
-            jiff::SignedDuration::from_secs(self.start.elapsed().as_secs().try_into().unwrap());
-        (start + elapsed).to_string()
+    /// The time in the format of a `creationTimestamp`, in whole seconds.
+    fn time(&self) -> String {
+        let seconds = self.clock.now().as_second();
+        jiff::Timestamp::from_second(seconds).unwrap().to_string()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use closehaul::random::Random;
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,22 +18,18 @@ const KINDS: [&str; 4] = [SERVICES, PODS, NODES, SLICES];
 const PATHS: [&str; 5] = ["/services", "/pods", "/nodes", "/endpointslices", ""];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", ""];
 
-/// Numbers that follow from a seed (splitmix64).
-pub struct Dice(u64);
+/// Choices that follow from a seed.
+pub struct Dice(Random);
 
 impl Dice {
     /// Dice whose numbers follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Random::seeded(seed))
     }
 
     /// Below `limit`.
     pub fn roll(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
+        self.0.bits() % limit
     }
 
     /// Once in so many times.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     client::connection::{client, watching},
-    clock::Clock,
+    clock::{Clock, WallClock},
     control::{
         controller::{Controller, Settings},
         lease::{self, Election, Farewell, Identity, Leadership, Timing, TimingError},
@@ -207,7 +207,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let config = args.connection.config().await?;
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
-    let clock = Clock::boot();
+    let (clock, wall) = (Clock::boot(), WallClock::system());
     let (sender, leadership) = args.leader_elect.then(|| lease::leadership(clock.clone())).unzip();
     let leadership = leadership.unwrap_or_else(Leadership::always);
     let metrics = Metrics::with_services(args.metrics_service_limit.try_into().unwrap_or(0))?;
@@ -242,8 +242,13 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let reading = Reading { client, random: random.fork(), reports };
     let identity = Identity::new(&mut random);
     let instance = identity.to_string();
-    let reporter =
-        Reporter { client: connect(&config)?, instance, metrics, health: health.clone() };
+    let reporter = Reporter {
+        client: connect(&config)?,
+        instance,
+        metrics,
+        health: health.clone(),
+        wall: wall.clone(),
+    };
     let Some(leadership) = sender else {
         drop(election_reports);
         run::run(controller, reading, writer, reporter, concurrency, terminated).await;
@@ -263,6 +268,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         timing,
         leadership: leadership.reporting(election_reports),
         clock,
+        wall,
         random,
         pulse: health.pulse().clone(),
         health,

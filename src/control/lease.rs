@@ -17,7 +17,6 @@ mod settings;
 
 use std::{future::Future, io, time::Duration};
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{Api, api::PostParams, core::ObjectMeta};
 use tokio::time::{Instant, sleep, timeout};
@@ -26,7 +25,7 @@ use tracing::{info, warn};
 use super::history::LeaseSight;
 use crate::{
     causes::causes,
-    clock::{Clock, Moment},
+    clock::{Clock, Moment, WallClock},
     observe::{Duty, Health},
     pulse::{Hang, Pulse},
     random::Random,
@@ -101,6 +100,8 @@ pub struct Election {
     pub leadership: LeadershipSender,
     /// The clock that decides when the leadership ends.
     pub clock: Clock,
+    /// What the Lease says of when it was taken and renewed.
+    pub wall: WallClock,
     /// Spreads the tries of several candidates.
     pub random: Random,
     /// The pulse of the main loop. While the loop hangs, the lease is neither taken nor renewed.
@@ -127,6 +128,7 @@ impl Election {
             timing: &self.timing,
             leadership: &self.leadership,
             clock: &self.clock,
+            wall: &self.wall,
             random: self.random,
             pulse: &self.pulse,
             health: &self.health,
@@ -158,6 +160,7 @@ struct Candidate<'a> {
     timing: &'a Timing,
     leadership: &'a LeadershipSender,
     clock: &'a Clock,
+    wall: &'a WallClock,
     random: Random,
     pulse: &'a Pulse,
     health: &'a Health,
@@ -283,7 +286,7 @@ impl Candidate<'_> {
     /// Writes our record over the one last seen, if nobody else has written in between.
     async fn write(&mut self) -> kube::Result<Outcome> {
         let old = self.seen.as_ref().map(|seen| &seen.record);
-        let record = Record::held(old, self.identity, self.timing, Timestamp::now());
+        let record = Record::held(old, self.identity, self.timing, self.wall.now());
         let start = self.clock.now();
         self.put(record).await?;
         let until = start + self.timing.renew_deadline();
@@ -386,7 +389,7 @@ impl Candidate<'_> {
             let ours =
                 self.seen.as_ref().filter(|seen| seen.record.holder == self.identity.as_str());
             let Some(seen) = ours else { return Ok(()) };
-            match self.put(seen.record.released(Timestamp::now())).await {
+            match self.put(seen.record.released(self.wall.now())).await {
                 // A renewal that was under way came first.
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
                 outcome => {

@@ -64,8 +64,7 @@ pub async fn run(
     let (events, mut arriving) = mpsc::channel(EVENTS);
     let mut others = JoinSet::new();
     let Reading { client, random, mut reports } = reading;
-    let mut watches =
-        Watches { tasks: &mut others, client, random, events, orders: watch::Sender::default() };
+    let mut watches = Watches { tasks: &mut others, client, random, events, orders: Vec::new() };
     let heard = [
         (Watched::Services, watches.start::<Service>(Event::Service)),
         (Watched::Pods, watches.start::<Pod>(Event::Pod)),
@@ -125,10 +124,12 @@ pub async fn run(
         }
         controller.announcements().into_iter().for_each(|news| announcer.announce(news));
         if let Some(Wanted { list, probe }) = controller.wanted() {
-            orders.send_modify(|orders| {
-                orders.relist = orders.relist.max(list);
-                orders.probes += u64::from(probe);
-            });
+            for orders in &orders {
+                orders.send_modify(|orders| {
+                    orders.relist = orders.relist.max(list);
+                    orders.probes += u64::from(probe);
+                });
+            }
         }
         metrics.own.loop_hold.observe(turn.elapsed().as_secs_f64());
     }
@@ -232,7 +233,8 @@ struct Watches<'a> {
     client: Client,
     random: Random,
     events: mpsc::Sender<Event>,
-    orders: watch::Sender<Orders>,
+    /// A channel of its own for each watch. One for all would wake them in random order (tokio).
+    orders: Vec<watch::Sender<Orders>>,
 }
 
 impl Watches<'_> {
@@ -242,11 +244,13 @@ impl Watches<'_> {
         event: fn(Change<T>) -> Event,
     ) -> watch::Receiver<Option<Instant>> {
         let (hear, heard) = watch::channel(None);
+        let (order, orders) = watch::channel(Orders::default());
+        self.orders.push(order);
         let changes = follow(Reader {
             client: self.client.clone(),
             page_size: super::watch::PAGE_SIZE,
             random: self.random.fork(),
-            orders: self.orders.subscribe(),
+            orders,
             heard: hear,
         });
         let events = self.events.clone();

@@ -25,6 +25,7 @@ use crate::{
     api::refusal::is_namespace_terminating,
     assess::decision::Reason,
     causes::causes,
+    clock::WallClock,
     model::name::{Name, ServiceKey, Uid},
     pace::Pace,
 };
@@ -232,6 +233,8 @@ pub struct Reporter {
     pub metrics: Metrics,
     /// Where it is told that they are refused.
     pub health: Health,
+    /// When Events happened, from which their names follow, too.
+    pub wall: WallClock,
 }
 
 impl Reporter {
@@ -292,7 +295,7 @@ impl<F: Fn() -> bool> Sending<F> {
     }
 
     async fn send(&mut self, announcement: &Announcement) -> Announced {
-        let event = event(announcement, &self.reporter.instance, Timestamp::now());
+        let event = event(announcement, &self.reporter.instance, self.reporter.wall.now());
         let events: Api<Event> =
             Api::namespaced(self.reporter.client.clone(), &announcement.service.namespace);
         let parameters =

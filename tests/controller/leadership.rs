@@ -56,6 +56,7 @@ impl Replica {
             timing: Timing::default(),
             leadership: sender.reporting(reports),
             clock,
+            wall: api.wall_clock(),
             random,
             pulse: rig.health.pulse().clone(),
             health: rig.health.clone(),

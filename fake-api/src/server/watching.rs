@@ -1,14 +1,11 @@
 //! Watches: a task per watch that writes lines for as long as the client reads them.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use serde_json::{Value, json};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     FakeApi, refusal::Refusal, request::Call, respond::Body, selector::Selector, store::Entry,
@@ -77,12 +74,11 @@ impl Watch {
     /// Starts the task; the body is what it writes.
     pub fn start(self, api: FakeApi) -> Body {
         let (sender, body) = Channel::new(64);
-        let pulse = api.pulse();
         let (epoch, injected) = api.with(|state| (state.epoch, state.injected.len()));
         // An error means that the client is gone.
         tokio::spawn(async move {
             let lines = Lines(sender);
-            self.run(api, lines, pulse, epoch, injected).await.unwrap_or_default();
+            self.run(api, lines, epoch, injected).await.unwrap_or_default();
         });
         body
     }
@@ -91,7 +87,6 @@ impl Watch {
         mut self,
         api: FakeApi,
         mut lines: Lines,
-        mut pulse: watch::Receiver<()>,
         epoch: u64,
         mut injected: usize,
     ) -> Result<(), Gone> {
@@ -110,7 +105,9 @@ impl Watch {
         };
         let mut bookmark_at = next_bookmark(Instant::now());
         loop {
-            pulse.mark_unchanged();
+            // From before the look at the state: what changes while lines are written counts.
+            let mut changed = pin!(api.pulse.notified());
+            changed.as_mut().enable();
             let (news, raw, version, ended) = api.with(|state| {
                 let raw = state.injected[injected..].to_vec();
                 let ended = state.epoch != epoch;
@@ -152,7 +149,7 @@ impl Watch {
             let next = mark_at.unwrap_or(bookmark_at).min(self.ends);
             tokio::select! {
                 biased;
-                _ = pulse.changed() => {}
+                () = changed => {}
                 () = sleep_until(next) => {}
             }
         }
