@@ -6,6 +6,7 @@
 
 mod announcements;
 mod decisions;
+mod determinism;
 mod failures;
 mod foreign;
 mod gaps;
