@@ -151,9 +151,10 @@ async fn hang() {
         object::pod(SHOP, &name, "hang", "no-such-node", &[object::addresses(number)[0].clone()])
     });
     world.create(&object::namespace(SHOP)).await.unwrap();
-    world.create(&object::service(SHOP, "hang")).await.unwrap();
     world.create_all(&pods.collect::<Vec<_>>()).await.unwrap();
+    // Only now is there anything to plan: creating the pods takes seconds on a slow machine.
     let (hung, hung_at) = (Instant::now(), Timestamp::now());
+    world.create(&object::service(SHOP, "hang")).await.unwrap();
 
     // While it hangs, others answer for it.
     tokio::time::sleep(HANG / 2).await;
