@@ -22,6 +22,9 @@ use tracing::debug;
 
 use super::spacing::Spacing;
 
+/// The target of the log lines about single requests.
+pub(crate) const REQUESTS: &str = module_path!();
+
 /// To reach the server at all.
 const CONNECT: Duration = Duration::from_secs(10);
 /// From a request to the head of its answer. Longer than the minute that the API server itself
@@ -80,7 +83,7 @@ fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_request(|request: Request<Body>| {
-            debug!(method = %request.method(), uri = %request.uri(), "request");
+            debug!(target: REQUESTS, method = %request.method(), uri = %request.uri(), "request");
             request
         })
         .map_err(BoxError::from)

@@ -6,6 +6,8 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
+use crate::client::connection::REQUESTS;
+
 /// The `-v` levels at which more is logged.
 const DEBUG: u8 = 4;
 const TRACE: u8 = 6;
@@ -47,7 +49,7 @@ fn filter(verbosity: u8) -> String {
         _ => ("info", "off"),
     };
     format!(
-        "warn,closehaul={own},closehaul::control::client={requests},kube_client::client=off,\
+        "warn,closehaul={own},{REQUESTS}={requests},kube_client::client=off,\
          kube_client::client::tls=warn"
     )
 }
@@ -68,7 +70,7 @@ mod tests {
                 assert!(!enabled!(target: "kube_client::client", Level::WARN));
                 assert!(enabled!(target: "kube_client::client::tls", Level::WARN));
                 assert_eq!(enabled!(target: "closehaul::control::write", Level::DEBUG), writes);
-                let shown = enabled!(target: "closehaul::control::client", Level::DEBUG);
+                let shown = enabled!(target: REQUESTS, Level::DEBUG);
                 assert_eq!(shown, requests);
             });
         }
