@@ -1,6 +1,6 @@
 //! What becomes of a Service's endpoints when a node comes, changes or goes, and nothing else
 //! happens: closehaul follows within moments, the built-in controller does not
-//! (endpointslice-semantics 1.4, 13).
+//! (docs/semantics.md 1.4).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 

@@ -1,5 +1,5 @@
 //! Upstream's matrix of traffic distributions with real kube-proxies and real requests: every
-//! client reaches only whom it must, and no request fails (proof section 3).
+//! client reaches only whom it must, and no request fails.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 /// A repair waits a second, so that two writers who disagree do not exchange blows without end
-/// (endpointslice-semantics 1.4).
+/// (docs/semantics.md 1.4).
 const REPAIRED: Duration = Duration::from_secs(5);
 /// Longer than a repair would take.
 const IDLE: Duration = Duration::from_secs(3);

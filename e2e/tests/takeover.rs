@@ -1,5 +1,5 @@
 //! closehaul takes over from the built-in controller and hands back without a write, and both at
-//! once do not lose an endpoint (proof 1).
+//! once do not lose an endpoint.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -180,7 +180,7 @@ async fn services_with_the_auto_annotation_are_adopted() {
     tokio::time::timeout(LIMIT, auto()).await.expect("the time limit");
 }
 
-/// The built-in controller may strip hints when it starts (endpointslice-semantics 5.3), so that
+/// The built-in controller may strip hints when it starts (docs/semantics.md 5.3), so that
 /// only its own restart tells what closehaul may write.
 async fn auto() {
     let cluster = cluster().await;

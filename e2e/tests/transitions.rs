@@ -1,4 +1,4 @@
-//! Upstream's integration tests (endpointslice-semantics 10.7) with closehaul on a real API server,
+//! Upstream's integration tests (docs/semantics.md 10.7) with closehaul on a real API server,
 //! and then with the built-in controller: labels, terminating pods, who owns what when a selector
 //! comes or goes, and hints through all values of trafficDistribution. All on one control plane,
 //! each in namespaces of its own.
@@ -287,7 +287,7 @@ impl Suite<'_> {
         for row in rows {
             let patch = json!({"spec": {"selector": row.change}});
             if row.selects {
-                // Ours stay as they are, as the built-in controller's do (semantics 2).
+                // Ours stay as they are, as the built-in controller's do (docs/semantics.md 2).
                 let before = row.slices(world, 1, 0).await;
                 world.patch(&place(&row.namespace), &patch).await.unwrap();
                 row.slices(world, 1, 1).await;
@@ -336,7 +336,8 @@ impl Suite<'_> {
         let unlabelled = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": null}}});
         world.patch(&Place::node(namespace), &unlabelled).await.unwrap();
         if self.is_ours {
-            // The built-in controller may wait for the Service's next change (semantics 13.1).
+            // The built-in controller may wait for the Service's next change (docs/semantics.md
+            // 1.4).
             slices(world, namespace, "no zone any more", |slices| {
                 slices.len() == 1
                     && slices[0]["endpoints"][0]["nodeName"] == json!(namespace)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Takes all hints for nodes out of a slice that is to be stored, unless what is stored already has
-/// some (endpointslice-semantics 5.4).
+/// some (docs/semantics.md 5.4).
 pub fn drop_node_hints(slice: &mut Value, stored: Option<&Value>) {
     let endpoints = stored.and_then(|stored| stored["endpoints"].as_array());
     if endpoints.into_iter().flatten().any(|endpoint| endpoint["hints"].get("forNodes").is_some()) {

@@ -232,7 +232,7 @@ pub fn check(old: &Value, uid: &str, version: &str) -> Result<(), Refusal> {
 }
 
 /// Whether anything but metadata and status differs; for slices labels count as well
-/// (endpointslice-semantics 1.5).
+/// (docs/semantics.md 1.5).
 fn wants_generation(path: &str, old: &Value, new: &Value) -> bool {
     let rest = |object: &Value| -> Map<String, Value> {
         let fields = object.as_object().cloned().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Reads an address as leniently as the built-in controller does (endpointslice-semantics 3.2).
+/// Reads an address as leniently as the built-in controller does (docs/semantics.md 3.2).
 /// IPv4 numbers may have leading zeros, and an IPv4-mapped IPv6 address is the IPv4 address that it
 /// maps, since Go has one type for both. The API server accepts both forms in data from older
 /// servers, or without its feature gate `StrictIPCIDRValidation`.

@@ -31,7 +31,7 @@ fn no_details() -> StatusDetails {
     StatusDetails { name, group, kind, uid, causes: Vec::new(), retry_after_seconds: 0 }
 }
 
-/// Whether it says that the namespace is going away (endpointslice-semantics 2).
+/// Whether it says that the namespace is going away (docs/semantics.md 2).
 pub fn is_namespace_terminating(status: &Status) -> bool {
     has_cause(status, "NamespaceTerminating")
 }

@@ -17,7 +17,7 @@ use crate::model::{
 };
 
 /// The annotations that ask for hints by CPU share: the first counts where both are there
-/// (endpointslice-semantics 5.1).
+/// (docs/semantics.md 5.1).
 const AUTO: [&str; 2] =
     ["service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"];
 

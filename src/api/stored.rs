@@ -47,7 +47,7 @@ impl Stored {
     }
 
     /// Whether there is any hint for a node. An API server drops all of a slice or none
-    /// (endpointslice-semantics 5.4), so what drops single ones is not taken for it.
+    /// (docs/semantics.md 5.4), so what drops single ones is not taken for it.
     pub fn has_node_hints(&self) -> bool {
         let mut hints = self.endpoints.iter().filter_map(|endpoint| endpoint.hints.as_ref());
         hints.any(|hints| !hints.for_nodes.is_empty())

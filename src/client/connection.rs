@@ -47,8 +47,8 @@ const BUFFER: usize = 1024;
 /// A client for single requests, that never retries by itself and gives up on silence.
 ///
 /// kube retries 429, 503 and 504 also for POST, and a 504 may come after the object was created:
-/// retrying belongs to the work queue, which looks at fresh state first (`rust-kubernetes 4.6`).
-/// Its requests have no time limit either; writers set shorter ones than those here.
+/// retrying belongs to the work queue, which looks at fresh state first. Its
+/// requests have no time limit either; writers set shorter ones than those here.
 pub fn client(config: Config) -> kube::Result<Client> {
     Ok(builder(config)?.with_layer(&limits()).build())
 }

@@ -1,7 +1,7 @@
 //! A tower layer that spaces out the starts of watches.
 //!
 //! A server or proxy that closes every watch at once without an error makes the watcher start the
-//! next one at once, thousands a second: its back-off acts on errors only (`rust-kubernetes 4.1`).
+//! next one at once, thousands a second: kube's back-off acts on errors only.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
 //! Cilium in kube-proxy's place: which backends a client reaches through a Service's cluster IP.
-//! A model of `DefaultSelectBackends` in Cilium's `pkg/loadbalancer/writer` (reference/consumers).
+//! A model of `DefaultSelectBackends` in Cilium's `pkg/loadbalancer/writer`.
 //!
 //! Unlike kube-proxy it looks at the Service's field too, knows no node hints, and lets an
 //! endpoint without hint switch zones off whether that endpoint is ready or not.

@@ -1,4 +1,4 @@
-//! kube-proxy: which endpoints a client reaches through a Service (endpointslice-semantics 6). A
+//! kube-proxy: which endpoints a client reaches through a Service (docs/semantics.md 6). A
 //! model of its rule, to explain slices and to check them; other proxies that conform follow the
 //! same one.
 
@@ -28,7 +28,7 @@ pub struct Reach<'a> {
     pub endpoints: Vec<Target<'a>>,
 }
 
-/// What a kube-proxy holds for the port of a Service (endpointslice-semantics 6.3).
+/// What a kube-proxy holds for the port of a Service (docs/semantics.md 6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held<'a> {
     /// For the traffic policy `Cluster`; `None` if nothing of the Service follows it.

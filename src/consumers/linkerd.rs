@@ -1,5 +1,5 @@
 //! Linkerd's destination controller: which addresses the proxies on a node are told. A model of
-//! `filterAddresses` in linkerd2's `controller/api/destination` (reference/consumers): zone hints
+//! `filterAddresses` in linkerd2's `controller/api/destination`: zone hints
 //! only, no node hints, no look at the Service's field.
 
 use super::target::{Client, Target, Targets};

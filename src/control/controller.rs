@@ -217,7 +217,7 @@ impl Controller {
         let part = self.index.part(key);
         let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
             // What was seen stays for when it is served again, and nothing else: for the trigger time
-            // only a Service that is not known is new (endpointslice-semantics 4.6).
+            // only a Service that is not known is new (docs/semantics.md 4.6).
             if let Some(progress) = self.progress.get_mut(key) {
                 **progress = Progress { seen: progress.seen.take(), ..Progress::default() };
             }

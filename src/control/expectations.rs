@@ -1,6 +1,6 @@
 //! Expectations: own writes that the watch has not shown yet. A Service is not planned again
 //! before it has, since the plan would be made on slices that are no longer so
-//! (endpointslice-semantics 1.5). No event is counted twice and none is waited for in vain:
+//! (docs/semantics.md 1.5). No event is counted twice and none is waited for in vain:
 //! versions grow over all slices, so a write is seen once the watch is past its version.
 
 use foldhash::HashSet;
@@ -155,7 +155,7 @@ mod tests {
         assert!(own.are_met());
     }
 
-    /// Upstream's `StaleSlices` (endpointslice-semantics 1.5): a slice that is older than the own
+    /// Upstream's `StaleSlices` (docs/semantics.md 1.5): a slice that is older than the own
     /// write, one whose deletion has not shown, and a new one that has not; not what is as new or
     /// newer, and not what was never written.
     #[test]

@@ -1,5 +1,5 @@
 //! Other writer: whether somebody else writes the slices that closehaul manages: the built-in
-//! controller left running beside it, or a second installation (endpointslice-semantics 9).
+//! controller left running beside it, or a second installation (docs/semantics.md 9).
 //! Pure: it is told of the signs, with the time, and says what follows.
 //!
 //! A sign is a slice made, or its endpoints or ports changed, by a write that is not ours. What it

@@ -1,8 +1,8 @@
 //! The work queue: which Service to look at next.
 //!
 //! Pure: time is an argument, there are no tasks and no locks; one task owns it. The rules are
-//! client-go's (`endpointslice-semantics 1.2`, `1.3`) with four differences: two classes, batch
-//! windows that never slide, failing keys are never dropped, and arrival order decides.
+//! client-go's (docs/semantics.md 1.2, 1.3) with three differences: there are two classes, a key
+//! waits once, whatever its delays, and failing keys are never dropped.
 
 use std::{collections::BTreeMap, hash::Hash, time::Duration};
 

@@ -136,7 +136,7 @@ impl Outcome {
 
 impl Writer {
     /// Writes the changes of one Service. A failure ends the writes of its address type, unless the
-    /// API server rejects a slice as invalid; the others continue (endpointslice-semantics 2).
+    /// API server rejects a slice as invalid; the others continue (docs/semantics.md 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
         let mut outcome = Outcome::of(service);
         for changes in families {

@@ -25,7 +25,7 @@ pub struct Pod {
     /// `status.podIPs`, in order.
     pub addresses: Box<[IpAddr]>,
     /// Whether it has an address at all: `status.podIP` alone counts too
-    /// (endpointslice-semantics 3.1).
+    /// (docs/semantics.md 3.1).
     pub has_address: bool,
     /// The named ports of its containers, then of its sidecars.
     pub ports: ContainerPorts,

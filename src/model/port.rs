@@ -24,7 +24,7 @@ pub struct Port {
 }
 
 /// The ports of a slice: a set, kept sorted. No ports and an empty list are the same
-/// (endpointslice-semantics 3.3).
+/// (docs/semantics.md 3.3).
 #[derive(Clone, Debug)]
 pub struct Ports {
     ports: Arc<[Port]>,

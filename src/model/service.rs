@@ -23,7 +23,7 @@ pub struct Service {
     pub terminating: bool,
     /// Its labels, copied to its slices.
     pub labels: Labels,
-    /// Whom it selects; `None` if nobody (an empty selector is none, endpointslice-semantics 2).
+    /// Whom it selects; `None` if nobody (an empty selector is none, docs/semantics.md 2).
     pub selector: Option<Labels>,
     /// Its ports, in order.
     pub ports: Vec<ServicePort>,
@@ -37,7 +37,7 @@ pub struct Service {
     pub publish_not_ready: bool,
     /// `spec.trafficDistribution` as written.
     pub traffic_distribution: Option<Name>,
-    /// Whether the legacy annotation asks for hints by CPU share (endpointslice-semantics 5.1).
+    /// Whether the legacy annotation asks for hints by CPU share (docs/semantics.md 5.1).
     pub auto: bool,
     /// `spec.internalTrafficPolicy` is `Local`.
     pub internal_local: bool,
@@ -82,18 +82,18 @@ pub enum TargetPort {
 
 impl Service {
     /// Whether closehaul writes slices for it: it selects pods and is no alias
-    /// (endpointslice-semantics 1.6).
+    /// (docs/semantics.md 1.6).
     pub fn is_served(&self) -> bool {
         self.selector.is_some() && !self.external_name
     }
 
     /// Whether it counts as headless for the slices' label: without a cluster IP
-    /// (endpointslice-semantics 2).
+    /// (docs/semantics.md 2).
     pub fn is_headless(&self) -> bool {
         !matches!(self.cluster_ip, ClusterIp::Of(_))
     }
 
-    /// The address types for which it has slices (endpointslice-semantics 2, dual stack).
+    /// The address types for which it has slices (docs/semantics.md 2, dual stack).
     pub fn address_types(&self) -> Vec<AddressType> {
         let mut types = Vec::new();
         for family in &self.families {

@@ -130,19 +130,19 @@ pub struct Hints {
 
 impl Endpoint {
     /// Whether traffic may go to it. An absent condition counts as not ready, as the built-in
-    /// controller counts when it places hints (endpointslice-semantics 5.2).
+    /// controller counts when it places hints (docs/semantics.md 5.2).
     pub fn is_ready(&self) -> bool {
         self.conditions.ready == Some(true)
     }
 
     /// Whether those who send traffic take it for ready: to them an absent condition, which only
-    /// slices of others have, counts as ready (endpointslice-semantics 6.1).
+    /// slices of others have, counts as ready (docs/semantics.md 6.1).
     pub fn is_served(&self) -> bool {
         self.conditions.ready != Some(false)
     }
 
     /// Whether all but the hints is the same. Who it is has been compared before
-    /// (endpointslice-semantics 3.5).
+    /// (docs/semantics.md 3.5).
     pub fn is_same_but_hints(&self, other: &Self) -> bool {
         self.zone == other.zone && self.is_same_but_locality(other)
     }
@@ -160,7 +160,7 @@ impl Endpoint {
     }
 
     /// What makes it this endpoint: addresses, hostname and the pod's name
-    /// (endpointslice-semantics 3.5).
+    /// (docs/semantics.md 3.5).
     pub fn identity(&self) -> Identity<'_> {
         let mut texts: Vec<&str> = Vec::new();
         let address = match &self.addresses {
@@ -198,12 +198,12 @@ impl Slice {
     }
 
     /// Whether proxies read it: they skip slices that are labelled as headless, whichever
-    /// controller wrote them (endpointslice-semantics 6.1).
+    /// controller wrote them (docs/semantics.md 6.1).
     pub fn is_read_by_proxies(&self) -> bool {
         self.meta.labels.get(HEADLESS).is_none()
     }
 
-    /// Whether it belongs to the Service of this UID (endpointslice-semantics 4.1).
+    /// Whether it belongs to the Service of this UID (docs/semantics.md 4.1).
     /// A Service without UID, which only files can hold, owns what bears its label.
     pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {
         let Some(uid) = uid else { return true };

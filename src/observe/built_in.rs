@@ -1,5 +1,5 @@
 //! The built-in controller's metrics, by its names and with its meanings, so that dashboards carry
-//! over (endpointslice-semantics 7). `docs/metrics.md` says where ours differ.
+//! over (docs/semantics.md 7). `docs/metrics.md` says where ours differ.
 
 use std::time::Duration;
 

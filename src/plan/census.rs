@@ -1,5 +1,5 @@
 //! Census: what a plan is about, in numbers. Nothing is decided by them; they are for those who
-//! watch (endpointslice-semantics 7).
+//! watch (docs/semantics.md 7).
 
 /// The numbers of one address type of a Service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,5 @@
 //! Changes: the writes that a plan asks for, in the order in which they are sent
-//! (endpointslice-semantics 4.4).
+//! (docs/semantics.md 4.4).
 
 use jiff::Timestamp;
 

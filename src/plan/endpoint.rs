@@ -1,5 +1,5 @@
 //! Endpoint: what a pod looks like in a slice, and which pods are there at all
-//! (endpointslice-semantics 3).
+//! (docs/semantics.md 3).
 
 use std::{iter, net::IpAddr};
 
@@ -58,7 +58,7 @@ pub fn desired(
 }
 
 /// Whether a pod is listed in slices: it has an address and has not finished
-/// (endpointslice-semantics 3.1).
+/// (docs/semantics.md 3.1).
 pub fn is_listed(pod: &Pod) -> bool {
     pod.has_address && !pod.finished
 }

@@ -1,4 +1,4 @@
-//! Metadata: the labels, names, owners and annotations of a slice (endpointslice-semantics 4.5).
+//! Metadata: the labels, names, owners and annotations of a slice (docs/semantics.md 4.5).
 
 use std::sync::Arc;
 

@@ -56,7 +56,7 @@ pub struct World<'w, 'a> {
     /// `--max-endpoints-per-slice`, at least 1.
     pub max_endpoints: usize,
     /// Whether `forNodes` may be written. Not where the API server drops it: what prefers the same
-    /// node gets the hints for its zone alone (endpointslice-semantics 5.4).
+    /// node gets the hints for its zone alone (docs/semantics.md 5.4).
     pub node_hints: bool,
 }
 
@@ -113,7 +113,7 @@ impl Family<'_> {
     }
 }
 
-/// Plans the slices of one Service (endpointslice-semantics 1.6, 4).
+/// Plans the slices of one Service (docs/semantics.md 1.6, 4).
 pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     let mut plan = Plan::default();
     let mut existing: Vec<&Slice> =

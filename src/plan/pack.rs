@@ -1,5 +1,5 @@
 //! Pack: which endpoint goes into which slice, with as few writes as can be
-//! (endpointslice-semantics 4.2). Endpoints of one group: same address type, same ports.
+//! (docs/semantics.md 4.2). Endpoints of one group: same address type, same ports.
 
 use std::cmp::Reverse;
 

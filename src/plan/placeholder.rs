@@ -1,5 +1,5 @@
 //! Placeholder: the empty slice that a Service without endpoints has, one per address type
-//! (endpointslice-semantics 4.3).
+//! (docs/semantics.md 4.3).
 
 use super::{
     metadata,

@@ -44,7 +44,7 @@ impl<'s> Resolver<'s> {
 
     /// The ports that the Service has on `pod`. A named target port that no container of the pod
     /// declares is left out; if that leaves nothing, the pod has the empty set
-    /// (endpointslice-semantics 3.3).
+    /// (docs/semantics.md 3.3).
     pub fn ports_on(&mut self, pod: &Pod) -> &Ports {
         // What a pod declares matters to names alone.
         let key = if self.has_named { pod.ports.as_ptr() } else { ptr::null() };

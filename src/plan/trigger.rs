@@ -1,4 +1,4 @@
-//! Trigger time: when the change happened that a write answers to (endpointslice-semantics 4.6).
+//! Trigger time: when the change happened that a write answers to (docs/semantics.md 4.6).
 
 use foldhash::HashMap;
 

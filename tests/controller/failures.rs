@@ -175,7 +175,7 @@ async fn the_longest_wait_that_is_asked_for_holds_for_all_address_types() {
     }
 }
 
-/// The built-in controller forgets it (endpointslice-semantics 4.6).
+/// The built-in controller forgets it (docs/semantics.md 4.6).
 #[tokio::test(start_paused = true)]
 async fn the_next_try_still_says_what_it_answers_to() {
     let time = "2026-11-23T10:00:00Z";

@@ -1,6 +1,6 @@
 //! Which Services are served, and which slices are theirs: `NoSelector`, `ExternalName`, `Missing`,
 //! `SlicePendingDeletion` and `SliceLabelSelection` of upstream's controller
-//! (endpointslice-semantics 10.6).
+//! (docs/semantics.md 10.6).
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 

@@ -72,7 +72,7 @@ async fn the_sums_follow_each_service() {
     assert_eq!(sums(&rig), [0.0; 3], "it is not served any more");
 }
 
-/// Upstream shows the address type that came last (endpointslice-semantics 13.9).
+/// Upstream shows the address type that came last (docs/semantics.md 7).
 #[tokio::test(start_paused = true)]
 async fn the_sums_are_of_both_address_types() {
     let api = cluster(&["web-1", "web-2"]);

@@ -1,5 +1,5 @@
 //! An API server that drops hints for nodes: they are tried once, and then no more until the
-//! controller is started again (endpointslice-semantics 5.4).
+//! controller is started again (docs/semantics.md 5.4).
 
 use fake_api::{
     FakeApi,

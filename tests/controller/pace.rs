@@ -32,7 +32,7 @@ async fn events_of_a_batch_period_are_one_write_and_the_window_does_not_slide() 
 }
 
 /// `PodAdds`, `PodUpdates` and `PodDelete` batching of upstream's controller
-/// (endpointslice-semantics 10.6): without a period each of three events is a sync of its own, within
+/// (docs/semantics.md 10.6): without a period each of three events is a sync of its own, within
 /// a period they are one, and a third one after it is another.
 #[tokio::test(start_paused = true)]
 async fn pods_that_come_change_and_go_are_batched() {

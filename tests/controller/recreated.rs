@@ -133,7 +133,7 @@ async fn a_namespace_that_is_going_away_is_left_in_peace() {
 }
 
 /// Only a Service that is not known yet is new; one without selector for a while is known
-/// (endpointslice-semantics 4.6).
+/// (docs/semantics.md 4.6).
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_served_again_is_not_a_new_one() {
     const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";

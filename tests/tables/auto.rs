@@ -1,4 +1,4 @@
-//! Hints by CPU share, the legacy annotation (endpointslice-semantics 5.3, 10.2).
+//! Hints by CPU share, the legacy annotation (docs/semantics.md 5.3, 10.2).
 
 use closehaul::model::slice::TRIGGER_TIME;
 use closehaul::{
@@ -174,8 +174,8 @@ fn surplus_moves_to_deficit() {
     }
 }
 
-/// 5.3, assignment 3: less than half an endpoint is neither given nor received, even where
-/// the other side has more than a whole one.
+/// docs/semantics.md 5.3, assignment 3: less than half an endpoint is neither given nor received,
+/// even where the other side has more than a whole one.
 #[test]
 fn less_than_half_an_endpoint_does_not_move() {
     for (a, others) in [(8.8, 10.4), (11.2, 9.6)] {
@@ -187,7 +187,7 @@ fn less_than_half_an_endpoint_does_not_move() {
     }
 }
 
-/// 5.3: a zone is to have its minimum even where that is more than its share.
+/// docs/semantics.md 5.3: a zone is to have its minimum even where that is more than its share.
 #[test]
 fn a_small_zone_gets_its_minimum() {
     let shares = shares(&[("a", 0.85), ("b", 0.15)]);
@@ -244,7 +244,7 @@ fn slices_that_are_right_stay() {
     }
 }
 
-/// `UpdateNode` of 10.6: a zone label that arrives late makes hints possible.
+/// `UpdateNode` (docs/semantics.md 10.6): a zone label that arrives late makes hints possible.
 #[test]
 fn a_late_zone_label_makes_hints_possible() {
     let mut cluster = auto_cluster(&["a1", "b1"]);
@@ -325,7 +325,8 @@ fn whole_plans() {
     assert!(none_hinted(&disabled), "annotation off");
 }
 
-/// Correction: an endpoint in a zone without CPU share keeps its own zone and counts in n.
+/// docs/semantics.md 5.3, assignment 2: an endpoint in a zone without CPU share keeps its own zone
+/// and counts in n.
 #[test]
 fn an_endpoint_in_a_zone_without_share_keeps_its_own_zone() {
     let mut cluster = auto_cluster(&["a1", "a2", "b1", "c1"]);
@@ -341,7 +342,7 @@ fn an_endpoint_in_a_zone_without_share_keeps_its_own_zone() {
     assert_eq!(writes.unchanged.len(), 1);
 }
 
-/// Correction: with a ready endpoint that has no zone the built-in controller writes all
+/// With a ready endpoint that has no zone the built-in controller writes all
 /// slices again and again; here none is written for nothing, and none loses its trigger time.
 #[test]
 fn an_endpoint_without_zone_takes_all_hints_away_once() {
@@ -373,8 +374,8 @@ fn additions_leave_right_slices_alone() {
     cluster.assert_settled();
 }
 
-/// 5.3 speaks of ready endpoints only: one that is not ready keeps what it has in an old
-/// object that is written, as with `trafficDistribution`.
+/// docs/semantics.md 5.3 speaks of ready endpoints only: one that is not ready keeps what it has in
+/// an old object that is written, as with `trafficDistribution`.
 #[test]
 fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
     let mut cluster = auto_cluster(&["a1", "b1", "c1", "a1"]);

@@ -1,5 +1,5 @@
 //! What a plan is about, in numbers, as the built-in controller counts it
-//! (endpointslice-semantics 7).
+//! (docs/semantics.md 7).
 
 use closehaul::{
     model::{
@@ -56,7 +56,7 @@ fn endpoints_whose_ports_nobody_has_any_more_are_not_removed() {
 }
 
 /// Upstream overwrites the numbers of one address type by those of the other
-/// (endpointslice-semantics 13.9).
+/// (docs/semantics.md 7).
 #[test]
 fn each_address_type_counts() {
     let dual = |number| {

@@ -1,5 +1,5 @@
-//! Pods, their ports and addresses as endpoints (endpointslice-semantics 3, 10.4, 10.5, and
-//! `SyncService` of 10.6).
+//! Pods, their ports and addresses as endpoints (docs/semantics.md 3, 10.4, 10.5, 10.6:
+//! `SyncService`).
 
 use std::net::IpAddr;
 
@@ -115,7 +115,7 @@ fn the_endpoint_of_a_pod() {
     }
 }
 
-/// 3.2: every address of the family, in canonical form.
+/// docs/semantics.md 3.2: every address of the family, in canonical form.
 #[test]
 fn the_addresses_of_an_endpoint() {
     let text = |text: &str| -> IpAddr { text.parse().expect("an address") };
@@ -132,7 +132,8 @@ fn the_addresses_of_an_endpoint() {
     assert_eq!(addresses(&[], AddressType::IPv4), [], "only status.podIP");
 }
 
-/// 3.5: who an endpoint is: addresses in any order, hostname, namespace and name of the pod.
+/// docs/semantics.md 3.5: who an endpoint is: addresses in any order, hostname, namespace and name
+/// of the pod.
 #[test]
 fn the_identity_of_an_endpoint() {
     let many = |texts: [&str; 2]| Endpoint {
@@ -327,7 +328,7 @@ fn the_ports_of_a_pod() {
     }
 }
 
-/// `NewPortMapKey` and 4.5: ports are a set.
+/// `NewPortMapKey` (docs/semantics.md 3.3, 4.5): ports are a set.
 #[test]
 fn the_order_of_ports_does_not_count() {
     let mut cluster = Cluster::with(world::pods(0..2));
@@ -340,7 +341,7 @@ fn the_order_of_ports_does_not_count() {
     assert_eq!(cluster.only_slice().ports, reversed);
 }
 
-/// 3.3: a pod none of whose ports resolve is published in a slice without ports.
+/// docs/semantics.md 3.3: a pod none of whose ports resolve is published in a slice without ports.
 #[test]
 fn a_pod_without_the_named_port() {
     let mut cluster = Cluster::with(world::pods(0..3));
@@ -380,7 +381,7 @@ fn the_address_types_of_a_service() {
     }
 }
 
-/// `NoSelector` and `ExternalName` of 10.6: the planner is not asked.
+/// `NoSelector` and `ExternalName` (docs/semantics.md 10.6): the planner is not asked.
 #[test]
 fn which_services_are_served() {
     assert!(world::service().is_served());
@@ -389,7 +390,7 @@ fn which_services_are_served() {
     assert!(!Service { external_name: true, selector: None, ..world::service() }.is_served());
 }
 
-/// `SyncService` of 10.6: which endpoints stand there, with which conditions.
+/// `SyncService` (docs/semantics.md 10.6): which endpoints stand there, with which conditions.
 #[test]
 fn whole_services() {
     use AddressType::{IPv4, IPv6};

@@ -1,4 +1,4 @@
-//! Names, labels, annotations and owners of slices (endpointslice-semantics 4.5, 10.4).
+//! Names, labels, annotations and owners of slices (docs/semantics.md 4.5, 10.4).
 
 use closehaul::model::{
     name::ServiceKey,
@@ -38,7 +38,7 @@ fn a_new_slice() {
     }
 }
 
-/// 4.5: generateName is the Service's name with a hyphen, however long.
+/// docs/semantics.md 4.5: generateName is the Service's name with a hyphen, however long.
 #[test]
 fn names_are_generated_from_the_services_name() {
     let name = "w".repeat(63);
@@ -113,7 +113,7 @@ fn labels_follow_the_service() {
     }
 }
 
-/// Correction to 4.2 and 4.5: a wrong reserved label is repaired by a write of step 1 and by
+/// docs/semantics.md 4.2, 4.5: a wrong reserved label is repaired by a write of step 1 and by
 /// recycling, and stays through hints and through filling up.
 #[test]
 fn what_repairs_a_reserved_label() {
@@ -141,7 +141,7 @@ fn what_repairs_a_reserved_label() {
     }
 }
 
-/// 4.5: one owner, written once and never repaired; what others add is kept.
+/// docs/semantics.md 4.5: one owner, written once and never repaired; what others add is kept.
 #[test]
 fn owners_and_foreign_metadata() {
     let mut cluster = Cluster::with(pods(0..2));
@@ -167,7 +167,7 @@ fn owners_and_foreign_metadata() {
     );
 }
 
-/// 10.7, `LabelSemantics`: labels added to and removed from a headless Service.
+/// `LabelSemantics` (docs/semantics.md 10.7): labels added to and removed from a headless Service.
 #[test]
 fn the_labels_of_a_headless_service_over_time() {
     let mut cluster = Cluster::with(pods(0..1));

@@ -1,4 +1,4 @@
-//! Which slices there are and how many writes it takes (endpointslice-semantics 4.1 to 4.4,
+//! Which slices there are and how many writes it takes (docs/semantics.md 4.1 to 4.4,
 //! 10.3), with the numbers of upstream's `reconciler_test.go`.
 
 use closehaul::model::{labels::Labels, pod::ContainerPort, service::TargetPort};
@@ -81,7 +81,8 @@ fn slices_written_anyway_are_filled_the_fullest_first() {
     }
 }
 
-/// 4.2 step 3: the one unchanged slice that takes all leftovers and ends up fullest.
+/// docs/semantics.md 4.2, step 3: the one unchanged slice that takes all leftovers and ends up
+/// fullest.
 #[test]
 fn leftovers_go_to_the_unchanged_slice_that_ends_up_fullest() {
     for (before, more, tally, after) in [
@@ -102,7 +103,7 @@ fn leftovers_go_to_the_unchanged_slice_that_ends_up_fullest() {
     }
 }
 
-/// 4.2, consequences: nothing is compacted, and a lowered maximum splits nothing.
+/// docs/semantics.md 4.2: nothing is compacted, and a lowered maximum splits nothing.
 #[test]
 fn nothing_is_compacted_or_split() {
     let mut cluster = Cluster::standing(&[10, 10, 10]);
@@ -120,7 +121,8 @@ fn nothing_is_compacted_or_split() {
     cluster.assert_settled();
 }
 
-/// 4.2 step 1: a slice of which nothing is left goes; an endpoint in two slices stays in one.
+/// docs/semantics.md 4.2, step 1: a slice of which nothing is left goes; an endpoint in two slices
+/// stays in one.
 #[test]
 fn emptied_and_doubled_slices() {
     let mut cluster = Cluster::standing(&[10, 10]);
@@ -136,7 +138,6 @@ fn emptied_and_doubled_slices() {
     cluster.assert_settled();
 }
 
-/// 4.2, edge of the group without ports: its placeholder takes fewer than the maximum, but
 /// `TestReconcileEndpointSlicesNamedPorts`.
 #[test]
 fn pods_are_grouped_by_what_a_named_port_is() {
@@ -154,7 +155,8 @@ fn pods_are_grouped_by_what_a_named_port_is() {
     cluster.assert_settled();
 }
 
-/// 4.4: a move between port groups passes by recycling; nothing is ever in no slice.
+/// docs/semantics.md 4.4: a move between port groups passes by recycling; nothing is ever in no
+/// slice.
 #[test]
 fn a_group_that_is_no_longer_wanted_is_recycled() {
     let mut cluster = Cluster::with(pods(0..4));
@@ -176,7 +178,7 @@ fn a_group_that_is_no_longer_wanted_is_recycled() {
     cluster.assert_settled();
 }
 
-/// 4.4 and section 13.3: the name, and what others put into the metadata, stay.
+/// docs/semantics.md 4.4: the name, and what others put into the metadata, stay.
 #[test]
 fn recycling_keeps_what_others_wrote() {
     let mut cluster = Cluster::standing(&[3]);
@@ -192,7 +194,8 @@ fn recycling_keeps_what_others_wrote() {
     assert_eq!((&after.annotations, &after.finalizers), (&note, &before.finalizers));
 }
 
-/// `SlicePendingDeletion` and `SliceLabelSelection` of 10.6, as far as the plan is concerned.
+/// `SlicePendingDeletion` and `SliceLabelSelection` (docs/semantics.md 10.6), as far as the plan is
+/// concerned.
 #[test]
 fn slices_on_their_way_out_do_not_count() {
     let mut cluster = Cluster::with(Vec::new());

@@ -1,4 +1,4 @@
-//! The slice of a Service that has none else (endpointslice-semantics 4.3, 10.3).
+//! The slice of a Service that has none else (docs/semantics.md 4.3, 10.3).
 
 use closehaul::model::{address::AddressType, slice::Slice};
 
@@ -87,7 +87,7 @@ fn a_placeholder_of_another_service_is_replaced_at_once() {
     }
 }
 
-/// 4.3: of several slices one stays as the placeholder.
+/// docs/semantics.md 4.3: of several slices one stays as the placeholder.
 #[test]
 fn several_slices_without_pods_become_one_placeholder() {
     let mut cluster = Cluster::standing(&[2, 2, 2]);
@@ -102,7 +102,7 @@ fn several_slices_without_pods_become_one_placeholder() {
     cluster.assert_settled();
 }
 
-/// 4.3: the first endpoint takes over the placeholder's name.
+/// docs/semantics.md 4.3: the first endpoint takes over the placeholder's name.
 #[test]
 fn the_first_endpoint_takes_the_placeholder_over() {
     let mut cluster = Cluster::with(Vec::new());
@@ -128,7 +128,8 @@ fn the_placeholder_of_a_service_without_ports() {
     }
 }
 
-/// 4.2 and 3.4: with ports, the slice of a group that is left empty becomes the placeholder.
+/// docs/semantics.md 3.4, 4.2: with ports, the slice of a group that is left empty becomes the
+/// placeholder.
 #[test]
 fn a_group_left_empty_becomes_the_placeholder() {
     let mut cluster = Cluster::standing(&[2, 2]);

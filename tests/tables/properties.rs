@@ -1,5 +1,5 @@
 //! What holds after any history of pods, Services, nodes and other writers
-//! (endpointslice-semantics 4, proof 2).
+//! (docs/semantics.md 4).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Objects as the API server writes them, read and planned: what the tables of 10.4 and 10.5 say of
-//! containers, phases and absent lists.
+//! Objects as the API server writes them, read and planned: what the tables say of containers,
+//! phases and absent lists.
 
 use closehaul::{
     api::{Kind, Object},

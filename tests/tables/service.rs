@@ -1,5 +1,5 @@
 //! What a Service and its nodes ask for as a whole: families, labels, its end, nodes that are
-//! missing (endpointslice-semantics 2, 3.4, 10.3).
+//! missing (docs/semantics.md 2, 3.4, 10.3).
 
 use closehaul::model::{
     address::{AddressType, Addresses},
@@ -234,7 +234,7 @@ fn pods_whose_node_is_missing() {
         cluster.plan().assert_none();
     }
 
-    // Correction: an endpoint with a zone loses it together with its node.
+    // An endpoint with a zone loses it together with its node.
     let mut cluster = Cluster::with(two());
     cluster.nodes = world::nodes(&[("a1", "a"), ("gone", "b")]);
     cluster.service.publish_not_ready = true;

@@ -1,4 +1,5 @@
-//! Which Services a change touches (10.5, and `PodSelection` and `OnEndpointSliceUpdate` of 10.6).
+//! Which Services a change touches (docs/semantics.md 10.5, 10.6: `PodSelection` and
+//! `OnEndpointSliceUpdate`).
 //!
 //! The built-in controller leaves out what it can tell beforehand; closehaul may look at a Service
 //! once more, since a plan that changes nothing writes nothing. What must not happen is that one is
@@ -102,7 +103,8 @@ fn a_relabelled_pod_touches_whom_it_leaves_and_whom_it_joins() {
     }
 }
 
-/// `TestPodChanged` 15, and what 1.4 names besides. A node's name cannot change but from nothing.
+/// `TestPodChanged` 15, and what docs/semantics.md 1.4 names besides. A node's name cannot change
+/// but from nothing.
 #[test]
 fn what_makes_a_pod_changed() {
     type Row = (&'static str, fn(&mut Value), bool);
@@ -196,8 +198,8 @@ fn the_service_of_a_slice() {
     assert_eq!(put_slice(&mut index(), bare), set(&[]));
 }
 
-/// `OnEndpointSliceUpdate`, and the table of 1.4: a slice that comes under our management or leaves
-/// it, and one that names another Service than before, which touches both.
+/// `OnEndpointSliceUpdate`, and the table of docs/semantics.md 1.4: a slice that comes under our
+/// management or leaves it, and one that names another Service than before, which touches both.
 #[test]
 fn a_slice_that_changes_hands_touches_its_services() {
     let ours = CONTROLLER;

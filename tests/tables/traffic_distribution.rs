@@ -1,4 +1,4 @@
-//! Hints by `spec.trafficDistribution` (endpointslice-semantics 5.1, 5.2, 10.1, 10.7).
+//! Hints by `spec.trafficDistribution` (docs/semantics.md 5.1, 5.2, 10.1, 10.7).
 
 use closehaul::{
     model::{
@@ -122,7 +122,7 @@ fn same_node_sets_zone_and_node() {
     assert_eq!(outcome.unchanged, 1);
 }
 
-/// Row 4, and every case of "becomes an update" in 5.2.
+/// Row 4, and every case in which an unchanged slice is updated (docs/semantics.md 5.2).
 #[test]
 fn wrong_hints_are_corrected() {
     let zone_a = world::hints(&["a"], &[]);
@@ -161,7 +161,8 @@ fn wrong_hints_are_corrected() {
     }
 }
 
-/// 5.4: where the API server drops `forNodes`, none is written, and a slice that lacks it is right.
+/// docs/semantics.md 5.4: where the API server drops `forNodes`, none is written, and a slice that
+/// lacks it is right.
 #[test]
 fn without_node_hints_the_same_node_becomes_the_same_zone() {
     let zone = world::hints(&["a"], &[]);
@@ -272,7 +273,7 @@ fn an_unready_endpoint_causes_no_write_and_keeps_what_it_has() {
     }
 }
 
-/// Rows 8 and 9; with them the corrections: `hints: {}` goes too.
+/// Rows 8 and 9. An empty `hints: {}` goes too (docs/semantics.md 5.1).
 #[test]
 fn an_unknown_or_unset_preference_removes_hints() {
     for preference in [None, Some("PreferFar"), Some("preferclose"), Some("")] {
@@ -294,7 +295,8 @@ fn an_unknown_or_unset_preference_removes_hints() {
     }
 }
 
-/// Correction: `hints: {}` on an endpoint without zone stays while a preference is in force.
+/// An empty `hints: {}` on an endpoint without zone stays while a preference is in force
+/// (docs/semantics.md 5.2).
 #[test]
 fn empty_hints_stay_on_an_endpoint_without_zone() {
     let empty = ("", "a1", READY, world::hints(&[], &[]));
@@ -302,7 +304,8 @@ fn empty_hints_stay_on_an_endpoint_without_zone() {
     assert_eq!((outcome.unchanged, outcome.updated.len()), (1, 1));
 }
 
-/// 5.2: with publishNotReadyAddresses every endpoint is ready, so every one gets hints.
+/// docs/semantics.md 5.2: with publishNotReadyAddresses every endpoint is ready, so every one gets
+/// hints.
 #[test]
 fn published_unready_pods_are_hinted() {
     let mut cluster =
@@ -317,7 +320,7 @@ fn published_unready_pods_are_hinted() {
     cluster.assert_settled();
 }
 
-/// Correction: an old object that is written for its labels keeps the hints of its unready
+/// An old object that is written for its labels keeps the hints of its unready
 /// endpoints; a rebuilt one does not.
 #[test]
 fn unready_endpoints_keep_hints_when_the_old_object_is_written() {

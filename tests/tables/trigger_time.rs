@@ -1,4 +1,4 @@
-//! The trigger time (endpointslice-semantics 4.6, 10.5).
+//! The trigger time (docs/semantics.md 4.6, 10.5).
 
 use closehaul::model::slice::TRIGGER_TIME;
 use closehaul::{

@@ -1,5 +1,5 @@
 //! A control plane on this machine: real etcd, kube-apiserver and, as chosen,
-//! kube-controller-manager and kube-scheduler (flags: control-plane section 2).
+//! kube-controller-manager and kube-scheduler.
 //!
 //! Everything of a run is in one directory below the system's temporary one (etcd's data in
 //! `/dev/shm` where there is one) and goes with the run. What a killed run leaves, processes and

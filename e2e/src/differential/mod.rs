@@ -1,6 +1,5 @@
 //! The differential test: the same seeded random histories on two control planes, one with the
-//! built-in controller, the oracle, and one with closehaul; compared when both have settled
-//! (proof 1).
+//! built-in controller, the oracle, and one with closehaul; compared when both have settled.
 //!
 //! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each is made of;
 //!   `generate`: random ones, `opening`: what some histories begin with

@@ -8,8 +8,8 @@
 //!
 //! The bridge has a namespace of its own, so the host gets one link and one address and keeps its
 //! own forwarding, firewall and sysctls untouched. Nodes reach each other's pods by routes, pods
-//! reach their node by a routed link (reference/control-plane.md section 3). IPv4 always, IPv6
-//! beside it if asked for; the host itself takes no part in IPv6.
+//! reach their node by a routed link. IPv4 always, IPv6 beside it if asked for; the host itself
+//! takes no part in IPv6.
 //!
 //! Nothing in here knows Kubernetes.
 

@@ -1,5 +1,5 @@
-//! The cases: upstream's traffic distribution specs (endpointslice-semantics 10.8), and those of
-//! proof section 3 that need no policy. Every client of a step is on its node.
+//! The cases: upstream's traffic distribution specs (docs/semantics.md 10.8), and more of
+//! the same kind. Every client of a step is on its node.
 
 use std::collections::BTreeSet;
 

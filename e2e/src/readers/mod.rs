@@ -1,4 +1,4 @@
-//! Those who read the slices: real kube-proxies, real requests (proof section 3).
+//! Those who read the slices: real kube-proxies, real requests.
 //!
 //! - [`matrix`]: upstream's matrix of traffic distributions, by requests that are counted
 //! - [`agreement()`]: the model of kube-proxy against the rules that real ones have programmed

@@ -18,7 +18,7 @@ pub(super) struct Ready {
 pub(super) fn ready(slices: &[EndpointSlice]) -> (Vec<Ready>, usize) {
     let endpoints = slices.iter().flat_map(|slice| &slice.endpoints);
     let (ready, others): (Vec<_>, Vec<_>) = endpoints.partition(|endpoint| {
-        // Absent means ready (endpointslice-semantics 6.1).
+        // Absent means ready (docs/semantics.md 6.1).
         endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
     });
     let mut ready: Vec<_> = ready.into_iter().map(Ready::new).collect();

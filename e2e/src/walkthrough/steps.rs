@@ -33,7 +33,7 @@ pub(super) struct Expected {
     pub(super) answers: &'static [&'static str],
 }
 
-/// Which hints every ready endpoint must have (endpointslice-semantics 5.2).
+/// Which hints every ready endpoint must have (docs/semantics.md 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hints {
     /// None at all.

@@ -71,7 +71,7 @@ const OTHER_NODES: &[&str] =
 const HERE_AND_THERE: &[&str] = &["on:n1", "on:n2"];
 const THERE: &[&str] = &["on:n2", "on:n3"];
 
-/// All 32 rows of kube-proxy's `TestCategorizeEndpoints`, in its order (endpointslice-semantics
+/// All 32 rows of kube-proxy's `TestCategorizeEndpoints`, in its order (docs/semantics.md
 /// 10.9).
 const UPSTREAM: [Row; 32] = [
     plain("zone", &["zone:a", "zone:b", "zone:c", "zone:a"], "1 4"),

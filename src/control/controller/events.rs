@@ -1,5 +1,5 @@
 //! Events: what a change of a Service, pod, node or slice does to the index and the queue
-//! (endpointslice-semantics 1.4).
+//! (docs/semantics.md 1.4).
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ impl Controller {
     }
 
     fn service_gone(&mut self, key: &ServiceKey, now: Instant) {
-        // Its slices are the garbage collector's (endpointslice-semantics 1.3).
+        // Its slices are the garbage collector's (docs/semantics.md 1.3).
         self.index.remove_service(key);
         self.queue.forget(key);
         self.unseen.remove(key);

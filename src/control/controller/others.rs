@@ -20,7 +20,7 @@ use crate::{
 /// For so long after the lease was taken, what the watch shows may be the last holder's work.
 const HANDOVER: Duration = Duration::from_secs(10);
 /// The least time between a slice that somebody else changed and its repair, so that two
-/// writers who disagree do not exchange blows without end (endpointslice-semantics 1.4).
+/// writers who disagree do not exchange blows without end (docs/semantics.md 1.4).
 const SLICE_DELAY: Duration = Duration::from_secs(1);
 
 impl Controller {

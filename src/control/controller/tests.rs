@@ -149,7 +149,7 @@ fn many_services_that_need_nothing_do_not_hold_everything_up() {
     assert!(controller.queue.is_empty());
 }
 
-/// What one answer shows holds for every Service (endpointslice-semantics 5.4).
+/// What one answer shows holds for every Service (docs/semantics.md 5.4).
 #[test]
 fn hints_for_nodes_are_given_up_for_all_services() {
     let now = Instant::now();

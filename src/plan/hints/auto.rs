@@ -1,5 +1,5 @@
 //! Hints by the legacy annotation: zones get endpoints in proportion to their CPU
-//! (endpointslice-semantics 5.3; KEP-2433). Deterministic where the built-in controller
+//! (docs/semantics.md 5.3; KEP-2433). Deterministic where the built-in controller
 //! chooses at random: of equal zones the one whose name sorts first.
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,5 +1,5 @@
 //! Hints: which nodes and zones an endpoint is meant for. One file for each way to decide it;
-//! this one says which is in force (endpointslice-semantics 5.1).
+//! this one says which is in force (docs/semantics.md 5.1).
 
 pub mod auto;
 pub mod traffic_distribution;

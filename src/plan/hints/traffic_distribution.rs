@@ -1,5 +1,5 @@
 //! Hints by `spec.trafficDistribution`: every ready endpoint serves its own zone and, if the
-//! Service prefers so, its own node (endpointslice-semantics 5.2; KEP-4444, KEP-3015).
+//! Service prefers so, its own node (docs/semantics.md 5.2; KEP-4444, KEP-3015).
 
 use std::sync::Arc;
 

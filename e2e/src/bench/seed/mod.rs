@@ -1,5 +1,5 @@
 //! A full cluster written straight into etcd, which takes seconds where the API would take
-//! minutes (control-plane section 2).
+//! minutes.
 
 mod pod;
 

@@ -84,7 +84,7 @@ impl History<'_> {
             return Ok(Outcome::Judged(self.but(&frozen, "refused-addresses", early)));
         }
         // A write that failed loses its trigger time, and the built-in controller does not get it
-        // back (endpointslice-semantics 4.6).
+        // back (docs/semantics.md 4.6).
         self.loose.extend(self.failed(&[FAILED_WRITE]));
         if matches!(early, Comparison::Different(_)) && lag.is_none() {
             // What is wanted shows at once; only a back-off is over with the touch.
