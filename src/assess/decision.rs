@@ -1,5 +1,5 @@
 //! Decision: what becomes of a Service's wish for locality, and why; the same words everywhere
-//! (planner 7).
+//! (docs/planner.md 7).
 
 #[cfg(test)]
 mod tests;
@@ -236,7 +236,7 @@ impl Standing<'_> {
     }
 
     /// Whether proxies find ready endpoints of other managers beside ours, for a port of this
-    /// Service, that lack the hints (endpointslice-semantics 6.1, 6.2).
+    /// Service, that lack the hints (docs/semantics.md 6.1, 6.2).
     fn has_unhinted_foreign(self, preference: Preference) -> bool {
         let is_of_service = |slice: &&&Slice| {
             let mut names = slice.ports.iter().filter_map(|port| port.name.as_ref());

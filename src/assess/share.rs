@@ -1,5 +1,5 @@
 //! Share: how much of a Service's traffic stays in its zone, and how unevenly its endpoints are
-//! loaded, if every zone sends the same amount (planner 1, 3 and 5).
+//! loaded, if every zone sends the same amount (docs/planner.md 1, 3, 5).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -55,7 +55,7 @@ pub struct ZoneShare {
     pub in_zone: f64,
 }
 
-/// How far a zone's clients have to go: the steps from near to far (planner 2).
+/// How far a zone's clients have to go: the steps from near to far (docs/planner.md 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rung {
     /// Only to endpoints of their own zone.
@@ -187,7 +187,7 @@ fn share(ready: &[&Endpoint], clients: &Clients) -> Option<Share> {
 }
 
 /// The endpoints that each name stands on; nothing if one of them bears no name at all, for
-/// then no reader follows any (endpointslice-semantics 6.2).
+/// then no reader follows any (docs/semantics.md 6.2).
 fn named<'a>(
     ready: &[&'a Endpoint],
     of: fn(&'a Endpoint) -> &'a [Name],
@@ -274,7 +274,7 @@ mod tests {
         found.zones.iter().map(|zone| (zone.rung, zone.reachable)).collect()
     }
 
-    /// The column "upstream `PreferSameZone`" of the planner's table.
+    /// What `PreferSameZone` comes to (docs/planner.md 1).
     #[test]
     fn own_zones() {
         for (counts, overload) in [
