@@ -8,7 +8,7 @@ use closehaul::{
         pod::{ContainerPort, Pod},
         service::{ClusterIp, Service, ServicePort, TargetPort},
     },
-    plan::{self, World},
+    plan::{self, Settings, World, intent::Intent},
 };
 
 /// A Service, its pods, and their node.
@@ -51,8 +51,8 @@ impl Site {
             shares: None,
             slices: &[],
             trigger_time: None,
-            max_endpoints: 100,
-            node_hints: true,
+            intent: Intent::of(&self.service),
+            settings: Settings::with(100),
         });
         plan.writes()
     }

@@ -11,6 +11,7 @@ use closehaul::{
     },
     model::{address::AddressType, name::Uid, node::Node, pod::Pod, slice::Slice},
     observe::{Health, Metrics},
+    plan,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -55,7 +56,7 @@ impl Site {
     /// All is listed, every slice is written and shown, and nothing is left to do.
     pub fn new(shape: Shape) -> Self {
         let settings = Settings {
-            max_endpoints: 100,
+            plan: plan::Settings::with(100),
             batch_period: Duration::ZERO,
             replan_qps: 0.0,
             renew_deadline: Duration::from_secs(10),

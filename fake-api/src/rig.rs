@@ -12,6 +12,7 @@ use closehaul::{
         write::{Limit, Spoken, Writer},
     },
     observe::{Health, Metrics, announce::Reporter},
+    plan,
 };
 use serde_json::Value;
 use tokio::{
@@ -28,7 +29,7 @@ use crate::{
 
 /// The default settings with slices of so many endpoints at most.
 pub fn settings_of(max_endpoints: usize) -> Settings {
-    Settings { max_endpoints, ..Options::default().settings }
+    Settings { plan: plan::Settings::with(max_endpoints), ..Options::default().settings }
 }
 
 /// A millisecond.
@@ -54,7 +55,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let settings = Settings {
-            max_endpoints: 100,
+            plan: plan::Settings::with(100),
             batch_period: Duration::ZERO,
             replan_qps: 100.0,
             renew_deadline: 10 * SECOND,

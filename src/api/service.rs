@@ -13,7 +13,7 @@ use super::{
 use crate::model::{
     address::AddressType,
     name::{Name, ServiceKey},
-    service::{ClusterIp, Service, ServicePort, TargetPort},
+    service::{ClusterIp, Service, ServicePort, TargetPort, TrafficDistribution},
 };
 
 /// The annotations that ask for hints by CPU share: the first counts where both are there
@@ -120,6 +120,7 @@ impl Written<Service> for Document {
     fn read(self) -> Result<Object<Service>, FieldError> {
         let Self { metadata, spec } = self;
         let families = spec.ip_families.iter().enumerate();
+        let distribution = spec.traffic_distribution.as_deref();
         let service = Service {
             key: ServiceKey {
                 namespace: metadata.namespace.as_str().into(),
@@ -137,7 +138,7 @@ impl Written<Service> for Document {
             cluster_ip: cluster_ip(&spec.cluster_ip)?,
             families: families.map(|(at, name)| family(at, name)).collect::<Result<_, _>>()?,
             publish_not_ready: spec.publish_not_ready_addresses,
-            traffic_distribution: spec.traffic_distribution.map(Name::from),
+            traffic_distribution: distribution.and_then(TrafficDistribution::parse),
             internal_local: spec.internal_traffic_policy == "Local",
             external_local: spec.external_traffic_policy == "Local",
         };

@@ -14,12 +14,8 @@ use crate::{
         slice::Slice,
     },
     plan::{
-        hints::{
-            Mechanism,
-            auto::{self, cpu_shares},
-            mechanism,
-            traffic_distribution::Preference,
-        },
+        hints::auto::{self, cpu_shares},
+        intent::{Intent, Mechanism, Preference},
         ready::Ready,
     },
 };
@@ -117,6 +113,8 @@ pub struct Decision {
 pub struct Standing<'a> {
     /// The Service.
     pub service: &'a Service,
+    /// What is asked for it.
+    pub intent: Intent,
     /// The ready endpoints of its managed slices.
     pub ready: &'a Ready,
     /// Slices of other managers that bear its name.
@@ -136,7 +134,7 @@ pub struct Standing<'a> {
 /// Says what becomes of a Service's wish for locality.
 pub fn decide(standing: Standing<'_>) -> Decision {
     let service = standing.service;
-    let mechanism = mechanism(service);
+    let mechanism = standing.intent.mechanism;
     let idle = if mechanism == Mechanism::Off { State::None } else { State::Ineffective };
     if service.external_name {
         return Decision { state: idle, reasons: vec![Reason::ExternalName] };

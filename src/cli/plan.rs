@@ -21,6 +21,7 @@ use super::{
     live::{self, LiveError},
     say::say,
 };
+use crate::plan::Settings;
 
 /// Show what the EndpointSlices would be, and write nothing
 ///
@@ -158,7 +159,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         say(note);
     }
     let snapshot = Snapshot::of(objects);
-    let reports = snapshot.reports(usize::from(args.max_endpoints_per_slice));
+    let reports = snapshot.reports(Settings::with(args.max_endpoints_per_slice.into()));
     let text = match args.output {
         Output::Table => table::render(&reports, false, is_coloured()),
         Output::Wide => table::render(&reports, true, is_coloured()),

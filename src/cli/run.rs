@@ -37,6 +37,7 @@ use crate::{
     observe::{
         self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Reporter,
     },
+    plan,
     random::Random,
 };
 
@@ -220,7 +221,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let terminated = attend(outside, served, health.clone())?;
 
     let settings = Settings {
-        max_endpoints: args.max_endpoints_per_slice.into(),
+        plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,
         renew_deadline: timing.renew_deadline(),

@@ -16,7 +16,10 @@ use slab::Slab;
 
 use self::settled::Settled;
 use super::{outdated::is_outdated, slices::Slices};
-use crate::model::{labels::Labels, name::Name, pod::Pod, service::Service};
+use crate::{
+    model::{labels::Labels, name::Name, pod::Pod, service::Service},
+    plan::intent::Intent,
+};
 
 /// The number of a pod; another one may have it when the pod is gone.
 pub type PodId = usize;
@@ -46,6 +49,8 @@ pub struct Island {
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) service: Service,
+    /// What is asked for it.
+    pub(super) intent: Intent,
     groups: Vec<GroupId>,
     pub(super) settled: Option<Box<Settled>>,
     pub(super) is_stale: bool,
@@ -93,6 +98,11 @@ impl Island {
     /// One Service.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.get(name).map(|selected| &selected.service)
+    }
+
+    /// What is asked for a Service.
+    pub fn intent(&self, service: &str) -> Option<Intent> {
+        self.services.get(service).map(|selected| selected.intent)
     }
 
     /// The pods that a Service selects.
@@ -170,6 +180,7 @@ impl Island {
             }
             selected.settled = None;
             if selected.service.selector == service.selector {
+                selected.intent = Intent::of(&service);
                 selected.service = service;
                 return change;
             }
@@ -185,7 +196,8 @@ impl Island {
                 self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
             }
         }
-        let selected = Selected { service, groups, settled: None, is_stale: false };
+        let intent = Intent::of(&service);
+        let selected = Selected { service, intent, groups, settled: None, is_stale: false };
         self.services.insert(name, Box::new(selected));
         change
     }

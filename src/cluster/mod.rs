@@ -29,6 +29,7 @@ use crate::{
     plan::{
         self, Plan, World,
         hints::auto::{self, CpuShares},
+        intent::Intent,
         patch,
         ready::Ready,
     },
@@ -100,6 +101,11 @@ impl Index {
         self.islands.get(&key.namespace)?.service(&key.name)
     }
 
+    /// What is asked for a Service.
+    pub fn intent(&self, key: &ServiceKey) -> Option<Intent> {
+        self.islands.get(&key.namespace)?.intent(&key.name)
+    }
+
     /// The pods that a Service selects, in any order.
     pub fn pods_of(&self, key: &ServiceKey) -> Vec<&Pod> {
         self.islands.get(&key.namespace).map_or_else(Vec::new, |island| island.pods_of(&key.name))
@@ -142,19 +148,18 @@ impl Index {
         &self,
         key: &ServiceKey,
         trigger_time: Option<Timestamp>,
-        max_endpoints: usize,
-        node_hints: bool,
+        settings: plan::Settings,
     ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
         Some(plan::plan(World {
             service,
+            intent: self.intent(key)?,
             pods: &self.pods_of(key),
             nodes: &self.nodes,
             shares: self.shares(),
             slices: &self.slices_of(key),
             trigger_time,
-            max_endpoints,
-            node_hints,
+            settings,
         }))
     }
 
@@ -164,8 +169,7 @@ impl Index {
         key: &ServiceKey,
         part: &Part,
         trigger_time: Option<Timestamp>,
-        max_endpoints: usize,
-        node_hints: bool,
+        settings: plan::Settings,
     ) -> Option<Plan<'_>> {
         let island = self.islands.get(&key.namespace)?;
         let world = World {
@@ -175,23 +179,24 @@ impl Index {
             shares: None,
             slices: &[],
             trigger_time,
-            max_endpoints,
-            node_hints,
+            intent: island.intent(&key.name)?,
+            settings,
         };
         patch::patch(world, island.known(&key.name)?, island.touched(part)?)
     }
 
     /// What becomes of a Service's wish for locality by this plan, judged by the first address type.
     /// Slices of other managers are not known here. `node_hints`: whether slices may hint at nodes.
-    pub fn decide(&self, service: &Service, plan: &Plan<'_>, node_hints: bool) -> Decision {
+    pub fn decide(&self, service: &Service, plan: &Plan<'_>) -> Decision {
         let none = Ready::default();
         decide(Standing {
             service,
+            intent: plan.intent,
             ready: plan.families.first().map_or(&none, |family| &family.ready),
             foreign: &[],
             has_nodeless: !plan.nodeless.is_empty(),
             has_not_allowed: !plan.not_allowed.is_empty(),
-            node_hints,
+            node_hints: plan.settings.node_hints,
             nodes: &self.nodes,
             topology: self.topology(),
         })

@@ -48,7 +48,6 @@ impl Pool {
         self.name(&mut service.key.name);
         self.labels(&mut service.labels);
         service.selector.iter_mut().for_each(|selector| self.labels(selector));
-        service.traffic_distribution.iter_mut().for_each(|word| self.name(word));
         for port in &mut service.ports {
             self.name(&mut port.name);
             self.name(&mut port.protocol);

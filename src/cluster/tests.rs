@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{address::AddressType, labels::Labels, service::ClusterIp};
+use crate::model::{
+    address::AddressType,
+    labels::Labels,
+    service::{ClusterIp, TrafficDistribution},
+};
 
 fn labels(pairs: &[(&str, u8)]) -> Labels {
     pairs.iter().map(|(key, value)| ((*key).into(), value.to_string().into())).collect()
@@ -233,7 +237,11 @@ fn what_changed_of_a_service() {
     assert_eq!(index.apply_service(base.clone()), ServiceChange::Endpoints);
     assert_eq!(index.apply_service(base.clone()), ServiceChange::Nothing);
     assert_eq!(index.apply_service(Service { version: 2, ..base.clone() }), ServiceChange::Unread);
-    let hinted = Service { version: 3, traffic_distribution: Some("PreferClose".into()), ..base };
+    let hinted = Service {
+        version: 3,
+        traffic_distribution: Some(TrafficDistribution::PreferClose),
+        ..base
+    };
     assert_eq!(index.apply_service(hinted.clone()), ServiceChange::Hints);
     let headless = Service { version: 4, cluster_ip: ClusterIp::Headless, ..hinted };
     assert_eq!(index.apply_service(headless), ServiceChange::Endpoints);

@@ -5,7 +5,11 @@
 //! endpoint without hint switch zones off whether that endpoint is ready or not.
 
 use super::target::{Client, Target, Targets};
-use crate::model::{address::AddressType, service::Service, slice::Slice};
+use crate::model::{
+    address::AddressType,
+    service::{Service, TrafficDistribution},
+    slice::Slice,
+};
 
 /// What a client reaches through the cluster IP of `service`, by the port that bears `port` as
 /// its name. `topology` is the installation's `loadBalancer.serviceTopology`.
@@ -17,15 +21,16 @@ pub fn reach<'a>(
     topology: bool,
     client: Client<'_>,
 ) -> Vec<Target<'a>> {
+    use TrafficDistribution::{PreferClose, PreferSameNode, PreferSameZone};
     let all = Targets::new(service, slices, family, port);
     if service.internal_local {
         return all.on(client.node).usable();
     }
-    let selected = match service.traffic_distribution.as_deref() {
+    let selected = match service.traffic_distribution {
         _ if !topology => None,
         // The node of the backend and not its hint; without one it is all of them at once.
-        Some("PreferSameNode") => Some(all.on(client.node)),
-        Some("PreferClose" | "PreferSameZone") => zone(&all, client),
+        Some(PreferSameNode) => Some(all.on(client.node)),
+        Some(PreferClose | PreferSameZone) => zone(&all, client),
         _ if service.auto => zone(&all, client),
         _ => None,
     };
@@ -50,7 +55,7 @@ mod tests {
     }
 
     fn asks_for(distribution: &str) -> Service {
-        Service { traffic_distribution: Some(distribution.into()), ..service() }
+        Service { traffic_distribution: TrafficDistribution::parse(distribution), ..service() }
     }
 
     #[test]

@@ -16,10 +16,7 @@ use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::{
-    draft::{Draft, Limits},
-    rewinds::Rewinds,
-};
+use self::{draft::Draft, rewinds::Rewinds};
 pub use self::{events::Event, rewinds::Wanted};
 use super::{
     expectations::Sight,
@@ -36,7 +33,7 @@ use crate::{
     cluster::{Index, Watched},
     model::name::{Name, ServiceKey},
     observe::{Health, Metrics, announce::Announcement},
-    plan::changes::Changes,
+    plan::{self, changes::Changes},
     pulse::Pulse,
 };
 
@@ -57,8 +54,9 @@ const SLOW_REST: u32 = 10;
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// `--max-endpoints-per-slice`.
-    pub max_endpoints: usize,
+    /// How slices are written. Hints for nodes are given up when an answer shows that the API server
+    /// drops them.
+    pub plan: plan::Settings,
     /// `--endpointslice-updates-batch-period`.
     pub batch_period: Duration,
     /// `--replan-qps`; 0 means no limit.
@@ -97,8 +95,6 @@ pub struct Controller {
     rewinds: Rewinds,
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: BTreeSet<ServiceKey>,
-    /// Whether `forNodes` is written: until an answer shows that the API server drops it.
-    node_hints: bool,
     /// Since when this replica leads.
     leads_since: Option<Instant>,
     /// The version of the first own write.
@@ -138,7 +134,6 @@ impl Controller {
             slices_list: None,
             rewinds: Rewinds::new(settings.renew_deadline),
             unseen: BTreeSet::new(),
-            node_hints: true,
             leads_since: None,
             first_write: None,
             other_writer: OtherWriter::default(),
@@ -227,10 +222,8 @@ impl Controller {
             return None;
         };
         let progress = self.progress.entry(key.clone()).or_default();
-        let (max_endpoints, node_hints) = (self.settings.max_endpoints, self.node_hints);
-        let limits = Limits { max_endpoints, node_hints };
         let Some(Draft { plan, sighting, is_patch }) =
-            Draft::of(&self.index, key, part.as_ref(), progress.seen.as_ref(), limits)
+            Draft::of(&self.index, key, part.as_ref(), progress.seen.as_ref(), self.settings.plan)
         else {
             self.queue.done(key, now);
             return None;
@@ -238,7 +231,7 @@ impl Controller {
         let is_touched = progress.is_touched;
         let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
         let is_contested = self.other_writer.is_contested(key);
-        let decision = self.index.decide(service, &plan, node_hints);
+        let decision = self.index.decide(service, &plan);
         progress.is_refused &= !plan.is_empty();
         let decision = if progress.is_refused { decision.refused() } else { decision };
         let outlook = Outlook::of(service, &plan, decision, is_contested);
@@ -334,7 +327,7 @@ impl Controller {
     /// Goes on without `forNodes` until this process ends, whatever later answers have: of several
     /// API servers, as during an upgrade, one may keep what the next one drops.
     fn give_up_node_hints(&mut self, key: &ServiceKey) {
-        if !std::mem::replace(&mut self.node_hints, false) {
+        if !std::mem::replace(&mut self.settings.plan.node_hints, false) {
             return;
         }
         self.tally.node_hints_dropped();

@@ -4,7 +4,7 @@ use crate::{
     assess::decision::{Decision, Reason, State},
     model::service::Service,
     observe::announce::News,
-    plan::{Plan, hints::mechanism},
+    plan::Plan,
 };
 
 /// What is told of a Service.
@@ -23,7 +23,7 @@ impl Outlook {
     pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision, is_contested: bool) -> Self {
         let has_counts = || plan.families.first().is_some_and(|family| family.counts.is_some());
         Self {
-            prefers: mechanism(service).prefers(),
+            prefers: plan.intent.mechanism.prefers(),
             decision: if is_contested { decision.overwritten() } else { decision },
             is_hinted: service.auto.then(has_counts),
         }

@@ -16,13 +16,13 @@ use crate::{
     },
     model::{
         address::AddressType,
-        name::{Name, ServiceKey},
-        service::Service,
+        name::ServiceKey,
+        service::{Service, TrafficDistribution},
     },
     observe::{Metrics, Synced, Trigger, WriteResult},
     plan::{
         Plan,
-        hints::{Mechanism, mechanism},
+        intent::{Intent, Mechanism},
     },
 };
 
@@ -51,7 +51,7 @@ struct Part {
     ready_without_zone: i64,
     ready_hinted: i64,
     /// The trafficDistribution in force.
-    preference: Option<Name>,
+    preference: Option<TrafficDistribution>,
     state: State,
     reason: Reason,
     reasons: Reasons,
@@ -89,7 +89,7 @@ struct Work {
 #[derive(Clone, Debug)]
 struct Label {
     auto: bool,
-    preference: Option<Name>,
+    preference: Option<TrafficDistribution>,
 }
 
 /// Since when a Service has been waiting to answer to the first event of each sort.
@@ -208,7 +208,7 @@ impl Tally {
     /// Nothing is to be done for a Service that was looked at since `since`.
     pub fn idle(&mut self, service: &Service, plan: &Plan<'_>, since: Instant) {
         self.moved.remove(&service.key);
-        let label = Label::of(service);
+        let label = Label::of(service, plan.intent);
         for _ in plan.families.iter().filter(|family| family.census.is_some()) {
             self.written(&label, 0);
         }
@@ -217,7 +217,7 @@ impl Tally {
 
     /// The writes for a Service begin, which was looked at since `since`.
     pub fn began(&mut self, service: &Service, plan: &Plan<'_>, since: Instant) {
-        let label = Label::of(service);
+        let label = Label::of(service, plan.intent);
         let mut writes = Vec::new();
         for family in plan.families.iter().filter(|family| family.census.is_some()) {
             match family.changes.len() {
@@ -282,7 +282,7 @@ impl Tally {
     }
 
     fn written(&self, label: &Label, slices: usize) {
-        let preference = label.preference.as_deref().unwrap_or_default();
+        let preference = label.preference.map_or("", TrafficDistribution::as_str);
         self.metrics.built_in.slices_changed(slices, label.auto, preference);
     }
 
@@ -340,8 +340,8 @@ impl Tally {
         for (part, sign) in new.map(|new| (new, 1)).into_iter().chain(old.map(|old| (old, -1))) {
             own.decided(part.state, part.reason, sign);
             part.reasons.iter().for_each(|reason| own.decided_by(reason, sign));
-            if let Some(preference) = &part.preference {
-                built_in.prefer(preference, sign);
+            if let Some(preference) = part.preference {
+                built_in.prefer(preference.as_str(), sign);
             }
         }
     }
@@ -375,7 +375,7 @@ impl Part {
             ready: 0,
             ready_without_zone: 0,
             ready_hinted: 0,
-            preference: Label::of(service).preference,
+            preference: Label::of(service, plan.intent).preference,
             state: decision.state,
             reason: decision.reason(),
             reasons: Reasons::of(decision),
@@ -394,12 +394,11 @@ impl Part {
 }
 
 impl Label {
-    fn of(service: &Service) -> Self {
-        let mechanism = mechanism(service);
+    fn of(service: &Service, Intent { mechanism }: Intent) -> Self {
         let preferred = matches!(mechanism, Mechanism::TrafficDistribution(_));
         Self {
             auto: mechanism == Mechanism::Auto,
-            preference: service.traffic_distribution.clone().filter(|_| preferred),
+            preference: service.traffic_distribution.filter(|_| preferred),
         }
     }
 }

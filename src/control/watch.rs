@@ -28,16 +28,16 @@ use self::{
     cause::{BREAKS, against_streaming, answer, is_obstacle, needs_list},
 };
 use super::history::{Floor, History, Rewind, Shown};
-use crate::client::{
-    event_stream::Arrival,
-    source::{Error, Event, Settings, list_and_watch, probe_and_watch},
-};
 use crate::{
     api::{
         Kind, Object,
         guard::{Guarded, Malformed},
     },
     causes::causes,
+    client::{
+        event_stream::Arrival,
+        source::{Error, Event, Settings, list_and_watch, probe_and_watch},
+    },
     random::Random,
 };
 

@@ -35,14 +35,44 @@ pub struct Service {
     pub families: Vec<AddressType>,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready: bool,
-    /// `spec.trafficDistribution` as written.
-    pub traffic_distribution: Option<Name>,
+    /// `spec.trafficDistribution`; `None` if it is absent or has a value that is not known.
+    pub traffic_distribution: Option<TrafficDistribution>,
     /// Whether the legacy annotation asks for hints by CPU share (docs/semantics.md 5.1).
     pub auto: bool,
     /// `spec.internalTrafficPolicy` is `Local`.
     pub internal_local: bool,
     /// `spec.externalTrafficPolicy` is `Local`.
     pub external_local: bool,
+}
+
+/// The known values of `spec.trafficDistribution`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrafficDistribution {
+    /// The older name of `PreferSameZone`.
+    PreferClose,
+    /// Endpoints in the client's zone, if there are any.
+    PreferSameZone,
+    /// Endpoints on the client's node, then those in its zone.
+    PreferSameNode,
+}
+
+impl TrafficDistribution {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::PreferClose, Self::PreferSameZone, Self::PreferSameNode];
+
+    /// Reads a value; `None` if it is not known.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|value| value.as_str() == text)
+    }
+
+    /// The value as it is written in a Service.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PreferClose => "PreferClose",
+            Self::PreferSameZone => "PreferSameZone",
+            Self::PreferSameNode => "PreferSameNode",
+        }
+    }
 }
 
 /// `spec.clusterIP` of a Service.

@@ -11,6 +11,7 @@ pub mod changes;
 pub mod endpoint;
 pub mod endpoint_ip;
 pub mod hints;
+pub mod intent;
 pub mod metadata;
 pub mod pack;
 pub mod patch;
@@ -30,6 +31,7 @@ use self::{
     changes::Changes,
     endpoint::Desired,
     hints::auto::{CpuShares, ZoneCounts},
+    intent::Intent,
     pack::{Group, Packing},
     ready::Ready,
 };
@@ -53,6 +55,15 @@ pub struct World<'w, 'a> {
     pub slices: &'w [&'a Slice],
     /// What a write answers to; see [`trigger::trigger_time`].
     pub trigger_time: Option<Timestamp>,
+    /// What is asked for the Service.
+    pub intent: Intent,
+    /// How slices are written.
+    pub settings: Settings,
+}
+
+/// How slices are written, the same for all Services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
     /// `--max-endpoints-per-slice`, at least 1.
     pub max_endpoints: usize,
     /// Whether `forNodes` may be written. Not where the API server drops it: what prefers the same
@@ -60,9 +71,20 @@ pub struct World<'w, 'a> {
     pub node_hints: bool,
 }
 
+impl Settings {
+    /// Slices of this size, with all hints.
+    pub fn with(max_endpoints: usize) -> Self {
+        Self { max_endpoints, node_hints: true }
+    }
+}
+
 /// What is to be done for one Service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Plan<'a> {
+    /// What is asked for the Service.
+    pub intent: Intent,
+    /// How its slices are written.
+    pub settings: Settings,
     /// One entry for each address type that the Service has or had.
     pub families: Vec<Family<'a>>,
     /// Pods left out because their node is not known, sorted.
@@ -89,6 +111,16 @@ pub struct Family<'a> {
 }
 
 impl Plan<'_> {
+    fn new(world: &World<'_, '_>) -> Self {
+        Self {
+            intent: world.intent,
+            settings: world.settings,
+            families: Vec::new(),
+            nodeless: Vec::new(),
+            not_allowed: Vec::new(),
+        }
+    }
+
     /// How many slices are to be written.
     pub fn writes(&self) -> usize {
         self.families.iter().map(|family| family.changes.len()).sum()
@@ -115,7 +147,7 @@ impl Family<'_> {
 
 /// Plans the slices of one Service (docs/semantics.md 1.6, 4).
 pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
-    let mut plan = Plan::default();
+    let mut plan = Plan::new(&world);
     let mut existing: Vec<&Slice> =
         world.slices.iter().copied().filter(|slice| !slice.meta.terminating).collect();
     existing.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
@@ -171,14 +203,20 @@ fn family<'a>(
     for (ports, endpoints) in groups {
         let existing = by_ports.remove(ports).unwrap_or_default();
         let group = Group { address_type, ports: ports.clone() };
-        packing.append(pack::pack(service, &group, &existing, endpoints, world.max_endpoints));
+        packing.append(pack::pack(
+            service,
+            &group,
+            &existing,
+            endpoints,
+            world.settings.max_endpoints,
+        ));
     }
     let mut unwanted: Vec<&Slice> = by_ports.into_values().flatten().collect();
     unwanted.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
     packing.deletes.extend(unwanted);
     placeholder::ensure(service, address_type, total, &mut packing);
-    let mechanism = hints::mechanism(service);
-    let counts = hints::assign(mechanism, &mut packing, world.shares, world.node_hints);
+    let mechanism = world.intent.mechanism;
+    let counts = hints::assign(mechanism, &mut packing, world.shares, world.settings);
     let changes = Changes::of(&mut packing, service, world.trigger_time);
     // Where there is no endpoint there is the placeholder.
     let census = Census { slices: packing.census.slices.max(1), ..packing.census };

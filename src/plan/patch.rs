@@ -9,11 +9,7 @@
 //! legacy annotation, whose hints depend on all endpoints together.
 
 use super::{
-    Family, Plan, World,
-    census::Census,
-    changes::Changes,
-    endpoint, family,
-    hints::{Mechanism, mechanism},
+    Family, Plan, World, census::Census, changes::Changes, endpoint, family, intent::Mechanism,
     ready::Ready,
 };
 use crate::model::{address::AddressType, pod::Pod, service::Service, slice::Slice};
@@ -46,7 +42,7 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
     };
     // Of a Service that is going away endpoints may be missing, as no slice is created for them.
     if service.terminating
-        || mechanism(service) == Mechanism::Auto
+        || plan.intent.mechanism == Mechanism::Auto
         || !plan.nodeless.is_empty()
         || !plan.not_allowed.is_empty()
         || !plan.families.iter().all(is_right)
@@ -91,7 +87,7 @@ pub fn patch<'a>(
         all.unchanged.extend(part.unchanged);
         all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
     }
-    Some(Plan { families, ..Plan::default() })
+    Some(Plan { families, ..Plan::new(&world) })
 }
 
 fn unchanged<'a>(known: Known) -> Family<'a> {

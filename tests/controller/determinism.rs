@@ -49,7 +49,7 @@ fn requests(seed: u64) -> Vec<String> {
 async fn live(seed: u64) -> Vec<String> {
     let mut dice = Dice::new(seed);
     let mut options = Options::default();
-    options.settings.max_endpoints = dice.pick(&[1, 2, 3]);
+    options.settings.plan.max_endpoints = dice.pick(&[1, 2, 3]);
     options.settings.batch_period = dice.pick(&[Duration::ZERO, 500 * MS]);
     options.settings.replan_qps = dice.pick(&[0.0, 5.0, 100.0]);
     options.concurrency = dice.pick(&[1, 2, 5]);

@@ -7,6 +7,7 @@ use closehaul::{
     api::{Kind, Object},
     cluster::Index,
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    plan::Settings,
 };
 use fake_api::{
     FakeApi,
@@ -51,7 +52,7 @@ fn fails(seed: u64) -> Option<String> {
 async fn live(seed: u64, history: &mut Vec<String>) -> Result<(), String> {
     let mut dice = Dice::new(seed);
     let mut options = Options::default();
-    options.settings.max_endpoints = dice.pick(&[1, 2, 3]);
+    options.settings.plan.max_endpoints = dice.pick(&[1, 2, 3]);
     options.settings.batch_period = dice.pick(&[Duration::ZERO, 500 * MS]);
     options.settings.replan_qps = dice.pick(&[0.0, 5.0, 100.0]);
     options.concurrency = dice.pick(&[1, 2, 5]);
@@ -76,7 +77,7 @@ async fn live(seed: u64, history: &mut Vec<String>) -> Result<(), String> {
     let calm = Instant::now();
     rig.pass(BOUND).await;
     let settled = api.requests().len();
-    check(&rig, options.settings.max_endpoints, !drops_node_hints)?;
+    check(&rig, options.settings.plan.max_endpoints, !drops_node_hints)?;
     let is_untouched = api.get(SLICES, "shop", FOREIGN_SLICE) == Some(others);
     ensure(is_untouched, || "somebody else's slice has changed".to_owned())?;
     rig.pass(5 * MINUTE).await;
@@ -92,7 +93,7 @@ fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), String
     let api = &rig.api;
     let index = index_of(api);
     for service in index.services() {
-        if let Some(plan) = index.plan(&service.key, None, max_endpoints, node_hints) {
+        if let Some(plan) = index.plan(&service.key, None, Settings { max_endpoints, node_hints }) {
             ensure(plan.is_empty(), || format!("not written: {:?}", plan.families))?;
             let name = service.key.name.to_string();
             let (found, wanted) = (found(rig, &name), wanted(api, &name));

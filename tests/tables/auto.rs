@@ -1,17 +1,18 @@
 //! Hints by CPU share, the legacy annotation (docs/semantics.md 5.3, 10.2).
 
-use closehaul::model::slice::TRIGGER_TIME;
 use closehaul::{
     model::{
         node::Node,
         pod::Pod,
-        slice::{Endpoint, Slice},
+        slice::{Endpoint, Slice, TRIGGER_TIME},
     },
     plan::{
+        Settings,
         hints::{
-            self, Mechanism,
+            self,
             auto::{CpuShares, ZoneCounts, cpu_shares},
         },
+        intent::Mechanism,
         pack::Packing,
     },
 };
@@ -48,7 +49,7 @@ fn assign(
 ) -> (Vec<Endpoint>, Option<ZoneCounts>) {
     let mut packing =
         Packing { creates: vec![world::fresh_draft(endpoints)], ..Packing::default() };
-    let counts = hints::assign(Mechanism::Auto, &mut packing, shares, true);
+    let counts = hints::assign(Mechanism::Auto, &mut packing, shares, Settings::with(100));
     (packing.creates.swap_remove(0).endpoints, counts)
 }
 
@@ -134,7 +135,8 @@ fn ready_endpoints_of_every_list_count() {
             unchanged: vec![&unchanged],
             ..Packing::default()
         };
-        let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves), true);
+        let found =
+            hints::assign(Mechanism::Auto, &mut packing, Some(&halves), Settings::with(100));
         let expected = enough.then(|| counts(&[("a", 1), ("b", 1)]));
         assert_eq!(found, expected, "{ready:?}");
     }
@@ -234,7 +236,8 @@ fn slices_that_are_right_stay() {
             unchanged: vec![&slice],
             ..Packing::default()
         };
-        hints::assign(Mechanism::Auto, &mut packing, Some(&halves), true).expect("counts");
+        hints::assign(Mechanism::Auto, &mut packing, Some(&halves), Settings::with(100))
+            .expect("counts");
         assert_eq!(packing.unchanged.len(), usize::from(stays), "{what}");
         assert_eq!(packing.updates.len(), usize::from(!stays), "{what}");
         let draft = packing.updates.iter().flat_map(|draft| &draft.endpoints);
@@ -264,7 +267,7 @@ fn the_maximum_counts_over_all_slices() {
     let (first, second) = (hinted(&[("a", "a"), ("a", "a")]), hinted(&[("a", "a"), ("a", "a")]));
     let mut packing = Packing { unchanged: vec![&first, &second], ..Packing::default() };
     let halves = shares(&[("a", 0.5), ("b", 0.5)]);
-    let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves), true);
+    let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves), Settings::with(100));
     assert_eq!(found, Some(counts(&[("a", 2), ("b", 2)])));
     assert_eq!((packing.unchanged.len(), packing.updates.len()), (1, 1));
     assert!(packing.updates[0].endpoints.iter().all(|endpoint| zones(endpoint) == ["b"]));
@@ -347,7 +350,7 @@ fn an_endpoint_in_a_zone_without_share_keeps_its_own_zone() {
 #[test]
 fn an_endpoint_without_zone_takes_all_hints_away_once() {
     let mut cluster = auto_cluster(&["a1", "b1", "c1"]);
-    cluster.max_endpoints = 2;
+    cluster.settings.max_endpoints = 2;
     cluster.trigger_time = Some(world::at(1));
     cluster.sync();
     assert!(cluster.endpoints().all(|(_, endpoint)| is_own(endpoint)));
@@ -366,7 +369,7 @@ fn an_endpoint_without_zone_takes_all_hints_away_once() {
 #[test]
 fn additions_leave_right_slices_alone() {
     let mut cluster = auto_cluster(&["a1", "b1", "c1", "a1", "b1", "c1"]);
-    cluster.max_endpoints = 3;
+    cluster.settings.max_endpoints = 3;
     cluster.sync();
     cluster.pods.extend([pod_on(7, "a1"), pod_on(8, "b1"), pod_on(9, "c1")]);
     assert_eq!(cluster.sync().tally(), (1, 0, 0));

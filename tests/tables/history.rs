@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use closehaul::model::slice::HEADLESS;
 use closehaul::{
     model::{
         address::AddressType,
         name::Uid,
         node::Node,
         pod::Pod,
-        service::{Service, TargetPort},
+        service::{Service, TargetPort, TrafficDistribution},
+        slice::HEADLESS,
     },
     plan::hints::auto::cpu_shares,
 };
@@ -121,7 +121,7 @@ pub fn history() -> impl Strategy<Value = Vec<Vec<Event>>> {
 /// A Service without pods, whose slices hold at most four endpoints.
 pub fn start() -> Cluster {
     let mut cluster = Cluster::with(Vec::new());
-    cluster.max_endpoints = 4;
+    cluster.settings.max_endpoints = 4;
     cluster.service.ports = vec![service_port("http", TargetPort::Named("web".into()))];
     cluster.nodes =
         world::nodes(&[("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b"), ("c1", "c")]);
@@ -181,7 +181,7 @@ pub fn happen(cluster: &mut Cluster, event: Event) {
             }
             cluster.shares = cpu_shares(&cluster.nodes);
         }
-        Event::MaxEndpoints(max) => cluster.max_endpoints = max,
+        Event::MaxEndpoints(max) => cluster.settings.max_endpoints = max,
     }
 }
 
@@ -211,7 +211,7 @@ fn change_service(service: &mut Service, change: ServiceChange) {
     use AddressType::{IPv4, IPv6};
     match change {
         ServiceChange::Prefer(preference) => {
-            service.traffic_distribution = preference.map(Into::into);
+            service.traffic_distribution = preference.and_then(TrafficDistribution::parse);
         }
         ServiceChange::Auto => service.auto = !service.auto,
         ServiceChange::Publish => service.publish_not_ready = !service.publish_not_ready,

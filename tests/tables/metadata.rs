@@ -2,7 +2,7 @@
 
 use closehaul::model::{
     name::ServiceKey,
-    service::ClusterIp,
+    service::{ClusterIp, TrafficDistribution},
     slice::{CONTROLLER, HEADLESS, MANAGED_BY, SERVICE_NAME, Slice},
 };
 
@@ -125,7 +125,7 @@ fn what_repairs_a_reserved_label() {
         ("recycled for another port", true, |cluster| cluster.service.ports.clear()),
         ("filled up", false, |cluster| cluster.pods.push(pod(9))),
         ("hinted", false, |cluster| {
-            cluster.service.traffic_distribution = Some("PreferClose".into());
+            cluster.service.traffic_distribution = Some(TrafficDistribution::PreferClose);
         }),
     ];
     for (what, repaired, change) in rows {

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use closehaul::model::slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME};
 use closehaul::{
     model::{
         address::{AddressType, Addresses},
@@ -15,7 +14,10 @@ use closehaul::{
         pod::{ContainerPort, HostName, Pod},
         port::{Port, Ports},
         service::{ClusterIp, Service, ServicePort, TargetPort},
-        slice::{Conditions, Endpoint, Hints, Owner, Slice, SliceMeta, Target},
+        slice::{
+            CONTROLLER, Conditions, Endpoint, Hints, MANAGED_BY, Owner, SERVICE_NAME, Slice,
+            SliceMeta, Target,
+        },
     },
     plan::pack::{Draft, Group},
 };

@@ -1,7 +1,11 @@
 //! Which slices there are and how many writes it takes (docs/semantics.md 4.1 to 4.4,
 //! 10.3), with the numbers of upstream's `reconciler_test.go`.
 
-use closehaul::model::{labels::Labels, pod::ContainerPort, service::TargetPort};
+use closehaul::model::{
+    labels::Labels,
+    pod::ContainerPort,
+    service::{TargetPort, TrafficDistribution},
+};
 
 use crate::world::{self, Cluster, labels, pod, pods, sizes};
 
@@ -28,7 +32,7 @@ fn many_pods_fill_slice_after_slice() {
         (500, vec![250]),
     ] {
         let mut cluster = Cluster::with(pods(0..250));
-        cluster.max_endpoints = max;
+        cluster.settings.max_endpoints = max;
         assert_eq!(cluster.sync().tally(), (expected.len(), 0, 0), "{max}");
         assert_eq!(sizes(cluster.live()), expected, "{max}");
         cluster.assert_settled();
@@ -112,7 +116,7 @@ fn nothing_is_compacted_or_split() {
     assert_eq!(sizes(cluster.live()), [1, 1, 1]);
 
     let mut cluster = Cluster::standing(&[60]);
-    cluster.max_endpoints = 50;
+    cluster.settings.max_endpoints = 50;
     cluster.plan().assert_none();
     cluster.pods[0].ready = false;
     cluster.pods.push(pod(99));
@@ -234,7 +238,7 @@ type ChangeRow = (&'static str, bool, fn(&mut Cluster));
 #[test]
 fn what_changes_nothing_but_zones_and_hints() {
     let prefer = |cluster: &mut Cluster| {
-        cluster.service.traffic_distribution = Some("PreferSameZone".into());
+        cluster.service.traffic_distribution = Some(TrafficDistribution::PreferSameZone);
     };
     let rows: [ChangeRow; 8] = [
         ("hints", true, |_| ()),

@@ -78,7 +78,7 @@ fn check(before: &Cluster, writes: &Writes, after: &Cluster) {
     for slice in after.live() {
         let was = old.get(slice.meta.name.as_deref().unwrap_or_default());
         let was = was.map_or(0, |slice| slice.endpoints.len());
-        assert!(slice.endpoints.len() <= after.max_endpoints.max(was));
+        assert!(slice.endpoints.len() <= after.settings.max_endpoints.max(was));
     }
 
     // Each family has at least one slice, all of them this Service's.

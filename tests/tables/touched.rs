@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use closehaul::model::slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME};
 use closehaul::{
     api::{Kind, Object},
     cluster::Index,
-    model::name::Name,
+    model::{
+        name::Name,
+        slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME},
+    },
 };
 use serde_json::{Value, json};
 

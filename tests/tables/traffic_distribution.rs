@@ -3,10 +3,12 @@
 use closehaul::{
     model::{
         pod::Pod,
+        service::TrafficDistribution,
         slice::{Endpoint, Hints, Slice},
     },
     plan::{
-        hints,
+        Settings, hints,
+        intent::Intent,
         pack::{Draft, Packing},
     },
 };
@@ -56,7 +58,7 @@ fn assign_with(
     unchanged: &[&[Seen<'_>]],
 ) -> Outcome {
     let mut service = world::service();
-    service.traffic_distribution = preference.map(Into::into);
+    service.traffic_distribution = preference.and_then(TrafficDistribution::parse);
     let updated = slice_of(100, updated);
     let unchanged: Vec<Slice> =
         (2..).zip(unchanged).map(|(at, slice)| slice_of(at * 100, slice)).collect();
@@ -68,7 +70,8 @@ fn assign_with(
         unchanged: unchanged.iter().collect(),
         ..Packing::default()
     };
-    let counts = hints::assign(hints::mechanism(&service), &mut packing, None, node_hints);
+    let settings = Settings { node_hints, ..Settings::with(100) };
+    let counts = hints::assign(Intent::of(&service).mechanism, &mut packing, None, settings);
     assert_eq!(counts, None, "only the legacy annotation counts");
     // Whatever stays is one of the slices given, and what moves keeps all but the hints.
     for kept in &packing.unchanged {
@@ -206,9 +209,9 @@ fn without_node_hints_the_same_node_becomes_the_same_zone() {
 #[test]
 fn node_hints_go_and_come_back() {
     let mut cluster = Cluster::with(vec![pod_on(1, "a1"), pod_on(2, "b1")]);
-    cluster.service.traffic_distribution = Some("PreferSameNode".into());
+    cluster.service.traffic_distribution = Some(TrafficDistribution::PreferSameNode);
     cluster.sync();
-    cluster.node_hints = false;
+    cluster.settings.node_hints = false;
     cluster.assert_settled();
 
     world::edit_endpoints(cluster.only_slice(), |endpoint| {
@@ -226,7 +229,7 @@ fn node_hints_go_and_come_back() {
     assert_eq!(cluster.zone_hints().into_values().collect::<Vec<_>>(), [["a"], ["b"], ["c"]]);
     cluster.assert_settled();
 
-    cluster.node_hints = true;
+    cluster.settings.node_hints = true;
     let writes = cluster.sync();
     assert_eq!((writes.tally(), writes.locality_only), ((0, 1, 0), true));
     assert_eq!(nodes(&cluster), ["a1", "b1", "c1"]);
@@ -310,7 +313,7 @@ fn empty_hints_stay_on_an_endpoint_without_zone() {
 fn published_unready_pods_are_hinted() {
     let mut cluster =
         Cluster::with(vec![world::unready(1), Pod { terminating: true, ..pod_on(2, "b1") }]);
-    cluster.service.traffic_distribution = Some("PreferSameZone".into());
+    cluster.service.traffic_distribution = Some(TrafficDistribution::PreferSameZone);
     cluster.sync();
     assert!(cluster.zone_hints().values().all(Vec::is_empty));
     cluster.service.publish_not_ready = true;
@@ -325,7 +328,7 @@ fn published_unready_pods_are_hinted() {
 #[test]
 fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
     let mut cluster = Cluster::with(vec![world::unready(1), pod(2)]);
-    cluster.service.traffic_distribution = Some("PreferClose".into());
+    cluster.service.traffic_distribution = Some(TrafficDistribution::PreferClose);
     cluster.sync();
     let by_hand = world::hints(&["b"], &[]);
     world::edit_endpoints(cluster.only_slice(), |endpoint| {
@@ -358,7 +361,7 @@ fn the_annotation_beats_the_field() {
     ];
     for (preference, auto, zones, nodes) in rows {
         let mut cluster = Cluster::with(vec![pod_on(1, "a1"), pod_on(2, "b1"), pod_on(3, "c1")]);
-        cluster.service.traffic_distribution = preference.map(Into::into);
+        cluster.service.traffic_distribution = preference.and_then(TrafficDistribution::parse);
         cluster.service.auto = auto;
         assert_eq!(cluster.sync().tally(), (1, 0, 0));
         let hints: Vec<Arc<Hints>> =
@@ -391,7 +394,7 @@ fn transitions() {
     ];
     let mut last = None;
     for (step, preference, auto, wanted) in steps {
-        cluster.service.traffic_distribution = preference.map(Into::into);
+        cluster.service.traffic_distribution = preference.and_then(TrafficDistribution::parse);
         cluster.service.auto = auto;
         cluster.shares = hints::auto::cpu_shares(&cluster.nodes);
         let writes = cluster.sync();
@@ -403,7 +406,7 @@ fn transitions() {
         last = wanted;
     }
     cluster.nodes = world::nodes(&[("a1", "")]);
-    cluster.service.traffic_distribution = Some("PreferSameNode".into());
+    cluster.service.traffic_distribution = Some(TrafficDistribution::PreferSameNode);
     assert_eq!(cluster.sync().tally(), (0, 1, 0));
     assert_eq!(cluster.only_slice().endpoints[0].hints, world::hints(&[], &["a1"]));
     cluster.assert_settled();

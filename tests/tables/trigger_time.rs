@@ -1,8 +1,7 @@
 //! The trigger time (docs/semantics.md 4.6, 10.5).
 
-use closehaul::model::slice::TRIGGER_TIME;
 use closehaul::{
-    model::{pod::Pod, service::Service},
+    model::{pod::Pod, service::Service, slice::TRIGGER_TIME},
     plan::trigger::{Seen, trigger_time, trigger_time_of},
 };
 use jiff::Timestamp;
@@ -110,7 +109,7 @@ fn the_annotation_follows_each_write() {
         slice.meta.annotations.get(TRIGGER_TIME).map(ToString::to_string)
     };
     let mut cluster = Cluster::with(world::pods(0..3));
-    cluster.max_endpoints = 2;
+    cluster.settings.max_endpoints = 2;
     cluster.trigger_time = Some(at(0) + jiff::SignedDuration::new(0, 120_000_005));
     assert_eq!(cluster.sync().tally(), (2, 0, 0));
     let time = Some("2023-11-14T22:13:20.120000005Z".to_owned());

@@ -12,9 +12,10 @@ use closehaul::{
         slice::{Endpoint, Slice},
     },
     plan::{
-        World,
+        Settings, World,
         census::Census,
         hints::auto::{CpuShares, ZoneCounts},
+        intent::Intent,
     },
 };
 use jiff::Timestamp;
@@ -30,8 +31,7 @@ pub struct Cluster {
     pub shares: Option<CpuShares>,
     pub slices: Vec<Slice>,
     pub trigger_time: Option<Timestamp>,
-    pub max_endpoints: usize,
-    pub node_hints: bool,
+    pub settings: Settings,
     serial: u64,
 }
 
@@ -80,8 +80,7 @@ impl Cluster {
             shares: None,
             slices: Vec::new(),
             trigger_time: None,
-            max_endpoints: 100,
-            node_hints: true,
+            settings: Settings::with(100),
             serial: 0,
         }
     }
@@ -110,8 +109,8 @@ impl Cluster {
             shares: self.shares.as_ref(),
             slices: &slices,
             trigger_time: self.trigger_time,
-            max_endpoints: self.max_endpoints,
-            node_hints: self.node_hints,
+            intent: Intent::of(&self.service),
+            settings: self.settings,
         });
         let mut writes = Writes {
             locality_only: plan.is_locality_only(),
@@ -177,7 +176,7 @@ impl Cluster {
     /// have left it.
     pub fn add_slice_of(&mut self, pods: &[Pod]) -> Name {
         let mut past = Self { pods: pods.to_vec(), slices: Vec::new(), ..self.clone() };
-        past.max_endpoints = pods.len().max(1);
+        past.settings.max_endpoints = pods.len().max(1);
         let planned = past.plan().creates;
         assert_eq!(planned.len(), 1, "one address type, one port group");
         let mut name = Name::from("");

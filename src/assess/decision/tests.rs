@@ -10,10 +10,10 @@ use crate::{
         name::{Name, ServiceKey},
         node::Node,
         port::Port,
-        service::{ServicePort, TargetPort},
+        service::{ServicePort, TargetPort, TrafficDistribution},
         slice::{Conditions, Endpoint, HEADLESS, Hints},
     },
-    plan::metadata,
+    plan::{intent::Intent, metadata},
 };
 
 fn service(distribution: Option<&str>) -> Service {
@@ -37,7 +37,7 @@ fn service(distribution: Option<&str>) -> Service {
         cluster_ip: ClusterIp::Of(AddressType::IPv4),
         families: Vec::new(),
         publish_not_ready: false,
-        traffic_distribution: distribution.map(Name::from),
+        traffic_distribution: distribution.and_then(TrafficDistribution::parse),
         auto: false,
         internal_local: false,
         external_local: false,
@@ -121,6 +121,7 @@ fn case(distribution: Option<&str>) -> Case {
 fn assert_decision(case: &Case, state: State, reasons: &[Reason]) {
     let decision = decide(Standing {
         service: &case.service,
+        intent: Intent::of(&case.service),
         ready: &Ready::of([&case.slice], &case.nodes),
         foreign: &case.foreign.iter().collect::<Vec<_>>(),
         has_nodeless: case.has_nodeless,

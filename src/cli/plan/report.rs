@@ -15,7 +15,7 @@ use crate::{
         service::{ClusterIp, Service},
         slice::{SERVICE_NAME, Slice},
     },
-    plan::{Family, Plan, hints::mechanism, ready::Ready},
+    plan::{Family, Plan, Settings, intent::Intent, ready::Ready},
 };
 
 /// A cluster at one moment.
@@ -29,6 +29,8 @@ pub(super) struct Snapshot {
 pub(super) struct Report<'a> {
     /// The Service.
     pub(super) service: &'a Service,
+    /// What is asked for it.
+    pub(super) intent: Intent,
     /// What would be written; absent if the Service is left alone.
     pub(super) plan: Option<Plan<'a>>,
     /// What becomes of its wish for locality.
@@ -42,7 +44,7 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// What the Service prefers, if anything.
     pub(super) fn prefer(&self) -> Option<&'static str> {
-        mechanism(self.service).prefers()
+        self.intent.mechanism.prefers()
     }
 
     /// How many slices would be created, updated and deleted.
@@ -89,27 +91,29 @@ impl Snapshot {
     }
 
     /// One report for each Service, by namespace and name.
-    pub(super) fn reports(&self, max_endpoints: usize) -> Vec<Report<'_>> {
+    pub(super) fn reports(&self, settings: Settings) -> Vec<Report<'_>> {
         let mut services: Vec<_> = self.index.services().collect();
         services.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        services.into_iter().map(|service| self.report(service, max_endpoints)).collect()
+        services.into_iter().map(|service| self.report(service, settings)).collect()
     }
 
-    fn report<'a>(&'a self, service: &'a Service, max_endpoints: usize) -> Report<'a> {
+    fn report<'a>(&'a self, service: &'a Service, settings: Settings) -> Report<'a> {
         // There is no history here, so a write gets no trigger time, and the API server has not
         // been seen to drop anything.
-        let plan = self.index.plan(&service.key, None, max_endpoints, true);
+        let plan = self.index.plan(&service.key, None, settings);
         let family = plan.as_ref().and_then(|plan| plan.families.first());
         let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
         let none = Ready::default();
+        let intent = Intent::of(service);
         let decision = decide(Standing {
             service,
+            intent,
             ready: family.map_or(&none, |family| &family.ready),
             foreign: &foreign,
             has_nodeless: plan.as_ref().is_some_and(|plan| !plan.nodeless.is_empty()),
             has_not_allowed: plan.as_ref().is_some_and(|plan| !plan.not_allowed.is_empty()),
-            node_hints: true,
+            node_hints: settings.node_hints,
             nodes: self.index.nodes(),
             topology: self.index.topology(),
         });
@@ -119,7 +123,7 @@ impl Snapshot {
         let share = family
             .filter(|_| is_hinted)
             .and_then(|_| share::worst(service, &all, &self.index.topology().clients));
-        Report { service, plan, decision, ready, share }
+        Report { service, intent, plan, decision, ready, share }
     }
 
     /// The slices of this address type that others have for a Service.

@@ -10,11 +10,11 @@ mod tests;
 use foldhash::HashMap;
 
 use super::{Island, PodId};
-use crate::cluster::{
-    Index,
-    slices::{SliceId, Slices},
-};
 use crate::{
+    cluster::{
+        Index,
+        slices::{SliceId, Slices},
+    },
     model::{
         name::{Name, ServiceKey},
         pod::Pod,

@@ -4,7 +4,7 @@ use crate::{
     cluster::{Index, Part},
     model::name::ServiceKey,
     plan::{
-        Plan,
+        Plan, Settings,
         trigger::{Seen, Sighting, trigger_time, trigger_time_of},
     },
 };
@@ -20,15 +20,6 @@ pub(super) struct Draft<'a> {
     pub(super) is_patch: bool,
 }
 
-/// How slices are written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// `--max-endpoints-per-slice`.
-    pub(super) max_endpoints: usize,
-    /// Whether `forNodes` is written.
-    pub(super) node_hints: bool,
-}
-
 impl<'a> Draft<'a> {
     /// Plans a Service of which `part` has changed (`None`: anything) since `seen`; `None` if it is
     /// not known or not served.
@@ -37,11 +28,11 @@ impl<'a> Draft<'a> {
         key: &ServiceKey,
         part: Option<&Part>,
         seen: Option<&Seen>,
-        limits: Limits,
+        settings: Settings,
     ) -> Option<Self> {
         let patch =
-            part.zip(seen).and_then(|(part, seen)| Self::patch(index, key, part, seen, limits));
-        patch.or_else(|| Self::whole(index, key, seen, limits))
+            part.zip(seen).and_then(|(part, seen)| Self::patch(index, key, part, seen, settings));
+        patch.or_else(|| Self::whole(index, key, seen, settings))
     }
 
     fn patch(
@@ -49,10 +40,10 @@ impl<'a> Draft<'a> {
         key: &ServiceKey,
         part: &Part,
         seen: &Seen,
-        Limits { max_endpoints, node_hints }: Limits,
+        settings: Settings,
     ) -> Option<Self> {
         let (time, sighting) = trigger_time_of(seen, &index.changed_pods(key, part));
-        let plan = index.patch(key, part, time, max_endpoints, node_hints)?;
+        let plan = index.patch(key, part, time, settings)?;
         Some(Self { plan, sighting, is_patch: true })
     }
 
@@ -60,10 +51,10 @@ impl<'a> Draft<'a> {
         index: &'a Index,
         key: &ServiceKey,
         seen: Option<&Seen>,
-        Limits { max_endpoints, node_hints }: Limits,
+        settings: Settings,
     ) -> Option<Self> {
         let (time, sighting) = trigger_time(seen, index.service(key)?, &index.pods_of(key));
-        let plan = index.plan(key, time, max_endpoints, node_hints)?;
+        let plan = index.plan(key, time, settings)?;
         Some(Self { plan, sighting, is_patch: false })
     }
 }

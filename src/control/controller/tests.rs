@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::control::{expectations::Sight, watch::Change, write::WriteError};
+use crate::{
+    control::{expectations::Sight, watch::Change, write::WriteError},
+    plan,
+};
 
 fn controller() -> Controller {
     let settings = Settings {
-        max_endpoints: 100,
+        plan: plan::Settings::with(100),
         batch_period: Duration::ZERO,
         replan_qps: 0.0,
         renew_deadline: Duration::from_secs(10),
@@ -181,13 +184,13 @@ fn hints_for_nodes_are_given_up_for_all_services() {
 
     let first = controller.next_job(now).unwrap();
     assert_eq!(nodes(&first), 1);
-    assert!(controller.node_hints);
+    assert!(controller.settings.plan.node_hints);
     controller.finish(Outcome { node_hints_dropped: true, ..Outcome::of(first.service) }, now);
-    assert!(!controller.node_hints);
+    assert!(!controller.settings.plan.node_hints);
     let second = controller.next_job(now).unwrap();
     assert_eq!(nodes(&second), 0);
     controller.finish(Outcome::of(second.service), now);
-    assert!(!controller.node_hints, "until the process ends");
+    assert!(!controller.settings.plan.node_hints, "until the process ends");
 }
 
 /// One address type is refused, the other told to wait: the Service waits.

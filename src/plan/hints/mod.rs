@@ -1,56 +1,24 @@
 //! Hints: which nodes and zones an endpoint is meant for. One file for each way to decide it;
-//! this one says which is in force (docs/semantics.md 5.1).
+//! this one applies the one that is in force (docs/semantics.md 5.1).
 
 pub mod auto;
 pub mod traffic_distribution;
 
-use self::{
-    auto::{CpuShares, ZoneCounts},
-    traffic_distribution::Preference,
+use self::auto::{CpuShares, ZoneCounts};
+use super::{
+    Settings,
+    intent::Mechanism,
+    pack::{Draft, Packing},
 };
-use super::pack::{Draft, Packing};
-use crate::model::{service::Service, slice::Slice};
-
-/// How the hints of a Service are decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// The legacy annotation: by CPU share.
-    Auto,
-    /// `spec.trafficDistribution`.
-    TrafficDistribution(Preference),
-    /// No hints.
-    Off,
-}
-
-impl Mechanism {
-    /// What it prefers, if anything; the same word everywhere.
-    pub fn prefers(self) -> Option<&'static str> {
-        match self {
-            Self::Auto => Some("Auto"),
-            Self::TrafficDistribution(Preference::Node) => Some("Node"),
-            Self::TrafficDistribution(Preference::Zone) => Some("Zone"),
-            Self::Off => None,
-        }
-    }
-}
-
-/// The mechanism in force for `service`.
-pub fn mechanism(service: &Service) -> Mechanism {
-    if service.auto {
-        return Mechanism::Auto;
-    }
-    let written = service.traffic_distribution.as_deref();
-    written.and_then(Preference::parse).map_or(Mechanism::Off, Mechanism::TrafficDistribution)
-}
+use crate::model::slice::Slice;
 
 /// Sets the hints of everything that is written, and turns unchanged slices whose hints are
-/// wrong into updates. Returns the counts of the legacy mechanism, if it succeeded. `node_hints`
-/// is that of [`super::World`].
+/// wrong into updates. Returns the counts of the legacy mechanism, if it succeeded.
 pub fn assign(
     mechanism: Mechanism,
     packing: &mut Packing<'_>,
     shares: Option<&CpuShares>,
-    node_hints: bool,
+    settings: Settings,
 ) -> Option<ZoneCounts> {
     match mechanism {
         Mechanism::Auto => {
@@ -61,7 +29,7 @@ pub fn assign(
             counts
         }
         Mechanism::TrafficDistribution(preference) => {
-            traffic_distribution::assign(preference, packing, node_hints);
+            traffic_distribution::assign(preference, packing, settings.node_hints);
             None
         }
         Mechanism::Off => {

@@ -10,28 +10,8 @@ use crate::{
         name::Name,
         slice::{Endpoint, Hints},
     },
-    plan::pack::Packing,
+    plan::{intent::Preference, pack::Packing},
 };
-
-/// What a Service prefers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preference {
-    /// `PreferSameZone`, or `PreferClose`, its older name.
-    Zone,
-    /// `PreferSameNode`, then the zone.
-    Node,
-}
-
-impl Preference {
-    /// Reads `spec.trafficDistribution`; `None` for values that are not known.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "PreferClose" | "PreferSameZone" => Some(Self::Zone),
-            "PreferSameNode" => Some(Self::Node),
-            _ => None,
-        }
-    }
-}
 
 /// Sets the hints of the ready endpoints of every slice that is written; unchanged slices are
 /// written if a ready endpoint of theirs is wrong. Endpoints that are not ready keep what they

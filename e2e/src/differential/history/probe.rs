@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{History, POLL, QUIET};
-use crate::differential::{
-    Error, objects,
-    side::{CANARY, Side},
+use crate::{
+    differential::{
+        Error, objects,
+        side::{CANARY, Side},
+    },
+    world::{Kind, Place, object},
 };
-use crate::world::{Kind, Place, object};
 
 /// The number of the canary's node.
 pub const CANARY_NODE: usize = 9;

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Action, Effect, Model};
-use crate::differential::{
-    objects,
-    shape::Zone,
-    step::{SHARED, Step},
+use crate::{
+    differential::{
+        objects,
+        shape::Zone,
+        step::{SHARED, Step},
+    },
+    world::{Place, object},
 };
-use crate::world::{Place, object};
 
 /// A node that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

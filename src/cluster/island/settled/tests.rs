@@ -13,17 +13,17 @@ use crate::{
         name::{Name, ServiceKey, Uid},
         node::Node,
         pod::Pod,
-        service::{ClusterIp, Service, ServicePort, TargetPort},
+        service::{ClusterIp, Service, ServicePort, TargetPort, TrafficDistribution},
         slice::{Endpoint, Hints, Slice},
     },
     plan::{
-        Plan,
+        Plan, Settings,
         trigger::{Seen, trigger_time, trigger_time_of},
     },
 };
 
 /// Endpoints in a slice: few, so that a Service of a few pods has many.
-const MAX: usize = 2;
+const SETTINGS: Settings = Settings { max_endpoints: 2, node_hints: true };
 
 fn key() -> ServiceKey {
     ServiceKey { namespace: "shop".into(), name: "cart".into() }
@@ -70,7 +70,7 @@ fn service(wish: &Wish, version: u64) -> Service {
         cluster_ip: ClusterIp::Of(AddressType::IPv4),
         families: families.into_iter().take(1 + usize::from(wish.is_dual)).collect(),
         publish_not_ready: wish.publish_not_ready,
-        traffic_distribution: wish.distribution.map(Name::from),
+        traffic_distribution: wish.distribution.and_then(TrafficDistribution::parse),
         auto: wish.auto,
         internal_local: false,
         external_local: false,
@@ -306,8 +306,8 @@ impl World {
         let (time, sighting) = trigger_time(self.seen.as_ref(), service, &pods);
         let mut seen = self.seen.clone();
         let _ = sighting.put(&mut seen);
-        let whole = self.index.plan(&key(), time, MAX, true).unwrap();
-        let patch = part.as_ref().and_then(|part| self.index.patch(&key(), part, time, MAX, true));
+        let whole = self.index.plan(&key(), time, SETTINGS).unwrap();
+        let patch = part.as_ref().and_then(|part| self.index.patch(&key(), part, time, SETTINGS));
         if let Some((part, patch)) = part.as_ref().zip(patch.as_ref()) {
             assert_same(&whole, patch);
             let before = self.seen.clone();
@@ -428,7 +428,7 @@ fn a_flip_is_a_patch_of_the_slices_of_one_pod() {
         world.happen(Event::Flip(3, (ready, false, second)));
         let part = world.index.part(&key()).unwrap();
         assert_eq!((part.pods.len(), part.slices.len()), (1, 2), "one of each address type");
-        let plan = world.index.patch(&key(), &part, Some(at(second)), MAX, true).unwrap();
+        let plan = world.index.patch(&key(), &part, Some(at(second)), SETTINGS).unwrap();
         assert_eq!(plan.families.iter().map(|family| family.changes.len()).sum::<usize>(), 2);
         world.happen(Event::Sync(Fate::Done));
     }
