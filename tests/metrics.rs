@@ -10,7 +10,7 @@ use std::{
 use closehaul::{
     assess::decision::{Reason, State},
     cluster::Watched,
-    model::name::ServiceKey,
+    model::{name::ServiceKey, pod::Pod},
     observe::{Metrics, Operation, Synced, Trigger, WriteKind, WriteResult},
 };
 
@@ -25,7 +25,7 @@ fn full() -> Metrics {
     built_in.changed(Operation::Create);
     built_in.slices_changed(1, false, "PreferSameZone");
     built_in.count(Synced::Success);
-    own.watch_restarted(Watched::Pods, "expired");
+    own.watch_restarted(Watched::of::<Pod>(), "expired");
     own.rewound("list");
     own.queued("endpoints", 1);
     own.propagated(Trigger::Pod, Duration::from_millis(7));

@@ -9,7 +9,9 @@ use closehaul::{
         watch::Change,
         write::Outcome,
     },
-    model::{address::AddressType, name::Uid, node::Node, pod::Pod, slice::Slice},
+    model::{
+        address::AddressType, name::Uid, node::Node, pod::Pod, service::Service, slice::Slice,
+    },
     observe::{Health, Metrics},
     plan,
 };
@@ -86,7 +88,7 @@ impl Site {
                     "labels": {"topology.kubernetes.io/zone": ZONES[number % 3]}},
                 "status": {"allocatable": {"cpu": "8"}, "conditions": [{"type": "Ready", "status": "True"}]},
             }));
-            self.take_in(Event::Node(Change::Applied(node)));
+            self.take_in(Event::from(Change::Applied(node)));
         }
         for number in 0..self.shape.services {
             let event = self.service_event(number, "Cluster");
@@ -95,13 +97,13 @@ impl Site {
         for service in 0..self.shape.services {
             for pod in 0..self.shape.pods {
                 let pod = self.pod(service, pod, true);
-                self.take_in(Event::Pod(Change::Applied(pod)));
+                self.take_in(Event::from(Change::Applied(pod)));
             }
         }
-        self.take_in(Event::Node(Change::Listed));
-        self.take_in(Event::Service(Change::Listed));
-        self.take_in(Event::Pod(Change::Listed));
-        self.take_in(Event::Slice(Change::Listed));
+        self.take_in(Change::<Node>::Listed.into());
+        self.take_in(Change::<Service>::Listed.into());
+        self.take_in(Change::<Pod>::Listed.into());
+        self.take_in(Change::<Slice>::Listed.into());
     }
 
     /// A Service's event. Its slices do not depend on `policy`, `externalTrafficPolicy`, but it is
@@ -109,7 +111,7 @@ impl Site {
     pub fn service_event(&mut self, number: usize, policy: &str) -> Event {
         let (name, namespace) = self.service(number);
         self.version += 1;
-        Event::Service(Change::Applied(object(json!({
+        Event::from(Change::Applied(object::<Service>(json!({
             "metadata": {"name": name, "namespace": namespace, "uid": format!("00000000-0000-4000-8000-{number:012x}"),
                 "resourceVersion": self.version.to_string(), "labels": {"app": name}},
             "spec": {"selector": {"app": name}, "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"],
@@ -153,7 +155,7 @@ impl Site {
 
     /// A pod's event: it becomes ready, or unready.
     pub fn flip(&mut self, service: usize, pod: usize, ready: bool) -> Event {
-        Event::Pod(Change::Applied(self.pod(service, pod, ready)))
+        Event::from(Change::Applied(self.pod(service, pod, ready)))
     }
 
     /// Plans and writes until there is nothing left to do.
@@ -201,7 +203,7 @@ impl Site {
             (object.namespace, object.name) = (value.meta.namespace.clone(), name);
             self.latest = Some(value.clone());
             object.value = value;
-            shown.push(Event::Slice(Change::Applied(object)));
+            shown.push(Event::from(Change::Applied(object)));
         }
         (outcome, shown)
     }

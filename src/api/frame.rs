@@ -26,7 +26,8 @@ use super::{
 /// What to ask for, best first: the value of the header `Accept`.
 pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf,application/json";
 
-const JSON: &str = "application/json";
+/// To ask for JSON alone: the value of the header `Accept`.
+pub const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// What an object in Protobuf begins with (`apimachinery/pkg/runtime/serializer/protobuf`).
@@ -277,7 +278,12 @@ fn bookmark(MarkMeta { resource_version, annotations }: MarkMeta) -> Bookmark {
 mod tests {
     use super::*;
     use crate::{
-        api::status::{CauseMessage, DetailsMessage},
+        api::{
+            NoProtobuf,
+            field::FieldError,
+            meta::Meta,
+            status::{CauseMessage, DetailsMessage},
+        },
         model::{node::Node, pod::Pod, service::Service, slice::Slice},
     };
 
@@ -297,6 +303,39 @@ mod tests {
 
     const POD: &str = r#"{"metadata": {"name": "a", "namespace": "shop", "resourceVersion": "7"},
         "spec": {"nodeName": "n1"}, "status": {"podIPs": [{"ip": "10.0.0.1"}]}}"#;
+
+    /// A kind as custom resources are.
+    #[derive(Clone, Debug)]
+    struct Custom;
+
+    #[derive(serde::Deserialize)]
+    struct CustomDocument {}
+
+    impl Kind for Custom {
+        const KIND: &'static str = "Custom";
+        const GROUP: &'static str = "example.com";
+        const VERSION: &'static str = "v1";
+        const PLURAL: &'static str = "customs";
+        const ACCEPT: &'static str = JSON;
+        type Document = CustomDocument;
+        type Message = NoProtobuf;
+    }
+
+    impl Written<Custom> for CustomDocument {
+        fn read(self) -> Result<Object<Custom>, FieldError> {
+            Ok(Object::new(Meta::default(), Custom))
+        }
+    }
+
+    #[test]
+    fn a_kind_without_protobuf_is_read_in_json_alone() {
+        let json = Bytes::from_static(br#"{"type": "ADDED", "object": {}}"#);
+        let event = Encoding::Json.event::<Custom>(json).unwrap();
+        assert!(matches!(event, WatchEvent::Added(Guarded::Good(_))), "{event:?}");
+        let event = decoded::<Custom>(&framed("ADDED", &NoProtobuf {}));
+        let Ok(WatchEvent::Added(Guarded::Bad(malformed))) = event else { panic!("{event:?}") };
+        assert!(malformed.error.contains("a Custom does not come in Protobuf"), "{malformed:?}");
+    }
 
     fn pod(json: &str) -> <Pod as Kind>::Message {
         serde_json::from_str(json).unwrap()

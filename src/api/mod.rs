@@ -40,12 +40,25 @@ pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     const VERSION: &'static str;
     /// The plural by which the API server knows it.
     const PLURAL: &'static str;
+    /// In which encodings the API server has it, best first: the value of the header `Accept`.
+    /// Custom resources have [`frame::JSON`] alone, with [`NoProtobuf`] as message.
+    const ACCEPT: &'static str = frame::ACCEPT;
 
     /// The object as JSON has it, with the fields that are read, all others being passed over.
     type Document: DeserializeOwned + Written<Self>;
     /// The same as Protobuf has it (`generated.proto` of the modules `k8s.io/api` and
     /// `k8s.io/apimachinery`).
     type Message: prost::Message + Default + Written<Self>;
+}
+
+/// The message of a kind that the API server has in JSON alone.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct NoProtobuf {}
+
+impl<T: Kind> Written<T> for NoProtobuf {
+    fn read(self) -> Result<Object<T>, FieldError> {
+        Err(FieldError::new("", format!("a {} does not come in Protobuf", T::KIND)))
+    }
 }
 
 /// An object as it is written down.

@@ -6,7 +6,10 @@ mod tests;
 
 use std::{collections::BTreeSet, fmt};
 
-use super::share::{self, Rung, Topology, ZoneShare};
+use super::{
+    share::{self, Rung, ZoneShare},
+    topology::Topology,
+};
 use crate::{
     model::{
         node::Nodes,
@@ -175,8 +178,8 @@ impl Standing<'_> {
         reasons.extend(self.left_out());
         let notes = [
             (Reason::EndpointWithoutZone, has_zoneless && state == State::Applied),
-            (Reason::SingleZone, preference == Preference::Zone && self.topology.zones.len() == 1),
-            (Reason::ZoneEmpty, self.topology.clients.keys().any(is_empty)),
+            (Reason::SingleZone, preference == Preference::Zone && self.topology.zones() == 1),
+            (Reason::ZoneEmpty, self.topology.clients().keys().any(is_empty)),
             (Reason::NodeWithoutZoneLabel, self.has_unlabelled()),
             (Reason::TrafficPolicyLocal, self.service.external_local),
         ];
@@ -200,7 +203,7 @@ impl Standing<'_> {
             let zones = counted().map(|node| &node.zone).collect::<BTreeSet<_>>();
             let has_unlabelled = self.has_unlabelled() || zones.contains(&None);
             let named = zones.iter().filter(|zone| zone.is_some()).count();
-            let is_single = [self.topology.zones.len(), named].contains(&1);
+            let is_single = [self.topology.zones(), named].contains(&1);
             let notes = [
                 (Reason::EndpointWithoutZone, has_zoneless),
                 (Reason::NodeWithoutZoneLabel, has_unlabelled),
@@ -251,7 +254,7 @@ impl Standing<'_> {
 
     /// Whether a node lacks its zone label that sends, or that has a ready endpoint.
     fn has_unlabelled(self) -> bool {
-        self.topology.has_zoneless_sender || self.ready.unlabelled > 0
+        self.topology.has_zoneless_sender() || self.ready.unlabelled > 0
     }
 }
 

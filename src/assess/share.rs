@@ -1,31 +1,17 @@
 //! Share: how much of a Service's traffic stays in its zone, and how unevenly its endpoints are
-//! loaded, if every zone sends the same amount (docs/planner.md 1, 3, 5).
+//! loaded, if every zone sends the same amount (docs/planner.md 1, 3).
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
 };
 
+use super::topology::Clients;
 use crate::model::{
     name::Name,
-    node::{Node, Nodes},
     service::Service,
     slice::{Endpoint, Slice},
 };
-
-/// Zones with the names of nodes in them.
-pub type Clients = BTreeMap<Name, BTreeSet<Name>>;
-
-/// Which zones there are, and where clients are assumed to run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Topology {
-    /// All zones that a node bears.
-    pub zones: BTreeSet<Name>,
-    /// The zones that send, with their sending nodes. If none does, all zones with all nodes.
-    pub clients: Clients,
-    /// Whether there is a sending node without a zone.
-    pub has_zoneless_sender: bool,
-}
 
 /// What becomes of a Service's traffic.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,34 +60,6 @@ impl fmt::Display for Rung {
             Self::Lent => "lent",
             Self::Cluster => "cluster",
         })
-    }
-}
-
-/// Whether clients are assumed to run on a node: it is ready, takes ordinary pods, and is not
-/// part of the control plane.
-fn is_sending(node: &Node) -> bool {
-    node.ready && node.schedulable && !node.control_plane
-}
-
-impl Topology {
-    /// The topology of these nodes.
-    pub fn of(nodes: &Nodes) -> Self {
-        let mut all = Clients::new();
-        let mut sending = Clients::new();
-        let mut has_zoneless_sender = false;
-        for node in nodes.values() {
-            let Some(zone) = &node.zone else {
-                has_zoneless_sender |= is_sending(node);
-                continue;
-            };
-            all.entry(zone.clone()).or_default().insert(node.name.clone());
-            if is_sending(node) {
-                sending.entry(zone.clone()).or_default().insert(node.name.clone());
-            }
-        }
-        let zones = all.keys().cloned().collect();
-        let clients = if sending.is_empty() { all } else { sending };
-        Self { zones, clients, has_zoneless_sender }
     }
 }
 
@@ -225,20 +183,6 @@ mod tests {
         slice::{Conditions, Hints},
     };
 
-    /// A node where pods can run.
-    fn node(name: &str, zone: &str) -> (Name, Node) {
-        let node = Node {
-            name: name.into(),
-            version: 0,
-            zone: Some(zone.into()),
-            ready: true,
-            control_plane: false,
-            schedulable: true,
-            cpu: 0,
-        };
-        (node.name.clone(), node)
-    }
-
     /// An endpoint of a zone, with hints for these zones and nodes.
     fn endpoint(number: u8, zone: &str, zones: &[&str], nodes: &[&str]) -> Endpoint {
         let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
@@ -254,7 +198,11 @@ mod tests {
     }
 
     fn clients_of(nodes: &[(&str, &str)]) -> Clients {
-        Topology::of(&nodes.iter().map(|(name, zone)| node(name, zone)).collect()).clients
+        let mut clients = Clients::new();
+        for (node, zone) in nodes {
+            clients.entry((*zone).into()).or_default().insert((*node).into());
+        }
+        clients
     }
 
     fn three_zones() -> Clients {
@@ -335,26 +283,5 @@ mod tests {
         ];
         // n1 sends all to the first; n2 half and half; n3 to the third.
         assert_share(&endpoints, &clients, 1.0, 0.5);
-    }
-
-    #[test]
-    fn who_sends() {
-        let changed = |name: &str, change: fn(&mut Node)| {
-            let (name, mut node) = node(name, "z");
-            change(&mut node);
-            (name, node)
-        };
-        let idle = [
-            changed("n1", |node| node.ready = false),
-            changed("n2", |node| node.control_plane = true),
-            changed("n3", |node| node.schedulable = false),
-        ];
-        let nodes: Nodes = idle.into_iter().collect();
-        let topology = Topology::of(&nodes);
-        assert_eq!(topology.clients.values().map(BTreeSet::len).sum::<usize>(), 3, "nobody else");
-        let nodes: Nodes = nodes.into_iter().chain([node("n4", "y")]).collect();
-        let topology = Topology::of(&nodes);
-        assert_eq!(topology.clients.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
-        assert_eq!(topology.zones.len(), 2);
     }
 }

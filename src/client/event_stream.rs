@@ -21,7 +21,7 @@ use tokio::{sync::watch, task::yield_now, time::Instant};
 
 use crate::api::{
     Kind, Object,
-    frame::{self, Encoding, FrameError},
+    frame::{Encoding, FrameError},
     guard::Guarded,
     refusal,
 };
@@ -50,7 +50,7 @@ pub(crate) async fn open<T: Kind>(
     let path = Object::<T>::url_path(&(), None);
     let mut request = Request::new(path).watch(params, version).map_err(Error::BuildRequest)?;
     let headers = request.headers_mut();
-    headers.insert(ACCEPT, HeaderValue::from_static(frame::ACCEPT));
+    headers.insert(ACCEPT, HeaderValue::from_static(T::ACCEPT));
     // Nothing here unpacks a stream.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let (answer, body) = client.send(request.map(Body::from)).await?.into_parts();

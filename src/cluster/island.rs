@@ -11,31 +11,35 @@
 pub(super) mod settled;
 
 use foldhash::{HashMap, HashSet};
-
 use slab::Slab;
 
-use self::settled::Settled;
-use super::{outdated::is_outdated, slices::Slices};
+use self::settled::{Basis, Settled};
+use super::slices::Slices;
 use crate::{
-    model::{labels::Labels, name::Name, pod::Pod, service::Service},
+    model::{
+        labels::Labels,
+        name::Name,
+        pod::Pod,
+        service::Service,
+        store::{Id, Store, Versioned},
+    },
     plan::intent::Intent,
 };
 
-/// The number of a pod; another one may have it when the pod is gone.
-pub type PodId = usize;
-type GroupId = usize;
+/// The number of a pod in its island.
+pub type PodId = Id;
+pub(super) type GroupId = usize;
 /// A label with its value.
 type Pair = (Name, Name);
 
 /// One namespace.
 #[derive(Debug, Default)]
 pub struct Island {
-    // Boxed, as are others in maps: a map has up to twice the room that it needs.
-    pub(super) services: HashMap<Name, Box<Selected>>,
-    pub(super) pods: Slab<Record>,
-    pub(super) pod_ids: HashMap<Name, PodId>,
+    // Boxed: a store has up to twice the room that it needs.
+    pub(super) services: Store<Box<Selected>>,
+    pub(super) pods: Store<Record>,
     pods_by_node: HashMap<Name, Vec<PodId>>,
-    groups: Slab<Group>,
+    pub(super) groups: Slab<Group>,
     group_ids: HashMap<Labels, GroupId>,
     /// Groups by each of their labels.
     groups_by_label: HashMap<Pair, Vec<GroupId>>,
@@ -43,33 +47,49 @@ pub struct Island {
     services_by_label: HashMap<Pair, Vec<Name>>,
     /// The managed slices.
     pub slices: Slices,
+    /// How often something has changed on which plans are based.
+    generation: u64,
 }
 
 /// A Service and the groups that it selects.
 #[derive(Debug)]
-pub(super) struct Selected {
+pub struct Selected {
     pub(super) service: Service,
     /// What is asked for it.
     pub(super) intent: Intent,
-    groups: Vec<GroupId>,
+    pub(super) groups: Vec<GroupId>,
+    /// The generation of the Service, and of which groups it selects.
+    pub(super) generation: u64,
     pub(super) settled: Option<Box<Settled>>,
-    pub(super) is_stale: bool,
 }
 
 /// A pod and the group to which it belongs.
 #[derive(Debug)]
-pub(super) struct Record {
+pub struct Record {
     pub(super) pod: Pod,
-    group: GroupId,
-    pub(super) is_stale: bool,
+    pub(super) group: GroupId,
 }
 
 /// Pods with the same labels, and the Services that select them.
 #[derive(Debug)]
-struct Group {
-    labels: Labels,
-    pods: HashSet<PodId>,
-    services: Vec<Name>,
+pub(super) struct Group {
+    pub(super) labels: Labels,
+    pub(super) pods: HashSet<PodId>,
+    pub(super) services: Vec<Name>,
+    /// The generation of its pods, their conditions aside.
+    generation: u64,
+}
+
+impl Versioned for Selected {
+    fn version(&self) -> u64 {
+        self.service.version
+    }
+}
+
+impl Versioned for Record {
+    fn version(&self) -> u64 {
+        self.pod.version
+    }
 }
 
 // === reading ===
@@ -77,17 +97,7 @@ struct Group {
 impl Island {
     /// Whether nothing is known of the namespace any more.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.pods.is_empty() && self.slices.is_empty()
-    }
-
-    /// How many Services there are.
-    pub fn service_count(&self) -> usize {
-        self.services.len()
-    }
-
-    /// How many pods there are.
-    pub fn pod_count(&self) -> usize {
-        self.pods.len()
+        self.services.is_empty() && self.pods.is_empty() && self.slices.held.is_empty()
     }
 
     /// The Services.
@@ -109,111 +119,35 @@ impl Island {
     pub fn pods_of(&self, service: &str) -> Vec<&Pod> {
         let groups = self.services.get(service).map_or(&[][..], |selected| &selected.groups);
         let ids = groups.iter().flat_map(|group| &self.groups[*group].pods);
-        ids.map(|id| &self.pods[*id].pod).collect()
+        ids.map(|id| &self.pods.at(*id).pod).collect()
     }
 
     /// Pods that are there.
     pub fn pods_by_id(&self, ids: &[PodId]) -> Vec<&Pod> {
-        ids.iter().map(|id| &self.pods[*id].pod).collect()
+        ids.iter().map(|id| &self.pods.at(*id).pod).collect()
     }
 
     /// A pod.
     pub fn pod(&self, name: &str) -> Option<&Pod> {
-        self.pod_ids.get(name).map(|id| &self.pods[*id].pod)
+        self.pods.get(name).map(|record| &record.pod)
     }
 
-    /// The Services that select a pod on `node`.
-    pub fn services_on(&self, node: &str) -> HashSet<Name> {
-        let ids = self.pods_by_node.get(node).into_iter().flatten();
-        let groups: HashSet<GroupId> = ids.map(|id| self.pods[*id].group).collect();
-        groups.into_iter().flat_map(|group| self.groups[group].services.iter().cloned()).collect()
+    /// On what a plan of a Service is based now, of what the island knows.
+    pub(super) fn basis(&self, service: &str) -> Option<Basis> {
+        let selected = self.services.get(service)?;
+        let generations = selected.groups.iter().map(|group| self.groups[*group].generation);
+        Some(Basis {
+            service: selected.generation,
+            pods: generations.max().unwrap_or_default(),
+            slices: self.slices.generation(service),
+            cluster: 0,
+        })
     }
 }
 
-// === Services ===
-
-/// What an event changed of a Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServiceChange {
-    /// Nothing, or the event is older than what is known.
-    Nothing,
-    /// Something that slices do not depend on. The built-in controller syncs the Service then too, and
-    /// so takes note of what changed about its pods without a sync (docs/semantics.md 4.6).
-    Unread,
-    /// Only how its hints are decided.
-    Hints,
-    /// Something else.
-    Endpoints,
-}
-
-impl ServiceChange {
-    fn between(old: &Service, new: &Service) -> Self {
-        let aligned = |service: &Service| Service { version: 0, ..service.clone() };
-        let unhinted =
-            |service: Service| Service { traffic_distribution: None, auto: false, ..service };
-        let is_newer = old.version != new.version;
-        let (old, new) = (aligned(old), aligned(new));
-        if old == new {
-            if is_newer { Self::Unread } else { Self::Nothing }
-        } else if unhinted(old) == unhinted(new) {
-            Self::Hints
-        } else {
-            Self::Endpoints
-        }
-    }
-}
+// === groups ===
 
 impl Island {
-    /// Takes a Service in; returns what changed.
-    pub fn put_service(&mut self, service: Service) -> ServiceChange {
-        let name = service.key.name.clone();
-        let mut change = ServiceChange::Endpoints;
-        if let Some(selected) = self.services.get_mut(&name) {
-            let is_listed = std::mem::take(&mut selected.is_stale);
-            if is_outdated(service.version, selected.service.version, is_listed) {
-                return ServiceChange::Nothing;
-            }
-            change = ServiceChange::between(&selected.service, &service);
-            if matches!(change, ServiceChange::Nothing | ServiceChange::Unread) {
-                selected.service.version = service.version;
-                return change;
-            }
-            selected.settled = None;
-            if selected.service.selector == service.selector {
-                selected.intent = Intent::of(&service);
-                selected.service = service;
-                return change;
-            }
-            self.remove_service(&name);
-        }
-        let mut groups = Vec::new();
-        if let Some(selector) = &service.selector {
-            groups = self.matching_groups(selector);
-            for group in &groups {
-                self.groups[*group].services.push(name.clone());
-            }
-            for pair in selector.iter().take(1) {
-                self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
-            }
-        }
-        let intent = Intent::of(&service);
-        let selected = Selected { service, intent, groups, settled: None, is_stale: false };
-        self.services.insert(name, Box::new(selected));
-        change
-    }
-
-    /// Forgets a Service.
-    pub fn remove_service(&mut self, name: &str) -> Option<Service> {
-        let Selected { service, groups, .. } = *self.services.remove(name)?;
-        for group in groups {
-            self.groups[group].services.retain(|service| &**service != name);
-        }
-        for pair in service.selector.iter().flatten().take(1) {
-            remove_from(&mut self.services_by_label, pair, |service| &**service == name);
-        }
-        Some(service)
-    }
-
     /// The groups that bear every pair of `selector`: looked for among those that bear its
     /// rarest one.
     fn matching_groups(&self, selector: &Labels) -> Vec<GroupId> {
@@ -226,87 +160,59 @@ impl Island {
             .filter(|group| self.groups[*group].labels.match_selector(selector))
             .collect()
     }
-}
 
-// === pods ===
-
-impl Island {
-    /// Takes a pod in; returns the Services to sync: none if nothing changed that they read.
-    pub fn put_pod(&mut self, mut pod: Pod) -> Vec<Name> {
-        let Some(id) = self.pod_ids.get(&pod.name).copied() else {
-            let group = self.join_group(&mut pod.labels);
-            let id = self.pods.vacant_key();
-            self.groups[group].pods.insert(id);
-            self.pod_ids.insert(pod.name.clone(), id);
-            pod.node.iter().for_each(|node| self.move_to_node(id, None, Some(node)));
-            self.pods.insert(Record { pod, group, is_stale: false });
-            return self.unsettled(self.groups[group].services.clone());
-        };
-        let record = &mut self.pods[id];
-        let is_listed = std::mem::take(&mut record.is_stale);
-        if is_outdated(pod.version, record.pod.version, is_listed) {
-            return Vec::new();
-        }
-        let has_same_endpoints = is_same_but_conditions(&record.pod, &pod);
-        let has_same_conditions =
-            record.pod.ready == pod.ready && record.pod.terminating == pod.terminating;
-        if has_same_endpoints && has_same_conditions && record.pod.ready_since == pod.ready_since {
-            record.pod.version = pod.version;
-            return Vec::new();
-        }
-        let old_group = record.group;
-        let mut touched = self.groups[old_group].services.clone();
-        if self.groups[old_group].labels == pod.labels {
-            pod.labels = self.groups[old_group].labels.clone();
-        } else {
-            let group = self.join_group(&mut pod.labels);
-            self.groups[group].pods.insert(id);
-            self.leave_group(old_group, id);
-            self.pods[id].group = group;
-            touched.extend(self.groups[group].services.iter().cloned());
-            touched.sort_unstable();
-            touched.dedup();
-        }
-        let record = &mut self.pods[id];
-        pod.name = record.pod.name.clone();
-        let before = std::mem::replace(&mut record.pod, pod);
-        let now = record.pod.node.clone();
-        self.move_to_node(id, before.node.as_ref(), now.as_ref());
-        if has_same_endpoints {
-            for service in &touched {
-                self.change_conditions(service, id);
+    /// A Service selects these groups from now on.
+    pub(super) fn select(&mut self, name: &Name, service: Service) {
+        let mut groups = Vec::new();
+        if let Some(selector) = &service.selector {
+            groups = self.matching_groups(selector);
+            for group in &groups {
+                self.groups[*group].services.push(name.clone());
             }
-            // A time alone is for the next sync to see: one of its own would use it up.
-            return if has_same_conditions { Vec::new() } else { touched };
+            for pair in selector.iter().take(1) {
+                self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
+            }
         }
-        self.unsettled(touched)
+        let (intent, generation) = (Intent::of(&service), self.next_generation());
+        let selected = Selected { service, intent, groups, generation, settled: None };
+        self.services.insert(name.clone(), Box::new(selected));
     }
 
-    /// Forgets a pod, unless what is known is newer than its deletion; returns the Services
-    /// to sync.
-    pub fn remove_pod(&mut self, name: &str, version: u64) -> Vec<Name> {
-        let Some(id) = self.pod_ids.get(name).copied() else { return Vec::new() };
-        if version != 0 && version < self.pods[id].pod.version {
-            return Vec::new();
+    /// A Service that was removed selects no group any more.
+    pub(super) fn unselect(&mut self, name: &str, selected: &Selected) {
+        for group in &selected.groups {
+            self.groups[*group].services.retain(|service| &**service != name);
         }
-        self.pod_ids.remove(name);
-        let Record { pod, group, .. } = self.pods.remove(id);
-        self.move_to_node(id, pod.node.as_ref(), None);
-        let touched = self.groups[group].services.clone();
-        self.leave_group(group, id);
-        self.unsettled(touched)
+        for pair in selected.service.selector.iter().flatten().take(1) {
+            remove_from(&mut self.services_by_label, pair, |service| &**service == name);
+        }
     }
 
-    /// These Services, which have to be planned as a whole now.
-    fn unsettled(&mut self, services: Vec<Name>) -> Vec<Name> {
-        for service in &services {
-            self.unsettle(service);
+    /// Pods of a group have changed, not just their conditions.
+    pub(super) fn group_changed(&mut self, group: GroupId) {
+        self.groups[group].generation = self.next_generation();
+    }
+
+    /// The generation of what changes now.
+    pub(super) fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// The pods on a node are in another zone. Returns the Services that select one of them.
+    pub fn node_moved(&mut self, node: &str) -> HashSet<Name> {
+        let ids = self.pods_by_node.get(node).into_iter().flatten();
+        let groups: HashSet<GroupId> = ids.map(|id| self.pods.at(*id).group).collect();
+        let mut services = HashSet::default();
+        for group in groups {
+            self.group_changed(group);
+            services.extend(self.groups[group].services.iter().cloned());
         }
         services
     }
 
     /// The group of these labels, which are replaced by its shared copy.
-    fn join_group(&mut self, labels: &mut Labels) -> GroupId {
+    pub(super) fn join_group(&mut self, labels: &mut Labels) -> GroupId {
         if let Some((shared, group)) = self.group_ids.get_key_value(labels) {
             *labels = shared.clone();
             return *group;
@@ -329,11 +235,12 @@ impl Island {
             }
         }
         self.group_ids.insert(labels.clone(), id);
-        self.groups.insert(Group { labels: labels.clone(), pods: HashSet::default(), services })
+        let (labels, generation) = (labels.clone(), self.next_generation());
+        self.groups.insert(Group { labels, pods: HashSet::default(), services, generation })
     }
 
     /// Takes a pod out of its group, and the group away with its last pod.
-    fn leave_group(&mut self, group: GroupId, pod: PodId) {
+    pub(super) fn leave_group(&mut self, group: GroupId, pod: PodId) {
         self.groups[group].pods.remove(&pod);
         if !self.groups[group].pods.is_empty() {
             return;
@@ -343,14 +250,16 @@ impl Island {
         for pair in &labels {
             remove_from(&mut self.groups_by_label, pair, |other| *other == group);
         }
+        let generation = self.next_generation();
         for name in services {
             if let Some(selected) = self.services.get_mut(&name) {
                 selected.groups.retain(|other| *other != group);
+                selected.generation = generation;
             }
         }
     }
 
-    fn move_to_node(&mut self, pod: PodId, from: Option<&Name>, to: Option<&Name>) {
+    pub(super) fn move_to_node(&mut self, pod: PodId, from: Option<&Name>, to: Option<&Name>) {
         if from == to {
             return;
         }
@@ -366,18 +275,6 @@ impl Island {
             self.pods_by_node.entry(node.clone()).or_default().push(pod);
         }
     }
-}
-
-/// Whether its endpoints are who and where they were, whatever their conditions.
-fn is_same_but_conditions(old: &Pod, new: &Pod) -> bool {
-    old.uid == new.uid
-        && old.labels == new.labels
-        && old.node == new.node
-        && old.addresses == new.addresses
-        && old.has_address == new.has_address
-        && old.ports == new.ports
-        && old.host == new.host
-        && old.finished == new.finished
 }
 
 /// Takes the entry for which `is_gone` holds out of the list of `pair`, and the list away with

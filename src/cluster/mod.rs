@@ -1,27 +1,32 @@
-//! What is known of the cluster now, and which Services a change touches. One task owns it.
+//! What is known of the cluster now, and which Services a change affects. One task owns it.
 //! No I/O and no clock; nothing here decides what slices should look like: see [`crate::plan`].
 
 mod island;
-mod lists;
-mod outdated;
+mod kinds;
 mod pool;
 mod slices;
 
 use std::cell::OnceCell;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use jiff::Timestamp;
 
-use self::{island::Island, outdated::is_outdated, pool::Pool};
-pub use self::{island::ServiceChange, island::settled::Part, lists::Gone, slices::SliceChange};
+use self::{island::Island, pool::Pool};
+pub use self::{
+    island::settled::Part,
+    kinds::{
+        Affected, NodeChange, ObjectKey, ServiceChange, SliceChange, Tracked, Visitor, Watched,
+        visit_kinds,
+    },
+};
 use crate::{
     assess::{
         decision::{Decision, Standing, decide},
-        share::Topology,
+        topology::Topology,
     },
     model::{
         name::{Name, ServiceKey},
-        node::{Node, Nodes},
+        node::Nodes,
         pod::Pod,
         service::Service,
         slice::Slice,
@@ -40,52 +45,12 @@ use crate::{
 pub struct Index {
     islands: HashMap<Name, Island>,
     nodes: Nodes,
-    /// Nodes that the list under way has not named yet.
-    doubted_nodes: HashSet<Name>,
     /// Worked out when it is asked for; emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
-    /// The same.
-    topology: OnceCell<Topology>,
+    topology: Topology,
     pool: Pool,
-}
-
-/// What an event of a node changed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct NodeChange {
-    /// Services with pods on the node, sorted, if its zone changed, it came, or it went.
-    pub services: Vec<ServiceKey>,
-    /// Whether it was there before and still is: zones and hints change, and no endpoint.
-    pub is_move: bool,
-    /// Whether the zones' shares of CPU may be others now.
-    pub shares: bool,
-}
-
-/// Kinds that are listed and watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Watched {
-    /// Services.
-    Services,
-    /// Pods.
-    Pods,
-    /// Nodes.
-    Nodes,
-    /// `EndpointSlices`.
-    Slices,
-}
-
-impl Watched {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Services, Self::Pods, Self::Nodes, Self::Slices];
-
-    /// The word for its objects that the API has.
-    pub fn plural(self) -> &'static str {
-        match self {
-            Self::Services => "services",
-            Self::Pods => "pods",
-            Self::Nodes => "nodes",
-            Self::Slices => "endpointslices",
-        }
-    }
+    /// How often everything has had to be planned as a whole.
+    generation: u64,
 }
 
 // === reading ===
@@ -128,22 +93,10 @@ impl Index {
 
     /// Which zones there are, and where clients are assumed to run.
     pub fn topology(&self) -> &Topology {
-        self.topology.get_or_init(|| Topology::of(&self.nodes))
+        &self.topology
     }
 
-    /// How many objects of a kind are known. Looks at each namespace.
-    pub fn count(&self, kind: Watched) -> usize {
-        let of_each = |count: fn(&Island) -> usize| self.islands.values().map(count).sum();
-        match kind {
-            Watched::Services => of_each(Island::service_count),
-            Watched::Pods => of_each(Island::pod_count),
-            Watched::Slices => of_each(|island| island.slices.len()),
-            Watched::Nodes => self.nodes.len(),
-        }
-    }
-
-    /// What is to be done for a Service; `None` if it is not known or not served. `node_hints` is
-    /// that of [`World`].
+    /// What is to be done for a Service; `None` if it is not known or not served.
     pub fn plan(
         &self,
         key: &ServiceKey,
@@ -182,11 +135,11 @@ impl Index {
             intent: island.intent(&key.name)?,
             settings,
         };
-        patch::patch(world, island.known(&key.name)?, island.touched(part)?)
+        patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)
     }
 
-    /// What becomes of a Service's wish for locality by this plan, judged by the first address type.
-    /// Slices of other managers are not known here. `node_hints`: whether slices may hint at nodes.
+    /// What becomes of a Service's preference for locality by this plan, judged by the first address
+    /// type. Slices of other managers are not known here.
     pub fn decide(&self, service: &Service, plan: &Plan<'_>) -> Decision {
         let none = Ready::default();
         decide(Standing {
@@ -203,120 +156,10 @@ impl Index {
     }
 }
 
-// === taking in ===
-
 impl Index {
-    /// Takes a Service in; returns what changed.
-    pub fn apply_service(&mut self, mut service: Service) -> ServiceChange {
-        self.pool.service(&mut service);
-        self.island(&service.key.namespace.clone()).put_service(service)
-    }
-
-    /// Forgets a Service.
-    pub fn remove_service(&mut self, key: &ServiceKey) {
-        self.visit(&key.namespace, |island| island.remove_service(&key.name));
-    }
-
-    /// Takes a pod in; returns the Services to sync.
-    pub fn apply_pod(&mut self, namespace: &Name, mut pod: Pod) -> Vec<ServiceKey> {
-        self.pool.pod(&mut pod);
-        self.pool.labels(&mut pod.labels);
-        let services = self.island(namespace).put_pod(pod);
-        keys(namespace, services)
-    }
-
-    /// Forgets a pod, unless what is known is newer than `version`; returns the Services to sync.
-    pub fn remove_pod(&mut self, namespace: &Name, name: &str, version: u64) -> Vec<ServiceKey> {
-        let services = self.visit(namespace, |island| island.remove_pod(name, version));
-        keys(namespace, services.unwrap_or_default())
-    }
-
-    /// Takes a slice in; `None` if it is not ours or nothing was learned.
-    pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
-        let namespace = slice.meta.namespace.clone();
-        let mut is_own = false;
-        if let Some(service) = slice.managed_service() {
-            let island = self.islands.entry(namespace.clone()).or_default();
-            let own = island.take_awaited(service, &slice);
-            is_own = own.is_some();
-            if let Some(own) = own {
-                slice.meta.labels = own.meta.labels;
-                (slice.ports, slice.endpoints) = (own.ports, own.endpoints);
-            } else {
-                let pod_name = |name: &str| island.pod(name).map(|pod| pod.name.clone());
-                let known = slice.meta.name.as_deref().and_then(|name| island.slices.named(name));
-                self.pool.slice(&mut slice, known, pod_name);
-            }
-        }
-        let island = self.island(&namespace);
-        let change = island.slices.put(slice);
-        if let Some(change) = change.as_ref().filter(|_| !is_own) {
-            change.services.iter().for_each(|service| island.unsettle(service));
-        }
-        self.visit(&namespace, |_| ());
-        change
-    }
-
-    /// Forgets a slice, unless what is known is newer than `version`.
-    pub fn remove_slice(
-        &mut self,
-        namespace: &Name,
-        name: &str,
-        version: u64,
-    ) -> Option<SliceChange> {
-        let removed = |island: &mut Island| {
-            let change = island.slices.remove(name, version)?;
-            change.services.iter().for_each(|service| island.unsettle(service));
-            Some(change)
-        };
-        self.visit(namespace, removed).flatten()
-    }
-
-    /// Takes a node in.
-    pub fn apply_node(&mut self, mut node: Node) -> NodeChange {
-        self.pool.name(&mut node.name);
-        node.zone.iter_mut().for_each(|zone| self.pool.name(zone));
-        let is_listed = self.doubted_nodes.remove(&node.name);
-        let name = node.name.clone();
-        let mut has_moved = true;
-        let is_known = self.nodes.contains_key(&name);
-        if let Some(old) = self.nodes.get_mut(&name) {
-            if is_outdated(node.version, old.version, is_listed) {
-                return NodeChange::default();
-            }
-            old.version = node.version;
-            if *old == node {
-                return NodeChange::default();
-            }
-            has_moved = old.zone != node.zone;
-        }
-        self.nodes.insert(name.clone(), node);
-        NodeChange { is_move: is_known, ..self.node_change(&name, has_moved) }
-    }
-
-    /// Forgets a node.
-    pub fn remove_node(&mut self, name: &str) -> NodeChange {
-        if self.nodes.remove(name).is_none() {
-            return NodeChange::default();
-        }
-        self.node_change(name, true)
-    }
-
-    fn node_change(&mut self, name: &str, has_moved: bool) -> NodeChange {
-        self.shares = OnceCell::new();
-        self.topology = OnceCell::new();
-        let mut services = Vec::new();
-        if has_moved {
-            for (namespace, island) in &mut self.islands {
-                let on_node = island.services_on(name);
-                for service in &on_node {
-                    island.unsettle(service);
-                }
-                services.extend(keys(namespace, on_node));
-            }
-            services.sort_unstable();
-        }
-        NodeChange { services, is_move: false, shares: true }
+    /// Voids what plans are based on: all Services must be planned as a whole.
+    pub fn void_plans(&mut self) {
+        self.generation += 1;
     }
 
     /// The island of a namespace, which comes into being with its first object.

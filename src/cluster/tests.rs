@@ -6,6 +6,7 @@ use super::*;
 use crate::model::{
     address::AddressType,
     labels::Labels,
+    node::Node,
     service::{ClusterIp, TrafficDistribution},
 };
 
@@ -150,7 +151,7 @@ proptest! {
                 Event::PodGone(name) => {
                     let name = format!("p{name}");
                     pods.remove(&*name);
-                    touched = index.remove_pod(&namespace, &name, version);
+                    touched = index.remove_pod(&namespace, &name, Some(version));
                 }
                 Event::Service(name, app, tier) => {
                     let pairs = app.map(|a| ("app", a)).into_iter().chain(tier.map(|t| ("tier", t)));
@@ -162,19 +163,19 @@ proptest! {
                 Event::ServiceGone(name) => {
                     let key = service(name, Labels::default(), 0).key;
                     services.remove(&key.name);
-                    index.remove_service(&key);
+                    index.remove_service(&key, None);
                 }
                 Event::PodList(list) => {
-                    index.begin_list(Watched::Pods);
+                    index.begin_list::<Pod>();
                     pods.clear();
                     for (name, app) in list {
                         let pod = pod(name, app, 0, 0, version);
                         pods.insert(pod.name.clone(), pod.clone());
                         touched.extend(index.apply_pod(&namespace, pod));
                     }
-                    for gone in index.end_list(Watched::Pods) {
-                        let Gone::Pod(namespace, name) = gone else { unreachable!() };
-                        touched.extend(index.remove_pod(&namespace, &name, 0));
+                    for gone in index.end_list::<Pod>() {
+                        let ObjectKey { namespace, name } = gone;
+                        touched.extend(index.remove_pod(&namespace, &name, None));
                     }
                 }
             }
@@ -208,7 +209,7 @@ fn a_node_touches_the_services_with_pods_on_it() {
     assert!(moved.is_move);
     assert_eq!(names(moved), ["s1"]);
     assert_eq!(names(index.apply_node(node(1, 1, 2))), [""; 0], "older than what is known");
-    let went = index.remove_node("n1");
+    let went = index.remove_node("n1", None);
     assert!(!went.is_move);
     assert_eq!(names(went), ["s1"]);
 }
@@ -221,13 +222,13 @@ fn older_events_are_passed_over() {
     assert_eq!(index.apply_service(service(1, labels(&[("app", 2)]), 4)), ServiceChange::Nothing);
     assert_eq!(index.apply_pod(&namespace, pod(1, 1, 0, 1, 7)).len(), 1);
     assert_eq!(index.apply_pod(&namespace, pod(1, 2, 0, 1, 6)).len(), 0);
-    assert_eq!(index.remove_pod(&namespace, "p1", 6).len(), 0);
+    assert_eq!(index.remove_pod(&namespace, "p1", Some(6)).len(), 0);
     assert_eq!(
         index.apply_pod(&namespace, pod(1, 1, 0, 1, 8)).len(),
         0,
         "nothing but the version changed"
     );
-    assert_eq!(index.remove_pod(&namespace, "p1", 9).len(), 1);
+    assert_eq!(index.remove_pod(&namespace, "p1", Some(9)).len(), 1);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::{draft::Draft, rewinds::Rewinds};
+use self::{draft::Draft, events::Leaving, rewinds::Rewinds};
 pub use self::{events::Event, rewinds::Wanted};
 use super::{
     expectations::Sight,
@@ -30,8 +30,8 @@ use super::{
 };
 use crate::{
     clock::cpu_time,
-    cluster::{Index, Watched},
-    model::name::{Name, ServiceKey},
+    cluster::{Index, ObjectKey, Watched},
+    model::name::ServiceKey,
     observe::{Health, Metrics, announce::Announcement},
     plan::{self, changes::Changes},
     pulse::Pulse,
@@ -85,8 +85,8 @@ pub struct Controller {
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Box<Progress>>,
     listed: HashSet<Watched>,
-    /// Deleted nodes, still in the index, and when they are given up.
-    leaving: HashMap<Name, Instant>,
+    /// Deleted objects that are still in the index.
+    leaving: HashMap<(Watched, ObjectKey), Leaving>,
     /// The highest version among the slices that the watch has shown; 0 during a list.
     slices_seen: u64,
     /// The list of slices under way.
@@ -143,14 +143,15 @@ impl Controller {
         }
     }
 
-    /// Which kinds have not been listed yet. Nothing may be written before all are.
+    /// Which required kinds have not been listed yet. Nothing may be written before all are.
     pub fn missing(&self) -> Vec<Watched> {
-        Watched::ALL.into_iter().filter(|kind| !self.listed.contains(kind)).collect()
+        let required = Watched::ALL.iter().filter(|kind| kind.is_required());
+        required.filter(|kind| !self.listed.contains(kind)).copied().collect()
     }
 
-    /// Whether all kinds have been listed.
+    /// Whether all required kinds have been listed.
     pub fn is_complete(&self) -> bool {
-        self.listed.len() == Watched::ALL.len()
+        Watched::ALL.iter().all(|kind| !kind.is_required() || self.listed.contains(kind))
     }
 
     /// The writes to send next, if one of the next Services that are due needs some. Only for a
@@ -392,11 +393,11 @@ impl Controller {
         self.tally.lead(is_leading);
     }
 
-    /// Looks after what time alone changes, writes that are not seen yet and deleted nodes, and
-    /// tells where it stands: to be called about once a second.
+    /// Handles what time alone changes, such as writes that are not seen yet and deleted nodes, and
+    /// publishes metrics. Must be called about once a second.
     pub fn tick(&mut self, now: Instant) {
         self.tally.publish(&self.queue, &self.index, now);
-        self.give_up_nodes(now);
+        self.remove_overdue(now);
         self.forget_others(now);
         self.sum_up();
         self.tell_left_out(now);

@@ -23,13 +23,11 @@ use super::{
     controller::{Controller, Event, TURN, Wanted},
     lease::{Farewell, Report},
     stop::{self, stop},
-    watch::{Change, Orders, Reader, follow},
+    watch::{Orders, Reader, follow},
     write::{Outcome, WriteError, Writer},
 };
 use crate::{
-    api::Kind,
-    cluster::Watched,
-    model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    cluster::{Tracked, Visitor, Watched, visit_kinds},
     observe::announce::Reporter,
     random::Random,
 };
@@ -64,15 +62,10 @@ pub async fn run(
     let (events, mut arriving) = mpsc::channel(EVENTS);
     let mut others = JoinSet::new();
     let Reading { client, random, mut reports } = reading;
-    let mut watches = Watches { tasks: &mut others, client, random, events, orders: Vec::new() };
-    let heard = [
-        (Watched::Services, watches.start::<Service>(Event::Service)),
-        (Watched::Pods, watches.start::<Pod>(Event::Pod)),
-        (Watched::Nodes, watches.start::<Node>(Event::Node)),
-        (Watched::Slices, watches.start::<Slice>(Event::Slice)),
-    ];
-    let orders = watches.orders;
-    drop(watches.events);
+    let (orders, heard) = (Vec::new(), Vec::new());
+    let mut watches = Watches { tasks: &mut others, client, random, events, orders, heard };
+    visit_kinds(&mut watches);
+    let Watches { orders, heard, .. } = watches;
 
     let leadership = writer.leadership.clone();
     let (announcer, announcing) = reporter.start(move || leadership.holds());
@@ -108,8 +101,8 @@ pub async fn run(
             Wake::Event(event) => take_in(&mut controller, event, &mut arriving, turn),
             Wake::Report(report) => controller.reported(report, turn),
             Wake::Second => {
-                let heard = heard.each_ref().map(|(kind, heard)| (*kind, *heard.borrow()));
-                controller.heard(&heard, turn);
+                let heard = heard.iter().map(|(kind, heard)| (*kind, *heard.borrow()));
+                controller.heard(&heard.collect::<Vec<_>>(), turn);
                 controller.tick(turn);
             }
             Wake::Due => {}
@@ -146,7 +139,6 @@ pub async fn run(
 }
 
 /// What starts an iteration of the loop.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and no box for each event")]
 enum Wake {
     /// The writes for a Service have ended.
     Written(Result<Outcome, JoinError>),
@@ -235,18 +227,18 @@ struct Watches<'a> {
     events: mpsc::Sender<Event>,
     /// A channel of its own for each watch. One for all would wake them in random order (tokio).
     orders: Vec<watch::Sender<Orders>>,
+    /// When something was last received of each kind.
+    heard: Vec<(Watched, watch::Receiver<Option<Instant>>)>,
 }
 
-impl Watches<'_> {
-    /// Follows all objects of one kind. Returns when something was last received.
-    fn start<T: Kind>(
-        &mut self,
-        event: fn(Change<T>) -> Event,
-    ) -> watch::Receiver<Option<Instant>> {
+impl Visitor for Watches<'_> {
+    /// Follows all objects of one kind.
+    fn visit<T: Tracked>(&mut self) {
         let (hear, heard) = watch::channel(None);
+        self.heard.push((Watched::of::<T>(), heard));
         let (order, orders) = watch::channel(Orders::default());
         self.orders.push(order);
-        let changes = follow(Reader {
+        let changes = follow::<T>(Reader {
             client: self.client.clone(),
             page_size: super::watch::PAGE_SIZE,
             random: self.random.fork(),
@@ -257,11 +249,10 @@ impl Watches<'_> {
         self.tasks.spawn(async move {
             let mut changes = std::pin::pin!(changes);
             while let Some(change) = futures::StreamExt::next(&mut changes).await {
-                if events.send(event(change)).await.is_err() {
+                if events.send(change.into()).await.is_err() {
                     break;
                 }
             }
         });
-        heard
     }
 }

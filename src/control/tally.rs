@@ -297,7 +297,7 @@ impl Tally {
         let oldest = if self.is_leading { queue.oldest_age(now) } else { Duration::ZERO };
         own.queue_oldest.set(oldest.as_secs_f64());
         for kind in Watched::ALL {
-            own.indexed(kind, signed(index.count(kind)));
+            own.indexed(*kind, signed(kind.count(index)));
         }
     }
 }

@@ -10,3 +10,4 @@ pub mod pod;
 pub mod port;
 pub mod service;
 pub mod slice;
+pub mod store;

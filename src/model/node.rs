@@ -1,8 +1,9 @@
 //! Node: its zone, and whether clients are assumed to run there.
 
-use std::collections::HashMap;
-
-use super::name::Name;
+use super::{
+    name::Name,
+    store::{Store, Versioned},
+};
 
 /// A node, as far as slices depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,5 +24,11 @@ pub struct Node {
     pub cpu: u64,
 }
 
+impl Versioned for Node {
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
 /// All nodes, by name.
-pub type Nodes = HashMap<Name, Node>;
+pub type Nodes = Store<Node>;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     labels::Labels,
     name::{Name, Uid},
+    store::Versioned,
 };
 
 /// A pod, as far as slices depend on it. Pods of one ReplicaSet share labels and ports.
@@ -39,6 +40,12 @@ pub struct Pod {
     pub terminating: bool,
     /// Whether its phase is `Succeeded` or `Failed`.
     pub finished: bool,
+}
+
+impl Versioned for Pod {
+    fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 /// Named container ports: containers first, then init containers that always restart.

@@ -6,6 +6,7 @@ use super::{
     address::AddressType,
     labels::Labels,
     name::{Name, ServiceKey, Uid},
+    store::Versioned,
 };
 
 /// A Service, as far as its slices depend on it.
@@ -43,6 +44,12 @@ pub struct Service {
     pub internal_local: bool,
     /// `spec.externalTrafficPolicy` is `Local`.
     pub external_local: bool,
+}
+
+impl Versioned for Service {
+    fn version(&self) -> u64 {
+        self.version
+    }
 }
 
 /// The known values of `spec.trafficDistribution`.

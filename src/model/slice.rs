@@ -7,6 +7,7 @@ use super::{
     labels::Labels,
     name::{Name, Uid},
     port::Ports,
+    store::Versioned,
 };
 
 /// The label that names a slice's Service.
@@ -31,6 +32,12 @@ pub struct Slice {
     pub ports: Ports,
     /// `endpoints`, in order.
     pub endpoints: Arc<[Endpoint]>,
+}
+
+impl Versioned for Slice {
+    fn version(&self) -> u64 {
+        self.meta.version
+    }
 }
 
 /// The metadata of a slice, including what others put there and what we only hand on.

@@ -38,8 +38,8 @@ const OTHER_WRITER: &str = "somebody else writes the same EndpointSlices: append
 pub struct Health(Arc<State>);
 
 struct State {
-    /// Of each kind, in the order of [`Watched::ALL`].
-    lists: Mutex<[List; 4]>,
+    /// Of each required kind, in the order of [`Watched::ALL`].
+    lists: Mutex<Vec<(Watched, List)>>,
     pulse: Pulse,
     is_stopping: AtomicBool,
     has_other_writer: AtomicBool,
@@ -115,7 +115,8 @@ impl Health {
     /// long ago the leadership of this replica expired: if the replica is still running then,
     /// something has kept it from stopping.
     pub fn new(overdue: Option<Overdue>) -> Self {
-        let lists = [const { List::Missing(None) }; 4];
+        let required = Watched::ALL.iter().filter(|kind| kind.is_required());
+        let lists = required.map(|kind| (*kind, List::Missing(None))).collect();
         Self(Arc::new(State {
             lists: Mutex::new(lists),
             pulse: Pulse::new(),
@@ -175,7 +176,7 @@ impl Health {
             };
             Check::new(kind.plural(), wrong)
         };
-        let mut checks: Vec<_> = Watched::ALL.into_iter().zip(lists).map(listed).collect();
+        let mut checks: Vec<_> = lists.into_iter().map(listed).collect();
         let is_stopping = self.0.is_stopping.load(Ordering::Relaxed);
         let wrong = is_stopping.then(|| "it has been asked to stop".to_owned());
         checks.push(Check::new("shutdown", wrong));
@@ -216,9 +217,8 @@ fn line(why: &str) -> String {
     why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LETTERS).collect()
 }
 
-fn place(lists: &mut [List; 4], kind: Watched) -> Option<&mut List> {
-    let at = Watched::ALL.into_iter().position(|other| other == kind)?;
-    lists.get_mut(at)
+fn place(lists: &mut [(Watched, List)], kind: Watched) -> Option<&mut List> {
+    lists.iter_mut().find(|(other, _)| *other == kind).map(|(_, list)| list)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -234,6 +234,7 @@ impl fmt::Debug for State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{node::Node, pod::Pod, service::Service, slice::Slice};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -245,17 +246,17 @@ mod tests {
     async fn ready_when_all_kinds_are_listed() {
         let health = Health::default();
         assert_eq!(wrong(health.readiness()).len(), 4);
-        health.not_listed(Watched::Pods, "pods is forbidden");
-        for kind in [Watched::Services, Watched::Nodes, Watched::Slices] {
+        health.not_listed(Watched::of::<Pod>(), "pods is forbidden");
+        for kind in [Watched::of::<Service>(), Watched::of::<Node>(), Watched::of::<Slice>()] {
             health.listed(kind);
         }
         let missing = "not listed yet: pods is forbidden".to_owned();
         assert_eq!(wrong(health.readiness()), [("pods", missing)]);
-        health.not_listed(Watched::Pods, &"a page\n".repeat(500));
+        health.not_listed(Watched::of::<Pod>(), &"a page\n".repeat(500));
         let [(_, page)] = &wrong(health.readiness())[..] else { panic!("only pods") };
         assert!(page.len() < 400 && page.contains("a page a page"), "one short line: {page}");
-        health.listed(Watched::Pods);
-        health.not_listed(Watched::Pods, "gone for a while");
+        health.listed(Watched::of::<Pod>());
+        health.not_listed(Watched::of::<Pod>(), "gone for a while");
         assert_eq!(wrong(health.readiness()), []);
         health.other_writer(true);
         assert_eq!(wrong(health.readiness()), [], "a detail");
@@ -278,7 +279,7 @@ mod tests {
     async fn what_is_refused_is_told_for_a_while() {
         let health = Health::default();
         for kind in Watched::ALL {
-            health.listed(kind);
+            health.listed(*kind);
         }
         health.refused(Duty::Writes, "create slice shop/cart-:\n forbidden");
         health.refused(Duty::Lease, "no");

@@ -159,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::Watched;
+    use crate::model::{node::Node, pod::Pod, service::Service, slice::Slice};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -200,7 +201,7 @@ mod tests {
         let address = start(Subject::Health(health.clone())).await;
         assert_eq!(ask(address, "GET /livez").await.2, "ok");
         assert_eq!(ask(address, "GET /livez?verbose").await.2, "[+]loop ok\nlivez check passed\n");
-        for kind in [Watched::Services, Watched::Nodes, Watched::Slices] {
+        for kind in [Watched::of::<Service>(), Watched::of::<Node>(), Watched::of::<Slice>()] {
             health.listed(kind);
         }
         let (status, _, body) = ask(address, "GET /readyz").await;
@@ -208,7 +209,7 @@ mod tests {
         let lines = "[+]services ok\n[-]pods failed: not listed yet\n[+]nodes ok\n\
                      [+]endpointslices ok\n[+]shutdown ok\nreadyz check failed\n";
         assert_eq!(body, lines);
-        health.listed(Watched::Pods);
+        health.listed(Watched::of::<Pod>());
         let (status, _, body) = ask(address, "GET /readyz").await;
         assert_eq!((status, &*body), (200, "ok"));
         assert_eq!(ask(address, "GET /").await.0, 404);

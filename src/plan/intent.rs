@@ -22,6 +22,11 @@ impl Intent {
         };
         Self { mechanism }
     }
+
+    /// Whether any preference for locality is asked for.
+    pub fn prefers_locality(self) -> bool {
+        self.mechanism != Mechanism::Off
+    }
 }
 
 /// How the hints of a Service are decided.

@@ -36,7 +36,7 @@ impl Ready {
                 match &endpoint.node {
                     None => ready.nodeless += 1,
                     Some(name) if endpoint.zone.is_none() => {
-                        ready.unlabelled += usize::from(nodes.contains_key(name));
+                        ready.unlabelled += usize::from(nodes.get(name).is_some());
                     }
                     Some(_) => {}
                 }

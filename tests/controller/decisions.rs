@@ -1,9 +1,9 @@
 //! Decisions: one log line for each change, and one for all at the start.
 
 use fake_api::{
-    collections::{PODS, SERVICES},
+    collections::{NODES, PODS, SERVICES},
     rig::*,
-    samples::{pod, service},
+    samples::{node, pod, service},
 };
 use serde_json::json;
 
@@ -75,6 +75,43 @@ async fn a_start_says_it_in_one_line_and_each_change_in_one() {
     assert_eq!(changes(&log), expected);
     rig.pass(10 * MINUTE).await;
     assert_eq!(changes(&log), expected);
+}
+
+/// A decision reads how many zones there are and which of them send, wherever the Service's pods run.
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_comes_or_goes_concerns_all_that_prefer_locality() {
+    let api = cluster(&["web-1", "web-2", "web-3", "db-1", "db-2", "db-3", "cart-1"]);
+    for service in ["web", "db"] {
+        edit(&api, SERVICES, service, |service| {
+            service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+        });
+    }
+    let rig = Rig::settled(api).await;
+    let log = Log::start();
+    let mut expected = Vec::new();
+    let mut assert_changed = async |event: &str, reason: Option<&str>| {
+        rig.pass(15 * SECOND).await;
+        let decided = |service| reason.map(|reason| format!("{service} Zone Applied {reason}"));
+        expected.extend(["db", "web"].into_iter().filter_map(decided));
+        assert_eq!(changes(&log), expected, "{event}");
+    };
+    let set_ready = |ready: &str| {
+        edit(&rig.api, NODES, "/d1", |node| {
+            node["status"]["conditions"][0]["status"] = json!(ready);
+        });
+    };
+    rig.api.put(NODES, node("d1"));
+    assert_changed("the first node of a zone", Some("ZoneEmpty")).await;
+    rig.api.put(NODES, node("d2"));
+    assert_changed("another node of it", None).await;
+    remove(&rig.api, NODES, "/d2");
+    assert_changed("one node less", None).await;
+    set_ready("False");
+    assert_changed("none of the zone sends", Some("Applied")).await;
+    set_ready("True");
+    assert_changed("one does", Some("ZoneEmpty")).await;
+    remove(&rig.api, NODES, "/d1");
+    assert_changed("the last node of a zone", Some("Applied")).await;
 }
 
 /// A copy that takes over has not seen what was before, and says so much in one line.

@@ -334,7 +334,7 @@ fn whole_plans() {
 fn an_endpoint_in_a_zone_without_share_keeps_its_own_zone() {
     let mut cluster = auto_cluster(&["a1", "a2", "b1", "c1"]);
     cluster.nodes.get_mut("c1").expect("c1").control_plane = true;
-    cluster.nodes.remove("c2");
+    cluster.nodes.remove("c2", None);
     cluster.shares = cpu_shares(&cluster.nodes);
     cluster.sync();
     assert!(cluster.endpoints().all(|(_, endpoint)| is_own(endpoint)));

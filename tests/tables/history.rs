@@ -176,7 +176,7 @@ pub fn happen(cluster: &mut Cluster, event: Event) {
         }
         Event::Node(at) => {
             let node = world::node(NODES[at.index(5)], ["a", "a", "b", "b", "c"][at.index(5)]);
-            if cluster.nodes.remove(&node.name).is_none() {
+            if cluster.nodes.remove(&node.name, None).is_none() {
                 cluster.nodes.insert(node.name.clone(), node);
             }
             cluster.shares = cpu_shares(&cluster.nodes);

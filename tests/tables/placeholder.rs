@@ -1,6 +1,6 @@
 //! The slice of a Service that has none else (docs/semantics.md 4.3, 10.3).
 
-use closehaul::model::{address::AddressType, slice::Slice};
+use closehaul::model::{address::AddressType, node::Nodes, slice::Slice};
 
 use crate::world::{self, Cluster, labels, pods, sizes};
 
@@ -133,7 +133,7 @@ fn the_placeholder_of_a_service_without_ports() {
 #[test]
 fn a_group_left_empty_becomes_the_placeholder() {
     let mut cluster = Cluster::standing(&[2, 2]);
-    cluster.nodes.clear();
+    cluster.nodes = Nodes::default();
     assert_eq!(cluster.sync().tally(), (0, 1, 1));
     assert_eq!(cluster.only_slice().ports.len(), 0);
     cluster.plan().assert_none();

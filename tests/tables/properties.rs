@@ -40,7 +40,7 @@ fn seats(cluster: &Cluster) -> BTreeMap<Seat, Vec<&str>> {
 fn wanted(cluster: &Cluster) -> BTreeSet<(AddressType, Ports, &str)> {
     let mut wanted = BTreeSet::new();
     for pod in &cluster.pods {
-        let node = pod.node.as_ref().is_some_and(|node| cluster.nodes.contains_key(node));
+        let node = pod.node.as_ref().is_some_and(|node| cluster.nodes.get(node).is_some());
         if pod.finished || !(node || cluster.service.publish_not_ready) {
             continue;
         }
@@ -155,7 +155,9 @@ proptest! {
             shuffle(&mut shuffled.pods, pods);
             shuffle(&mut shuffled.slices, slices);
             // A map of nodes of another order.
-            shuffled.nodes = shuffled.nodes.into_iter().collect();
+            let mut nodes: Vec<_> = shuffled.nodes.values().cloned().collect();
+            nodes.reverse();
+            shuffled.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
             prop_assert_eq!(cluster.plan(), shuffled.plan());
             cluster.sync();
         }

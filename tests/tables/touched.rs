@@ -70,7 +70,7 @@ fn a_pod_touches_the_services_that_select_it() {
     for services in [&[][..], &["a"], &["b"], &["a", "c"], &["a", "b", "c"]] {
         let mut index = index();
         assert_eq!(put(&mut index, pod(services, 2)), set(services), "it comes");
-        let gone = index.remove_pod(&Name::from("shop"), "web-1", 3);
+        let gone = index.remove_pod(&Name::from("shop"), "web-1", Some(3));
         let gone = gone.iter().map(|key| key.name.to_string()).collect::<BTreeSet<_>>();
         assert_eq!(gone, set(services), "it goes");
         let elsewhere = index.apply_pod(&Name::from("other"), read(pod(services, 4)));
@@ -184,7 +184,7 @@ fn slice(service: &Value, manager: &str, version: u64) -> Value {
 
 fn put_slice(index: &mut Index, slice: Value) -> BTreeSet<String> {
     let change = index.apply_slice(read(slice));
-    change.iter().flat_map(|change| &change.services).map(ToString::to_string).collect()
+    change.iter().flat_map(|change| &change.services).map(|key| key.name.to_string()).collect()
 }
 
 /// `TestServiceControllerKey` 3: the Service that a slice names; none, if it names none or an empty

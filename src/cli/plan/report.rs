@@ -122,7 +122,7 @@ impl Snapshot {
         let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();
         let share = family
             .filter(|_| is_hinted)
-            .and_then(|_| share::worst(service, &all, &self.index.topology().clients));
+            .and_then(|_| share::worst(service, &all, self.index.topology().clients()));
         Report { service, intent, plan, decision, ready, share }
     }
 

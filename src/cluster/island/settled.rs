@@ -1,26 +1,20 @@
 //! Settled: what is remembered of a Service of many slices that are right as they were planned last,
 //! and what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
 //!
-//! Whatever happens to such a Service ends this, and it is planned as a whole, but for two things:
-//! pods that become ready or unready or begin to terminate, and own writes that show as planned.
+//! A plan is based on generations of the Service, its pods and its slices ([`Basis`]). Whatever
+//! happens to such a Service changes one of them, and it is planned as a whole, but for two things:
+//! pods that become ready or unready or begin to terminate, and local writes that show as planned.
 
 #[cfg(test)]
 mod tests;
 
-use foldhash::HashMap;
-
-use super::{Island, PodId};
+use super::{Island, PodId, Record};
 use crate::{
     cluster::{
         Index,
         slices::{SliceId, Slices},
     },
-    model::{
-        name::{Name, ServiceKey},
-        pod::Pod,
-        service::Service,
-        slice::Slice,
-    },
+    model::{name::ServiceKey, pod::Pod, service::Service, slice::Slice, store::Store},
     plan::{
         Plan,
         changes::Changes,
@@ -34,13 +28,27 @@ const FEW: usize = 2;
 /// More pods than this that change at once are not worth to be looked for one by one.
 const MANY: usize = 64;
 
+/// The generations of what a plan is based on. Where one of them differs, the plan is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// Of the Service, and of which label sets it selects.
+    pub service: u64,
+    /// Of its pods and their nodes, the conditions of pods aside.
+    pub pods: u64,
+    /// Of its slices, local writes that have shown aside.
+    pub slices: u64,
+    /// Of the cluster ([`Index::void_plans`]).
+    pub cluster: u64,
+}
+
 /// A Service whose slices are right, but for the pods that have changed since.
 #[derive(Debug)]
 pub struct Settled {
+    basis: Basis,
     known: Vec<Known>,
     /// Pods with other conditions than planned.
     changed: Vec<PodId>,
-    /// Own writes that the watch has not shown yet.
+    /// Local writes that the watch has not shown yet.
     awaited: Vec<Slice>,
     /// The slices in which each pod has an endpoint, sorted; worked out when they are needed first.
     places: Option<Vec<(PodId, SliceId)>>,
@@ -57,9 +65,9 @@ pub struct Part {
 
 impl Settled {
     /// A Service after a plan that updates slices and writes nothing else.
-    fn new(known: Vec<Known>, writes: &[Changes]) -> Self {
+    fn new(basis: Basis, known: Vec<Known>, writes: &[Changes]) -> Self {
         let awaited = writes.iter().flat_map(|changes| &changes.updates).cloned().collect();
-        Self { known, changed: Vec::new(), awaited, places: None }
+        Self { basis, known, changed: Vec::new(), awaited, places: None }
     }
 
     /// A pod has other conditions now. Returns whether the Service may still be patched.
@@ -95,6 +103,7 @@ impl Island {
     pub fn settle(
         &mut self,
         service: &str,
+        basis: Basis,
         known: Option<Vec<Known>>,
         writes: &[Changes],
         is_patch: bool,
@@ -104,20 +113,8 @@ impl Island {
         selected.settled = known.map(|known| {
             // A patch leaves all endpoints where they are.
             let places = before.and_then(|before| before.places);
-            Box::new(Settled { places, ..Settled::new(known, writes) })
+            Box::new(Settled { places, ..Settled::new(basis, known, writes) })
         });
-    }
-
-    /// Something happened to a Service for which it has to be planned as a whole.
-    pub fn unsettle(&mut self, service: &str) {
-        if let Some(selected) = self.services.get_mut(service) {
-            selected.settled = None;
-        }
-    }
-
-    /// The same for all its Services.
-    pub fn unsettle_all(&mut self) {
-        self.services.values_mut().for_each(|selected| selected.settled = None);
     }
 
     /// A pod of the Service has other conditions.
@@ -134,15 +131,15 @@ impl Island {
         self.services.get_mut(service)?.settled.as_mut()?.take_awaited(slice)
     }
 
-    /// What of a Service is to be planned; `None`: all of it.
-    pub fn part(&mut self, service: &str) -> Option<Part> {
+    /// What of a Service is to be planned, which a plan is based on `basis` now; `None`: all of it.
+    pub fn part(&mut self, service: &str, basis: Basis) -> Option<Part> {
         let settled = self.services.get_mut(service)?.settled.as_mut()?;
-        if !settled.awaited.is_empty() {
+        if settled.basis != basis || !settled.awaited.is_empty() {
             return None;
         }
         let pods = settled.changed.clone();
         if settled.places.is_none() && !pods.is_empty() {
-            settled.places = Some(places(&self.pod_ids, &self.slices, service));
+            settled.places = Some(places(&self.pods, &self.slices, service));
         }
         let places = settled.places.as_deref().unwrap_or_default();
         let mut slices = Vec::new();
@@ -151,7 +148,7 @@ impl Island {
             let of_pod = places[from..].iter().take_while(|(other, _)| other == pod);
             let before = slices.len();
             slices.extend(of_pod.map(|(_, slice)| *slice));
-            if slices.len() == before && is_listed(&self.pods[*pod].pod) {
+            if slices.len() == before && is_listed(&self.pods.at(*pod).pod) {
                 return None;
             }
         }
@@ -166,7 +163,7 @@ impl Island {
     }
 
     /// The slices of a part with all their pods; `None` if one has an endpoint of no pod.
-    pub fn touched(&self, part: &Part) -> Option<Vec<Touched<'_>>> {
+    pub fn slices_in(&self, part: &Part) -> Option<Vec<Touched<'_>>> {
         let touched = |id: &SliceId| {
             let slice = self.slices.get(*id);
             let names = slice.endpoints.iter().map(|endpoint| endpoint.pod_name());
@@ -178,11 +175,11 @@ impl Island {
 }
 
 /// The slices of a Service in which each pod has an endpoint, sorted.
-fn places(pods: &HashMap<Name, PodId>, slices: &Slices, service: &str) -> Vec<(PodId, SliceId)> {
+fn places(pods: &Store<Record>, slices: &Slices, service: &str) -> Vec<(PodId, SliceId)> {
     let mut places = Vec::new();
     for id in slices.ids_of(service) {
         let names = slices.get(*id).endpoints.iter().filter_map(|endpoint| endpoint.pod_name());
-        places.extend(names.filter_map(|name| Some((*pods.get(name)?, *id))));
+        places.extend(names.filter_map(|name| Some((pods.id(name)?, *id))));
     }
     places.sort_unstable();
     places
@@ -190,9 +187,15 @@ fn places(pods: &HashMap<Name, PodId>, slices: &Slices, service: &str) -> Vec<(P
 
 impl Index {
     /// What of a Service is to be planned, if since its last plan nothing has happened but that pods
-    /// have other conditions and own writes have shown; `None`: all of it.
+    /// have other conditions and local writes have shown; `None`: all of it.
     pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
-        self.islands.get_mut(&key.namespace)?.part(&key.name)
+        let basis = self.basis(key)?;
+        self.islands.get_mut(&key.namespace)?.part(&key.name, basis)
+    }
+
+    fn basis(&self, key: &ServiceKey) -> Option<Basis> {
+        let basis = self.islands.get(&key.namespace)?.basis(&key.name)?;
+        Some(Basis { cluster: self.generation, ..basis })
     }
 
     /// The pods that have changed.
@@ -217,15 +220,17 @@ impl Index {
         writes: &[Changes],
         is_patch: bool,
     ) {
+        let Some(basis) = self.basis(key) else { return };
         if let Some(island) = self.islands.get_mut(&key.namespace) {
-            island.settle(&key.name, known, writes, is_patch);
+            island.settle(&key.name, basis, known, writes, is_patch);
         }
     }
 
-    /// A Service will have to be planned as a whole: a plan of it has not come true.
+    /// The last plan of a Service has not come true, so it must be planned as a whole.
     pub fn unsettle(&mut self, key: &ServiceKey) {
-        if let Some(island) = self.islands.get_mut(&key.namespace) {
-            island.unsettle(&key.name);
+        let island = self.islands.get_mut(&key.namespace);
+        if let Some(selected) = island.and_then(|island| island.services.get_mut(&key.name)) {
+            selected.settled = None;
         }
     }
 }

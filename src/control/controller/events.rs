@@ -1,95 +1,115 @@
 //! Events: what a change of a Service, pod, node or slice does to the index and the queue
 //! (docs/semantics.md 1.4).
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Controller, SlicesList};
 use crate::{
-    api::Object,
-    cluster::{Gone, NodeChange, ServiceChange, SliceChange, Watched},
+    cluster::{Affected, Index, NodeChange, ObjectKey, SliceChange, Tracked, Watched},
     control::{
         expectations::{Foreign, Shown, Sight},
         queue::Class,
         watch::{Cause, Change},
     },
-    model::{
-        name::{Name, ServiceKey},
-        node::Node,
-        pod::Pod,
-        service::Service,
-        slice::Slice,
-    },
+    model::{name::ServiceKey, slice::Slice},
     observe::Trigger,
 };
 
-/// How long a deleted node may stay away before its pods leave the slices.
-const NODE_DELAY: Duration = Duration::from_secs(10);
-
-/// A change of one of the four kinds.
+/// A change of one of the kinds.
 #[derive(Debug)]
-pub enum Event {
-    /// Of Services.
-    Service(Change<Service>),
-    /// Of pods.
-    Pod(Change<Pod>),
-    /// Of nodes.
-    Node(Change<Node>),
-    /// Of slices.
-    Slice(Change<Slice>),
+pub struct Event(Box<dyn Happening>);
+
+impl<T: Tracked> From<Change<T>> for Event {
+    fn from(change: Change<T>) -> Self {
+        Self(Box::new(change))
+    }
+}
+
+/// What happens to a controller.
+trait Happening: fmt::Debug + Send {
+    fn happen(self: Box<Self>, controller: &mut Controller, now: Instant);
+}
+
+impl<T: Tracked> Happening for Change<T> {
+    fn happen(self: Box<Self>, controller: &mut Controller, now: Instant) {
+        controller.follow(*self, now);
+    }
+}
+
+/// A deleted object that is still in the index, as it may be created anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    due: Instant,
+    remove: fn(&mut Index, &ObjectKey, Option<u64>) -> Affected,
 }
 
 impl Controller {
     /// Takes an event in.
     pub fn take_in(&mut self, event: Event, now: Instant) {
-        match event {
-            Event::Service(change) => self.follow(Watched::Services, change, now),
-            Event::Pod(change) => self.follow(Watched::Pods, change, now),
-            Event::Node(change) => self.follow(Watched::Nodes, change, now),
-            Event::Slice(change) => self.follow(Watched::Slices, change, now),
-        }
+        event.0.happen(self, now);
     }
 
-    fn follow<T: Followed>(&mut self, kind: Watched, change: Change<T>, now: Instant) {
+    fn follow<T: Tracked>(&mut self, change: Change<T>, now: Instant) {
+        let kind = Watched::of::<T>();
         match change {
             Change::Restarted { asked } => {
                 self.rewinds.begin_list(kind, asked);
-                if kind == Watched::Slices {
+                if kind == Watched::of::<Slice>() {
                     // The versions may be lower from now on, after a restore from a backup.
                     self.slices_seen = 0;
                     self.slices_list = Some(SlicesList { asked, seen: 0 });
                 }
-                self.index.begin_list(kind);
+                self.index.begin_list::<T>();
             }
             Change::Applied(object) => {
-                self.compare(kind, &object, now);
-                T::applied(self, object, now);
-            }
-            Change::Deleted(object) => T::deleted(self, &object, now),
-            Change::Listed => {
-                for gone in self.index.end_list(kind) {
-                    self.gone(gone, now);
+                let key =
+                    ObjectKey { namespace: object.namespace.clone(), name: object.name.clone() };
+                self.compare::<T>(&key, object.value.version(), now);
+                self.saw_version(kind, object.value.version(), now);
+                if T::GRACE > Duration::ZERO {
+                    self.leaving.remove(&(kind, key));
                 }
-                if kind == Watched::Slices {
+                let affected = T::apply(&mut self.index, object);
+                self.affected(affected, now);
+            }
+            Change::Deleted(object) => {
+                let version = object.value.version();
+                self.saw_version(kind, version, now);
+                let key = ObjectKey { namespace: object.namespace, name: object.name };
+                self.gone::<T>(key, Some(version).filter(|version| *version != 0), now);
+            }
+            Change::Listed => {
+                for key in self.index.end_list::<T>() {
+                    self.gone::<T>(key, None, now);
+                }
+                if kind == Watched::of::<Slice>() {
                     self.slices_listed(now);
                 }
                 self.rewinds.end_list(kind);
                 self.health.listed(kind);
-                if self.listed.insert(kind) && self.is_complete() {
+                let was_complete = self.is_complete();
+                self.listed.insert(kind);
+                if self.is_complete() && !was_complete {
                     let services = self.index.services().count();
                     info!(services, nodes = self.index.nodes().len(), "all is listed");
                 }
             }
             Change::Malformed { object, deleted } => {
-                let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
+                let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
                 let (namespace, name) =
                     (text(&object.metadata.namespace), text(&object.metadata.name));
+                let key = ObjectKey { namespace, name };
                 self.tally.malformed(kind);
-                warn!(?kind, %namespace, %name, error = object.error, "passed over a malformed object");
-                let gone = T::gone(namespace, name);
-                if deleted { self.gone(gone, now) } else { self.index.confirm(&gone) }
+                let ObjectKey { namespace, name } = &key;
+                warn!(%kind, %namespace, %name, error = object.error, "skipped a malformed object");
+                if deleted {
+                    self.gone::<T>(key, None, now);
+                } else {
+                    self.index.confirm::<T>(&key);
+                }
             }
             Change::Rewound(rewind) => self.rewound(rewind, now),
             Change::Failed { error, cause, will_retry_in } => {
@@ -99,23 +119,60 @@ impl Controller {
                 self.tally.watch_failed(kind, cause.as_str());
                 self.health
                     .not_listed(kind, if cause.is_answer() { &error } else { cause.words() });
-                warn!(?kind, error, ?will_retry_in, "watching failed");
+                warn!(%kind, error, ?will_retry_in, "watching failed");
             }
         }
     }
 
-    fn gone(&mut self, gone: Gone, now: Instant) {
-        match gone {
-            Gone::Service(key) => self.service_gone(&key, now),
-            Gone::Pod(namespace, name) => self.pod_gone(&namespace, &name, 0, now),
-            Gone::Node(name) => self.node_gone(&name, now),
-            Gone::Slice(namespace, name) => self.slice_gone(&namespace, &name, 0, now),
+    /// An object was deleted in this version; `None`: a list shows that it is gone.
+    fn gone<T: Tracked>(&mut self, key: ObjectKey, version: Option<u64>, now: Instant) {
+        if T::GRACE == Duration::ZERO {
+            let affected = T::remove(&mut self.index, &key, version);
+            self.affected(affected, now);
+        } else if let Some(known) = self.index.version_of::<T>(&key)
+            && version.is_none_or(|version| known <= version)
+        {
+            let leaving = Leaving { due: now + T::GRACE, remove: T::remove };
+            self.leaving.entry((Watched::of::<T>(), key)).or_insert(leaving);
+        }
+    }
+
+    /// Removes what was deleted and has not been created anew.
+    pub(super) fn remove_overdue(&mut self, now: Instant) {
+        let overdue = self.leaving.extract_if(|_, leaving| leaving.due <= now);
+        let mut overdue: Vec<_> =
+            overdue.map(|((_, key), leaving)| (key, leaving.remove)).collect();
+        overdue.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, remove) in overdue {
+            let affected = remove(&mut self.index, &key, None);
+            self.affected(affected, now);
+        }
+    }
+
+    /// Queues the Services that a change affects.
+    fn affected(&mut self, affected: Affected, now: Instant) {
+        match affected {
+            Affected::None => {}
+            Affected::Service(key) => {
+                self.touch(&key);
+                self.enqueue(key, Class::Endpoints, now);
+            }
+            Affected::Unread(key) => self.enqueue(key, Class::Endpoints, now),
+            Affected::Hints(services) => {
+                for key in services {
+                    self.touch(&key);
+                    self.enqueue(key, Class::Hints, now);
+                }
+            }
+            Affected::ServiceGone(key) => self.service_gone(&key, now),
+            Affected::Pods(services) => self.pods_changed(services, now),
+            Affected::Node(change) => self.node_changed(change, now),
+            Affected::Slice(change) => self.slice_changed(change, now),
         }
     }
 
     fn service_gone(&mut self, key: &ServiceKey, now: Instant) {
         // Its slices are the garbage collector's (docs/semantics.md 1.3).
-        self.index.remove_service(key);
         self.queue.forget(key);
         self.unseen.remove(key);
         self.leave(key);
@@ -133,12 +190,7 @@ impl Controller {
         self.left_out.forget(key);
     }
 
-    fn pod_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
-        let services = self.index.remove_pod(namespace, name, version);
-        self.pod_changed(services, now);
-    }
-
-    fn pod_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
+    fn pods_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
         for key in services {
             self.tally.touched(&key, Trigger::Pod, now);
             self.touch(&key);
@@ -146,24 +198,6 @@ impl Controller {
             let gathered = progress.map_or(now, |progress| progress.gathered(now));
             let due = gathered.max(now + self.settings.batch_period);
             self.enqueue(key, Class::Endpoints, due);
-        }
-    }
-
-    /// The node stays known for a while: were it forgotten at once, whatever else leads to a sync
-    /// in that time would take its pods out.
-    fn node_gone(&mut self, name: &Name, now: Instant) {
-        if self.index.nodes().contains_key(name) {
-            self.leaving.entry(name.clone()).or_insert(now + NODE_DELAY);
-        }
-    }
-
-    pub(super) fn give_up_nodes(&mut self, now: Instant) {
-        let mut overdue: Vec<Name> =
-            self.leaving.extract_if(|_, due| *due <= now).map(|(name, _)| name).collect();
-        overdue.sort_unstable();
-        for name in overdue {
-            let change = self.index.remove_node(&name);
-            self.node_changed(change, now);
         }
     }
 
@@ -180,6 +214,9 @@ impl Controller {
             unbalanced.sort_unstable();
             self.services_of_node(unbalanced, Class::Hints, now);
         }
+        for key in change.preferring {
+            self.enqueue(key, Class::Hints, now);
+        }
     }
 
     fn services_of_node(&mut self, services: Vec<ServiceKey>, class: Class, now: Instant) {
@@ -190,14 +227,9 @@ impl Controller {
         }
     }
 
-    fn slice_gone(&mut self, namespace: &Name, name: &str, version: u64, now: Instant) {
-        if let Some(change) = self.index.remove_slice(namespace, name, version) {
-            self.slice_changed(change, namespace, &Sight::Gone(name.into()), now);
-        }
-    }
-
-    fn saw_slice(&mut self, version: u64, now: Instant) {
-        if self.rewinds.is_lost(Watched::Slices) {
+    /// The watch or a list has shown an object of this version.
+    fn saw_version(&mut self, kind: Watched, version: u64, now: Instant) {
+        if kind != Watched::of::<Slice>() || self.rewinds.is_lost(kind) {
             return;
         }
         let listed = self.slices_list.as_mut().map(|list| &mut list.seen);
@@ -208,21 +240,15 @@ impl Controller {
         }
     }
 
-    /// Syncs the Services of a slice that somebody else has changed.
-    fn slice_changed(
-        &mut self,
-        change: SliceChange,
-        namespace: &Name,
-        sight: &Sight,
-        now: Instant,
-    ) {
-        for name in change.services {
-            let key = ServiceKey { namespace: namespace.clone(), name };
-            let is_sign = change.is_rewritten && self.is_sign(&key, sight, now);
+    /// Syncs the Services of a slice that another client has changed.
+    fn slice_changed(&mut self, change: SliceChange, now: Instant) {
+        let sight = change.version.map_or_else(|| Sight::Gone(change.name), Sight::Version);
+        for key in change.services {
+            let is_sign = change.is_rewritten && self.is_sign(&key, &sight, now);
             let shown = Shown { sight: sight.clone(), is_sign };
             let foreign = match self.progress.get_mut(&key) {
                 Some(progress) => progress.see(shown, now),
-                // It has not been planned here yet, so that nobody knows what it should be.
+                // It has not been planned here yet, so what it should be is not known.
                 None => Foreign { events: 1, signs: 0 },
             };
             self.saw_others(&key, foreign, now);
@@ -247,116 +273,5 @@ impl Controller {
         if let Some(progress) = self.progress.get_mut(key) {
             progress.is_touched = true;
         }
-    }
-}
-
-/// A kind that the controller follows: what its events do.
-pub(super) trait Followed: Sized {
-    /// The version of an object.
-    fn version(&self) -> u64;
-    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant);
-    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant);
-    fn gone(namespace: Name, name: Name) -> Gone;
-}
-
-impl Followed for Service {
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
-        let key = object.value.key.clone();
-        let change = controller.index.apply_service(object.value);
-        if matches!(change, ServiceChange::Hints | ServiceChange::Endpoints) {
-            controller.touch(&key);
-        }
-        match change {
-            ServiceChange::Nothing => {}
-            ServiceChange::Hints => controller.enqueue(key, Class::Hints, now),
-            ServiceChange::Unread | ServiceChange::Endpoints => {
-                controller.enqueue(key, Class::Endpoints, now);
-            }
-        }
-    }
-
-    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
-        let known = controller.index.service(&object.value.key);
-        if known.is_none_or(|known| known.version <= object.value.version) {
-            controller.service_gone(&object.value.key, now);
-        }
-    }
-
-    fn gone(namespace: Name, name: Name) -> Gone {
-        Gone::service(namespace, name)
-    }
-}
-
-impl Followed for Pod {
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
-        let services = controller.index.apply_pod(&object.namespace, object.value);
-        controller.pod_changed(services, now);
-    }
-
-    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
-        controller.pod_gone(&object.namespace, &object.name, object.value.version, now);
-    }
-
-    fn gone(namespace: Name, name: Name) -> Gone {
-        Gone::Pod(namespace, name)
-    }
-}
-
-impl Followed for Node {
-    fn version(&self) -> u64 {
-        self.version
-    }
-
-    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
-        controller.leaving.remove(&object.name);
-        let change = controller.index.apply_node(object.value);
-        controller.node_changed(change, now);
-    }
-
-    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
-        let known = controller.index.nodes().get(&object.name);
-        if known.is_none_or(|known| known.version <= object.value.version) {
-            controller.node_gone(&object.name, now);
-        }
-    }
-
-    fn gone(_: Name, name: Name) -> Gone {
-        Gone::Node(name)
-    }
-}
-
-impl Followed for Slice {
-    fn version(&self) -> u64 {
-        self.meta.version
-    }
-
-    fn applied(controller: &mut Controller, object: Object<Self>, now: Instant) {
-        let slice = object.value;
-        let version = slice.meta.version;
-        controller.saw_slice(version, now);
-        // A slice with a deletionTimestamp does not count any more, whatever keeps it.
-        let sight =
-            if slice.meta.terminating { Sight::Gone(object.name) } else { Sight::Version(version) };
-        if let Some(change) = controller.index.apply_slice(slice) {
-            controller.slice_changed(change, &object.namespace, &sight, now);
-        }
-    }
-
-    fn deleted(controller: &mut Controller, object: &Object<Self>, now: Instant) {
-        let version = object.value.meta.version;
-        controller.saw_slice(version, now);
-        controller.slice_gone(&object.namespace, &object.name, version, now);
-    }
-
-    fn gone(namespace: Name, name: Name) -> Gone {
-        Gone::Slice(namespace, name)
     }
 }

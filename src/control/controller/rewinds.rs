@@ -7,10 +7,9 @@ use foldhash::HashMap;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Controller, events::Followed};
+use super::Controller;
 use crate::{
-    api::Object,
-    cluster::Watched,
+    cluster::{ObjectKey, Tracked, Watched},
     control::{
         history::{Contact, History, Orders, Rewind, Shown, Sign},
         lease::Report,
@@ -181,19 +180,16 @@ impl Controller {
     }
 
     /// Compares an object with its known version. A list is a consistent read: none can be older.
-    pub(super) fn compare<T: Followed>(&mut self, kind: Watched, object: &Object<T>, now: Instant) {
-        let list = self.rewinds.lists.get(&kind);
+    pub(super) fn compare<T: Tracked>(&mut self, key: &ObjectKey, version: u64, now: Instant) {
+        let list = self.rewinds.lists.get_mut(&Watched::of::<T>());
         let Some(list) = list.filter(|list| list.is_under_way && !list.has_stepped_back) else {
             return;
         };
         let Some(since) = list.before else { return };
-        let at = list.asked;
-        let (namespace, name) = (object.namespace.clone(), object.name.clone());
-        let known = self.index.version_of(&T::gone(namespace, name));
-        if known.is_some_and(|known| object.value.version() < known) {
-            if let Some(list) = self.rewinds.lists.get_mut(&kind) {
-                list.has_stepped_back = true;
-            }
+        let known = self.index.version_of::<T>(key);
+        if known.is_some_and(|known| version < known) {
+            list.has_stepped_back = true;
+            let at = list.asked;
             self.rewound(Rewind { sign: Sign::Object, at, since }, now);
         }
     }
@@ -202,7 +198,7 @@ impl Controller {
     /// again, and what is remembered by version is forgotten.
     fn forget_history(&mut self, at: Instant, now: Instant) {
         self.rewinds.order(at);
-        self.index.unsettle_all();
+        self.index.void_plans();
         self.first_write = None;
         if self.slices_list.is_none() {
             self.slices_seen = 0;

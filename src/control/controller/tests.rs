@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    api::Object,
     control::{expectations::Sight, watch::Change, write::WriteError},
+    model::{node::Node, pod::Pod, service::Service, slice::Slice},
     plan,
 };
 
@@ -42,28 +44,28 @@ fn slice(name: &str, version: u64) -> Value {
 }
 
 fn put_service(controller: &mut Controller, service: Value, now: Instant) {
-    let object = serde_json::from_value(service).unwrap();
-    controller.take_in(Event::Service(Change::Applied(object)), now);
+    let object: Object<Service> = serde_json::from_value(service).unwrap();
+    controller.take_in(Event::from(Change::Applied(object)), now);
 }
 
 fn put_slice(controller: &mut Controller, slice: Value, now: Instant) {
-    let object = serde_json::from_value(slice).unwrap();
-    controller.take_in(Event::Slice(Change::Applied(object)), now);
+    let object: Object<Slice> = serde_json::from_value(slice).unwrap();
+    controller.take_in(Event::from(Change::Applied(object)), now);
 }
 
 fn list_slices(controller: &mut Controller, slices: &[Value], now: Instant) {
-    controller.take_in(Event::Slice(Change::Restarted { asked: now }), now);
+    controller.take_in(Change::<Slice>::Restarted { asked: now }.into(), now);
     for slice in slices {
         put_slice(controller, slice.clone(), now);
     }
-    controller.take_in(Event::Slice(Change::Listed), now);
+    controller.take_in(Change::<Slice>::Listed.into(), now);
 }
 
 /// All other kinds are listed, and there is nothing.
 fn list_the_rest(controller: &mut Controller, now: Instant) {
-    controller.take_in(Event::Service(Change::Listed), now);
-    controller.take_in(Event::Pod(Change::Listed), now);
-    controller.take_in(Event::Node(Change::Listed), now);
+    controller.take_in(Change::<Service>::Listed.into(), now);
+    controller.take_in(Change::<Pod>::Listed.into(), now);
+    controller.take_in(Change::<Node>::Listed.into(), now);
 }
 
 /// The version of another slice says nothing about a slice that the list has yet to name.
@@ -79,13 +81,13 @@ fn a_list_under_way_shows_no_write() {
     let written = vec![Sight::Version(50)];
     controller.finish(Outcome { written, ..Outcome::of(job.service) }, now);
 
-    controller.take_in(Event::Slice(Change::Restarted { asked: now }), now);
+    controller.take_in(Change::<Slice>::Restarted { asked: now }.into(), now);
     put_slice(&mut controller, slice("db", 60), now);
     put_service(&mut controller, labelled(service("web")), now);
     controller.tick(now);
     assert!(controller.next_job(now).is_none(), "the slice would be created once more");
     put_slice(&mut controller, slice("web", 50), now);
-    controller.take_in(Event::Slice(Change::Listed), now);
+    controller.take_in(Change::<Slice>::Listed.into(), now);
     let job = controller.next_job(now).unwrap();
     assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
 }
@@ -103,8 +105,8 @@ fn a_list_that_was_asked_for_before_a_write_says_nothing_of_it() {
     let written = vec![Sight::Version(50)];
     controller.finish(Outcome { written, ..Outcome::of(job.service) }, later);
 
-    controller.take_in(Event::Slice(Change::Restarted { asked }), later);
-    controller.take_in(Event::Slice(Change::Listed), later);
+    controller.take_in(Change::<Slice>::Restarted { asked }.into(), later);
+    controller.take_in(Change::<Slice>::Listed.into(), later);
     put_service(&mut controller, labelled(service("web")), later);
     assert!(controller.next_job(later).is_none(), "the slice would be created once more");
     put_slice(&mut controller, slice("web", 50), later);
@@ -125,8 +127,8 @@ fn a_slice_without_service_is_nothing_to_do() {
     let now = Instant::now();
     let mut controller = controller();
     put_slice(&mut controller, slice("web", 5), now);
-    let object = serde_json::from_value(slice("web", 6)).unwrap();
-    controller.take_in(Event::Slice(Change::Deleted(object)), now);
+    let object: Object<Slice> = serde_json::from_value(slice("web", 6)).unwrap();
+    controller.take_in(Event::from(Change::Deleted(object)), now);
     assert_eq!(controller.next_due(), None);
 }
 
@@ -141,7 +143,7 @@ fn many_services_that_need_nothing_do_not_hold_everything_up() {
         put_slice(&mut controller, slice(&name, 2), now);
     }
     list_the_rest(&mut controller, now);
-    controller.take_in(Event::Slice(Change::Listed), now);
+    controller.take_in(Change::<Slice>::Listed.into(), now);
     assert!(controller.next_job(now).is_none());
     assert!(controller.queue.len() > 900);
     let calls = (0..1000).take_while(|_| {
@@ -167,11 +169,12 @@ fn hints_for_nodes_are_given_up_for_all_services() {
             "status": { "podIPs": [{ "ip": "10.0.0.1" }], "phase": "Running",
                 "conditions": [{ "type": "Ready", "status": "True" }] },
         });
-        let pod = serde_json::from_value(pod).unwrap();
-        controller.take_in(Event::Pod(Change::Applied(pod)), now);
+        let pod: Object<Pod> = serde_json::from_value(pod).unwrap();
+        controller.take_in(Event::from(Change::Applied(pod)), now);
     }
-    let node = serde_json::from_value(json!({ "metadata": { "name": "a1" } })).unwrap();
-    controller.take_in(Event::Node(Change::Applied(node)), now);
+    let node: Object<Node> =
+        serde_json::from_value(json!({ "metadata": { "name": "a1" } })).unwrap();
+    controller.take_in(Event::from(Change::Applied(node)), now);
     list_slices(&mut controller, &[], now);
     list_the_rest(&mut controller, now);
     let nodes = |job: &Job| {

@@ -257,10 +257,10 @@ impl World {
             }
             Event::PodGone(name) => {
                 self.bodies[usize::from(name)] = None;
-                self.index.remove_pod(&key().namespace, &format!("p{name}"), version);
+                self.index.remove_pod(&key().namespace, &format!("p{name}"), Some(version));
             }
             Event::Node(name, zone) => drop(self.index.apply_node(node(name, zone, version))),
-            Event::NodeGone(name) => drop(self.index.remove_node(&format!("n{name}"))),
+            Event::NodeGone(name) => drop(self.index.remove_node(&format!("n{name}"), None)),
             Event::Service(wish) => {
                 self.index.apply_service(service(&wish, version));
             }
@@ -271,7 +271,7 @@ impl World {
             }
             Event::SliceGone(number) => {
                 if let Some(name) = self.nth(number).and_then(|slice| slice.meta.name) {
-                    self.index.remove_slice(&key().namespace, &name, version);
+                    self.index.remove_slice(&key().namespace, &name, Some(version));
                 }
             }
             Event::Sync(fate) => self.sync(fate),
@@ -362,7 +362,7 @@ impl World {
         }
         for name in gone {
             self.version += 1;
-            self.index.remove_slice(&key().namespace, &name, self.version);
+            self.index.remove_slice(&key().namespace, &name, Some(self.version));
         }
     }
 }

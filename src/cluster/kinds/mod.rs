@@ -1,0 +1,265 @@
+//! Kinds: what is listed and watched. Each kind has a file here that says what an event of it changes
+//! and which Services this affects; what holds for all kinds alike is in this one. A list that
+//! begins puts all objects of its kind into doubt, and what it has not named at its end is gone
+//! ([`crate::model::store`]).
+//!
+//! To add a kind, write its [`Tracked`] in a file here, register it below, and give it a place in
+//! the [`Index`].
+
+mod node;
+mod pod;
+mod service;
+mod slice;
+
+use std::{fmt, time::Duration};
+
+use super::{Index, island::Island};
+use crate::{
+    api::{Kind, Object},
+    model::{
+        name::{Name, ServiceKey},
+        node::Node,
+        pod::Pod,
+        service::Service,
+        slice::Slice,
+        store::{Store, Versioned},
+    },
+};
+
+pub use self::service::ServiceChange;
+
+/// Registers the kinds that are listed and watched, in this order.
+macro_rules! register {
+    ($($kind:ty),+) => {
+        impl Watched {
+            /// All registered kinds.
+            pub const ALL: &[Self] = &[$(Self::of::<$kind>()),+];
+        }
+
+        /// Calls `visitor` for each registered kind.
+        pub fn visit_kinds(visitor: &mut impl Visitor) {
+            $(visitor.visit::<$kind>();)+
+        }
+    };
+}
+
+register!(Service, Pod, Node, Slice);
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// Its namespace; empty for a kind without namespaces.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+}
+
+/// A kind that is listed and watched.
+pub trait Tracked: Kind + Versioned {
+    /// What the index stores of an object.
+    type Record: Versioned + 'static;
+    /// Where it stores it.
+    const STORES: Stores<Self::Record>;
+    /// Whether nothing may be written before all objects of the kind are known. The API server need
+    /// not know a kind that is not required, nor permit to read it.
+    const IS_REQUIRED: bool = true;
+    /// How long a deleted object remains known, as it may be created anew.
+    const GRACE: Duration = Duration::ZERO;
+
+    /// Stores an object. Returns the Services that this affects.
+    fn apply(index: &mut Index, object: Object<Self>) -> Affected;
+
+    /// Removes an object that was deleted in this version, unless a newer state of it is known.
+    /// `None`: it is gone whatever is known. Returns the Services that this affects.
+    fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected;
+}
+
+/// Where the objects of a kind are stored.
+pub enum Stores<R: 'static> {
+    /// In each namespace.
+    Namespaced {
+        /// To read.
+        of: fn(&Island) -> &Store<R>,
+        /// To write.
+        of_mut: fn(&mut Island) -> &mut Store<R>,
+    },
+    /// Once for the cluster.
+    Cluster {
+        /// To read.
+        of: fn(&Index) -> &Store<R>,
+        /// To write.
+        of_mut: fn(&mut Index) -> &mut Store<R>,
+    },
+}
+
+/// Which Services a change affects, and what of them may be out of date. A change affects each
+/// Service whose plan or decision reads what has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Affected {
+    /// None.
+    None,
+    /// This Service itself has changed, in a part that its endpoints depend on.
+    Service(ServiceKey),
+    /// The hints of these Services are decided in another way.
+    Hints(Vec<ServiceKey>),
+    /// This Service itself has changed, in a part that its slices do not depend on. The built-in
+    /// controller syncs it then too (docs/semantics.md 4.6).
+    Unread(ServiceKey),
+    /// This Service is gone.
+    ServiceGone(ServiceKey),
+    /// Pods of these Services have changed.
+    Pods(Vec<ServiceKey>),
+    /// A node has changed.
+    Node(NodeChange),
+    /// A slice has changed.
+    Slice(SliceChange),
+}
+
+/// What an event of a node changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct NodeChange {
+    /// Services with pods on the node, sorted, if its zone changed, it came, or it went.
+    pub services: Vec<ServiceKey>,
+    /// Whether it was there before and still is: zones and hints change, and no endpoint.
+    pub is_move: bool,
+    /// Whether the zones' shares of CPU may be others now.
+    pub shares: bool,
+    /// The Services with a preference for locality, sorted, if their decisions may be others now: the
+    /// zones, or those that send, have changed.
+    pub preferring: Vec<ServiceKey>,
+}
+
+/// What an event of a managed slice changed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SliceChange {
+    /// The Services that it affects: the one that the slice names, and the one that it named.
+    pub services: Vec<ServiceKey>,
+    /// Whether it is what a controller does: a new slice, or other endpoints or ports than before.
+    pub is_rewritten: bool,
+    /// Its name.
+    pub name: Name,
+    /// Its version; `None` if it is gone, or about to go: a slice with a `deletionTimestamp` does not
+    /// count any more, whatever keeps it.
+    pub version: Option<u64>,
+}
+
+/// A registered kind.
+#[derive(Clone, Copy)]
+pub struct Watched {
+    plural: &'static str,
+    is_required: bool,
+    count: fn(&Index) -> usize,
+}
+
+impl Watched {
+    /// The kind of this type.
+    pub const fn of<T: Tracked>() -> Self {
+        Self { plural: T::PLURAL, is_required: T::IS_REQUIRED, count: Index::count::<T> }
+    }
+
+    /// The plural by which the API server knows it.
+    pub fn plural(self) -> &'static str {
+        self.plural
+    }
+
+    /// Whether nothing may be written before it is listed.
+    pub fn is_required(self) -> bool {
+        self.is_required
+    }
+
+    /// How many objects of it are known.
+    pub fn count(self, index: &Index) -> usize {
+        (self.count)(index)
+    }
+}
+
+impl PartialEq for Watched {
+    fn eq(&self, other: &Self) -> bool {
+        self.plural == other.plural
+    }
+}
+
+impl Eq for Watched {}
+
+impl std::hash::Hash for Watched {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.plural.hash(state);
+    }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.plural)
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.plural)
+    }
+}
+
+/// Does something for each registered kind ([`visit_kinds`]).
+pub trait Visitor {
+    /// Does it for this kind.
+    fn visit<T: Tracked>(&mut self);
+}
+
+impl Index {
+    /// How many objects of a kind are known. Looks at each namespace.
+    pub fn count<T: Tracked>(&self) -> usize {
+        self.stores::<T>().map(|(_, store)| store.len()).sum()
+    }
+
+    /// The version in which an object is known; `None` if it is not.
+    pub fn version_of<T: Tracked>(&self, key: &ObjectKey) -> Option<u64> {
+        let store = match T::STORES {
+            Stores::Namespaced { of, .. } => of(self.islands.get(&key.namespace)?),
+            Stores::Cluster { of, .. } => of(self),
+        };
+        store.version_of(&key.name)
+    }
+
+    /// A list begins; what it does not name is gone when it ends.
+    pub fn begin_list<T: Tracked>(&mut self) {
+        match T::STORES {
+            Stores::Namespaced { of_mut, .. } => {
+                self.islands.values_mut().for_each(|island| of_mut(island).begin_list());
+            }
+            Stores::Cluster { of_mut, .. } => of_mut(self).begin_list(),
+        }
+    }
+
+    /// An object was named, but could not be read. What is known of it stays.
+    pub fn confirm<T: Tracked>(&mut self, key: &ObjectKey) {
+        match T::STORES {
+            Stores::Namespaced { of_mut, .. } => {
+                self.visit(&key.namespace, |island| of_mut(island).confirm(&key.name));
+            }
+            Stores::Cluster { of_mut, .. } => of_mut(self).confirm(&key.name),
+        }
+    }
+
+    /// A list is complete; returns what is known and was not named, sorted, still to be removed.
+    pub fn end_list<T: Tracked>(&self) -> Vec<ObjectKey> {
+        let mut gone = Vec::new();
+        for (namespace, store) in self.stores::<T>() {
+            let key = |name: &Name| ObjectKey { namespace: namespace.clone(), name: name.clone() };
+            gone.extend(store.stale().map(key));
+        }
+        gone.sort_unstable();
+        gone
+    }
+
+    /// The stores of a kind by namespace, which is empty for a kind without namespaces.
+    fn stores<T: Tracked>(&self) -> impl Iterator<Item = (Name, &Store<T::Record>)> {
+        let (namespaced, cluster) = match T::STORES {
+            Stores::Namespaced { of, .. } => (Some(of), None),
+            Stores::Cluster { of, .. } => (None, Some((Name::from(""), of(self)))),
+        };
+        let of_each = namespaced.into_iter().flat_map(|of| {
+            self.islands.iter().map(move |(namespace, island)| (namespace.clone(), of(island)))
+        });
+        of_each.chain(cluster)
+    }
+}

@@ -1,0 +1,65 @@
+//! Slices: what an event of a slice changes.
+
+use super::{Affected, ObjectKey, SliceChange, Stores, Tracked};
+use crate::{
+    api::Object,
+    cluster::{Index, island::Island, keys, slices::Put},
+    model::{name::Name, slice::Slice},
+};
+
+impl Tracked for Slice {
+    type Record = Self;
+    const STORES: Stores<Self> = Stores::Namespaced {
+        of: |island| &island.slices.held,
+        of_mut: |island| &mut island.slices.held,
+    };
+
+    fn apply(index: &mut Index, object: Object<Self>) -> Affected {
+        index.apply_slice(object.value).map_or(Affected::None, Affected::Slice)
+    }
+
+    fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected {
+        let change = index.remove_slice(&key.namespace, &key.name, version);
+        change.map_or(Affected::None, Affected::Slice)
+    }
+}
+
+impl Index {
+    /// Takes a slice in; `None` if it is not managed by closehaul or nothing was learned.
+    pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
+        let namespace = slice.meta.namespace.clone();
+        let name = slice.meta.name.clone()?;
+        let version = Some(slice.meta.version).filter(|_| !slice.meta.terminating);
+        let mut is_own = false;
+        if let Some(service) = slice.managed_service() {
+            let island = self.islands.entry(namespace.clone()).or_default();
+            let own = island.take_awaited(service, &slice);
+            is_own = own.is_some();
+            if let Some(own) = own {
+                slice.meta.labels = own.meta.labels;
+                (slice.ports, slice.endpoints) = (own.ports, own.endpoints);
+            } else {
+                let pod_name = |name: &str| island.pod(name).map(|pod| pod.name.clone());
+                self.pool.slice(&mut slice, island.slices.held.get(&name), pod_name);
+            }
+        }
+        let put = self.island(&namespace).slices.put(name.clone(), slice, is_own);
+        self.visit(&namespace, |_| ());
+        let Put { services, is_rewritten } = put?;
+        Some(SliceChange { services: keys(&namespace, services), is_rewritten, name, version })
+    }
+
+    /// Forgets a slice, unless what is known is newer than its deletion.
+    pub fn remove_slice(
+        &mut self,
+        namespace: &Name,
+        name: &Name,
+        version: Option<u64>,
+    ) -> Option<SliceChange> {
+        let removed = |island: &mut Island| island.slices.remove(name, version);
+        let services = keys(namespace, self.visit(namespace, removed)?);
+        let change =
+            SliceChange { services, is_rewritten: false, name: name.clone(), version: None };
+        Some(change).filter(|change| !change.services.is_empty())
+    }
+}
