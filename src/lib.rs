@@ -6,6 +6,7 @@
 //! - [`cli`]: what a user types, one file for each command
 //! - [`control`]: the running controller: watch, queue, sync, write, lease
 //! - [`observe`]: what a running controller reports: metrics, health and Events
+//! - [`report`]: what a plan of a Service amounts to, for all who show it
 //! - [`pulse`]: whether the main loop makes progress, as other threads see it
 //! - [`cluster`]: what is known of the cluster now, and which Services a change affects
 //! - [`client`]: requests to the API server: connection, list and watch
@@ -40,3 +41,4 @@ pub mod pace;
 pub mod plan;
 pub mod pulse;
 pub mod random;
+pub mod report;

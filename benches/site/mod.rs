@@ -4,7 +4,7 @@
 use closehaul::{
     api::{Kind, Object},
     control::{
-        controller::{Controller, Event, Job, Settings},
+        controller::{Controller, Event, Job, Role, Settings},
         expectations::Sight,
         watch::Change,
         write::Outcome,
@@ -150,7 +150,7 @@ impl Site {
 
     /// What is to be written next.
     pub fn next_job(&mut self) -> Option<Job> {
-        self.controller.next_job(self.now)
+        self.controller.next_job(Role::Leader, self.now)
     }
 
     /// A pod's event: it becomes ready, or unready.

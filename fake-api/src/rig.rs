@@ -11,7 +11,7 @@ use closehaul::{
         stop::Stop,
         write::{Limit, Spoken, Writer},
     },
-    observe::{Health, Metrics, announce::Reporter},
+    observe::{Health, Metrics, announce::Recorder},
     plan,
 };
 use serde_json::Value;
@@ -113,7 +113,7 @@ impl Rig {
             metrics: metrics.clone(),
         };
         let reading = Reading { client: api.client(), random: api.random(), reports };
-        let reporter = Reporter {
+        let recorder = Recorder {
             client: api.client(),
             instance: "closehaul-0".to_owned(),
             metrics: metrics.clone(),
@@ -123,7 +123,7 @@ impl Rig {
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            run(controller, reading, writer, reporter, options.concurrency, stopped).await
+            run(controller, reading, writer, recorder, options.concurrency, stopped).await
         });
         Self { api, metrics, health, stop, running, mark: 0 }
     }

@@ -2,7 +2,7 @@
 
 mod changes;
 mod list;
-mod report;
+mod snapshot;
 mod summary;
 mod table;
 
@@ -14,7 +14,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use self::report::{Report, Snapshot};
+use self::snapshot::{Row, Snapshot};
 use super::{
     connection::Connection,
     input::{self, InputError},
@@ -159,28 +159,28 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         say(note);
     }
     let snapshot = Snapshot::of(objects);
-    let reports = snapshot.reports(Settings::with(args.max_endpoints_per_slice.into()));
+    let rows = snapshot.rows(Settings::with(args.max_endpoints_per_slice.into()));
     let text = match args.output {
-        Output::Table => table::render(&reports, false, is_coloured()),
-        Output::Wide => table::render(&reports, true, is_coloured()),
-        Output::Yaml => list::yaml(&reports)?,
-        Output::Json => list::json(&reports)?,
-        Output::Changes => changes::render(&reports)?,
-        Output::Summary => summary::render(&reports)?,
+        Output::Table => table::render(&rows, false, is_coloured()),
+        Output::Wide => table::render(&rows, true, is_coloured()),
+        Output::Yaml => list::yaml(&rows)?,
+        Output::Json => list::json(&rows)?,
+        Output::Changes => changes::render(&rows)?,
+        Output::Summary => summary::render(&rows)?,
     };
     print(&text)?;
-    if let Some(note) = nothing_to_do(&reports, &place) {
+    if let Some(note) = nothing_to_do(&rows, &place) {
         say(note);
     }
     Ok(())
 }
 
 /// What is said where no slice would be written; `place` is where Services were looked for.
-fn nothing_to_do(reports: &[Report<'_>], place: &str) -> Option<String> {
-    if reports.is_empty() {
+fn nothing_to_do(rows: &[Row<'_>], place: &str) -> Option<String> {
+    if rows.is_empty() {
         return Some(format!("nothing to do: there is no Service in {place}"));
     }
-    let plans = reports.iter().filter_map(|report| report.plan.as_ref());
+    let plans = rows.iter().filter_map(|row| row.plan.as_ref());
     if plans.clone().any(|plan| !plan.is_empty()) {
         return None;
     }

@@ -35,7 +35,7 @@ use crate::{
         write::{Limit, Spoken, Writer},
     },
     observe::{
-        self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Reporter,
+        self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Recorder,
     },
     plan,
     random::Random,
@@ -243,7 +243,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let reading = Reading { client, random: random.fork(), reports };
     let identity = Identity::new(&mut random);
     let instance = identity.to_string();
-    let reporter = Reporter {
+    let recorder = Recorder {
         client: connect(&config)?,
         instance,
         metrics,
@@ -252,7 +252,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     };
     let Some(leadership) = sender else {
         drop(election_reports);
-        run::run(controller, reading, writer, reporter, concurrency, terminated).await;
+        run::run(controller, reading, writer, recorder, concurrency, terminated).await;
         return Ok(());
     };
 
@@ -275,7 +275,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         health,
     };
     let mut elected = elect(config, election, said)?;
-    let work = run::run(controller, reading, writer, reporter, concurrency, terminated);
+    let work = run::run(controller, reading, writer, recorder, concurrency, terminated);
     tokio::select! {
         ended = &mut elected => {
             // It has not been asked to end yet.

@@ -20,10 +20,7 @@ pub use self::{
     },
 };
 use crate::{
-    assess::{
-        decision::{Decision, Standing, decide},
-        topology::Topology,
-    },
+    assess::topology::Topology,
     model::{
         name::{Name, ServiceKey},
         node::Nodes,
@@ -36,7 +33,6 @@ use crate::{
         hints::auto::{self, CpuShares},
         intent::Intent,
         patch,
-        ready::Ready,
     },
 };
 
@@ -136,23 +132,6 @@ impl Index {
             settings,
         };
         patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)
-    }
-
-    /// What becomes of a Service's preference for locality by this plan, judged by the first address
-    /// type. Slices of other managers are not known here.
-    pub fn decide(&self, service: &Service, plan: &Plan<'_>) -> Decision {
-        let none = Ready::default();
-        decide(Standing {
-            service,
-            intent: plan.intent,
-            ready: plan.families.first().map_or(&none, |family| &family.ready),
-            foreign: &[],
-            has_nodeless: !plan.nodeless.is_empty(),
-            has_not_allowed: !plan.not_allowed.is_empty(),
-            node_hints: plan.settings.node_hints,
-            nodes: &self.nodes,
-            topology: self.topology(),
-        })
     }
 }
 

@@ -1,40 +1,39 @@
 //! Controller: the one owner of the index and the queue. Events go in, writes come out; it
 //! neither waits nor speaks with anybody.
 
-mod decisions;
 mod draft;
 mod events;
 mod others;
 mod rewinds;
 #[cfg(test)]
 mod tests;
-mod told;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::{draft::Draft, events::Leaving, rewinds::Rewinds};
+use self::{draft::Draft, events::Leaving, others::Others, rewinds::Rewinds};
 pub use self::{events::Event, rewinds::Wanted};
 use super::{
     expectations::Sight,
-    left_out::{self, LeftOut},
-    other_writer::OtherWriter,
-    outlook::Outlook,
+    other_writer::Finding,
     progress::{Progress, Verdict},
     queue::{Class, Queue},
-    tally::Tally,
+    reporter::Reporter,
     write::{Outcome, WriteError},
 };
 use crate::{
     clock::cpu_time,
     cluster::{Index, ObjectKey, Watched},
-    model::name::ServiceKey,
+    model::{address::AddressType, name::ServiceKey},
     observe::{Health, Metrics, announce::Announcement},
-    plan::{self, changes::Changes},
-    pulse::Pulse,
+    plan::{self, changes::Changes, hints::auto::ZoneCounts, patch::Known, trigger::Sighting},
+    report::Report,
 };
 
 /// How long to wait for the watch to show an own write before planning again all the same.
@@ -74,37 +73,44 @@ pub struct Job {
     pub families: Vec<Changes>,
 }
 
+/// What a replica does with its plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It writes and reports.
+    Leader,
+    /// It plans nothing: another replica leads, or what is needed is not known yet.
+    Standby,
+    /// It reports and never writes.
+    Adviser,
+}
+
 /// The index, the queue, and what is remembered of each Service.
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
-    tally: Tally,
-    health: Health,
-    pulse: Pulse,
+    reporter: Reporter,
     index: Index,
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Box<Progress>>,
-    listed: HashSet<Watched>,
+    lists: Lists,
     /// Deleted objects that are still in the index.
     leaving: HashMap<(Watched, ObjectKey), Leaving>,
-    /// The highest version among the slices that the watch has shown; 0 during a list.
-    slices_seen: u64,
-    /// The list of slices under way.
-    slices_list: Option<SlicesList>,
     /// Whether the history went back.
     rewinds: Rewinds,
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: BTreeSet<ServiceKey>,
-    /// Since when this replica leads.
-    leads_since: Option<Instant>,
-    /// The version of the first own write.
-    first_write: Option<u64>,
-    other_writer: OtherWriter,
-    /// Whether the decisions that were found at the start have been told.
-    is_summed_up: bool,
-    left_out: LeftOut,
-    /// Not fetched yet.
-    announcements: Vec<Announcement>,
+    others: Others,
+}
+
+/// What lists and watches have shown.
+#[derive(Debug, Default)]
+struct Lists {
+    /// The kinds of which a list was complete.
+    complete: HashSet<Watched>,
+    /// The highest version among the slices that the watch has shown; 0 during a list.
+    slices_seen: u64,
+    /// The list of slices under way.
+    slices: Option<SlicesList>,
 }
 
 /// A list of slices. It shows them in any order, so no write can be taken for seen before it has
@@ -117,62 +123,77 @@ struct SlicesList {
     seen: u64,
 }
 
+/// What follows from planning a Service. Nothing of it has happened yet: see
+/// [`Controller::act`].
+struct Synced {
+    report: Report,
+    finding: Finding,
+    /// For the next trigger time.
+    sighting: Sighting,
+    /// Whether the plan is one of what has changed.
+    is_patch: bool,
+    /// What allows to patch the Service the next time.
+    known: Option<Vec<Known>>,
+    /// What the legacy annotation led to, by address type; empty where it is not in force.
+    counts: BTreeMap<AddressType, Option<ZoneCounts>>,
+    /// What is to be written, by address type.
+    families: Vec<Changes>,
+    /// Whether the writes change hints alone, so that others come first.
+    is_deferred: bool,
+}
+
 impl Controller {
     /// A controller that knows nothing yet.
     pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         Self {
             settings,
-            tally: Tally::new(metrics),
-            pulse: health.pulse().clone(),
-            health,
+            reporter: Reporter::new(metrics, health),
             index: Index::default(),
             queue: Queue::new(settings.replan_qps),
             progress: HashMap::default(),
-            listed: HashSet::default(),
+            lists: Lists::default(),
             leaving: HashMap::default(),
-            slices_seen: 0,
-            slices_list: None,
             rewinds: Rewinds::new(settings.renew_deadline),
             unseen: BTreeSet::new(),
-            leads_since: None,
-            first_write: None,
-            other_writer: OtherWriter::default(),
-            is_summed_up: false,
-            left_out: LeftOut::default(),
-            announcements: Vec::new(),
+            others: Others::default(),
         }
     }
 
     /// Which required kinds have not been listed yet. Nothing may be written before all are.
     pub fn missing(&self) -> Vec<Watched> {
         let required = Watched::ALL.iter().filter(|kind| kind.is_required());
-        required.filter(|kind| !self.listed.contains(kind)).copied().collect()
+        required.filter(|kind| !self.lists.complete.contains(kind)).copied().collect()
     }
 
     /// Whether all required kinds have been listed.
     pub fn is_complete(&self) -> bool {
-        Watched::ALL.iter().all(|kind| !kind.is_required() || self.listed.contains(kind))
+        Watched::ALL.iter().all(|kind| !kind.is_required() || self.lists.complete.contains(kind))
     }
 
-    /// The writes to send next, if one of the next Services that are due needs some. Only for a
-    /// leader, and only when all kinds are listed.
+    /// The writes to send next, if one of the next Services that are due needs some. A standby
+    /// plans nothing, and so does everyone before all required kinds are listed.
     ///
     /// Looks at a few Services in one call; [`Self::next_due`] says whether more are due.
-    pub fn next_job(&mut self, now: Instant) -> Option<Job> {
-        if !self.is_complete() {
+    pub fn next_job(&mut self, role: Role, now: Instant) -> Option<Job> {
+        if role == Role::Standby || !self.is_complete() {
             return None;
         }
-        self.leads_since.get_or_insert(now);
+        self.others.leads_since.get_or_insert(now);
         let (turn, mut cpu) = (Instant::now(), None);
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now)?;
             // A system call, and most turns plan nothing.
             let cpu = *cpu.get_or_insert_with(cpu_time);
-            self.tally.taken(self.queue.waited(&key, now));
+            self.reporter.tally.taken(self.queue.waited(&key, now));
             let began = Instant::now();
-            self.pulse.begin(&key, began);
-            let job = self.sync(&key, class, began, now);
-            self.pulse.end();
+            self.reporter.health.pulse().begin(&key, began);
+            let job = if let Some(synced) = self.sync(&key, class, now) {
+                self.act(synced, role, began, now)
+            } else {
+                self.not_served(&key, began, now);
+                None
+            };
+            self.reporter.health.pulse().end();
             let ended = Instant::now();
             self.note_duration(&key, ended.saturating_duration_since(began), cpu, ended);
             if job.is_some() || ended.saturating_duration_since(turn) >= TURN {
@@ -202,87 +223,93 @@ impl Controller {
         progress.is_slow = is_slow;
     }
 
-    /// Plans one Service, beginning at `began`; returns what is to be written.
-    fn sync(
-        &mut self,
-        key: &ServiceKey,
-        class: Class,
-        began: Instant,
-        now: Instant,
-    ) -> Option<Job> {
+    /// Plans one Service and assesses the plan; `None` if it is not served.
+    fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Synced> {
         let part = self.index.part(key);
-        let Some(service) = self.index.service(key).filter(|service| service.is_served()) else {
-            // What was seen stays for when it is served again, and nothing else: for the trigger time
-            // only a Service that is not known is new (docs/semantics.md 4.6).
-            if let Some(progress) = self.progress.get_mut(key) {
-                **progress = Progress { seen: progress.seen.take(), ..Progress::default() };
-            }
-            self.leave(key);
-            self.tally.passed_over(began);
-            self.queue.done(key, now);
-            return None;
-        };
+        let service = self.index.service(key).filter(|service| service.is_served())?;
         let progress = self.progress.entry(key.clone()).or_default();
-        let Some(Draft { plan, sighting, is_patch }) =
-            Draft::of(&self.index, key, part.as_ref(), progress.seen.as_ref(), self.settings.plan)
-        else {
-            self.queue.done(key, now);
-            return None;
-        };
-        let is_touched = progress.is_touched;
-        let finding = self.other_writer.planned(key, !plan.is_empty(), is_touched, now);
-        let is_contested = self.other_writer.is_contested(key);
-        let decision = self.index.decide(service, &plan);
-        progress.is_refused &= !plan.is_empty();
-        let decision = if progress.is_refused { decision.refused() } else { decision };
-        let outlook = Outlook::of(service, &plan, decision, is_contested);
-        let left_out = left_out::news(&plan);
-        if !plan.is_empty() && plan.is_locality_only() && class == Class::Endpoints {
-            self.index.unsettle(key);
-            self.queue.defer(key, Class::Hints);
-            self.tell_plan(key, outlook, left_out, finding, now);
-            return None;
-        }
-        progress.was_touched = std::mem::take(&mut progress.is_touched);
+        let (seen, settings) = (progress.seen.as_ref(), self.settings.plan);
+        let Draft { plan, sighting, is_patch } =
+            Draft::of(&self.index, key, part.as_ref(), seen, settings)?;
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
         if !plan.not_allowed.is_empty() {
             debug!(service = %key, addresses = ?plan.not_allowed, "left out addresses not allowed");
         }
-        self.tally.planned(service, &plan, &outlook.decision);
-        let before = sighting.put(&mut progress.seen);
-        progress.counts.clear();
-        if service.auto {
-            progress.counts = plan
-                .families
-                .iter()
-                .map(|family| (family.address_type, family.counts.clone()))
-                .collect();
-        }
         let is_idle = plan.is_empty();
-        if is_idle {
-            self.tally.idle(service, &plan, began);
-        } else {
-            self.tally.began(service, &plan, began);
-            progress.before = Some(before);
-            progress.begin(plan.writes(), now);
-            progress.floor = self.rewinds.slices.floor();
+        let finding = self.others.writer.planned(key, !is_idle, progress.is_touched, now);
+        progress.is_refused &= !is_idle;
+
+        let mut report = Report::of(&self.index, service, &plan);
+        if progress.is_refused {
+            report.outlook = report.outlook.refused();
         }
-        let known = self.index.known(service, &plan);
+        if self.others.writer.is_contested(key) {
+            report.outlook = report.outlook.overwritten();
+        }
+
+        let is_deferred = !is_idle && plan.is_locality_only() && class == Class::Endpoints;
+        let known = if is_deferred { None } else { self.index.known(service, &plan) };
+        let counts = plan.families.iter().filter(|_| service.auto);
+        let counts = counts.map(|family| (family.address_type, family.counts.clone())).collect();
         let families = plan.families.into_iter().map(|family| family.changes);
-        let families: Vec<Changes> = families.filter(|changes| !changes.is_empty()).collect();
-        self.index.settle(key, known, &families, is_patch);
-        if is_idle {
-            self.queue.done(key, now);
+        let families = families.filter(|changes| !changes.is_empty()).collect();
+        Some(Synced { report, finding, sighting, is_patch, known, counts, families, is_deferred })
+    }
+
+    /// Does what follows from a plan that was begun at `began`, as far as the role permits. Returns
+    /// what must be written.
+    fn act(&mut self, synced: Synced, role: Role, began: Instant, now: Instant) -> Option<Job> {
+        let Synced { report, finding, families, .. } = synced;
+        let key = report.service.clone();
+        self.reporter.planned(&report, finding, now);
+        if finding != Finding::default() {
+            self.reporter.other_writer(&self.others.writer);
         }
-        self.tell_plan(key, outlook, left_out, finding, now);
-        (!is_idle).then(|| Job { service: key.clone(), families })
+        if synced.is_deferred {
+            self.index.unsettle(&key);
+            self.queue.defer(&key, Class::Hints);
+            return None;
+        }
+        self.reporter.tally.planned(&report);
+        let progress = self.progress.entry(key.clone()).or_default();
+        progress.was_touched = std::mem::take(&mut progress.is_touched);
+        progress.counts = synced.counts;
+        let before = synced.sighting.put(&mut progress.seen);
+        if families.is_empty() || role != Role::Leader {
+            if families.is_empty() {
+                self.index.settle(&key, synced.known, &families, synced.is_patch);
+            } else {
+                self.index.unsettle(&key);
+            }
+            self.reporter.tally.idle(&report, began);
+            self.queue.done(&key, now);
+            return None;
+        }
+        self.reporter.tally.began(&report, began);
+        progress.before = Some(before);
+        progress.begin(families.iter().map(Changes::len).sum(), now);
+        progress.floor = self.rewinds.slices.floor();
+        self.index.settle(&key, synced.known, &families, synced.is_patch);
+        Some(Job { service: key, families })
+    }
+
+    /// A Service that is due is not served.
+    fn not_served(&mut self, key: &ServiceKey, began: Instant, now: Instant) {
+        // What was seen stays for when it is served again, and nothing else: for the trigger time
+        // only a Service that is not known is new (docs/semantics.md 4.6).
+        if let Some(progress) = self.progress.get_mut(key) {
+            **progress = Progress { seen: progress.seen.take(), ..Progress::default() };
+        }
+        self.leave(key);
+        self.reporter.tally.skipped(began);
+        self.queue.done(key, now);
     }
 
     /// Takes note of what came of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, now: Instant) {
-        self.tally.ended(&outcome);
+        self.reporter.tally.ended(&outcome);
         let Outcome { service: key, written, failures, node_hints_dropped, shown, .. } = outcome;
         self.returned(&key, &shown, now);
         if node_hints_dropped {
@@ -292,7 +319,7 @@ impl Controller {
             Sight::Version(version) => Some(*version),
             Sight::Gone(_) => None,
         });
-        self.first_write = self.first_write.or_else(|| versions.min());
+        self.others.first_write = self.others.first_write.or_else(|| versions.min());
         let Some(progress) = self.progress.get_mut(&key) else {
             // It was deleted in the meantime.
             self.queue.done(&key, now);
@@ -304,7 +331,7 @@ impl Controller {
             // What is written in the next try answers to the same changes.
             drop(before.map(|before| before.put(&mut progress.seen)));
         }
-        let foreign = progress.end(written, &failures, self.slices_seen, now);
+        let foreign = progress.end(written, &failures, self.lists.slices_seen, now);
         let was_refused = progress.is_refused;
         progress.is_refused |= failures.iter().any(WriteError::is_invalid);
         if was_refused && failures.is_empty() {
@@ -320,7 +347,7 @@ impl Controller {
             let due = self.repair_due(&key, now);
             self.enqueue(key.clone(), Class::Endpoints, due);
         }
-        self.tell_failures(&key, &failures, before);
+        self.reporter.wrote(&key, &failures, before);
         self.unseen.insert(key.clone());
         self.settle(&key, now);
     }
@@ -331,7 +358,7 @@ impl Controller {
         if !std::mem::replace(&mut self.settings.plan.node_hints, false) {
             return;
         }
-        self.tally.node_hints_dropped();
+        self.reporter.tally.node_hints_dropped();
         warn!(
             service = %key,
             "the API server does not store hints.forNodes of slices: its feature gate \
@@ -345,13 +372,13 @@ impl Controller {
     fn settle(&mut self, key: &ServiceKey, now: Instant) {
         let Some(progress) = self.progress.get_mut(key) else { return };
         let Some(ended) = progress.ended else { return };
-        progress.expectations.reach(self.slices_seen);
+        progress.expectations.reach(self.lists.slices_seen);
         if progress.expectations.are_met() {
             self.unseen.remove(key);
         } else if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
             warn!(service = %key, "the watch has not shown an own write in time, going on without it");
             progress.expectations.drop_all();
-            self.tally.unseen();
+            self.reporter.tally.unseen();
         } else {
             return;
         }
@@ -364,11 +391,11 @@ impl Controller {
     }
 
     /// A list of slices is complete: it shows what came of all writes that had ended before it was
-    /// asked for. One that it does not show has been undone by somebody else, and no event will ever
-    /// tell.
+    /// asked for. A write that it does not show has been undone by another client, and no event will
+    /// ever show that.
     fn slices_listed(&mut self, now: Instant) {
-        let Some(list) = self.slices_list.take() else { return };
-        self.slices_seen = list.seen;
+        let Some(list) = self.lists.slices.take() else { return };
+        self.lists.slices_seen = list.seen;
         for key in std::mem::take(&mut self.unseen) {
             let Some(progress) = self.progress.get_mut(&key) else { continue };
             if progress.ended.is_some_and(|ended| ended.at > list.asked) {
@@ -384,23 +411,30 @@ impl Controller {
 
     /// Records an iteration of the main loop. Must be called in each one.
     pub fn turned(&self, now: Instant) {
-        self.pulse.turned(now);
+        self.reporter.health.pulse().turned(now);
     }
 
-    /// Whether this copy may write just now; nothing is decided by it.
+    /// The Events to emit since the last call.
+    pub fn announcements(&mut self) -> Vec<Announcement> {
+        self.reporter.announcements()
+    }
+
+    /// Records whether this replica may write just now; nothing is decided by it.
     pub fn lead(&mut self, is_leading: bool) {
         self.rewinds.lead(self.is_complete(), is_leading);
-        self.tally.lead(is_leading);
+        self.reporter.tally.lead(is_leading);
     }
 
     /// Handles what time alone changes, such as writes that are not seen yet and deleted nodes, and
     /// publishes metrics. Must be called about once a second.
     pub fn tick(&mut self, now: Instant) {
-        self.tally.publish(&self.queue, &self.index, now);
+        self.reporter.tally.publish(&self.queue, &self.index, now);
         self.remove_overdue(now);
         self.forget_others(now);
-        self.sum_up();
-        self.tell_left_out(now);
+        if self.others.leads_since.is_some() {
+            self.reporter.sum_up(&self.index);
+        }
+        self.reporter.left_out_too_long(now);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }

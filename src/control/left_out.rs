@@ -6,17 +6,17 @@ use std::time::Duration;
 use foldhash::HashMap;
 use tokio::time::Instant;
 
-use crate::{model::name::ServiceKey, observe::announce::News, plan::Plan};
+use crate::{
+    model::name::ServiceKey,
+    report::news::{self, News},
+};
 
 /// A pod is often seen before its node. An Event is emitted only after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The Services with pods that are left out.
+/// The Services with pods that are left out, by cause; each cause has its own Event.
 #[derive(Debug, Default)]
-pub struct LeftOut(HashMap<ServiceKey, [Option<Waiting>; CAUSES]>);
-
-/// How many causes there are; each has its own Event.
-const CAUSES: usize = 2;
+pub struct LeftOut(HashMap<ServiceKey, [Option<Waiting>; 2]>);
 
 /// An Event for one cause, which is emitted when the cause has lasted.
 #[derive(Debug)]
@@ -26,26 +26,13 @@ struct Waiting {
     is_emitted: bool,
 }
 
-/// The Events for what a plan leaves out, one place for each cause.
-pub fn news(plan: &Plan<'_>) -> [Option<News>; CAUSES] {
-    let nodeless = plan
-        .nodeless
-        .split_first()
-        .map(|(pod, others)| News::NodeMissing { pod: pod.clone(), others: others.len() });
-    let not_allowed = plan.not_allowed.split_first().map(|((pod, address), others)| {
-        let (pod, others) = (pod.clone(), others.len());
-        News::AddressNotAllowed { pod, address: *address, others }
-    });
-    [nodeless, not_allowed]
-}
-
 impl LeftOut {
     /// Records what the last plan of a Service leaves out. If `is_emitted`, it is already known and
     /// not reported again.
     pub fn note(
         &mut self,
         service: &ServiceKey,
-        news: [Option<News>; CAUSES],
+        news: &news::LeftOut,
         is_emitted: bool,
         now: Instant,
     ) {
@@ -56,7 +43,7 @@ impl LeftOut {
         let known = self.0.entry(service.clone()).or_default();
         for (waiting, news) in known.iter_mut().zip(news) {
             let before = waiting.take();
-            *waiting = news.map(|news| match before {
+            *waiting = news.clone().map(|news| match before {
                 Some(before) => Waiting { news, ..before },
                 None => Waiting { since: now, news, is_emitted },
             });
@@ -101,7 +88,7 @@ mod tests {
         };
         let mut left_out = LeftOut::default();
         let mut emitted = |second, news: [Option<News>; 2], is_emitted| {
-            left_out.note(&service, news, is_emitted, at(second));
+            left_out.note(&service, &news, is_emitted, at(second));
             let overdue = left_out.overdue(at(second)).into_iter();
             overdue.map(|(_, news)| news).collect::<Vec<_>>()
         };

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::{
     expectations::{Expectations, Foreign, Shown, Sight},
     history::Floor,
-    outlook::Outlook,
     write::WriteError,
 };
 use crate::{
@@ -53,10 +52,6 @@ pub struct Progress {
     pub was_touched: bool,
     /// Until when a write may still show of which no answer has come.
     pub unanswered: Option<Instant>,
-    /// What is told of it, as of its last plan.
-    pub outlook: Option<Outlook>,
-    /// Whether it has been told that its writes fail.
-    pub is_failure_told: bool,
     /// Whether the API server has rejected one of its slices as invalid, so that it differs from
     /// the plan.
     pub is_refused: bool,
@@ -78,8 +73,6 @@ impl Default for Progress {
             is_touched: false,
             was_touched: false,
             unanswered: None,
-            outlook: None,
-            is_failure_told: false,
             is_refused: false,
             pace: Pace::new(PER_SLICE, AT_ONCE),
             is_slow: false,

@@ -20,7 +20,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
-    controller::{Controller, Event, TURN, Wanted},
+    controller::{Controller, Event, Role, TURN, Wanted},
     lease::{Farewell, Report},
     stop::{self, stop},
     watch::{Orders, Reader, follow},
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     cluster::{Tracked, Visitor, Watched, visit_kinds},
-    observe::announce::Reporter,
+    observe::announce::Recorder,
     random::Random,
 };
 
@@ -53,7 +53,7 @@ pub async fn run(
     mut controller: Controller,
     reading: Reading,
     mut writer: Writer,
-    reporter: Reporter,
+    recorder: Recorder,
     concurrency: usize,
     shutdown: impl Future<Output = ()>,
 ) -> Farewell {
@@ -68,7 +68,7 @@ pub async fn run(
     let Watches { orders, heard, .. } = watches;
 
     let leadership = writer.leadership.clone();
-    let (announcer, announcing) = reporter.start(move || leadership.holds());
+    let (announcer, announcing) = recorder.start(move || leadership.holds());
     others.spawn(announcing);
 
     let metrics = writer.metrics.clone();
@@ -78,10 +78,10 @@ pub async fn run(
     tokio::pin!(shutdown);
     loop {
         controller.turned(Instant::now());
-        controller.lead(controller.is_complete() && writer.leadership.holds());
-        let due = controller
-            .next_due()
-            .filter(|_| may_write(&controller, &writer, &writers, concurrency));
+        let role = role(&controller, &writer);
+        controller.lead(role == Role::Leader);
+        let has_room = |writers: &JoinSet<Outcome>| writers.len() < concurrency;
+        let due = controller.next_due().filter(|_| role == Role::Leader && has_room(&writers));
         let wake = tokio::select! {
             biased;
             () = &mut shutdown => break,
@@ -108,8 +108,9 @@ pub async fn run(
             Wake::Due => {}
         }
         // Once in each iteration at least, however long its events took: they may never cease.
-        while may_write(&controller, &writer, &writers, concurrency) {
-            let Some(job) = controller.next_job(Instant::now()) else { break };
+        while has_room(&writers) {
+            let role = self::role(&controller, &writer);
+            let Some(job) = controller.next_job(role, Instant::now()) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
             if turn.elapsed() >= TURN {
                 break;
@@ -183,14 +184,9 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Whether a write may begin now.
-fn may_write(
-    controller: &Controller,
-    writer: &Writer,
-    writers: &JoinSet<Outcome>,
-    concurrency: usize,
-) -> bool {
-    writers.len() < concurrency && writer.leadership.holds() && controller.is_complete()
+/// What this replica does now.
+fn role(controller: &Controller, writer: &Writer) -> Role {
+    if controller.is_complete() && writer.leadership.holds() { Role::Leader } else { Role::Standby }
 }
 
 /// Takes in the events that have arrived, as many as fit into a `turn`, so that changes that arrive

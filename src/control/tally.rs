@@ -14,16 +14,9 @@ use crate::{
         history::Sign,
         queue::{Class, Queue},
     },
-    model::{
-        address::AddressType,
-        name::ServiceKey,
-        service::{Service, TrafficDistribution},
-    },
+    model::{address::AddressType, name::ServiceKey, service::TrafficDistribution},
     observe::{Metrics, Synced, Trigger, WriteResult},
-    plan::{
-        Plan,
-        intent::{Intent, Mechanism},
-    },
+    report::{Desired, Label, Report},
 };
 
 /// The numbers of the controller's work.
@@ -83,13 +76,6 @@ struct Work {
     /// How many slices of each address type are written.
     writes: Vec<(AddressType, usize)>,
     moved: Moved,
-}
-
-/// By what the hints of a Service are decided.
-#[derive(Clone, Debug)]
-struct Label {
-    auto: bool,
-    preference: Option<TrafficDistribution>,
 }
 
 /// Since when a Service has been waiting to answer to the first event of each sort.
@@ -196,37 +182,35 @@ impl Tally {
         self.metrics.built_in.waited(waited);
     }
 
-    /// A Service has been planned that is going to be written, or needs nothing.
-    pub fn planned(&mut self, service: &Service, plan: &Plan<'_>, decision: &Decision) {
-        for census in plan.families.iter().filter_map(|family| family.census) {
+    /// A Service has been planned that will be written, or needs nothing.
+    pub fn planned(&mut self, report: &Report) {
+        for Desired { census, .. } in report.families.iter().filter_map(|family| family.desired) {
             self.metrics.built_in.planned(census.added, census.removed);
         }
-        let part = Part::of(service, plan, decision);
-        self.put(&service.key, part);
+        self.put(&report.service, Part::of(report));
     }
 
-    /// Nothing is to be done for a Service that was looked at since `since`.
-    pub fn idle(&mut self, service: &Service, plan: &Plan<'_>, since: Instant) {
-        self.moved.remove(&service.key);
-        let label = Label::of(service, plan.intent);
-        for _ in plan.families.iter().filter(|family| family.census.is_some()) {
-            self.written(&label, 0);
+    /// A Service that was looked at since `since` needs nothing, or may not be written.
+    pub fn idle(&mut self, report: &Report, since: Instant) {
+        self.moved.remove(&report.service);
+        for _ in report.families.iter().filter(|family| family.desired.is_some()) {
+            self.written(report.label, 0);
         }
         self.synced(Synced::Success, since);
     }
 
     /// The writes for a Service begin, which was looked at since `since`.
-    pub fn began(&mut self, service: &Service, plan: &Plan<'_>, since: Instant) {
-        let label = Label::of(service, plan.intent);
+    pub fn began(&mut self, report: &Report, since: Instant) {
         let mut writes = Vec::new();
-        for family in plan.families.iter().filter(|family| family.census.is_some()) {
-            match family.changes.len() {
-                0 => self.written(&label, 0),
+        for family in report.families.iter().filter(|family| family.desired.is_some()) {
+            match family.writes {
+                0 => self.written(report.label, 0),
                 count => writes.push((family.address_type, count)),
             }
         }
-        let moved = self.moved.remove(&service.key).unwrap_or_default();
-        self.work.insert(service.key.clone(), Work { since, label, writes, moved });
+        let moved = self.moved.remove(&report.service).unwrap_or_default();
+        let work = Work { since, label: report.label, writes, moved };
+        self.work.insert(report.service.clone(), work);
     }
 
     /// The writes for a Service have ended.
@@ -235,7 +219,7 @@ impl Tally {
             return;
         };
         let complete = writes.iter().filter(|(family, _)| outcome.complete.contains(family));
-        complete.for_each(|(_, count)| self.written(&label, *count));
+        complete.for_each(|(_, count)| self.written(label, *count));
         if let Some(reason) = reason(&outcome.failures) {
             self.metrics.built_in.retries.inc();
             self.metrics.own.retried(reason);
@@ -272,7 +256,7 @@ impl Tally {
     }
 
     /// Nothing is to be done for a Service that is not served, which was looked at since `since`.
-    pub fn passed_over(&self, since: Instant) {
+    pub fn skipped(&self, since: Instant) {
         self.synced(Synced::Success, since);
     }
 
@@ -281,8 +265,8 @@ impl Tally {
         self.metrics.built_in.worked(since.elapsed());
     }
 
-    fn written(&self, label: &Label, slices: usize) {
-        let preference = label.preference.map_or("", TrafficDistribution::as_str);
+    fn written(&self, label: Label, slices: usize) {
+        let preference = label.distribution.map_or("", TrafficDistribution::as_str);
         self.metrics.built_in.slices_changed(slices, label.auto, preference);
     }
 
@@ -367,7 +351,8 @@ impl Part {
             && self.preference == other.preference
     }
 
-    fn of(service: &Service, plan: &Plan<'_>, decision: &Decision) -> Self {
+    fn of(report: &Report) -> Self {
+        let decision = &report.outlook.decision;
         let mut part = Self {
             endpoints: 0,
             slices: 0,
@@ -375,31 +360,20 @@ impl Part {
             ready: 0,
             ready_without_zone: 0,
             ready_hinted: 0,
-            preference: Label::of(service, plan.intent).preference,
+            preference: report.label.distribution,
             state: decision.state,
             reason: decision.reason(),
             reasons: Reasons::of(decision),
         };
-        for family in &plan.families {
-            let Some(census) = family.census else { continue };
-            part.endpoints += signed(census.endpoints);
-            part.slices_desired += signed(census.slices);
-            part.slices += signed(family.ready.slices);
-            part.ready += signed(family.ready.count());
-            part.ready_without_zone += signed(family.ready.in_zone(None));
-            part.ready_hinted += signed(family.ready.hinted);
+        for desired in report.families.iter().filter_map(|family| family.desired) {
+            part.endpoints += signed(desired.census.endpoints);
+            part.slices_desired += signed(desired.census.slices);
+            part.slices += signed(desired.slices);
+            part.ready += signed(desired.ready);
+            part.ready_without_zone += signed(desired.ready_without_zone);
+            part.ready_hinted += signed(desired.ready_hinted);
         }
         part
-    }
-}
-
-impl Label {
-    fn of(service: &Service, Intent { mechanism }: Intent) -> Self {
-        let preferred = matches!(mechanism, Mechanism::TrafficDistribution(_));
-        Self {
-            auto: mechanism == Mechanism::Auto,
-            preference: service.traffic_distribution.filter(|_| preferred),
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 //! own in the group `events.k8s.io`, so that the right to create is all it takes; a series, as
 //! kube's recorder makes, would tell a second failure in the words of the first.
 
-use std::{collections::HashMap, future::Future, net::IpAddr, time::Duration};
+use std::{collections::HashMap, future::Future, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -26,8 +26,9 @@ use crate::{
     assess::decision::Reason,
     causes::causes,
     clock::WallClock,
-    model::name::{Name, ServiceKey, Uid},
+    model::name::{ServiceKey, Uid},
     pace::Pace,
+    report::news::News,
 };
 
 /// Announcements that wait. What a whole cluster has to say at once is told by metrics.
@@ -56,43 +57,6 @@ pub struct Announcement {
     pub uid: Option<Uid>,
     /// What has changed.
     pub news: News,
-}
-
-/// What has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// Its slices cannot be written; with the cause.
-    UpdateFailed(String),
-    /// The legacy annotation has led to hints.
-    AutoHints,
-    /// The legacy annotation does not lead to hints; why, if it is not the CPU that is not known.
-    NoAutoHints(Option<Reason>),
-    /// The legacy annotation has led to hints, and is gone.
-    AutoRemoved,
-    /// Locality is asked for, and cannot be had.
-    Ineffective(Reason),
-    /// Locality is asked for, and is to be had now.
-    Effective,
-    /// Pods are left out because their node is not known.
-    NodeMissing {
-        /// One of them.
-        pod: Name,
-        /// How many others there are.
-        others: usize,
-    },
-    /// Addresses of pods are left out because slices must not contain them.
-    AddressNotAllowed {
-        /// One of the pods.
-        pod: Name,
-        /// Its address.
-        address: IpAddr,
-        /// How many other addresses there are.
-        others: usize,
-    },
-    /// The API server rejects a slice as invalid, so that it differs from the plan; with the cause.
-    WriteRefused(String),
-    /// Another controller writes its slices, too.
-    Overwritten,
 }
 
 impl News {
@@ -224,7 +188,7 @@ impl Announcer {
 
 /// Who sends Events.
 #[derive(Clone)]
-pub struct Reporter {
+pub struct Recorder {
     /// The client; it must not retry by itself.
     pub client: Client,
     /// Which copy of closehaul it is; at most 128 bytes.
@@ -237,7 +201,7 @@ pub struct Reporter {
     pub wall: WallClock,
 }
 
-impl Reporter {
+impl Recorder {
     /// Where announcements are handed in, and the task that sends them, one after the other, and
     /// drops those whose turn comes when `may_send` does not hold.
     pub fn start<F: Fn() -> bool + Send>(
@@ -247,7 +211,7 @@ impl Reporter {
         let (sender, receiver) = mpsc::channel(WAITING);
         let announcer = Announcer { sender, metrics: self.metrics.clone() };
         let sending = Sending {
-            reporter: self,
+            recorder: self,
             may_send,
             pace: Pace::new(INTERVAL, BURST),
             services: HashMap::new(),
@@ -258,7 +222,7 @@ impl Reporter {
 }
 
 struct Sending<F> {
-    reporter: Reporter,
+    recorder: Recorder,
     may_send: F,
     pace: Pace,
     services: HashMap<ServiceKey, Pace>,
@@ -276,7 +240,7 @@ impl<F: Fn() -> bool> Sending<F> {
                 debug!(?announcement, "too many Events of one Service, dropped one");
                 Announced::Dropped
             };
-            self.reporter.metrics.others.announced(announced);
+            self.recorder.metrics.others.announced(announced);
         }
     }
 
@@ -295,9 +259,9 @@ impl<F: Fn() -> bool> Sending<F> {
     }
 
     async fn send(&mut self, announcement: &Announcement) -> Announced {
-        let event = event(announcement, &self.reporter.instance, self.reporter.wall.now());
+        let event = event(announcement, &self.recorder.instance, self.recorder.wall.now());
         let events: Api<Event> =
-            Api::namespaced(self.reporter.client.clone(), &announcement.service.namespace);
+            Api::namespaced(self.recorder.client.clone(), &announcement.service.namespace);
         let parameters =
             PostParams { field_manager: Some("closehaul".to_owned()), ..PostParams::default() };
         let service = &announcement.service;
@@ -312,7 +276,7 @@ impl<F: Fn() -> bool> Sending<F> {
             Ok(Err(error)) => {
                 let cause = causes(&error);
                 if matches!(error, kube::Error::Api(_)) {
-                    self.reporter.health.refused(Duty::Events, &cause);
+                    self.recorder.health.refused(Duty::Events, &cause);
                 }
                 cause
             }

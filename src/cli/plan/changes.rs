@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{PlanError, report::Report};
+use super::{PlanError, snapshot::Row};
 use crate::{model::slice::Slice, plan::changes::Changes};
 
 /// One write.
@@ -23,13 +23,13 @@ struct Line<'a> {
 
 /// All writes in the order in which they would be sent: Services whose endpoints change come
 /// before those of which only zones and hints change.
-pub(super) fn render(reports: &[Report<'_>]) -> Result<String, PlanError> {
+pub(super) fn render(rows: &[Row<'_>]) -> Result<String, PlanError> {
     let mut text = String::new();
     for locality_only in [false, true] {
-        for report in reports {
-            let plan = report.plan.iter().filter(|plan| plan.is_locality_only() == locality_only);
+        for row in rows {
+            let plan = row.plan.iter().filter(|plan| plan.is_locality_only() == locality_only);
             for family in plan.flat_map(|plan| &plan.families) {
-                for line in lines(report, &family.changes) {
+                for line in lines(row, &family.changes) {
                     let line = serde_json::to_string(&line);
                     text += &line.map_err(|error| PlanError::Render(error.to_string()))?;
                     text.push('\n');
@@ -41,17 +41,14 @@ pub(super) fn render(reports: &[Report<'_>]) -> Result<String, PlanError> {
 }
 
 /// The writes for one address type of a Service.
-fn lines<'a>(
-    report: &'a Report<'_>,
-    changes: &'a Changes,
-) -> impl Iterator<Item = Line<'a>> + use<'a> {
-    let reason = report.decision.reason();
+fn lines<'a>(row: &'a Row<'_>, changes: &'a Changes) -> impl Iterator<Item = Line<'a>> + use<'a> {
+    let reason = row.decision.reason();
     let line = move |op, slice: &'a Slice| {
         let name = slice.meta.name.as_deref();
         Line {
             op,
-            namespace: &report.service.key.namespace,
-            service: &report.service.key.name,
+            namespace: &row.service.key.namespace,
+            service: &row.service.key.name,
             name,
             generate_name: slice.meta.generate_name.as_deref().filter(|_| name.is_none()),
             address_type: slice.address_type.to_string(),

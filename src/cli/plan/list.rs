@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{PlanError, report::Report};
+use super::{PlanError, snapshot::Row};
 use crate::{api::render::SliceDocument, model::slice::Slice, plan::Family};
 
 /// A `v1` `List`.
@@ -15,24 +15,24 @@ struct List {
 }
 
 /// The list as YAML.
-pub(super) fn yaml(reports: &[Report<'_>]) -> Result<String, PlanError> {
+pub(super) fn yaml(rows: &[Row<'_>]) -> Result<String, PlanError> {
     // Long texts stay on one line, as kubectl has them.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    let text = serde_saphyr::to_string_with_options(&list(reports), options);
+    let text = serde_saphyr::to_string_with_options(&list(rows), options);
     text.map_err(|error| PlanError::Render(error.to_string()))
 }
 
 /// The list as JSON.
-pub(super) fn json(reports: &[Report<'_>]) -> Result<String, PlanError> {
-    let text = serde_json::to_string_pretty(&list(reports));
+pub(super) fn json(rows: &[Row<'_>]) -> Result<String, PlanError> {
+    let text = serde_json::to_string_pretty(&list(rows));
     Ok(text.map_err(|error| PlanError::Render(error.to_string()))? + "\n")
 }
 
 /// The slices of all Services that are planned, each Service's by address type, then those that
 /// have a name by name, then new ones by ports.
-fn list(reports: &[Report<'_>]) -> List {
-    let items = reports.iter().flat_map(|report| {
-        let families = report.plan.iter().flat_map(|plan| &plan.families);
+fn list(rows: &[Row<'_>]) -> List {
+    let items = rows.iter().flat_map(|row| {
+        let families = row.plan.iter().flat_map(|plan| &plan.families);
         let mut slices: Vec<&Slice> = families.flat_map(Family::after).collect();
         slices.sort_by_key(|slice| {
             let name = &slice.meta.name;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{PlanError, report::Report};
+use super::{PlanError, snapshot::Row};
 use crate::assess::{
     decision::State,
     share::{Share, ZoneShare},
@@ -54,49 +54,49 @@ struct Totals {
 }
 
 /// The summary.
-pub(super) fn render(reports: &[Report<'_>]) -> Result<String, PlanError> {
-    let mut totals = Totals { services: reports.len(), ..Totals::default() };
-    for report in reports {
-        match report.decision.state {
+pub(super) fn render(rows: &[Row<'_>]) -> Result<String, PlanError> {
+    let mut totals = Totals { services: rows.len(), ..Totals::default() };
+    for row in rows {
+        match row.decision.state {
             State::Applied => totals.applied += 1,
             State::Ineffective => totals.ineffective += 1,
             State::None => totals.none += 1,
         }
-        let [creates, updates, deletes] = report.writes();
-        totals.endpoints += report.ready;
+        let [creates, updates, deletes] = row.writes();
+        totals.endpoints += row.ready;
         totals.creates += creates;
         totals.updates += updates;
         totals.deletes += deletes;
     }
-    let summary = Summary { services: reports.iter().map(service).collect(), totals };
+    let summary = Summary { services: rows.iter().map(service).collect(), totals };
     let text = serde_json::to_string_pretty(&summary);
     Ok(text.map_err(|error| PlanError::Render(error.to_string()))? + "\n")
 }
 
-fn service<'a>(report: &'a Report<'_>) -> ServiceBody<'a> {
-    let share = report.share.as_ref();
+fn service<'a>(row: &'a Row<'_>) -> ServiceBody<'a> {
+    let share = row.share.as_ref();
     ServiceBody {
-        namespace: &report.service.key.namespace,
-        name: &report.service.key.name,
-        prefer: report.prefer(),
+        namespace: &row.service.key.namespace,
+        name: &row.service.key.name,
+        prefer: row.prefer(),
         policy: None,
-        state: report.decision.state.to_string(),
-        reasons: report.decision.reasons.iter().map(ToString::to_string).collect(),
-        endpoints: report.plan.as_ref().map(|_| report.ready),
+        state: row.decision.state.to_string(),
+        reasons: row.decision.reasons.iter().map(ToString::to_string).collect(),
+        endpoints: row.plan.as_ref().map(|_| row.ready),
         in_zone_share: share.map(|share| rounded(share.in_zone)),
         overload: share.map(|share| rounded(share.overload)),
-        zones: share.map_or_else(Vec::new, |share| zones(report, share)),
+        zones: share.map_or_else(Vec::new, |share| zones(row, share)),
     }
 }
 
-fn zones<'a>(report: &Report<'_>, share: &'a Share) -> Vec<ZoneBody<'a>> {
+fn zones<'a>(row: &Row<'_>, share: &'a Share) -> Vec<ZoneBody<'a>> {
     let body = |zone: &'a ZoneShare| ZoneBody {
         zone: &zone.zone,
         demand: rounded(zone.demand),
         endpoints: zone.endpoints,
         reachable: zone.reachable,
         rung: zone.rung.to_string(),
-        reason: report.decision.reason_in(zone).to_string(),
+        reason: row.decision.reason_in(zone).to_string(),
         in_zone_share: rounded(zone.in_zone),
     };
     share.zones.iter().map(body).collect()

@@ -2,7 +2,7 @@
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use super::report::Report;
+use super::snapshot::Row;
 use crate::assess::{
     decision::State,
     share::{Share, ZoneShare},
@@ -31,13 +31,13 @@ const NOTHING: &str = "-";
 type Cells = [String; COLUMNS.len()];
 
 /// The table, in colour or not; `wide` adds a line for each zone.
-pub(super) fn render(reports: &[Report<'_>], wide: bool, in_colour: bool) -> String {
+pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> String {
     let head = COLUMNS.map(|(name, _)| name.to_owned());
     let mut rows = vec![(head, Style::new())];
-    for report in reports {
-        rows.push((cells(report), colour(report.decision.state)));
-        let zones = report.share.iter().flat_map(|share| &share.zones).filter(|_| wide);
-        rows.extend(zones.map(|zone| (zone_cells(report, zone), Style::new())));
+    for row in services {
+        rows.push((cells(row), colour(row.decision.state)));
+        let zones = row.share.iter().flat_map(|share| &share.zones).filter(|_| wide);
+        rows.extend(zones.map(|zone| (zone_cells(row, zone), Style::new())));
     }
     let mut widths = [0; COLUMNS.len()];
     for (row, _) in &rows {
@@ -71,40 +71,40 @@ fn colour(state: State) -> Style {
     }
 }
 
-fn cells(report: &Report<'_>) -> Cells {
-    let decision = &report.decision;
+fn cells(row: &Row<'_>) -> Cells {
+    let decision = &row.decision;
     // The weightiest reason; there is no room for more.
     let reason = decision.reasons.first().map(ToString::to_string);
-    let share = |show: fn(&Share) -> String| report.share.as_ref().map(show);
+    let share = |show: fn(&Share) -> String| row.share.as_ref().map(show);
     let or_nothing = |cell: Option<String>| cell.unwrap_or_else(|| NOTHING.to_owned());
     [
-        report.service.key.namespace.to_string(),
-        report.service.key.name.to_string(),
-        or_nothing(report.prefer().map(str::to_owned)),
+        row.service.key.namespace.to_string(),
+        row.service.key.name.to_string(),
+        or_nothing(row.prefer().map(str::to_owned)),
         NOTHING.to_owned(),
         decision.state.to_string(),
         or_nothing(reason),
-        or_nothing(report.plan.as_ref().map(|_| report.ready.to_string())),
+        or_nothing(row.plan.as_ref().map(|_| row.ready.to_string())),
         or_nothing(share(|share| percent(share.in_zone))),
         or_nothing(share(|share| format!("+{}", percent(share.overload)))),
-        or_nothing(changes(report)),
+        or_nothing(changes(row)),
     ]
 }
 
 /// The line of one zone, in the columns of its Service.
-fn zone_cells(report: &Report<'_>, zone: &ZoneShare) -> Cells {
+fn zone_cells(row: &Row<'_>, zone: &ZoneShare) -> Cells {
     let mut cells = Cells::default();
     cells[1] = format!("  {}", zone.zone);
     cells[STATE] = zone.rung.to_string();
-    cells[5] = report.decision.reason_in(zone).to_string();
+    cells[5] = row.decision.reason_in(zone).to_string();
     cells[6] = zone.endpoints.to_string();
     cells[7] = percent(zone.in_zone);
     cells
 }
 
 /// How many slices would be created, updated and deleted: `+1 ~2 -1`.
-fn changes(report: &Report<'_>) -> Option<String> {
-    let counts = ["+", "~", "-"].into_iter().zip(report.writes());
+fn changes(row: &Row<'_>) -> Option<String> {
+    let counts = ["+", "~", "-"].into_iter().zip(row.writes());
     let written = counts.filter(|(_, count)| *count > 0);
     let parts: Vec<_> = written.map(|(sign, count)| format!("{sign}{count}")).collect();
     (!parts.is_empty()).then(|| parts.join(" "))

@@ -59,8 +59,8 @@ impl Controller {
                 self.rewinds.begin_list(kind, asked);
                 if kind == Watched::of::<Slice>() {
                     // The versions may be lower from now on, after a restore from a backup.
-                    self.slices_seen = 0;
-                    self.slices_list = Some(SlicesList { asked, seen: 0 });
+                    self.lists.slices_seen = 0;
+                    self.lists.slices = Some(SlicesList { asked, seen: 0 });
                 }
                 self.index.begin_list::<T>();
             }
@@ -89,9 +89,9 @@ impl Controller {
                     self.slices_listed(now);
                 }
                 self.rewinds.end_list(kind);
-                self.health.listed(kind);
+                self.reporter.health.listed(kind);
                 let was_complete = self.is_complete();
-                self.listed.insert(kind);
+                self.lists.complete.insert(kind);
                 if self.is_complete() && !was_complete {
                     let services = self.index.services().count();
                     info!(services, nodes = self.index.nodes().len(), "all is listed");
@@ -102,7 +102,7 @@ impl Controller {
                 let (namespace, name) =
                     (text(&object.metadata.namespace), text(&object.metadata.name));
                 let key = ObjectKey { namespace, name };
-                self.tally.malformed(kind);
+                self.reporter.tally.malformed(kind);
                 let ObjectKey { namespace, name } = &key;
                 warn!(%kind, %namespace, %name, error = object.error, "skipped a malformed object");
                 if deleted {
@@ -116,8 +116,9 @@ impl Controller {
                 if cause.is_no_answer() {
                     self.rewinds.contact.failed(now, cause == Cause::Connection);
                 }
-                self.tally.watch_failed(kind, cause.as_str());
-                self.health
+                self.reporter.tally.watch_failed(kind, cause.as_str());
+                self.reporter
+                    .health
                     .not_listed(kind, if cause.is_answer() { &error } else { cause.words() });
                 warn!(%kind, error, ?will_retry_in, "watching failed");
             }
@@ -183,16 +184,15 @@ impl Controller {
         }
     }
 
-    /// A Service is not served any more: what is counted and told of it ends.
+    /// A Service is not served any more: what is counted and reported of it ends.
     pub(super) fn leave(&mut self, key: &ServiceKey) {
-        self.tally.left(key);
-        self.other_writer.forget(key);
-        self.left_out.forget(key);
+        self.reporter.left(key);
+        self.others.writer.forget(key);
     }
 
     fn pods_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
         for key in services {
-            self.tally.touched(&key, Trigger::Pod, now);
+            self.reporter.tally.touched(&key, Trigger::Pod, now);
             self.touch(&key);
             let progress = self.progress.get(&key);
             let gathered = progress.map_or(now, |progress| progress.gathered(now));
@@ -221,7 +221,7 @@ impl Controller {
 
     fn services_of_node(&mut self, services: Vec<ServiceKey>, class: Class, now: Instant) {
         for key in services {
-            self.tally.touched(&key, Trigger::Node, now);
+            self.reporter.tally.touched(&key, Trigger::Node, now);
             self.touch(&key);
             self.enqueue(key, class, now);
         }
@@ -232,10 +232,10 @@ impl Controller {
         if kind != Watched::of::<Slice>() || self.rewinds.is_lost(kind) {
             return;
         }
-        let listed = self.slices_list.as_mut().map(|list| &mut list.seen);
-        let seen = listed.unwrap_or(&mut self.slices_seen);
+        let listed = self.lists.slices.as_mut().map(|list| &mut list.seen);
+        let seen = listed.unwrap_or(&mut self.lists.slices_seen);
         *seen = version.max(*seen);
-        if self.slices_list.is_none() {
+        if self.lists.slices.is_none() {
             self.rewinds.slices.watched(version, now);
         }
     }
@@ -264,7 +264,7 @@ impl Controller {
     /// Puts a Service into the queue.
     pub(super) fn enqueue(&mut self, key: ServiceKey, class: Class, due: Instant) {
         if self.queue.add(key, class, due) {
-            self.tally.queued();
+            self.reporter.tally.queued();
         }
     }
 

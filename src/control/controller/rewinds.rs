@@ -118,7 +118,7 @@ impl Controller {
 
     /// Handles a sign that the history went back. All signs of a rewind lead to one list per kind.
     pub(super) fn rewound(&mut self, rewind: Rewind, now: Instant) {
-        self.tally.rewound(rewind.sign);
+        self.reporter.tally.rewound(rewind.sign);
         let is_new = self.rewinds.orders.rewound(rewind);
         warn!(
             sign = rewind.sign.as_str(),
@@ -148,7 +148,7 @@ impl Controller {
     /// Records when each kind's watch, or a list, last received anything.
     pub fn heard(&mut self, kinds: &[(Watched, Option<Instant>)], now: Instant) {
         for (kind, heard) in kinds {
-            self.tally.heard(*kind, *heard, now);
+            self.reporter.tally.heard(*kind, *heard, now);
         }
         if let Some(last) = kinds.iter().filter_map(|(_, heard)| *heard).max() {
             self.answered(last, now);
@@ -199,9 +199,9 @@ impl Controller {
     fn forget_history(&mut self, at: Instant, now: Instant) {
         self.rewinds.order(at);
         self.index.void_plans();
-        self.first_write = None;
-        if self.slices_list.is_none() {
-            self.slices_seen = 0;
+        self.others.first_write = None;
+        if self.lists.slices.is_none() {
+            self.lists.slices_seen = 0;
         }
         self.progress.values_mut().for_each(|progress| progress.expectations.forget());
         for key in self.unseen.clone() {

@@ -76,7 +76,7 @@ fn a_list_under_way_shows_no_write() {
     put_service(&mut controller, service("web"), now);
     list_slices(&mut controller, &[], now);
     list_the_rest(&mut controller, now);
-    let job = controller.next_job(now).unwrap();
+    let job = controller.next_job(Role::Leader, now).unwrap();
     assert_eq!(job.families[0].creates.len(), 1);
     let written = vec![Sight::Version(50)];
     controller.finish(Outcome { written, ..Outcome::of(job.service) }, now);
@@ -85,10 +85,13 @@ fn a_list_under_way_shows_no_write() {
     put_slice(&mut controller, slice("db", 60), now);
     put_service(&mut controller, labelled(service("web")), now);
     controller.tick(now);
-    assert!(controller.next_job(now).is_none(), "the slice would be created once more");
+    assert!(
+        controller.next_job(Role::Leader, now).is_none(),
+        "the slice would be created once more"
+    );
     put_slice(&mut controller, slice("web", 50), now);
     controller.take_in(Change::<Slice>::Listed.into(), now);
-    let job = controller.next_job(now).unwrap();
+    let job = controller.next_job(Role::Leader, now).unwrap();
     assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
 }
 
@@ -101,16 +104,19 @@ fn a_list_that_was_asked_for_before_a_write_says_nothing_of_it() {
     put_service(&mut controller, service("web"), asked);
     list_slices(&mut controller, &[], asked);
     list_the_rest(&mut controller, asked);
-    let job = controller.next_job(asked).unwrap();
+    let job = controller.next_job(Role::Leader, asked).unwrap();
     let written = vec![Sight::Version(50)];
     controller.finish(Outcome { written, ..Outcome::of(job.service) }, later);
 
     controller.take_in(Change::<Slice>::Restarted { asked }.into(), later);
     controller.take_in(Change::<Slice>::Listed.into(), later);
     put_service(&mut controller, labelled(service("web")), later);
-    assert!(controller.next_job(later).is_none(), "the slice would be created once more");
+    assert!(
+        controller.next_job(Role::Leader, later).is_none(),
+        "the slice would be created once more"
+    );
     put_slice(&mut controller, slice("web", 50), later);
-    let job = controller.next_job(later).unwrap();
+    let job = controller.next_job(Role::Leader, later).unwrap();
     assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
 }
 
@@ -144,11 +150,11 @@ fn many_services_that_need_nothing_do_not_hold_everything_up() {
     }
     list_the_rest(&mut controller, now);
     controller.take_in(Change::<Slice>::Listed.into(), now);
-    assert!(controller.next_job(now).is_none());
+    assert!(controller.next_job(Role::Leader, now).is_none());
     assert!(controller.queue.len() > 900);
     let calls = (0..1000).take_while(|_| {
         let is_due = controller.next_due().is_some_and(|due| due <= now);
-        is_due && controller.next_job(now).is_none()
+        is_due && controller.next_job(Role::Leader, now).is_none()
     });
     assert!(calls.count() > 1);
     assert!(controller.queue.is_empty());
@@ -185,12 +191,12 @@ fn hints_for_nodes_are_given_up_for_all_services() {
             .sum::<usize>()
     };
 
-    let first = controller.next_job(now).unwrap();
+    let first = controller.next_job(Role::Leader, now).unwrap();
     assert_eq!(nodes(&first), 1);
     assert!(controller.settings.plan.node_hints);
     controller.finish(Outcome { node_hints_dropped: true, ..Outcome::of(first.service) }, now);
     assert!(!controller.settings.plan.node_hints);
-    let second = controller.next_job(now).unwrap();
+    let second = controller.next_job(Role::Leader, now).unwrap();
     assert_eq!(nodes(&second), 0);
     controller.finish(Outcome::of(second.service), now);
     assert!(!controller.settings.plan.node_hints, "until the process ends");
@@ -208,7 +214,7 @@ fn a_busy_server_is_spared_whatever_else_failed() {
         put_service(&mut controller, service("web"), now);
         list_slices(&mut controller, &[], now);
         list_the_rest(&mut controller, now);
-        let job = controller.next_job(now).unwrap();
+        let job = controller.next_job(Role::Leader, now).unwrap();
         controller.finish(Outcome { failures, ..Outcome::of(job.service) }, now);
         assert_eq!(controller.next_due(), Some(now + 30 * second));
     }
@@ -224,17 +230,44 @@ fn a_slice_that_never_stands_as_planned_is_not_written_without_end() {
     changed["endpoints"] = json!([{ "addresses": ["10.0.0.9"] }]);
     list_slices(&mut controller, &[changed], now);
     list_the_rest(&mut controller, now);
-    let job = controller.next_job(now).unwrap();
+    let job = controller.next_job(Role::Leader, now).unwrap();
     let status = serde_json::from_value(json!({ "code": 422 })).unwrap();
     let failures = vec![WriteError::Refused { what: "update".into(), status }];
     controller.finish(Outcome { failures, ..Outcome::of(job.service) }, now);
 
     let later = now + Duration::from_secs(10);
     let mut writes = 0;
-    while let Some(job) = controller.next_job(later).filter(|_| writes < 10) {
+    while let Some(job) = controller.next_job(Role::Leader, later).filter(|_| writes < 10) {
         writes += 1;
         let written = vec![Sight::Version(50)];
         controller.finish(Outcome { written, ..Outcome::of(job.service) }, later);
     }
     assert_eq!(writes, 2, "the next try, and the plan that reports its success");
+}
+
+/// The other roles can be changed at any time: what was not written is written by a leader.
+#[test]
+fn an_adviser_reports_and_a_standby_waits() {
+    let now = Instant::now();
+    let mut controller = controller();
+    put_service(&mut controller, service("web"), now);
+    list_slices(&mut controller, &[], now);
+    list_the_rest(&mut controller, now);
+    assert!(controller.next_job(Role::Standby, now).is_none());
+    assert_eq!(controller.next_due(), Some(now), "it is still queued");
+    controller.tick(now);
+    assert!(!controller.reporter.is_summed_up());
+
+    assert!(controller.next_job(Role::Adviser, now).is_none());
+    assert_eq!(controller.next_due(), None, "it is planned");
+    controller.tick(now);
+    assert!(controller.reporter.is_summed_up());
+
+    put_service(&mut controller, service("db"), now);
+    let mut web = service("web");
+    web["metadata"]["resourceVersion"] = json!("2");
+    put_service(&mut controller, web, now);
+    let jobs = std::iter::from_fn(|| controller.next_job(Role::Leader, now));
+    let services: Vec<String> = jobs.map(|job| job.service.to_string()).collect();
+    assert_eq!(services, ["shop/db", "shop/web"]);
 }

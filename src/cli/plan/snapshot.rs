@@ -1,10 +1,10 @@
-//! Report: all that can be said of one Service.
+//! Snapshot: a cluster at one moment, with a row for each Service.
 
 use std::collections::HashMap;
 
 use crate::{
     assess::{
-        decision::{Decision, Standing, decide},
+        decision::Decision,
         share::{self, Share},
     },
     cli::objects::Objects,
@@ -15,7 +15,8 @@ use crate::{
         service::{ClusterIp, Service},
         slice::{SERVICE_NAME, Slice},
     },
-    plan::{Family, Plan, Settings, intent::Intent, ready::Ready},
+    plan::{Family, Plan, Settings, intent::Intent},
+    report,
 };
 
 /// A cluster at one moment.
@@ -26,14 +27,14 @@ pub(super) struct Snapshot {
 }
 
 /// All that can be said of one Service.
-pub(super) struct Report<'a> {
+pub(super) struct Row<'a> {
     /// The Service.
     pub(super) service: &'a Service,
     /// What is asked for it.
     pub(super) intent: Intent,
     /// What would be written; absent if the Service is left alone.
     pub(super) plan: Option<Plan<'a>>,
-    /// What becomes of its wish for locality.
+    /// What becomes of its preference for locality.
     pub(super) decision: Decision,
     /// Its ready endpoints, of its first address type.
     pub(super) ready: usize,
@@ -41,7 +42,7 @@ pub(super) struct Report<'a> {
     pub(super) share: Option<Share>,
 }
 
-impl Report<'_> {
+impl Row<'_> {
     /// What the Service prefers, if anything.
     pub(super) fn prefer(&self) -> Option<&'static str> {
         self.intent.mechanism.prefers()
@@ -65,7 +66,7 @@ impl Snapshot {
     pub(super) fn of(objects: Objects) -> Self {
         let Objects { services, pods, nodes, slices } = objects;
         let mut index = Index::default();
-        // What a change touches is of no interest here: everything is planned afterwards.
+        // Which Services a change affects does not matter here: everything is planned afterwards.
         for node in nodes {
             index.apply_node(node);
         }
@@ -90,40 +91,29 @@ impl Snapshot {
         Self { index, foreign }
     }
 
-    /// One report for each Service, by namespace and name.
-    pub(super) fn reports(&self, settings: Settings) -> Vec<Report<'_>> {
+    /// One row for each Service, by namespace and name.
+    pub(super) fn rows(&self, settings: Settings) -> Vec<Row<'_>> {
         let mut services: Vec<_> = self.index.services().collect();
         services.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        services.into_iter().map(|service| self.report(service, settings)).collect()
+        services.into_iter().map(|service| self.row(service, settings)).collect()
     }
 
-    fn report<'a>(&'a self, service: &'a Service, settings: Settings) -> Report<'a> {
+    fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Row<'a> {
         // There is no history here, so a write gets no trigger time, and the API server has not
         // been seen to drop anything.
         let plan = self.index.plan(&service.key, None, settings);
         let family = plan.as_ref().and_then(|plan| plan.families.first());
         let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
-        let none = Ready::default();
+        let decision = report::decision(&self.index, service, plan.as_ref(), &foreign, settings);
         let intent = Intent::of(service);
-        let decision = decide(Standing {
-            service,
-            intent,
-            ready: family.map_or(&none, |family| &family.ready),
-            foreign: &foreign,
-            has_nodeless: plan.as_ref().is_some_and(|plan| !plan.nodeless.is_empty()),
-            has_not_allowed: plan.as_ref().is_some_and(|plan| !plan.not_allowed.is_empty()),
-            node_hints: settings.node_hints,
-            nodes: self.index.nodes(),
-            topology: self.index.topology(),
-        });
         let ready = share::ready(slices.iter().copied()).len();
         let is_hinted = service.cluster_ip != ClusterIp::Headless && !service.internal_local;
         let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();
         let share = family
             .filter(|_| is_hinted)
             .and_then(|_| share::worst(service, &all, self.index.topology().clients()));
-        Report { service, intent, plan, decision, ready, share }
+        Row { service, intent, plan, decision, ready, share }
     }
 
     /// The slices of this address type that others have for a Service.

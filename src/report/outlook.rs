@@ -1,13 +1,14 @@
-//! Outlook: what is told of a Service as of its last plan, and what of a change is news. Pure.
+//! Outlook: what becomes of a Service's preference by its last plan, and which changes of that are
+//! news. Pure.
 
+use super::news::News;
 use crate::{
     assess::decision::{Decision, Reason, State},
     model::service::Service,
-    observe::announce::News,
     plan::Plan,
 };
 
-/// What is told of a Service.
+/// What becomes of a Service's preference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// What it prefers, if anything.
@@ -20,23 +21,32 @@ pub struct Outlook {
 
 impl Outlook {
     /// The outlook by a plan, judged by the first address type as the `decision` is.
-    pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision, is_contested: bool) -> Self {
+    pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision) -> Self {
         let has_counts = || plan.families.first().is_some_and(|family| family.counts.is_some());
-        Self {
-            prefers: plan.intent.mechanism.prefers(),
-            decision: if is_contested { decision.overwritten() } else { decision },
-            is_hinted: service.auto.then(has_counts),
-        }
+        let is_hinted = service.auto.then(has_counts);
+        Self { prefers: plan.intent.mechanism.prefers(), decision, is_hinted }
     }
 
-    /// The outlook of a Service that has not been there: it asks for nothing.
+    /// The same where the API server rejects one of the slices as invalid.
+    #[must_use]
+    pub fn refused(self) -> Self {
+        Self { decision: self.decision.refused(), ..self }
+    }
+
+    /// The same where another controller overwrites the slices again and again.
+    #[must_use]
+    pub fn overwritten(self) -> Self {
+        Self { decision: self.decision.overwritten(), ..self }
+    }
+
+    /// The outlook of a Service that is new: it requests nothing.
     pub fn nothing() -> Self {
         let decision = Decision { state: State::None, reasons: vec![Reason::NoPreference] };
         Self { prefers: None, decision, is_hinted: None }
     }
 
-    /// What is to be announced of a change from `before`: changes of state, and of the reason why
-    /// locality cannot be had. Of the legacy annotation the built-in controller's Events tell.
+    /// The Event for a change from `before`: a change of state, or of the reason why locality cannot
+    /// be had. The legacy annotation has the built-in controller's Events.
     pub fn news(&self, before: &Self) -> Option<News> {
         match (before.is_hinted, self.is_hinted) {
             (Some(true), None) => return Some(News::AutoRemoved),
@@ -45,8 +55,8 @@ impl Outlook {
             (Some(_), Some(_)) => return None,
             (_, None) => {}
         }
-        let told = |outlook: &Self| (outlook.decision.state, outlook.decision.reason());
-        match (told(before), told(self)) {
+        let key = |outlook: &Self| (outlook.decision.state, outlook.decision.reason());
+        match (key(before), key(self)) {
             (old, new) if old == new => None,
             // Each has an Event of its own, also for Services that ask for nothing.
             (

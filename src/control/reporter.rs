@@ -1,0 +1,216 @@
+//! Reporter: what the log, Events, health and metrics say about Services. It consumes what the
+//! controller finds out. A Service whose decision changes gets a log line, and an Event if its state
+//! changes. What is already so when a replica begins to lead is logged in one line: an Event for
+//! each would come with every restart.
+
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::{
+    left_out::LeftOut,
+    other_writer::{Finding, OtherWriter},
+    tally::Tally,
+    write::WriteError,
+};
+use crate::{
+    causes::causes,
+    cluster::Index,
+    model::name::{ServiceKey, Uid},
+    observe::{Duty, Health, Metrics, announce::Announcement},
+    report::{Report, news::News, outlook::Outlook},
+};
+
+/// Of the failures of one Service in a row, every tenth is logged: the first, and later about one in
+/// ten minutes. When the API server is away, thousands of Services fail.
+const LOG_EVERY: u32 = 10;
+
+/// This many failures in a row lead to an Event. The first retries come within a second, and most
+/// failures are over by then.
+const TROUBLE: u32 = 3;
+
+/// What is reported about Services.
+#[derive(Debug)]
+pub struct Reporter {
+    /// The metrics.
+    pub tally: Tally,
+    /// Readiness and liveness.
+    pub health: Health,
+    services: HashMap<ServiceKey, Box<Reported>>,
+    left_out: LeftOut,
+    /// Whether the decisions that were found at the start have been logged.
+    is_summed_up: bool,
+    /// Events that have not been fetched yet.
+    announcements: Vec<Announcement>,
+}
+
+/// What was last reported about a Service.
+#[derive(Debug)]
+struct Reported {
+    uid: Option<Uid>,
+    outlook: Outlook,
+    /// Whether there was an Event for the failure of its writes.
+    has_failure_event: bool,
+}
+
+impl Reporter {
+    /// Nothing has been reported yet.
+    pub fn new(metrics: Metrics, health: Health) -> Self {
+        Self {
+            tally: Tally::new(metrics),
+            health,
+            services: HashMap::default(),
+            left_out: LeftOut::default(),
+            is_summed_up: false,
+            announcements: Vec::new(),
+        }
+    }
+
+    /// The Events since the last call.
+    pub fn announcements(&mut self) -> Vec<Announcement> {
+        std::mem::take(&mut self.announcements)
+    }
+
+    /// Reports what is new in the plan of a Service.
+    pub fn planned(&mut self, report: &Report, finding: Finding, now: Instant) {
+        let Report { service, uid, outlook, left_out, .. } = report;
+        let before = if let Some(reported) = self.services.get_mut(service) {
+            reported.uid.clone_from(uid);
+            (reported.outlook != *outlook)
+                .then(|| std::mem::replace(&mut reported.outlook, outlook.clone()))
+        } else {
+            let (uid, outlook) = (uid.clone(), outlook.clone());
+            let reported = Reported { uid, outlook, has_failure_event: false };
+            self.services.insert(service.clone(), Box::new(reported));
+            Some(Outlook::nothing())
+        };
+        self.found(service, finding);
+        self.left_out.note(service, left_out, !self.is_summed_up, now);
+        let Some(before) = before.filter(|before| self.is_summed_up && before != outlook) else {
+            return;
+        };
+        info!(
+            namespace = %service.namespace, service = %service.name,
+            prefer = outlook.prefers.unwrap_or_default(),
+            state = %outlook.decision.state, reason = %outlook.decision.reason(),
+            reasons = ?outlook.decision.reasons, before = %before.decision.reason(),
+            "the decision on a Service has changed"
+        );
+        if let Some(news) = outlook.news(&before) {
+            self.announce(service, news);
+        }
+    }
+
+    /// A Service is not served any more.
+    pub fn left(&mut self, service: &ServiceKey) {
+        self.tally.left(service);
+        self.left_out.forget(service);
+        self.services.remove(service);
+    }
+
+    /// Logs what was found once all Services have been planned for the first time. `index` has them.
+    pub fn sum_up(&mut self, index: &Index) {
+        let mut served = index.services().filter(|service| service.is_served());
+        if self.is_summed_up || !served.all(|service| self.services.contains_key(&service.key)) {
+            return;
+        }
+        let mut reasons = BTreeMap::new();
+        for reported in self.services.values() {
+            *reasons.entry(reported.outlook.decision.reason().to_string()).or_insert(0) += 1;
+        }
+        let services: i32 = reasons.values().sum();
+        self.is_summed_up = true;
+        info!(services, ?reasons, "all Services have been planned");
+    }
+
+    #[cfg(test)]
+    pub fn is_summed_up(&self) -> bool {
+        self.is_summed_up
+    }
+
+    /// Emits Events for pods that have been left out for a while.
+    pub fn left_out_too_long(&mut self, now: Instant) {
+        for (service, news) in self.left_out.overdue(now) {
+            self.announce(&service, news);
+        }
+    }
+
+    /// Reports the failures, if any, of a Service's writes, which have failed `before` times in a
+    /// row.
+    pub fn wrote(&mut self, service: &ServiceKey, failures: &[WriteError], before: u32) {
+        for failure in failures {
+            log(service, failure, before);
+            if matches!(failure, WriteError::Refused { .. }) {
+                self.health.refused(Duty::Writes, &causes(failure));
+            }
+        }
+        let Some(reported) = self.services.get_mut(service) else { return };
+        if failures.is_empty() {
+            reported.has_failure_event = false;
+        } else if before + 1 >= TROUBLE
+            && !reported.has_failure_event
+            && let Some(trouble) = failures.iter().find(|failure| failure.is_trouble())
+        {
+            reported.has_failure_event = true;
+            let cause = causes(trouble);
+            if trouble.is_invalid() {
+                self.announce(service, News::WriteRefused(cause.clone()));
+            }
+            if !matches!(trouble, WriteError::Trimmed { .. }) {
+                self.announce(service, News::UpdateFailed(cause));
+            }
+        }
+    }
+
+    /// Reports what a plan has shown of another writer.
+    fn found(&mut self, service: &ServiceKey, finding: Finding) {
+        if finding.is_active {
+            warn!(
+                %service,
+                "another controller writes the slices that closehaul manages, too: if it is \
+                 kube-controller-manager, append -endpointslice-controller to its --controllers; \
+                 if it is a second installation of closehaul, remove one"
+            );
+        }
+        if finding.is_contested {
+            warn!(
+                %service,
+                "another client overwrites the slices of this Service again and again: closehaul \
+                 repairs them with growing delays, up to a minute"
+            );
+        }
+        if finding != Finding::default() {
+            self.announce(service, News::Overwritten);
+        }
+    }
+
+    /// Publishes what is known of another writer.
+    pub fn other_writer(&self, other_writer: &OtherWriter) {
+        let is_active = other_writer.is_active();
+        self.health.other_writer(is_active);
+        self.tally.others(is_active, other_writer.contested());
+    }
+
+    fn announce(&mut self, service: &ServiceKey, news: News) {
+        let uid = self.services.get(service).and_then(|reported| reported.uid.clone());
+        self.announcements.push(Announcement { service: service.clone(), uid, news });
+    }
+}
+
+/// Logs a failed write of a Service that has failed `before` times in a row.
+fn log(key: &ServiceKey, failure: &WriteError, before: u32) {
+    let cause = causes(failure);
+    if !before.is_multiple_of(LOG_EVERY) {
+        debug!(service = %key, cause, before, "a write failed again");
+        return;
+    }
+    match failure {
+        WriteError::Conflict { .. } | WriteError::NotLeading { .. } => {
+            info!(service = %key, cause, before, "a slice was not written, retrying");
+        }
+        WriteError::Stopping { .. } => info!(service = %key, cause, "a slice was not written"),
+        _ => warn!(service = %key, cause, before, "a write failed, retrying"),
+    }
+}

@@ -1,0 +1,138 @@
+//! Report: what a plan of a Service amounts to, for all who show it: `closehaul plan`, the log, Events,
+//! health and metrics. Nothing that decides may read it.
+
+pub mod news;
+pub mod outlook;
+
+use self::{
+    news::{LeftOut, left_out},
+    outlook::Outlook,
+};
+use crate::{
+    assess::decision::{Decision, Standing, decide},
+    cluster::Index,
+    model::{
+        address::AddressType,
+        name::{ServiceKey, Uid},
+        service::{Service, TrafficDistribution},
+        slice::Slice,
+    },
+    plan::{
+        self, Plan,
+        census::Census,
+        intent::{Intent, Mechanism},
+        ready::Ready,
+    },
+};
+
+/// What a plan of a Service amounts to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The Service.
+    pub service: ServiceKey,
+    /// Its UID; absent only for objects in files.
+    pub uid: Option<Uid>,
+    /// What becomes of its preference.
+    pub outlook: Outlook,
+    /// By what its hints are decided.
+    pub label: Label,
+    /// By address type.
+    pub families: Vec<FamilyReport>,
+    /// What is left out of its slices.
+    pub left_out: LeftOut,
+}
+
+/// By what the hints of a Service are decided, as metrics have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// By the legacy annotation.
+    pub auto: bool,
+    /// The `spec.trafficDistribution` in force.
+    pub distribution: Option<TrafficDistribution>,
+}
+
+/// The slices of one address type in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilyReport {
+    /// The address type.
+    pub address_type: AddressType,
+    /// How many slices are written.
+    pub writes: usize,
+    /// What the slices are to contain; `None` if the Service has this address type no longer.
+    pub desired: Option<Desired>,
+}
+
+/// What the slices of one address type contain when all is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// The numbers that the built-in controller counts, too.
+    pub census: Census,
+    /// Slices.
+    pub slices: usize,
+    /// Ready endpoints.
+    pub ready: usize,
+    /// Ready endpoints without zone.
+    pub ready_without_zone: usize,
+    /// Ready endpoints with hints.
+    pub ready_hinted: usize,
+}
+
+impl Report {
+    /// The report on a plan of `service`.
+    pub fn of(index: &Index, service: &Service, plan: &Plan<'_>) -> Self {
+        let decision = decision(index, service, Some(plan), &[], plan.settings);
+        let family = |family: &plan::Family<'_>| FamilyReport {
+            address_type: family.address_type,
+            writes: family.changes.len(),
+            desired: family.census.map(|census| Desired {
+                census,
+                slices: family.ready.slices,
+                ready: family.ready.count(),
+                ready_without_zone: family.ready.in_zone(None),
+                ready_hinted: family.ready.hinted,
+            }),
+        };
+        Self {
+            service: service.key.clone(),
+            uid: service.uid.clone(),
+            outlook: Outlook::of(service, plan, decision),
+            label: Label::of(service, plan.intent),
+            families: plan.families.iter().map(family).collect(),
+            left_out: left_out(plan),
+        }
+    }
+}
+
+impl Label {
+    fn of(service: &Service, Intent { mechanism }: Intent) -> Self {
+        let preferred = matches!(mechanism, Mechanism::TrafficDistribution(_));
+        Self {
+            auto: mechanism == Mechanism::Auto,
+            distribution: service.traffic_distribution.filter(|_| preferred),
+        }
+    }
+}
+
+/// What becomes of a Service's preference for locality by this plan, judged by the first address
+/// type; `None`: it is not served. `foreign` are the slices that other controllers have for it.
+pub fn decision(
+    index: &Index,
+    service: &Service,
+    plan: Option<&Plan<'_>>,
+    foreign: &[&Slice],
+    settings: plan::Settings,
+) -> Decision {
+    let none = Ready::default();
+    let family = plan.and_then(|plan| plan.families.first());
+    decide(Standing {
+        service,
+        intent: Intent::of(service),
+        ready: family.map_or(&none, |family| &family.ready),
+        foreign,
+        has_nodeless: plan.is_some_and(|plan| !plan.nodeless.is_empty()),
+        has_not_allowed: plan.is_some_and(|plan| !plan.not_allowed.is_empty()),
+        node_hints: settings.node_hints,
+        nodes: index.nodes(),
+        topology: index.topology(),
+    })
+}
