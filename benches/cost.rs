@@ -1,21 +1,22 @@
-//! What one thing costs, in instructions, and that it does not cost more in a larger cluster.
+//! What each operation costs, in instructions. Also checks that it does not cost more in a larger
+//! cluster.
 //!
-//! `cargo bench --bench cost` runs each case in its own process under valgrind (Debian's package of
-//! that name, which is installed if it is missing). valgrind counts the instructions of what is
-//! measured and leaves out what builds the cluster before. The counts are the same on every machine
-//! but for a few in a thousand, so the command can check the ratios between them: it fails if one
-//! is above its limit.
+//! `cargo bench --bench cost` runs each case in its own process under valgrind. It installs
+//! Debian's package `valgrind` if that is missing. valgrind counts the instructions of the measured
+//! code and leaves out what builds the cluster before. The counts are the same on every machine
+//! except for a few in a thousand, so the command can check the ratios between them. It fails if a
+//! ratio is above its limit.
 //!
-//! Not with gungraun: it compares each count with that of an earlier run, and what matters here is
-//! how the counts of one run compare with each other.
+//! It does not use gungraun. gungraun compares each count with that of an earlier run, but what
+//! matters here is how the counts of one run compare with each other.
 
-// The API says what it expects; a bench that cannot go on may say so and end.
+// The API documents what it expects. A bench that cannot continue may panic.
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
 mod curve;
 mod frames;
 mod many_ports;
-// These belong to the package e2e, which depends on this one and runs their tests.
+// These belong to the package e2e, which depends on this package and runs their tests.
 #[cfg_attr(test, allow(dead_code, reason = "what tests need is not used without a test harness"))]
 #[path = "../e2e/src/packages.rs"]
 mod packages;
@@ -36,10 +37,11 @@ use closehaul::{
 
 use self::site::{Shape, Site};
 
-/// How often each thing is done and measured.
+/// How often each operation runs and is measured.
 const TIMES: usize = 20;
 
-/// A thing whose cost is measured, by name, and its limit: at most so many times the cost of another.
+/// An operation whose cost is measured, by name. The limit is at most this multiple of another
+/// case's cost.
 struct Case {
     name: &'static str,
     run: fn(),
@@ -63,7 +65,7 @@ const fn flat(name: &'static str, than: &'static str, run: fn()) -> Case {
     Case { name, run, limit: Some((FLAT, than)) }
 }
 
-/// All cases. Unless it says otherwise, a Service has 10 pods and a namespace 100 Services.
+/// All cases. Unless a case says otherwise, a Service has 10 pods and a namespace has 100 Services.
 const CASES: &[Case] = &[
     case("decode a pod's event of 13 kB", || {
         let frames: Vec<_> = (0..TIMES).map(frames::pod).collect();
@@ -148,7 +150,7 @@ fn pods(pods: usize) -> Shape {
     Shape { services: pods / 10, pods: 10, per_namespace: 100 }
 }
 
-/// As many namespaces as make 5,000 Services.
+/// As many namespaces as it takes to hold 5,000 Services.
 fn in_namespace(services: usize) -> Shape {
     Shape { services: 5_000, pods: 2, per_namespace: services }
 }
@@ -157,12 +159,12 @@ fn one_service(endpoints: usize) -> Shape {
     Shape { services: 1, pods: endpoints, per_namespace: 1 }
 }
 
-/// Measures what a pod that becomes unready costs, from its decoded event to the write that shows it,
-/// and the answer and the echo of that write.
+/// Measures what a pod that becomes unready costs, from its decoded event to the write that shows
+/// it, including the answer and the echo of that write.
 fn change(shape: Shape) {
     let mut site = Site::new(shape);
     let Shape { services, pods, .. } = shape;
-    // Not the first of their kind: what is worked out once has been.
+    // Not the first of their kind, so that cached results exist.
     let mut places = (0..TIMES + 2).map(|time| (time * 37 % services, time * 101 % pods));
     let flip = |site: &mut Site, (service, pod)| {
         let event = site.flip(service, pod, false);
@@ -192,7 +194,7 @@ fn slice_of(endpoints: usize) -> Slice {
     Site::new(one_service(endpoints)).latest.expect("a slice")
 }
 
-/// What valgrind counts, and nothing else.
+/// The code that valgrind counts, and nothing else.
 #[inline(never)]
 fn measure(work: impl FnOnce()) {
     measured(&mut Some(work));
@@ -218,7 +220,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Counts all cases whose names have these words, and checks their limits.
+/// Counts all cases whose names contain these words, and checks their limits.
 fn all(words: &[String]) -> ExitCode {
     let valgrind = packages::Program { command: "valgrind", package: "valgrind" };
     if let Err(error) = packages::ensure(&[valgrind]) {

@@ -1,5 +1,5 @@
-//! Frames: events as an API server sends them in Protobuf, with all that real pods have and nobody
-//! here reads: environments, probes, volumes, statuses, managed fields.
+//! Frames: events as an API server sends them in Protobuf. They have everything that real pods have
+//! and closehaul does not read: environments, probes, volumes, statuses, managed fields.
 
 use bytes::Bytes;
 use closehaul::{
@@ -43,12 +43,12 @@ pub fn message() -> Fields {
     Fields::default()
 }
 
-/// An event as it is framed, less its length, of an object with what is around it.
+/// A framed event without its length, for an object and its wrapper.
 pub fn event(kind: &str, raw: &[u8]) -> Bytes {
     message().text(1, kind).message(2, &message().bytes(1, raw)).0.into()
 }
 
-/// So many bytes of what managed fields look like.
+/// This many bytes that look like managed fields.
 fn filler(length: usize) -> Vec<u8> {
     br#"{"f:metadata":{"f:annotations":{".":{},"f:checksum":{}}}}"#.iter().copied().cycle().take(length).collect()
 }
@@ -71,7 +71,7 @@ fn container(name: &str, port: u64) -> Fields {
     container
 }
 
-/// A pod's event as the API server sends it for 13 kB of JSON.
+/// A pod's event as the API server sends it. The same object is 13 kB as JSON.
 pub fn pod(number: usize) -> Bytes {
     let name = format!("front-7c9d8f6b5d-{number:05}");
     let mut meta = message()

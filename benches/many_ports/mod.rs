@@ -1,4 +1,4 @@
-//! A Service with very many ports, as the API server accepts it, and what planning it costs.
+//! A Service with very many ports, as many as the API server accepts, and what it costs to plan it.
 
 use closehaul::{
     model::{
@@ -19,7 +19,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// Ports that lead to names, which each pod declares under other numbers, in the opposite order.
+    /// Ports that resolve to names. Each pod declares the names under other numbers, in the
+    /// opposite order.
     pub fn named(ports: usize, pods: usize) -> Self {
         let declared = |pod: usize| -> Vec<ContainerPort> {
             let port = |port: usize| ContainerPort {
@@ -34,14 +35,14 @@ impl Site {
         Self { service, pods, nodes: nodes() }
     }
 
-    /// Ports that lead to numbers.
+    /// Ports that resolve to numbers.
     pub fn plain(ports: usize, pods: usize) -> Self {
         let service = service(ports, |port| TargetPort::Number(number(port)));
         let pods = (0..pods).map(|number| pod(number, Vec::new())).collect();
         Self { service, pods, nodes: nodes() }
     }
 
-    /// Plans it; returns how many slices the plan writes.
+    /// Plans the Service. Returns how many slices the plan writes.
     pub fn plan(&self) -> usize {
         let pods: Vec<&Pod> = self.pods.iter().collect();
         let plan = plan::plan(World {

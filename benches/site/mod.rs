@@ -1,5 +1,5 @@
-//! Site: a controller that knows a cluster of a given shape whose slices are right, and events that
-//! happen there. No I/O: what the API server would answer and show is put in by hand.
+//! Site: a controller that knows a cluster of a given shape whose slices are up to date, and events
+//! that happen there. No I/O: the bench supplies what the API server would answer and show.
 
 use closehaul::{
     api::{Kind, Object},
@@ -55,7 +55,7 @@ fn number(shape: Shape, service: usize, pod: usize) -> usize {
 }
 
 impl Site {
-    /// All is listed, every slice is written and shown, and nothing is left to do.
+    /// Everything is listed, every slice is written and shown, and nothing is left to do.
     pub fn new(shape: Shape) -> Self {
         let settings = Settings {
             plan: plan::Settings::with(100),
@@ -106,8 +106,8 @@ impl Site {
         self.take_in(Change::<Slice>::Listed.into());
     }
 
-    /// A Service's event. Its slices do not depend on `policy`, `externalTrafficPolicy`, but it is
-    /// planned when that changes.
+    /// A Service's event. Its slices do not depend on `policy`, which is `externalTrafficPolicy`,
+    /// but a change of it still causes a plan.
     pub fn service_event(&mut self, number: usize, policy: &str) -> Event {
         let (name, namespace) = self.service(number);
         self.version += 1;
@@ -143,17 +143,17 @@ impl Site {
         object
     }
 
-    /// Takes an event in.
+    /// Applies an event.
     pub fn take_in(&mut self, event: Event) {
         self.controller.take_in(event, self.now);
     }
 
-    /// What is to be written next.
+    /// The next write.
     pub fn next_job(&mut self) -> Option<Job> {
         self.controller.next_job(Role::Leader, self.now)
     }
 
-    /// A pod's event: it becomes ready, or unready.
+    /// A pod's event: the pod becomes ready or unready.
     pub fn flip(&mut self, service: usize, pod: usize, ready: bool) -> Event {
         Event::from(Change::Applied(self.pod(service, pod, ready)))
     }
@@ -167,7 +167,8 @@ impl Site {
         }
     }
 
-    /// The writes are done and shown, and some time passes: what comes next is not gathered.
+    /// The writes are done and shown, and some time passes. The next event is not batched with
+    /// them.
     pub fn written(&mut self, job: Job) {
         let (outcome, shown) = self.answer(job);
         self.finish(outcome);
@@ -177,18 +178,18 @@ impl Site {
         self.now += Duration::from_secs(60);
     }
 
-    /// Writes have ended.
+    /// Completes writes.
     pub fn finish(&mut self, outcome: Outcome) {
         self.controller.finish(outcome, self.now);
     }
 
-    /// What the API server answers to writes, and what the watch shows of them.
+    /// The API server's answers to writes, and what the watch shows of them.
     pub fn answer(&mut self, job: Job) -> (Outcome, Vec<Event>) {
         let mut outcome = Outcome::of(job.service);
         outcome.complete.push(AddressType::IPv4);
         let mut shown = Vec::new();
         for mut value in job.families.into_iter().flat_map(|changes| {
-            assert!(changes.deletes.is_empty(), "nothing goes here");
+            assert!(changes.deletes.is_empty(), "nothing is deleted here");
             changes.creates.into_iter().chain(changes.updates)
         }) {
             self.version += 1;
@@ -196,7 +197,7 @@ impl Site {
             let made = || format!("{}-{}", outcome.service.name, self.version).into();
             let name = value.meta.name.get_or_insert_with(made).clone();
             value.meta.uid.get_or_insert(Uid::Uuid([7; 16]));
-            // As decoded: nothing is shared.
+            // As decoded: no data is shared.
             value.endpoints = value.endpoints.iter().cloned().collect();
             outcome.written.push(Sight::Version(self.version));
             let mut object = self.slice.clone();

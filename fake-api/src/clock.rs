@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 /// Follows tokio's time from an arbitrary start. Each reading is a microsecond later than the one
-/// before, as two readings of a real clock are never equal: names of Events follow from it.
+/// before, because two readings of a real clock are never equal. Names of Events depend on that.
 pub fn wall_clock() -> WallClock {
     let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let (begun, readings) = (Instant::now(), AtomicI64::new(0));

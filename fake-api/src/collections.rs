@@ -12,5 +12,5 @@ pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
 pub const EVENTS: &str = "events.k8s.io/v1/events";
 /// Leases.
 pub const LEASES: &str = "coordination.k8s.io/v1/leases";
-/// `ConfigMaps`: nothing that closehaul watches, so that a write to one only raises the version.
+/// `ConfigMaps`. closehaul does not watch them, so a write to one only raises the version.
 pub const CONFIG_MAPS: &str = "v1/configmaps";

@@ -1,10 +1,10 @@
-//! What can be made to fail, and for which requests.
+//! What can fail, and for which requests.
 
 use std::time::Duration;
 
 use crate::Seen;
 
-/// Which requests a fault strikes; made by [`on`].
+/// Which requests a fault applies to. Create it with [`on`].
 #[derive(Clone)]
 pub struct On {
     method: &'static str,
@@ -35,56 +35,57 @@ impl On {
         Self { query, ..self }
     }
 
-    /// Only this often.
+    /// At most this many times.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 }
 
-/// What happens to a request in place of an ordinary answer.
+/// What happens to a request instead of a normal answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// The connection breaks; nothing was done.
+    /// The connection breaks. Nothing was done.
     Refuse,
-    /// Never answered; nothing was done.
+    /// Never answered. Nothing was done.
     Hang,
-    /// Done, and never answered.
+    /// Done, but never answered.
     DoAndHang,
     /// Done this much later.
     Delay(Duration),
     /// Done, and answered this much later.
     DoAndDelay(Duration),
-    /// Answered with this status code; nothing was done.
+    /// Answered with this status code. Nothing was done.
     Answer(u16),
-    /// 422 for a field of a slice, whatever it holds, by the validation or by an admission webhook that
-    /// makes up the same answer; nothing was done.
+    /// 422 for a field of a slice, regardless of its value. It comes from the validation, or from
+    /// an admission webhook that returns the same answer. Nothing was done.
     Invalid {
         /// The path of the field, such as `endpoints[0].addresses[0]`.
         field: String,
-        /// The value that is refused.
+        /// The value that is rejected.
         value: String,
-        /// Whether the answer is a webhook's.
+        /// Whether the answer comes from a webhook.
         by_webhook: bool,
     },
-    /// 429 with this many seconds of `Retry-After`; nothing was done.
+    /// 429 with this many seconds of `Retry-After`. Nothing was done.
     TooMany(u32),
-    /// The same as the API server sheds load: plain text, so that the header alone says how long.
+    /// The same as when the API server sheds load: plain text, so only the header says how long to
+    /// wait.
     Shed(u32),
-    /// Refused because the namespace is going away; nothing was done.
+    /// Rejected because the namespace is terminating. Nothing was done.
     NamespaceTerminating,
-    /// Done, and answered with this status code.
+    /// Done, but answered with this status code.
     DoAndAnswer(u16),
-    /// A watch: starts, and then nothing more is heard, not even its end.
+    /// A watch: it starts, and then sends nothing more. It does not end either.
     Silence,
-    /// A watch: ends at once without an event, as if complete.
+    /// A watch: ends at once without an event, as if it were complete.
     CloseAtOnce,
     /// A streamed list: ends after the objects without its end mark.
     CloseBeforeMark,
-    /// A streamed list: the end mark comes this much later than the objects; changes in between
+    /// A streamed list: the end mark comes this much later than the objects. Changes in between
     /// come before it.
     MarkAfter(Duration),
-    /// A list, streamed or not: as of this version.
+    /// A list, streamed or not: shows the state at this version.
     Stale(u64),
 }
 
@@ -100,7 +101,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// The effect of the first fault that strikes.
+    /// The effect of the first fault that applies.
     pub(crate) fn strike(&mut self, seen: &Seen) -> Option<Effect> {
         let strikes = |on: &On| {
             on.times > 0

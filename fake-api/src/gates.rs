@@ -1,9 +1,9 @@
-//! What an API server does whose feature gates are off.
+//! What an API server does when its feature gates are off.
 
 use serde_json::Value;
 
-/// Takes all hints for nodes out of a slice that is to be stored, unless what is stored already has
-/// some (docs/semantics.md 5.4).
+/// Removes all hints for nodes from a slice before it is stored, unless the stored slice already
+/// has some (docs/semantics.md 5.4).
 pub fn drop_node_hints(slice: &mut Value, stored: Option<&Value>) {
     let endpoints = stored.and_then(|stored| stored["endpoints"].as_array());
     if endpoints.into_iter().flatten().any(|endpoint| endpoint["hints"].get("forNodes").is_some()) {

@@ -1,15 +1,15 @@
 //! An API server inside a test, and the rig around it: the running controller on that server, in
 //! simulated time.
 //!
-//! - [`FakeApi`]: the server, without sockets and at home in tokio's paused time
-//! - [`faults`]: what can be made to fail, and for which requests
+//! - [`FakeApi`]: the server, without sockets and on tokio's paused time
+//! - [`faults`]: what can fail, and for which requests
 //! - [`collections`]: the names under which the server keeps objects
 //! - [`samples`]: test objects, written once for all tests
 //! - [`rig`]: the running controller on a server, and what it has written
 //! - [`world`]: a world that changes at random, determined by a seed
 //!
-//! Use the least powerful test that can fail for the right reason: what plain functions decide needs
-//! no server, and what only a real API server can show belongs to `e2e`.
+//! Use the least powerful test that can fail for the right reason. What pure functions decide needs
+//! no server, and what only a real API server can show belongs in `e2e`.
 
 #![allow(
     clippy::missing_panics_doc,

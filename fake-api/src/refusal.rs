@@ -1,8 +1,8 @@
-//! Refusal: why a request is not served, and the `Status` that says so.
+//! Refusal: why a request is rejected, and the `Status` that says so.
 
 use serde_json::{Value, json};
 
-/// Why a request is not served.
+/// Why a request is rejected.
 #[derive(Debug)]
 pub struct Refusal {
     pub code: u16,
@@ -10,7 +10,7 @@ pub struct Refusal {
     message: String,
     pub retry_after: Option<u32>,
     causes: Vec<Value>,
-    /// Group and kind of the object that is refused.
+    /// Group and kind of the rejected object.
     object: Option<(&'static str, &'static str)>,
 }
 
@@ -49,7 +49,7 @@ impl Refusal {
         Self::new(422, "Invalid", message)
     }
 
-    /// By the validation of slices.
+    /// Rejected by the validation of slices.
     pub fn invalid_slice(name: &str, problems: &[FieldProblem]) -> Self {
         let text =
             |one: &FieldProblem| format!("Invalid value: \"{}\": {}", one.value, one.problem);
@@ -63,8 +63,8 @@ impl Refusal {
         Self { causes: problems.iter().map(cause).collect(), object, ..refusal }
     }
 
-    /// The same for one field that a fault names. An admission webhook may answer whatever it likes,
-    /// and only its words begin with its name.
+    /// The same for one field that a fault names. An admission webhook may answer with any text,
+    /// and only its message begins with its name.
     pub fn invalid_field(field: &str, value: &str, by_webhook: bool) -> Self {
         let (field, value) = (field.to_owned(), value.to_owned());
         let mut refusal =
@@ -90,7 +90,7 @@ impl Refusal {
         Self { causes: vec![json!({ "reason": "NamespaceTerminating" })], ..refusal }
     }
 
-    /// A status code that a fault asks for.
+    /// A status code that a fault sets.
     pub fn made(code: u16) -> Self {
         let reason = match code {
             401 => "Unauthorized",
@@ -117,7 +117,7 @@ impl Refusal {
         })
     }
 
-    /// What a watch says that was started, and then failed.
+    /// The error event of a watch that started and then failed.
     pub fn event(&self) -> String {
         format!(r#"{{"type":"ERROR","object":{}}}"#, self.status())
     }

@@ -23,12 +23,12 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Whether a watch starts with this, streamed lists included.
+    /// Whether this starts a watch, including a streamed list.
     pub fn is_watch(&self) -> bool {
         self.query.contains("watch=true")
     }
 
-    /// Whether this is a list in pages, of whatever page.
+    /// Whether this is a paged list, for any page.
     pub fn is_paged_list(&self) -> bool {
         self.query.contains("limit=") && !self.is_watch()
     }
@@ -39,19 +39,19 @@ impl Seen {
     }
 }
 
-/// Path and query taken apart.
+/// The path and the query, parsed.
 pub struct Call {
     /// `GROUP/VERSION/PLURAL`, without a group for the core kinds: `v1/pods`.
     pub collection: String,
     pub namespace: Option<String>,
-    /// Of one object.
+    /// For one object.
     pub name: Option<String>,
     pub is_status: bool,
     pub parameters: BTreeMap<String, String>,
 }
 
 impl Call {
-    /// `None` if the path is none of the API's.
+    /// `None` if the path does not belong to the API.
     pub fn read(path: &str, query: &str) -> Option<Self> {
         let parts: Vec<_> = path.trim_matches('/').split('/').collect();
         let (version, rest) = match &parts[..] {
@@ -82,7 +82,7 @@ impl Call {
         self.parameters.get(name).map_or("", String::as_str)
     }
 
-    /// The one object the call is about, with an empty name if it is about a collection.
+    /// The one object that the call is about. Its name is empty if the call is about a collection.
     pub fn object(&self) -> Name {
         (self.namespace.clone().unwrap_or_default(), self.name.clone().unwrap_or_default())
     }
@@ -101,7 +101,7 @@ fn parameters(query: &str) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-/// Undoes form encoding.
+/// Decodes form encoding.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();

@@ -13,7 +13,7 @@ use crate::{
     store::{Collection, Objects},
 };
 
-/// A body that may go on being written.
+/// A body that may be written over time.
 pub type Body = Channel<Bytes, Infallible>;
 
 impl Refusal {
@@ -33,14 +33,14 @@ pub async fn respond(code: u16, answer: &impl Display) -> Response<Body> {
     Response::builder().status(code).body(body).unwrap()
 }
 
-/// 429 from the filters before all handlers.
+/// 429 from the filters that run before all handlers.
 pub async fn shed(seconds: u32) -> Response<Body> {
     let mut response = respond(429, &"Too many requests, please try again later.").await;
     response.headers_mut().insert("retry-after", seconds.into());
     response
 }
 
-/// A page of a list as of `version`, or of what the token to continue says.
+/// A page of a list at `version`, or at the version in the continue token.
 pub fn page(collection: &Collection, call: &Call, mut version: u64) -> Result<Value, Refusal> {
     let (mut from, token) = (0_usize, call.parameter("continue"));
     if let Some((as_of, start)) = token.split_once('.') {

@@ -1,5 +1,5 @@
-//! The rig: the running controller on a server, what it has written, and the server's objects by
-//! the short names of [`crate::samples`].
+//! The rig: the running controller on a server, what it has written, and short names for the
+//! server's objects as in [`crate::samples`].
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::{
     samples::{node, parts, pod, ready_condition, service},
 };
 
-/// The default settings with slices of so many endpoints at most.
+/// The default settings, with at most this many endpoints in a slice.
 pub fn settings_of(max_endpoints: usize) -> Settings {
     Settings { plan: plan::Settings::with(max_endpoints), ..Options::default().settings }
 }
@@ -39,16 +39,16 @@ pub const SECOND: Duration = Duration::from_secs(1);
 /// A minute.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
-/// How the controller is run.
+/// How the controller runs.
 #[derive(Clone, Copy)]
 pub struct Options {
-    /// The controller's own settings.
+    /// The controller's settings.
     pub settings: Settings,
     /// How many Services are written at the same time.
     pub concurrency: usize,
     /// How long one write may take.
     pub timeout: Duration,
-    /// Writes a second; 0 means no limit.
+    /// Writes per second; 0 means no limit.
     pub qps: f64,
 }
 
@@ -68,13 +68,13 @@ impl Default for Options {
 pub struct Rig {
     /// The server that it runs on.
     pub api: FakeApi,
-    /// Its metrics.
+    /// The controller's metrics.
     pub metrics: Metrics,
-    /// Its health.
+    /// The controller's health.
     pub health: Health,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Farewell>,
-    /// Writes before this have been looked at.
+    /// The number of writes that the test has already seen.
     mark: usize,
 }
 
@@ -94,7 +94,7 @@ impl Rig {
         Self::start_reported(api, options, leadership, mpsc::unbounded_channel().1)
     }
 
-    /// One with an election, which reports what it sees.
+    /// A controller with leader election, which reports what it observes.
     pub fn start_reported(
         api: FakeApi,
         options: Options,
@@ -128,7 +128,7 @@ impl Rig {
         Self { api, metrics, health, stop, running, mark: 0 }
     }
 
-    /// A controller that has written what there was to write. Later looks do not show these writes.
+    /// A controller that has completed its initial writes. Later looks do not show these writes.
     pub async fn settled(api: FakeApi) -> Self {
         Self::settled_with(api, Options::default()).await
     }
@@ -146,24 +146,24 @@ impl Rig {
         sleep(time).await;
     }
 
-    /// Waits until `so` holds, for ten minutes at most; returns how long that took. `what` is for the
-    /// message if it does not.
+    /// Waits until `so` holds, for at most ten minutes. Returns how long that took. `what` is for
+    /// the message if it does not.
     pub async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) -> Duration {
         let start = Instant::now();
         while !so(self) {
-            assert!(start.elapsed() < 10 * MINUTE, "not in ten minutes: {what}");
+            assert!(start.elapsed() < 10 * MINUTE, "not within ten minutes: {what}");
             sleep(5 * MS).await;
         }
         start.elapsed()
     }
 
-    /// Waits until the endpoints of a Service are these.
+    /// Waits until these are the endpoints of a Service.
     pub async fn until_endpoints(&self, service: &str, endpoints: &[&str]) -> Duration {
         let what = format!("{service} has {endpoints:?}");
         self.until(&what, |rig| rig.endpoints(service) == endpoints).await
     }
 
-    /// All writes so far, in order of arrival, Events apart.
+    /// All writes so far in order of arrival, without Events.
     pub fn writes(&self) -> Vec<Seen> {
         let mut requests = self.api.requests();
         requests.retain(|seen| seen.method != "GET" && !is_event(seen));
@@ -227,7 +227,7 @@ impl Rig {
         endpoints
     }
 
-    /// The value of a series, named as `/metrics` names it; 0 if it is not there.
+    /// The value of a series, named as in `/metrics`; 0 if it does not exist.
     pub fn metric(&self, series: &str) -> f64 {
         let text = self.metrics.text().unwrap();
         let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
@@ -247,15 +247,14 @@ impl Rig {
         assert!(self.running.await.unwrap_err().is_cancelled());
     }
 
-    /// Asks the controller to stop; it returns what may become of the lease.
+    /// Asks the controller to stop. Returns what to do with the lease.
     pub fn stop(self) -> JoinHandle<Farewell> {
         self.stop.send(()).unwrap();
         self.running
     }
 }
 
-/// A server with nodes a1, b1 and c1, these pods, one after the other on them, and their
-/// Services.
+/// A server with nodes a1, b1 and c1, these pods spread over them in turn, and their Services.
 pub fn cluster(pods: &[&str]) -> FakeApi {
     let api = FakeApi::new();
     for name in ["a1", "b1", "c1"] {
@@ -277,7 +276,7 @@ pub fn is_event(seen: &Seen) -> bool {
     seen.method == "POST" && seen.path.ends_with("/events")
 }
 
-/// Makes a pod ready or not.
+/// Sets whether a pod is ready.
 pub fn set_ready(api: &FakeApi, name: &str, is_ready: bool) {
     let (namespace, name) = parts(name);
     api.edit(PODS, namespace, name, |pod| {
@@ -291,7 +290,7 @@ pub fn edit(api: &FakeApi, collection: &str, name: &str, edit: impl FnOnce(&mut 
     api.edit(collection, namespace, name, edit);
 }
 
-/// Removes an object at once, whatever its finalizers.
+/// Removes an object at once, regardless of its finalizers.
 pub fn remove(api: &FakeApi, collection: &str, name: &str) {
     let (namespace, name) = parts(name);
     api.remove(collection, namespace, name);

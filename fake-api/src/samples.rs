@@ -1,7 +1,7 @@
 //! Test objects as JSON, as a client would send them.
 //!
 //! Objects are named `namespace/name`, or by name alone in namespace `shop`. Pod `web-1` belongs to
-//! Service `web`, and node `a1` is in zone `a`. What a test is about, it sets itself.
+//! Service `web`, and node `a1` is in zone `a`. Each test sets the fields that it is about.
 
 use serde_json::{Value, json};
 
@@ -37,8 +37,7 @@ pub fn service(name: &str) -> Value {
     })
 }
 
-/// A ready pod. Its number determines its address and which of the nodes `a1`, `b1` and `c1` it is
-/// on.
+/// A ready pod. Its number determines its address and its node, one of `a1`, `b1` and `c1`.
 pub fn pod(name: &str) -> Value {
     let (namespace, name) = parts(name);
     let (app, number) = name.rsplit_once('-').unwrap();

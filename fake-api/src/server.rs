@@ -1,4 +1,4 @@
-//! The server: what tests do to it, and how it serves a request.
+//! The server: what tests can do with it, and how it serves a request.
 
 mod watching;
 
@@ -28,17 +28,17 @@ use crate::{
     validation::validate,
 };
 
-/// An API server inside the test: no sockets, and at home in tokio's paused time.
+/// An API server inside the test, without sockets and on tokio's paused time.
 ///
-/// It keeps a versioned log of every kind of object, serves lists in pages and by stream, watches,
-/// bookmarks and 410, checks versions and preconditions, and records every request. Tests create and
-/// edit objects directly and make requests fail by [`crate::faults`]. Collections are named as in
-/// [`crate::collections`]. Clones are the same server.
+/// It keeps a versioned log of every kind of object. It serves lists in pages and by stream,
+/// watches, bookmarks and 410. It checks versions and preconditions, and records every request.
+/// Tests create and edit objects directly and make requests fail with [`crate::faults`].
+/// Collections are named as in [`crate::collections`]. Clones are the same server.
 #[derive(Clone)]
 pub struct FakeApi {
     state: Arc<Mutex<State>>,
-    /// Wakes the watches, in the order in which they began to wait: the requests that follow come
-    /// in the same order in each run.
+    /// Wakes the watches in the order in which they began to wait. The requests that follow then
+    /// come in the same order in each run.
     pub(crate) pulse: Arc<Notify>,
 }
 
@@ -47,13 +47,13 @@ pub(crate) struct State {
     faults: Faults,
     requests: Vec<Seen>,
     reachable: bool,
-    /// Watches of an earlier one end.
+    /// Watches of an earlier connection end.
     pub(crate) epoch: u64,
-    /// Lines put into open watches of a collection.
+    /// Lines injected into open watches of a collection.
     pub(crate) injected: Vec<(String, String)>,
     gone_as_status: bool,
     random: Random,
-    /// Collections whose watches are behind.
+    /// Collections whose watches lag behind.
     pub(crate) held: BTreeSet<String>,
 }
 
@@ -80,20 +80,20 @@ impl FakeApi {
         Self { state: Arc::new(Mutex::new(state)), pulse: Arc::default() }
     }
 
-    /// A client with the layers that the controller's own has.
+    /// A client with the same layers as the controller's.
     pub fn client(&self) -> Client {
         let api = self.clone();
         let service = tower::service_fn(move |request| api.clone().handle(request));
         ClientBuilder::new(service, "default").with_layer(&layers()).build()
     }
 
-    /// Lets all sources of [`Self::random`] follow from `seed`; without this, they follow from 0.
+    /// Seeds all sources of [`Self::random`] with `seed`; the default is 0.
     pub fn seed(&self, seed: u64) {
         self.with(|state| state.random = Random::seeded(seed));
     }
 
-    /// The source of random numbers for one that runs on this server: another one at each call, so
-    /// that two replicas differ, and the same ones in each run.
+    /// The source of random numbers for a replica on this server. Each call returns another source,
+    /// so two replicas differ, but each run gets the same ones.
     pub fn random(&self) -> Random {
         self.with(|state| state.random.fork())
     }
@@ -103,8 +103,8 @@ impl FakeApi {
         self.with(|state| state.store.clock.clone())
     }
 
-    /// Creates an object, or replaces it whatever its version. Not checked in any way: malformed
-    /// ones are welcome, if they have a name. Returns it as stored.
+    /// Creates an object, or replaces it regardless of its version. There is no validation: an
+    /// object may be malformed, but it needs a name. Returns it as stored.
     pub fn put(&self, collection: &str, object: Value) -> Value {
         let name = (text(&object, "namespace").to_owned(), text(&object, "name").to_owned());
         self.change(|state| match state.store.get(collection, &name) {
@@ -118,20 +118,21 @@ impl FakeApi {
         })
     }
 
-    /// Changes an object that is there; its new version follows the rules of PUT.
+    /// Changes an existing object. Its new version follows the rules of PUT.
     pub fn edit(&self, collection: &str, ns: &str, name: &str, edit: impl FnOnce(&mut Value)) {
         let mut object = self.get(collection, ns, name).unwrap();
         edit(&mut object);
         self.put(collection, object);
     }
 
-    /// Removes an object at once, whatever its finalizers.
+    /// Removes an object at once, regardless of its finalizers.
     pub fn remove(&self, collection: &str, ns: &str, name: &str) {
         let name = (ns.to_owned(), name.to_owned());
         self.change(|state| state.store.write(collection, name, None));
     }
 
-    /// Deletes an object as a client would: with finalizers it stays, and is marked.
+    /// Deletes an object as a client would. An object with finalizers stays and gets a deletion
+    /// timestamp.
     pub fn delete(&self, collection: &str, ns: &str, name: &str) {
         let name = (ns.to_owned(), name.to_owned());
         self.change(|state| state.store.delete(collection, &name, &Value::Null)).unwrap();
@@ -148,12 +149,12 @@ impl FakeApi {
         self.with(|state| state.store.collection(collection).objects.values().cloned().collect())
     }
 
-    /// The version of the last change of anything.
+    /// The version of the latest change of any object.
     pub fn version(&self) -> u64 {
         self.with(|state| state.store.version)
     }
 
-    /// Forgets the past: watches and pages from before now are answered with 410.
+    /// Forgets the past: watches and pages from before now get 410.
     pub fn compact(&self) {
         self.with(|state| {
             let version = state.store.version;
@@ -161,19 +162,19 @@ impl FakeApi {
         });
     }
 
-    /// Whether a watch from a forgotten version fails as a status, and not by a first event that
-    /// says so, which is what the watch cache does.
+    /// Whether a watch from a forgotten version fails with a status. Otherwise its first event is
+    /// the error, which is what the watch cache does.
     pub fn gone_as_status(&self, status: bool) {
         self.with(|state| state.gone_as_status = status);
     }
 
-    /// Goes back to how all was at `version`, as after a restore from a backup. Open watches, as
-    /// they know of a later version, say nothing until it has come again.
+    /// Goes back to the state at `version`, as after a restore from a backup. Open watches know a
+    /// later version, so they send nothing until that version is reached again.
     pub fn restore(&self, version: u64) {
         self.with(|state| state.store.restore(version));
     }
 
-    /// Ends all watches, as the server does from time to time.
+    /// Ends all watches, as a server does from time to time.
     pub fn end_watches(&self) {
         self.change(|state| state.epoch += 1);
     }
@@ -188,12 +189,12 @@ impl FakeApi {
         self.change(|state| state.held.remove(collection));
     }
 
-    /// Puts a line into all open watches of a collection.
+    /// Injects a line into all open watches of a collection.
     pub fn inject(&self, collection: &str, line: &str) {
         self.change(|state| state.injected.push((collection.to_owned(), line.to_owned())));
     }
 
-    /// Reports to all open watches of a collection that their version is gone.
+    /// Reports to all open watches of a collection that their version is expired.
     pub fn expire_watches(&self, collection: &str) {
         self.inject(collection, &Refusal::gone().event());
     }
@@ -211,12 +212,12 @@ impl FakeApi {
         self.with(|state| state.reachable = true);
     }
 
-    /// Whether the server works with the feature gate off that lets slices hint at nodes.
+    /// Sets whether the feature gate that allows hints for nodes in slices is off.
     pub fn drops_node_hints(&self, drops: bool) {
         self.with(|state| state.store.drops_node_hints = drops);
     }
 
-    /// Makes requests fail; of several faults that strike, the first made counts.
+    /// Makes requests fail. If several faults apply, the one that was added first wins.
     pub fn fault(&self, on: On, effect: Effect) {
         self.with(|state| state.faults.add(on, effect));
     }
@@ -231,7 +232,7 @@ impl FakeApi {
         self.with(|state| state.requests.clone())
     }
 
-    /// How many requests so far are such.
+    /// How many requests so far match.
     pub fn count(&self, such: impl Fn(&Seen) -> bool) -> usize {
         self.with(|state| state.requests.iter().filter(|seen| such(seen)).count())
     }
@@ -353,7 +354,7 @@ impl FakeApi {
             Some(Effect::CloseAtOnce) => Channel::new(1).1,
             Some(Effect::Silence) => {
                 let (sender, body) = Channel::new(1);
-                // Stays open for as long as the test runs.
+                // Stays open until the test ends.
                 tokio::spawn(async move {
                     let _open = sender;
                     std::future::pending::<()>().await;
@@ -374,7 +375,7 @@ impl FakeApi {
     }
 }
 
-/// The version that a list shows: the newest, unless a fault makes it an old one.
+/// The version that a list shows. It is the newest unless a fault selects an old one.
 fn shown(state: &State, effect: Option<&Effect>) -> u64 {
     match effect {
         Some(Effect::Stale(version)) => *version,

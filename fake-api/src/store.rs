@@ -1,5 +1,5 @@
-//! What an API server stores: objects of each kind with the whole log of their changes, under one
-//! version counter, and the rules of writing.
+//! What an API server stores: objects of each kind with the full log of their changes, under one
+//! version counter, and the rules for writes.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Entry {
     pub name: Name,
     pub before: Option<Value>,
     pub after: Option<Value>,
-    /// The last state with the version of the deletion, or the new state.
+    /// The new state. For a deletion, the last state with the version of the deletion.
     pub object: Value,
 }
 
@@ -27,7 +27,7 @@ pub struct Entry {
 pub struct Collection {
     pub objects: Objects,
     pub log: Vec<Entry>,
-    /// Watches and pages from before this are answered with 410.
+    /// Watches and pages from before this version get 410.
     pub oldest: u64,
 }
 
@@ -48,7 +48,7 @@ impl Collection {
 pub struct Store {
     pub collections: BTreeMap<String, Collection>,
     pub version: u64,
-    /// Whether slices are stored without new hints for nodes.
+    /// Whether new hints for nodes are dropped from slices before they are stored.
     pub drops_node_hints: bool,
     pub clock: WallClock,
     made: u64,
@@ -96,7 +96,7 @@ impl Store {
         Ok(self.write(path, name, Some(object)))
     }
 
-    /// PUT. `status`: of the subresource, which changes nothing else.
+    /// PUT. With `status` it is a PUT of the subresource, which changes nothing else.
     pub fn replace(
         &mut self,
         path: &str,
@@ -119,8 +119,8 @@ impl Store {
             let generation = old["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }
-        // The generation is counted before this: a slice that differs in nothing else is stored
-        // under a new version all the same.
+        // The generation is compared before this, so a slice that differs only in its generation is
+        // still stored under a new version.
         if self.drops_node_hints {
             drop_node_hints(&mut object, Some(&old));
         }
@@ -168,7 +168,7 @@ impl Store {
         Ok(old)
     }
 
-    /// Stores a new state under a new version; `None` removes.
+    /// Stores a new state under a new version; `None` removes the object.
     pub fn write(&mut self, path: &str, name: Name, after: Option<Value>) -> Value {
         self.version += 1;
         let version = self.version;
@@ -203,7 +203,7 @@ impl Store {
     }
 }
 
-/// A text field of the metadata, empty if absent.
+/// A text field of the metadata; empty if absent.
 pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object["metadata"][field].as_str().unwrap_or_default()
 }
@@ -220,7 +220,7 @@ fn copy(from: &Value, to: &mut Value, field: &str) {
     };
 }
 
-/// Whether the UID and version that are given are those of the stored object.
+/// Whether the given UID and version match the stored object.
 pub fn check(old: &Value, uid: &str, version: &str) -> Result<(), Refusal> {
     if !uid.is_empty() && uid != text(old, "uid") {
         return Err(Refusal::conflict(&format!("uid is {}, not {uid}", text(old, "uid"))));
@@ -231,7 +231,7 @@ pub fn check(old: &Value, uid: &str, version: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether anything but metadata and status differs; for slices labels count as well
+/// Whether anything except metadata and status differs. For slices, labels count as well
 /// (docs/semantics.md 1.5).
 fn wants_generation(path: &str, old: &Value, new: &Value) -> bool {
     let rest = |object: &Value| -> Map<String, Value> {

@@ -1,5 +1,5 @@
 //! What an API server rejects in slices: the addresses and hints of endpoints, with a cause for
-//! each, in the words of kube-apiserver 1.37 (`ValidateEndpointSlice`).
+//! each, in the wording of kube-apiserver 1.37 (`ValidateEndpointSlice`).
 
 use std::net::IpAddr;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::refusal::{FieldProblem, Refusal};
 
-/// Refuses a slice that is to take the place of `stored`, if one is stored. Endpoints that stay as
-/// they are were valid when they were stored.
+/// Rejects an invalid slice that would replace `stored`, if one is stored. Unchanged endpoints were
+/// valid when they were stored.
 pub fn validate(collection: &str, slice: &Value, stored: Option<&Value>) -> Result<(), Refusal> {
     let is_unchanged = stored.is_some_and(|stored| stored["endpoints"] == slice["endpoints"]);
     if collection != "discovery.k8s.io/v1/endpointslices" || is_unchanged {
@@ -41,8 +41,8 @@ pub fn validate(collection: &str, slice: &Value, stored: Option<&Value>) -> Resu
     if problems.is_empty() { Ok(()) } else { Err(Refusal::invalid_slice(name, &problems)) }
 }
 
-/// Why a slice must not contain this address (`ValidateEndpointIP`). Written with prefixes, unlike
-/// the rule that it tests.
+/// Why a slice must not contain this address (`ValidateEndpointIP`). It checks prefixes, unlike the
+/// rule that it tests.
 fn special(address: &str) -> Option<&'static str> {
     let Ok(parsed) = address.parse::<IpAddr>() else { return Some("must be a valid IP address") };
     let is_in = |prefixes: &[&str]| prefixes.iter().any(|prefix| address.starts_with(prefix));

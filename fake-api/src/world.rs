@@ -1,5 +1,5 @@
 //! A world that changes at random, determined by a seed: objects change, other clients edit slices,
-//! requests and watches fail.
+//! and requests and watches fail.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ const KINDS: [&str; 4] = [SERVICES, PODS, NODES, SLICES];
 const PATHS: [&str; 5] = ["/services", "/pods", "/nodes", "/endpointslices", ""];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", ""];
 
-/// Choices that follow from a seed.
+/// Choices that depend only on a seed.
 pub struct Dice(Random);
 
 impl Dice {
-    /// Dice whose numbers follow from `seed`.
+    /// Dice that are seeded with `seed`.
     pub fn new(seed: u64) -> Self {
         Self(Random::seeded(seed))
     }
@@ -32,7 +32,7 @@ impl Dice {
         self.0.bits() % limit
     }
 
-    /// Once in so many times.
+    /// True once in this many times, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.roll(times) == 0
     }
@@ -44,7 +44,7 @@ impl Dice {
     }
 }
 
-/// Changes something at random; returns what.
+/// Makes a random change. Returns a description of it.
 pub fn change(api: &FakeApi, dice: &mut Dice) -> String {
     match dice.roll(20) {
         0..8 => pod_step(api, dice),
@@ -55,7 +55,7 @@ pub fn change(api: &FakeApi, dice: &mut Dice) -> String {
     }
 }
 
-/// How long until the next step.
+/// The time until the next step.
 pub fn pause(dice: &mut Dice) -> Duration {
     match dice.roll(8) {
         0..3 => Duration::ZERO,
@@ -215,7 +215,7 @@ fn fault_step(api: &FakeApi, dice: &mut Dice) -> String {
         }
         _ => {
             let wait = Duration::from_millis(dice.roll(15_000));
-            // A namespace that is going away is not among them: it does not come back.
+            // A terminating namespace is not among them, because it does not come back.
             let effect = match dice.roll(9) {
                 0 => Effect::Refuse,
                 1 => Effect::Hang,
@@ -235,7 +235,7 @@ fn fault_step(api: &FakeApi, dice: &mut Dice) -> String {
     format!("something with watches of {kind}, or with the connection")
 }
 
-/// Ends all faults; pods that do not parse are deleted.
+/// Ends all faults, and deletes pods that do not parse.
 pub fn calm(api: &FakeApi) {
     api.clear_faults();
     api.connect();

@@ -1,4 +1,4 @@
-//! Watches: a task per watch that writes lines for as long as the client reads them.
+//! Watches: one task per watch that writes lines for as long as the client reads them.
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     FakeApi, refusal::Refusal, request::Call, respond::Body, selector::Selector, store::Entry,
 };
 
-/// Between two bookmarks of a watch, as upstream.
+/// The time between two bookmarks of a watch, as upstream.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
 /// A bookmark comes this long before a watch ends, as upstream.
@@ -22,13 +22,13 @@ pub struct Watch {
     pub collection: String,
     selector: Selector,
     bookmarks: bool,
-    /// Objects to begin with.
+    /// The initial objects.
     initial: Vec<Value>,
-    /// After the initial objects and this time comes the end mark.
+    /// The end mark comes after the initial objects and this time.
     pub mark_after: Option<Duration>,
     /// Ends after the initial objects.
     pub close_before_mark: bool,
-    /// The version that it began with: no bookmark is sent up to this one.
+    /// The version that it began with. It sends no bookmark at or below this one.
     began: u64,
     /// The last version the client knows.
     seen: u64,
@@ -36,7 +36,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What `call` asks for; `version` is the newest that lists show.
+    /// What `call` asks for. `version` is the newest that lists show.
     pub fn new(api: &FakeApi, call: &Call, version: u64) -> Result<Self, Refusal> {
         let streamed = call.parameter("sendInitialEvents") == "true";
         if streamed && call.parameter("resourceVersionMatch") != "NotOlderThan" {
@@ -71,7 +71,7 @@ impl Watch {
         })
     }
 
-    /// Starts the task; the body is what it writes.
+    /// Starts the task. The body is what the task writes.
     pub fn start(self, api: FakeApi) -> Body {
         let (sender, body) = Channel::new(64);
         let (epoch, injected) = api.with(|state| (state.epoch, state.injected.len()));
@@ -105,7 +105,7 @@ impl Watch {
         };
         let mut bookmark_at = next_bookmark(Instant::now());
         loop {
-            // From before the look at the state: what changes while lines are written counts.
+            // Created before we read the state, so that changes while lines are written count.
             let mut changed = pin!(api.pulse.notified());
             changed.as_mut().enable();
             let (news, raw, version, ended) = api.with(|state| {
@@ -155,7 +155,8 @@ impl Watch {
         }
     }
 
-    /// What a change is to this watch: an object that stops matching is deleted to it.
+    /// What a change means for this watch. An object that stops matching is deleted from its point
+    /// of view.
     fn kind(&self, entry: &Entry) -> Option<&'static str> {
         let matches = |object: &Option<Value>| {
             object.as_ref().is_some_and(|object| self.selector.matches(object))
@@ -169,7 +170,7 @@ impl Watch {
     }
 }
 
-/// The client has gone away.
+/// The client has disconnected.
 #[derive(Debug)]
 struct Gone;
 
@@ -182,7 +183,7 @@ impl Lines {
     }
 
     async fn event(&mut self, kind: &str, object: &Value) -> Result<(), Gone> {
-        // By hand: `type` comes first from a real server, and matters to decoders.
+        // Written by hand: a real server sends `type` first, and decoders depend on that.
         self.line(format!(r#"{{"type":"{kind}","object":{object}}}"#)).await
     }
 
