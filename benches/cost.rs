@@ -100,7 +100,7 @@ const CASES: &[Case] = &[
         }
         measure(|| site.settle());
     }),
-    case("take in an own write of 100 endpoints", || {
+    case("take in a local write of 100 endpoints", || {
         let mut site = Site::new(Shape { services: TIMES, pods: 100, per_namespace: 100 });
         let mut shown = Vec::new();
         for service in 0..TIMES {

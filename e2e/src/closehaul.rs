@@ -144,7 +144,7 @@ impl Ports {
         Ok(Self { metrics: free()?, health: free()? })
     }
 
-    /// What closehaul is to be told.
+    /// The arguments of closehaul.
     pub fn args(&self) -> [String; 2] {
         let Self { metrics, health } = self;
         [

@@ -22,7 +22,7 @@ use rustix::process::{Pid, kill_process_group};
 
 pub use self::record::end_recorded;
 
-/// How often a process that shall end is looked at.
+/// How often a process that must end is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Lines of the log that an error shows.
@@ -294,7 +294,7 @@ impl Drop for Process {
         if !self.is_running() {
             return;
         }
-        // Nobody is left to hear of a failure; the record in the run's directory remains.
+        // No one is left to hear of a failure; the record in the run's directory remains.
         if self.signal(Signal::KILL).is_ok() {
             let _ = self.child().wait();
         }

@@ -150,7 +150,7 @@ async fn little_happens() {
     let closehaul = closehaul::start(&cluster, &args).await.unwrap();
     canary.follow(&world).await.unwrap();
     quiet(&cluster, IDLE, SETTLE).await.unwrap();
-    // What it finds at its start, and its own writes, are nobody else's.
+    // What it finds at its start, and its local writes, are not another client's.
     for number in 0..8 {
         set_ready(&world, "cart-1", number % 2 == 1).await;
         tokio::time::sleep(PAUSE).await;
@@ -178,7 +178,7 @@ async fn little_happens() {
     assert_eq!(scraped.value("closehaul_other_writer_active"), 1.0);
     assert!(scraped.value("closehaul_foreign_slice_writes_total") >= 2.0);
     let (status, text) = ports.health("/readyz?verbose").await.unwrap();
-    assert!(status == 200 && text.contains("[+]other-writer ok, but somebody else"), "{text}");
+    assert!(status == 200 && text.contains("[+]other-writer ok, but another client"), "{text}");
     quiet(&cluster, IDLE, SETTLE).await.unwrap();
     for process in [built_in, closehaul] {
         process.must_run().unwrap();

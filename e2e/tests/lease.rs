@@ -26,10 +26,10 @@ use tokio::task::JoinHandle;
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(5);
-/// How long the copies are seen beside each other before something happens.
+/// How long the replicas are seen beside each other before something happens.
 const SIDE_BY_SIDE: Duration = Duration::from_secs(3);
 
-/// The lease as the copies have it: shorter than in a cluster, with the same proportions.
+/// The lease as the replicas have it: shorter than in a cluster, with the same proportions.
 const LEASE: Duration = Duration::from_secs(3);
 const TIMES: [&str; 3] = [
     "--leader-elect-lease-duration=3s",
@@ -213,7 +213,7 @@ fn turns(cluster: &Cluster) -> Vec<Actor> {
 
 /// How long after `since` the actor wrote its first slice.
 async fn first_write(cluster: &Cluster, actor: Actor, since: Timestamp) -> Duration {
-    let (time, _) = until("the other copy writes", SETTLE, async || {
+    let (time, _) = until("the other replica writes", SETTLE, async || {
         let written = cluster.audit()?.into_iter().find(|event| {
             event.user == actor.user() && event.resource == "endpointslices" && event.time > since
         });

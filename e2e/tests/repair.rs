@@ -1,4 +1,4 @@
-//! What somebody else does to slices: closehaul repairs its own and never touches another's.
+//! What another client does to slices: closehaul repairs its own and never touches another's.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -209,7 +209,7 @@ async fn repaired(world: &World, damage: Damage) {
 
     let left = world.get(&place(&slice)).await.unwrap();
     match damage {
-        // Somebody else's now, with what was in it.
+        // Another client's now, with what was in it.
         Damage::OtherManager => {
             let left = left.unwrap();
             assert_eq!(left["endpoints"], slice["endpoints"]);

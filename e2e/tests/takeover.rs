@@ -99,7 +99,7 @@ async fn written_by(
         // The last slice that was written at all is the canary's, and none was deleted.
         assert_eq!((after.revision, after.count), (version, stored.count), "{writer:?}");
     } else {
-        assert!(!sent.is_empty(), "somebody else wrote {changed:?}");
+        assert!(!sent.is_empty(), "another client wrote {changed:?}");
     }
     changed
 }
@@ -299,7 +299,7 @@ async fn both_at_once() {
     cluster.stop().await.unwrap();
 }
 
-/// Whether closehaul has logged that somebody else writes its slices.
+/// Whether closehaul has logged that another client writes its slices.
 fn has_noticed(closehaul: &Process) -> bool {
     let log = fs::read_to_string(closehaul.log_path()).unwrap();
     log.contains("append -endpointslice-controller")

@@ -1,7 +1,7 @@
 //! Frames: how an API server writes down what happens, in Protobuf or in JSON.
 //!
 //! A watch is a row of frames, each an event with an object. Protobuf has a third of JSON's length
-//! and says of each field how long it is, so that what is not read is passed over without a look;
+//! and says of each field how long it is, so that what is not read is skipped without a look;
 //! the API server too writes it at less cost. Which of the two it sends, it says itself.
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -32,7 +32,7 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// What an object in Protobuf begins with (`apimachinery/pkg/runtime/serializer/protobuf`).
 const MAGIC: &[u8] = b"k8s\0";
-/// How many bytes tell the length of a Protobuf frame.
+/// How many bytes hold the length of a Protobuf frame.
 const LENGTH: usize = 4;
 /// No frame is longer: etcd takes no object above a few megabytes.
 const LONGEST: usize = 64 << 20;
@@ -89,7 +89,7 @@ struct Envelope {
     raw: Bytes,
 }
 
-/// The same with its kind, which is told to the API server but not read of what it tells.
+/// The same with its kind, which is sent to the API server but not read from its answers.
 #[derive(Clone, PartialEq, Message)]
 struct KindEnvelope {
     #[prost(message, required, tag = "1")]
@@ -155,7 +155,7 @@ impl Encoding {
         }
     }
 
-    /// Reads an event. An object that is malformed by itself is told as such.
+    /// Reads an event. An object that is malformed by itself is reported as such.
     ///
     /// # Errors
     /// It is no event.
@@ -193,7 +193,7 @@ impl Encoding {
     }
 }
 
-/// The first line, without its end; empty ones are passed over.
+/// The first line, without its end; empty ones are skipped.
 fn line(arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
     while let Some(end) = memchr::memchr(b'\n', arrived) {
         let line = arrived.split_to(end).freeze();
@@ -417,7 +417,8 @@ mod tests {
         assert_eq!(bad.metadata.name.as_deref(), Some("a"));
     }
 
-    /// The API server does not look at the values of annotations, and Go's Protobuf does not either.
+    /// The API server does not look at the values of annotations, and Go's Protobuf does not
+    /// either.
     #[test]
     fn an_annotation_that_is_no_text_hides_nothing() {
         // metadata, in it the name and an annotation, in that key and value.

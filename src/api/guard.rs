@@ -1,7 +1,7 @@
 //! Objects that may not parse.
 //!
 //! kube decodes a list in one go, so one malformed object would hide all others; in a watch it
-//! would be passed over without a name. [`Guarded`] always parses, and says what was wrong with
+//! would be skipped without a name. [`Guarded`] always parses, and says what was wrong with
 //! which object.
 
 use std::borrow::Cow;
@@ -46,7 +46,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     }
 }
 
-/// As much of the metadata as tells which object this is, whatever else is wrong with it.
+/// As much of the metadata as shows which object this is, whatever else is wrong with it.
 fn readable_metadata(text: &str) -> ObjectMeta {
     let object: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let field = |name: &str| object["metadata"][name].as_str().map(str::to_owned);

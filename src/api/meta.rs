@@ -76,7 +76,7 @@ pub(super) struct BriefMeta {
     labels: Pairs,
 }
 
-/// As much of `metadata` as tells which object it is, whatever else is wrong with it.
+/// As much of `metadata` as shows which object it is, whatever else is wrong with it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HeaderMeta {
     #[prost(string, tag = "1")]

@@ -44,7 +44,7 @@ pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Custom resources have [`frame::JSON`] alone, with [`NoProtobuf`] as message.
     const ACCEPT: &'static str = frame::ACCEPT;
 
-    /// The object as JSON has it, with the fields that are read, all others being passed over.
+    /// The object as JSON has it, with the fields that are read, all others skipped.
     type Document: DeserializeOwned + Written<Self>;
     /// The same as Protobuf has it (`generated.proto` of the modules `k8s.io/api` and
     /// `k8s.io/apimachinery`).

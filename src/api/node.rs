@@ -15,7 +15,7 @@ use crate::model::node::Node;
 /// The label that names a node's zone.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// Labels of control-plane nodes, now and of old.
+/// Labels of control-plane nodes, current and former.
 const CONTROL_PLANE: [&str; 2] =
     ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
 

@@ -1,4 +1,5 @@
-//! Decision: what becomes of a Service's wish for locality, and why; the same words everywhere
+//! Decision: what becomes of a Service's preference for locality, and why; the same words
+//! everywhere
 //! (docs/planner.md 7).
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ use crate::{
     },
 };
 
-/// What becomes of a Service's wish for locality.
+/// What becomes of a Service's preference for locality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Hints are in force.
@@ -51,7 +52,7 @@ pub enum Reason {
     OverloadExceeded,
     /// Endpoints of a richer zone serve a poorer one.
     Lent,
-    /// A ready endpoint has no zone, so that readers pass over the zones of all.
+    /// A ready endpoint has no zone, so that readers skip the zones of all.
     EndpointWithoutZone,
     /// A pod's node is not known.
     NodeMissing,
@@ -61,7 +62,7 @@ pub enum Reason {
     NodeWithoutZoneLabel,
     /// A slice of another manager has ready endpoints without the hints that are asked for.
     ForeignSliceWithoutHints,
-    /// Somebody else overwrites the slices again and again.
+    /// Another client overwrites the slices again and again.
     OverwrittenByOtherController,
     /// The Service's traffic policy is `Local`, for which hints do not count.
     TrafficPolicyLocal,
@@ -69,7 +70,7 @@ pub enum Reason {
     Headless,
     /// The Service is an alias.
     ExternalName,
-    /// The Service selects no pods; its slices are somebody else's.
+    /// The Service selects no pods; its slices belong to another controller.
     NoSelector,
     /// The annotation `service.kubernetes.io/topology-mode: Auto` counts, and nothing else.
     LegacyAnnotationWins,
@@ -134,7 +135,7 @@ pub struct Standing<'a> {
     pub topology: &'a Topology,
 }
 
-/// Says what becomes of a Service's wish for locality.
+/// Says what becomes of a Service's preference for locality.
 pub fn decide(standing: Standing<'_>) -> Decision {
     let service = standing.service;
     let mechanism = standing.intent.mechanism;
@@ -226,7 +227,7 @@ impl Standing<'_> {
         notes.into_iter().filter_map(|(reason, holds)| holds.then_some(reason))
     }
 
-    /// What makes readers pass over any hint, whatever the endpoints' zones.
+    /// What makes readers skip any hint, whatever the endpoints' zones.
     fn hindrances(self, preference: Preference) -> Vec<Reason> {
         let notes = [
             (Reason::Headless, self.service.cluster_ip == ClusterIp::Headless),
@@ -264,7 +265,7 @@ impl Decision {
         self.reasons.first().copied().unwrap_or(Reason::Applied)
     }
 
-    /// The same for a Service whose slices somebody else overwrites again and again.
+    /// The same for a Service whose slices another client overwrites again and again.
     #[must_use]
     pub fn overwritten(mut self) -> Self {
         if self.state != State::None {

@@ -1,4 +1,4 @@
-//! Live: the objects of a running cluster, listed and not touched.
+//! Live: the objects of a running cluster, listed and not changed.
 
 use kube::{Api, Client, Error, api::ListParams};
 
@@ -38,7 +38,7 @@ pub enum LiveError {
     /// The API server refused.
     #[error("may not list {plural} of {url}: {reason}; {}", way_out(plural))]
     Refused {
-        /// What was to be listed.
+        /// What could not be listed.
         plural: &'static str,
         /// The API server.
         url: String,
@@ -51,7 +51,7 @@ pub enum LiveError {
         causes(source)
     )]
     List {
-        /// What was to be listed.
+        /// What could not be listed.
         plural: &'static str,
         /// The API server.
         url: String,
@@ -60,7 +60,7 @@ pub enum LiveError {
     },
 }
 
-/// What whoever may not list objects can do.
+/// What a user without permission to list objects can do.
 fn way_out(plural: &str) -> String {
     // Nodes are in no namespace.
     let namespace =
@@ -71,12 +71,12 @@ fn way_out(plural: &str) -> String {
 fn passed_over(kind: &str, Malformed { metadata, error }: &Malformed) -> String {
     let namespace = metadata.namespace.as_ref().map_or_else(String::new, |it| format!("{it}/"));
     let name = metadata.name.as_deref().unwrap_or_default();
-    format!("passed over {kind} {namespace}{name}: {error}")
+    format!("skipped {kind} {namespace}{name}: {error}")
 }
 
 /// Lists what a plan is made of: all Nodes, and everything else in one namespace or in all.
 ///
-/// With a line for each object that does not parse: it is passed over, as it is by `closehaul run`.
+/// With a line for each object that does not parse: it is skipped, as it is by `closehaul run`.
 ///
 /// # Errors
 /// No cluster, or one that does not let itself be listed.

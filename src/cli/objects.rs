@@ -11,6 +11,6 @@ pub struct Objects {
     pub pods: Vec<(Name, Pod)>,
     /// Nodes.
     pub nodes: Vec<Node>,
-    /// Slices, whoever manages them.
+    /// Slices, whichever controller manages them.
     pub slices: Vec<Slice>,
 }

@@ -35,7 +35,7 @@ pub struct Plan {
     ///
     /// As often as there are files. Services, Pods, Nodes and EndpointSlices count, as
     /// `kubectl get … -o yaml` prints them: documents or Lists, YAML or JSON. Other kinds are
-    /// passed over.
+    /// skipped.
     #[arg(short, long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_FILENAME", hide_env = true)]
     filename: Vec<PathBuf>,
 
@@ -140,7 +140,7 @@ impl PlanError {
 /// Reads everything, plans, and prints.
 ///
 /// # Errors
-/// Input that cannot be read, a cluster that cannot be listed, output that nobody takes.
+/// Input that cannot be read, a cluster that cannot be listed, output that cannot be written.
 pub async fn run(args: Plan) -> Result<(), PlanError> {
     let namespace = args.namespace.as_deref();
     let (objects, notes, place) = if args.filename.is_empty() {

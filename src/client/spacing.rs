@@ -25,7 +25,7 @@ pub const INTERVAL: Duration = Duration::from_secs(1);
 const BURST: f64 = 2.0;
 
 /// Delays requests with `watch=true` so that at most one per second and path goes out, after two
-/// at once. Other requests pass untouched.
+/// at once. Other requests are not delayed.
 #[derive(Debug, Clone, Default)]
 pub struct Spacing {
     /// One entry per watched path: a handful.

@@ -92,7 +92,7 @@ impl Index {
         &self.topology
     }
 
-    /// What is to be done for a Service; `None` if it is not known or not served.
+    /// What must be done for a Service; `None` if it is not known or not served.
     pub fn plan(
         &self,
         key: &ServiceKey,
@@ -112,7 +112,7 @@ impl Index {
         }))
     }
 
-    /// The same of a part of it, which [`Self::part`] gave; `None` if the whole is to be planned.
+    /// The same of a part of it, which [`Self::part`] gave; `None` if the whole must be planned.
     pub fn patch(
         &self,
         key: &ServiceKey,

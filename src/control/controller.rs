@@ -36,7 +36,7 @@ use crate::{
     report::Report,
 };
 
-/// How long to wait for the watch to show an own write before planning again all the same.
+/// How long to wait for the watch to show a local write before planning again all the same.
 const ECHO_LIMIT: Duration = Duration::from_secs(30);
 /// How many Services are considered in one call. Events must not wait while thousands of Services
 /// are planned that need no write, as at the start.
@@ -53,7 +53,8 @@ const SLOW_REST: u32 = 10;
 /// How the controller works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How slices are written. Hints for nodes are given up when an answer shows that the API server
+    /// How slices are written. Hints for nodes are given up when an answer shows that the API
+    /// server
     /// drops them.
     pub plan: plan::Settings,
     /// `--endpointslice-updates-batch-period`.
@@ -136,7 +137,7 @@ struct Synced {
     known: Option<Vec<Known>>,
     /// What the legacy annotation led to, by address type; empty where it is not in force.
     counts: BTreeMap<AddressType, Option<ZoneCounts>>,
-    /// What is to be written, by address type.
+    /// What must be written, by address type.
     families: Vec<Changes>,
     /// Whether the writes change hints alone, so that others come first.
     is_deferred: bool,
@@ -376,7 +377,7 @@ impl Controller {
         if progress.expectations.are_met() {
             self.unseen.remove(key);
         } else if now.saturating_duration_since(ended.at) >= ECHO_LIMIT {
-            warn!(service = %key, "the watch has not shown an own write in time, going on without it");
+            warn!(service = %key, "the watch has not shown a local write in time, going on without it");
             progress.expectations.drop_all();
             self.reporter.tally.unseen();
         } else {
@@ -391,7 +392,8 @@ impl Controller {
     }
 
     /// A list of slices is complete: it shows what came of all writes that had ended before it was
-    /// asked for. A write that it does not show has been undone by another client, and no event will
+    /// asked for. A write that it does not show has been undone by another client, and no event
+    /// will
     /// ever show that.
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.lists.slices.take() else { return };

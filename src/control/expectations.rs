@@ -1,4 +1,4 @@
-//! Expectations: own writes that the watch has not shown yet. A Service is not planned again
+//! Expectations: local writes that the watch has not shown yet. A Service is not planned again
 //! before it has, since the plan would be made on slices that are no longer so
 //! (docs/semantics.md 1.5). No event is counted twice and none is waited for in vain:
 //! versions grow over all slices, so a write is seen once the watch is past its version.
@@ -21,14 +21,14 @@ pub enum Sight {
 pub struct Shown {
     /// What it shows.
     pub sight: Sight,
-    /// Whether it is a sign of another controller at work, unless it shows an own write.
+    /// Whether it is a sign of another controller at work, unless it shows a local write.
     pub is_sign: bool,
 }
 
 /// What events show of others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Foreign {
-    /// Events that show no own write.
+    /// Events that show no local write.
     pub events: usize,
     /// Those of them that are signs of another controller.
     pub signs: usize,
@@ -41,11 +41,12 @@ impl Foreign {
     }
 }
 
-/// The own writes for one Service.
+/// The local writes for one Service.
 #[derive(Debug, Default)]
 pub struct Expectations {
     awaited: HashSet<Sight>,
-    /// Versions that are not waited for any more. Shown after all, they are news, but nobody else's.
+    /// Versions that are not waited for any more. Shown after all, they are news, but not another
+    /// client's.
     given_up: HashSet<Sight>,
     /// Events seen while writes are under way, whose answers may still be to come.
     undecided: Option<Vec<Shown>>,
@@ -57,7 +58,8 @@ impl Expectations {
         self.undecided = Some(Vec::new());
     }
 
-    /// Takes note of an event; returns what it shows of others. An event that comes while writes are
+    /// Takes note of an event; returns what it shows of others. An event that comes while writes
+    /// are
     /// under way is judged by [`Self::end`].
     pub fn see(&mut self, shown: Shown) -> Foreign {
         let mut foreign = Foreign::default();
@@ -95,7 +97,7 @@ impl Expectations {
         self.given_up.retain(is_ahead);
     }
 
-    /// Whether all own writes have been seen.
+    /// Whether all local writes have been seen.
     pub fn are_met(&self) -> bool {
         self.undecided.is_none() && self.awaited.is_empty()
     }
@@ -136,7 +138,7 @@ mod tests {
         assert!(!own.are_met());
         assert_eq!(own.see(version(7)), NONE);
         assert!(own.are_met());
-        assert_eq!(own.see(version(8)), ONE, "somebody else's");
+        assert_eq!(own.see(version(8)), ONE, "another client's");
         assert_eq!(own.see(gone("a")), Foreign { events: 1, signs: 0 }, "so is this, but no sign");
     }
 
@@ -176,7 +178,7 @@ mod tests {
         let deletion = [Sight::Gone("a".into())];
         for (what, written, seen, shown, expected) in [
             ("nothing was written", &[][..], 5, &[][..], true),
-            ("nothing was written, and somebody else has", &[], 5, &[version(6)], true),
+            ("nothing was written, and another client has", &[], 5, &[version(6)], true),
             ("an older version", &write, 5, &[version(6)], false),
             ("the own version", &write, 5, &[version(7)], true),
             ("a newer version", &write, 5, &[version(8)], true),

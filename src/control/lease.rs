@@ -283,7 +283,7 @@ impl Candidate<'_> {
         Ok(())
     }
 
-    /// Writes our record over the one last seen, if nobody else has written in between.
+    /// Writes our record over the one last seen, if no other client has written in between.
     async fn write(&mut self) -> kube::Result<Outcome> {
         let old = self.seen.as_ref().map(|seen| &seen.record);
         let record = Record::held(old, self.identity, self.timing, self.wall.now());

@@ -1,16 +1,17 @@
-//! Other writer: whether somebody else writes the slices that closehaul manages: the built-in
+//! Other writer: whether another client writes the slices that closehaul manages: the built-in
 //! controller left running beside it, or a second installation (docs/semantics.md 9).
-//! Pure: it is told of the signs, with the time, and says what follows.
+//! Pure: it receives the signs with their times, and returns what follows.
 //!
 //! A sign is a slice made, or its endpoints or ports changed, by a write that is not ours. What it
 //! means shows when the Service is planned the next time:
 //!
 //! - There is nothing to do, though the slices had been as planned before: the other one *agrees*.
 //!   Only a controller does that. Twice in some minutes, whatever the Services, and it is at work.
-//! - Something is to be repaired, though nothing else had happened to the Service: the other one
-//!   *differs*. That may be a hand; three times a minute at the same Service, it is a fight, and our
+//! - Something must be repaired, though nothing else had happened to the Service: the other one
+//!   *differs*. That may be a hand; three times a minute at the same Service, it is a fight, and
+//! our
 //!   blows come ever more slowly.
-//! - Something is to be done, but Service, pods or nodes had changed too: that means nothing.
+//! - Something must be done, but Service, pods or nodes had changed too: that means nothing.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const BLOWS: usize = 3;
 /// See [`BLOWS`].
 const FIGHT: Duration = Duration::from_secs(60);
 /// How many writes that agree, in all of the cluster within [`QUIET`], give a controller away. One
-/// alone may have been an own write of which nothing is known.
+/// alone may have been a local write of which nothing is known.
 const AGREEING: usize = 2;
 /// Without a sign for so long, the other writer is gone.
 pub const QUIET: Duration = Duration::from_secs(5 * 60);
@@ -76,7 +77,7 @@ pub struct Forgotten {
 }
 
 impl OtherWriter {
-    /// Somebody else wrote slices of this Service.
+    /// Another client wrote slices of this Service.
     pub fn wrote(&mut self, service: &ServiceKey, now: Instant) {
         if let Some(active) = &mut self.active {
             *active = now;
@@ -87,7 +88,7 @@ impl OtherWriter {
         signs.is_open = true;
     }
 
-    /// A Service was planned: whether something is to be written, and whether anything but slices
+    /// A Service was planned: whether something must be written, and whether anything but slices
     /// had changed since its last plan.
     pub fn planned(
         &mut self,
@@ -178,7 +179,7 @@ mod tests {
         ServiceKey { namespace: "shop".into(), name: name.into() }
     }
 
-    /// What a plan finds after somebody else's write.
+    /// What a plan finds after another client's write.
     #[derive(Clone, Copy)]
     enum Plan {
         Agrees,

@@ -16,7 +16,7 @@ mod tests;
 
 /// The wait after the first failure of a key; it doubles with each further one.
 pub const FIRST_RETRY: Duration = Duration::from_millis(100);
-/// The longest wait after a failure. A key is retried for ever.
+/// The longest wait after a failure. A key is retried indefinitely.
 pub const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// How soon after a failure an event may bring the next try forward.
 ///
@@ -161,13 +161,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// The server asked to come back after `wait` (429 with `Retry-After`). Counts as a failure;
     /// no event brings the next try forward. No longer than [`LONGEST_RETRY`], lest one odd answer
-    /// put a key off for ever.
+    /// put a key off indefinitely.
     pub fn retry_after(&mut self, key: &K, now: Instant, class: Class, wait: Duration) {
         let wait = wait.min(LONGEST_RETRY);
         self.fail(key, now, class, wait, wait);
     }
 
-    /// Gives `key` back untouched, to be taken later in `class`. Not a failure. It has been due since
+    /// Gives `key` back unchanged, to be taken later in `class`. Not a failure. It has been due
+    /// since
     /// it was before, and so does not come after all that wait in that class.
     pub fn defer(&mut self, key: &K, class: Class) {
         if let Some(ended) = self.end(key)
@@ -187,7 +188,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// The object behind `key` is gone. Waiting, it is dropped; in work, the outcome of the work
-    /// no longer matters. An [`Self::add`] after this counts anew.
+    /// no longer matters. An [`Self::add`] after this counts from zero.
     pub fn forget(&mut self, key: &K) {
         match self.entries.get_mut(key) {
             Some(Entry { state: State::Waiting(class, place), .. }) => {

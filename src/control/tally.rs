@@ -28,7 +28,7 @@ pub struct Tally {
     named: HashSet<ServiceKey>,
     /// Services whose writes are under way.
     work: HashMap<ServiceKey, Work>,
-    /// Services that are to answer to an event, and since when.
+    /// Services that have yet to answer an event, and since when.
     moved: HashMap<ServiceKey, Moved>,
     is_leading: bool,
     started: Instant,
@@ -113,8 +113,9 @@ impl Tally {
         }
     }
 
-    /// Whether this copy writes. How long events have been waiting for is told only from then on:
-    /// for a copy on standby, somebody else answers to them.
+    /// Whether this replica writes. How long events have been waiting is reported only from then
+    /// on:
+    /// for a replica on standby, another replica answers to them.
     pub fn lead(&mut self, is_leading: bool) {
         if self.is_leading != is_leading {
             self.is_leading = is_leading;
@@ -238,7 +239,7 @@ impl Tally {
         self.synced(Synced::Success, since);
     }
 
-    /// The watch has not shown own writes in time.
+    /// The watch has not shown local writes in time.
     pub fn unseen(&self) {
         self.metrics.built_in.count(Synced::Stale);
     }
@@ -255,7 +256,8 @@ impl Tally {
         }
     }
 
-    /// Nothing is to be done for a Service that is not served, which was looked at since `since`.
+    /// Nothing needs to be done for a Service that is not served, which was looked at since
+    /// `since`.
     pub fn skipped(&self, since: Instant) {
         self.synced(Synced::Success, since);
     }
@@ -307,7 +309,7 @@ impl Tally {
         self.count_unnamed();
     }
 
-    /// Adds the difference between two parts: whoever looks in between sees no gap.
+    /// Adds the difference between two parts: a reader in between sees no gap.
     fn add(&self, old: Option<&Part>, new: Option<&Part>) {
         let Metrics { built_in, own, .. } = &self.metrics;
         let more = |of: fn(&Part) -> i64| new.map_or(0, of) - old.map_or(0, of);

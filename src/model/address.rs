@@ -9,7 +9,7 @@ pub enum AddressType {
     IPv4,
     /// IPv6 addresses.
     IPv6,
-    /// A type that is never written here: `FQDN`, or the `IP` of old.
+    /// A type that is never written here: `FQDN`, or the obsolete `IP`.
     Other,
 }
 
@@ -40,7 +40,8 @@ pub enum Addresses {
 }
 
 impl Addresses {
-    /// One address in its canonical form is kept as such; everything else as it was written, so that
+    /// One address in its canonical form is kept as such; everything else as it was written, so
+    /// that
     /// comparing is exact.
     pub fn of(texts: &[impl AsRef<str>]) -> Self {
         if let [text] = texts

@@ -1,5 +1,5 @@
 //! What Services, pods, nodes and slices are here: plain types that every other module shares. Each
-//! says no more about itself than its own fields tell; what is decided about them is in
+//! says no more about itself than its fields show; what is decided about them is in
 //! [`crate::plan`].
 
 pub mod address;

@@ -13,7 +13,7 @@ use super::{
 /// A pod, as far as slices depend on it. Pods of one ReplicaSet share labels and ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
-    /// Its name; the namespace is that of whoever holds the record.
+    /// Its name; the namespace is that of the owner of the record.
     pub name: Name,
     /// UID; absent only for objects in files.
     pub uid: Option<Uid>,

@@ -24,7 +24,7 @@ pub struct Service {
     pub terminating: bool,
     /// Its labels, copied to its slices.
     pub labels: Labels,
-    /// Whom it selects; `None` if nobody (an empty selector is none, docs/semantics.md 2).
+    /// Which pods it selects; `None` if no pod (an empty selector is none, docs/semantics.md 2).
     pub selector: Option<Labels>,
     /// Its ports, in order.
     pub ports: Vec<ServicePort>,

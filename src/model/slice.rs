@@ -1,4 +1,4 @@
-//! Slice: an EndpointSlice, as it stands or as it shall be.
+//! Slice: an EndpointSlice, as it stands or as it is planned.
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -31,7 +31,7 @@ use crate::{
     report::news::News,
 };
 
-/// Announcements that wait. What a whole cluster has to say at once is told by metrics.
+/// Events that wait to be sent. What happens to a whole cluster at once is in the metrics.
 const WAITING: usize = 256;
 /// Events in a row, and the time between two after that.
 const BURST: f64 = 25.0;
@@ -195,7 +195,7 @@ pub struct Recorder {
     pub instance: String,
     /// Where Events are counted.
     pub metrics: Metrics,
-    /// Where it is told that they are refused.
+    /// Where refusals are reported.
     pub health: Health,
     /// When Events happened, from which their names follow, too.
     pub wall: WallClock,
@@ -226,7 +226,7 @@ struct Sending<F> {
     may_send: F,
     pace: Pace,
     services: HashMap<ServiceKey, Pace>,
-    /// Whether the last one failed, which is told once.
+    /// Whether the last one failed, which is logged once.
     is_failing: bool,
 }
 
@@ -295,7 +295,7 @@ impl<F: Fn() -> bool> Sending<F> {
     }
 }
 
-/// The Event that tells of it.
+/// The Event that reports it.
 fn event(announcement: &Announcement, instance: &str, now: Timestamp) -> Event {
     let Announcement { service, uid, news } = announcement;
     let mut note = news.note();

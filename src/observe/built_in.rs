@@ -22,7 +22,7 @@ const PREFERENCES: [&str; 3] = ["PreferClose", "PreferSameZone", "PreferSameNode
 pub struct BuiltIn {
     endpoints_added: Histogram,
     endpoints_removed: Histogram,
-    /// Endpoints that all Services shall have.
+    /// Endpoints that all Services need.
     pub endpoints_desired: IntGauge,
     /// Slices of all Services.
     pub slices: IntGauge,
@@ -71,9 +71,9 @@ impl Operation {
 /// How the work on one Service ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Synced {
-    /// Its slices are as they shall be.
+    /// Its slices are as planned.
     Success,
-    /// The watch has not shown an own write in time.
+    /// The watch has not shown a local write in time.
     Stale,
     /// A write failed.
     Error,
@@ -141,7 +141,7 @@ impl BuiltIn {
             )?,
             endpoints_desired: gauge(options(
                 "endpoints_desired",
-                "Endpoints that all Services shall have.",
+                "Endpoints that all Services need.",
             ))?,
             slices: gauge(options("num_endpoint_slices", "Slices of all Services."))?,
             slices_desired: gauge(options(

@@ -1,5 +1,6 @@
-//! Health: whether a copy is alive and ready, check by check. Ready means that it knows enough to
-//! write; a copy on standby is ready too.
+//! Health: whether a replica is alive and ready, check by check. Ready means that it knows enough
+//! to
+//! write; a replica on standby is ready too.
 
 use std::{
     collections::BTreeMap,
@@ -28,12 +29,12 @@ const LETTERS: usize = 300;
 /// How long a refusal is shown after it: twice the longest pause before the next try.
 const REFUSAL: Duration = Duration::from_secs(120);
 
-/// What is to be done if there is another writer.
-const OTHER_WRITER: &str = "somebody else writes the same EndpointSlices: append \
+/// What must be done if there is another writer.
+const OTHER_WRITER: &str = "another controller writes the same EndpointSlices: append \
     -endpointslice-controller to --controllers of kube-controller-manager, or remove a second \
     installation of closehaul";
 
-/// What is known of the health; cheap to clone, all clones tell of the same.
+/// What is known of the health; cheap to clone; all clones share it.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<State>);
 
@@ -51,7 +52,7 @@ struct State {
 /// Returns how long ago the leadership of this replica expired; `None` if it did not.
 type Overdue = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
-/// What a copy does beside reading, each with rights of its own.
+/// What a copy does beside reading, each with its own permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Duty {
     /// It gets the lease, or renews it.
@@ -93,7 +94,7 @@ pub struct Check {
     pub name: &'static str,
     /// What is wrong, if anything is.
     pub wrong: Option<String>,
-    /// What is to be known all the same, if nothing is wrong.
+    /// What is worth knowing, if nothing is wrong.
     pub note: Option<String>,
 }
 
@@ -151,7 +152,7 @@ impl Health {
         self.0.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody else acts as a controller of the same slices. It takes nothing away from
+    /// Whether another client acts as a controller of the same slices. It takes nothing away from
     /// the readiness: there is nothing that another copy could do better.
     pub fn other_writer(&self, is_active: bool) {
         self.0.has_other_writer.store(is_active, Ordering::Relaxed);
@@ -165,7 +166,7 @@ impl Health {
         lock(&self.0.refusals).insert(duty, refusal);
     }
 
-    /// Whether this copy may take over or go on writing.
+    /// Whether this replica may take over or go on writing.
     pub fn readiness(&self) -> Vec<Check> {
         let lists = lock(&self.0.lists).clone();
         let listed = |(kind, list): (Watched, List)| {

@@ -6,7 +6,7 @@ use prometheus::{Registry, TextEncoder};
 
 use super::{built_in::BuiltIn, others::Others, own::Own, process::Process, services::Services};
 
-/// What a scraper is told; cheap to clone, all clones count together.
+/// What a scraper reads; cheap to clone, all clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,

@@ -1,5 +1,5 @@
-//! What is told of a running controller: metrics, health and Kubernetes Events. It is given
-//! to those who have something to tell and never asked back: nothing that decides may read it.
+//! What a running controller reports: metrics, health and Kubernetes Events. It is passed to
+//! code that has something to report. Nothing that decides may read it.
 
 mod address;
 pub mod announce;

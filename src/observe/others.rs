@@ -1,5 +1,4 @@
-//! Others: metrics of whoever else writes our slices, and of the Events by which that and more is
-//! announced.
+//! Others: metrics of other writers of the managed slices, and of the Events that are emitted.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
@@ -8,7 +7,7 @@ use super::register::register;
 /// The metrics of other writers and of announcements.
 #[derive(Debug)]
 pub struct Others {
-    /// 1 while somebody else acts as a controller of the slices that closehaul manages.
+    /// 1 while another client acts as a controller of the slices that closehaul manages.
     pub active: IntGauge,
     /// Services whose slices are overwritten again and again.
     pub contested: IntGauge,
@@ -22,7 +21,7 @@ pub struct Others {
 pub enum Announced {
     /// The API server has it.
     Sent,
-    /// There were too many, or this copy no longer leads.
+    /// There were too many, or this replica no longer leads.
     Dropped,
     /// The API server refused it or did not answer.
     Failed,
@@ -50,11 +49,11 @@ impl Others {
         let others = Self {
             active: gauge(
                 "closehaul_other_writer_active",
-                "1 while somebody else acts as a controller of the slices managed here, else 0.",
+                "1 while another client acts as a controller of the slices managed here, else 0.",
             )?,
             contested: gauge(
                 "closehaul_contested_services",
-                "Services whose slices somebody else overwrites again and again.",
+                "Services whose slices another client overwrites again and again.",
             )?,
             writes: register(
                 registry,

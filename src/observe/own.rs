@@ -1,4 +1,4 @@
-//! Our own metrics: what the built-in controller does not tell. Every label has few values.
+//! closehaul's metrics: what the built-in controller does not report. Every label has few values.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const HOLD: [f64; 9] = [0.000_1, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// The metrics that begin with `closehaul_`.
 #[derive(Debug)]
 pub struct Own {
-    /// 1 while this copy may write.
+    /// 1 while this replica may write.
     pub leader: IntGauge,
     watch_restarts: IntCounterVec,
     watch_last_event: GaugeVec,
@@ -80,11 +80,11 @@ pub enum WriteKind {
 pub enum WriteResult {
     /// It is done.
     Done,
-    /// Somebody else had written in the meantime.
+    /// Another client had written in the meantime.
     Conflict,
     /// The API server asked to wait.
     Busy,
-    /// Not sent, as another copy may lead.
+    /// Not sent, as another replica may lead.
     NotLeading,
     /// No answer in time.
     TimedOut,
@@ -161,10 +161,10 @@ impl Own {
         let build = gauges("build_info", "Always 1; says which version runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let own = Self {
-            leader: gauge("leader", "1 while this copy may write, else 0.")?,
+            leader: gauge("leader", "1 while this replica may write, else 0.")?,
             watch_restarts: counters(
                 "watch_restarts_total",
-                "Lists and watches that failed and were started anew.",
+                "Lists and watches that failed and were started again.",
                 &["kind", "reason"],
             )?,
             watch_last_event: watch_last_event(registry)?,
@@ -175,7 +175,7 @@ impl Own {
             )?,
             decode_errors: counters(
                 "decode_errors_total",
-                "Objects that were passed over because they did not parse.",
+                "Objects that were skipped because they did not parse.",
                 &["kind"],
             )?,
             index_objects: gauges("index_objects", "Objects in memory.", &["kind"])?,
@@ -215,7 +215,7 @@ impl Own {
             )?,
             services: gauges(
                 "services",
-                "Services by what becomes of their wish for locality, and the weightiest reason.",
+                "Services by what becomes of their preference for locality, and the weightiest reason.",
                 &["state", "reason"],
             )?,
             decisions: gauges(

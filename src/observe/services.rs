@@ -44,7 +44,7 @@ impl Services {
             )?,
             info: gauges(
                 "info",
-                "Always 1; says what becomes of one Service's wish for locality, and why.",
+                "Always 1; says what becomes of one Service's preference for locality, and why.",
                 &["state", "reason"],
             )?,
         })

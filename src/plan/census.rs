@@ -4,7 +4,7 @@
 /// The numbers of one address type of a Service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Endpoints that there shall be.
+    /// Planned endpoints.
     pub endpoints: usize,
     /// Slices that they need, if those of each set of ports are filled up; at least 1 in all.
     pub slices: usize,

@@ -79,7 +79,7 @@ impl Changes {
     }
 }
 
-/// Lets slices that are no longer needed take the place of ones that are to be made, under
+/// Lets slices that are no longer needed take the place of ones that must be created, under
 /// their old name and with everything that others put into their metadata. All of them are of
 /// one address type, which cannot be changed.
 fn recycle(packing: &mut Packing<'_>, service: &Service) {

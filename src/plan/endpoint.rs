@@ -16,7 +16,7 @@ use crate::model::{
     slice::{Conditions, Endpoint, Target},
 };
 
-/// The endpoints that a Service shall have, of one address type.
+/// The endpoints that a Service needs, of one address type.
 #[derive(Debug, Default)]
 pub struct Desired {
     /// The endpoints by the ports that they serve. A group may be empty: its pods wait for

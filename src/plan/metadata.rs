@@ -11,7 +11,7 @@ use crate::model::{
     slice::{CONTROLLER, HEADLESS, MANAGED_BY, Owner, SERVICE_NAME, SliceMeta, TRIGGER_TIME},
 };
 
-/// The labels that a slice of `service` shall have.
+/// The labels that a slice of `service` needs.
 pub fn labels(service: &Service) -> Labels {
     let own = [(SERVICE_NAME, &*service.key.name), (MANAGED_BY, CONTROLLER)];
     let headless = service.is_headless().then_some((HEADLESS, ""));

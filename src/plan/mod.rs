@@ -78,7 +78,7 @@ impl Settings {
     }
 }
 
-/// What is to be done for one Service.
+/// What must be done for one Service.
 #[derive(Debug)]
 pub struct Plan<'a> {
     /// What is asked for the Service.
@@ -93,12 +93,12 @@ pub struct Plan<'a> {
     pub not_allowed: Vec<(Name, IpAddr)>,
 }
 
-/// What is to be done for one address type of a Service.
+/// What must be done for one address type of a Service.
 #[derive(Debug)]
 pub struct Family<'a> {
     /// The address type.
     pub address_type: AddressType,
-    /// What is to be written.
+    /// What must be written.
     pub changes: Changes,
     /// Slices that stay as they are; none of those that a [`patch`] did not look at.
     pub unchanged: Vec<&'a Slice>,
@@ -121,7 +121,7 @@ impl Plan<'_> {
         }
     }
 
-    /// How many slices are to be written.
+    /// How many slices must be written.
     pub fn writes(&self) -> usize {
         self.families.iter().map(|family| family.changes.len()).sum()
     }
@@ -164,7 +164,8 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
         plan.not_allowed.extend(desired.not_allowed);
     }
     plan.not_allowed.sort_unstable();
-    // Slices of an address type that the Service no longer has, or that nobody writes any more.
+    // Slices of an address type that the Service no longer has, or that no controller writes any
+    // more.
     for (address_type, obsolete) in by_type {
         let deletes = obsolete.into_iter().cloned().collect();
         let changes = Changes { deletes, ..Changes::default() };

@@ -29,7 +29,7 @@ pub struct Packing<'a> {
     pub census: Census,
 }
 
-/// A slice as it shall be written.
+/// A slice as it will be written.
 #[derive(Debug)]
 pub struct Draft<'a> {
     /// The slice that is written again; `None` for a new one.

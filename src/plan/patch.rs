@@ -1,10 +1,11 @@
 //! Patch: plans those slices of a Service alone in which an endpoint has other conditions than
 //! before, so that one pod of twenty thousand costs as much as one of a hundred.
 //!
-//! Where a plan has nothing to write, every endpoint that there shall be stands in exactly one slice
+//! Where a plan has nothing to write, every planned endpoint stands in exactly one slice
 //! of its ports, and every slice is right by itself. If then nothing happens but that pods become
 //! ready or unready or begin to terminate, all endpoints stay who and where they are: a plan of the
-//! whole would find each slice again with its own endpoints, no more and no fewer. So each slice may
+//! whole would find each slice again with its own endpoints, no more and no fewer. So each slice
+//! may
 //! be planned by itself, by the very rules of the whole, and the others not at all. Not under the
 //! legacy annotation, whose hints depend on all endpoints together.
 

@@ -1,4 +1,4 @@
-//! Ready: the ready endpoints of slices, counted. What is told of a Service goes by these numbers
+//! Ready: the ready endpoints of slices, counted. Reports on a Service depend on these numbers
 //! alone, so that they can be kept and what changes of them added.
 
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ pub struct Seen {
 /// What a sync makes of what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sighting {
-    /// All of it anew; `None`: nothing was seen.
+    /// All of it from scratch; `None`: nothing was seen.
     All(Option<Seen>),
     /// Some of the pods, each with the time since when it has been ready or unready.
     Some(Vec<(Name, Option<Timestamp>)>),

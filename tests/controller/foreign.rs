@@ -1,4 +1,4 @@
-//! Other writers: slices that somebody else deletes, edits, relabels or keeps.
+//! Other writers: slices that another client deletes, edits, relabels or keeps.
 
 use fake_api::{
     collections::{PODS, SERVICES, SLICES},
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
-/// Lets somebody else do something to the slice of `web`; it is repaired after about a second,
+/// Lets another client do something to the slice of `web`; it is repaired after about a second,
 /// and then nothing more is written.
 async fn repaired(what: &str, by: impl FnOnce(&Rig, &str), writes: &[&str]) {
     let mut rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
@@ -99,7 +99,7 @@ async fn a_deleted_slice_that_a_finalizer_keeps_is_deleted_once() {
     assert_eq!(rig.methods(), ["DELETE", "PUT"]);
 }
 
-/// Its event comes before the answer to our own write.
+/// Its event comes before the answer to our local write.
 #[tokio::test(start_paused = true)]
 async fn what_somebody_else_did_during_an_own_write_is_repaired() {
     let rig = Rig::settled(cluster(&["web-1"])).await;
@@ -166,7 +166,7 @@ async fn services_without_selector_and_slices_of_others_are_left_alone() {
     assert_eq!(rig.api.count(|seen| seen.method != "GET" && seen.path.contains("/default/")), 0);
 }
 
-/// One write goes out and is refused because somebody else was faster; the view catches up.
+/// One write goes out and is refused because another client was faster; the view catches up.
 #[tokio::test(start_paused = true)]
 async fn a_conflict_converges_without_hammering() {
     let mut rig = Rig::settled(cluster(&["web-1"])).await;

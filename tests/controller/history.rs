@@ -129,7 +129,8 @@ async fn two_replicas_after_a_backup() -> (FakeApi, u64, Replica, Replica) {
     (api, backup, first, second)
 }
 
-/// What makes the standby blind is that it knows the state from before: it lists as the leader does.
+/// What makes the standby blind is that it knows the state from before: it lists as the leader
+/// does.
 #[tokio::test(start_paused = true)]
 async fn two_replicas_follow_a_restored_store() {
     for case in [SHORT, LONG, SHORT_OVERTAKEN, LONG_OVERTAKEN] {
@@ -309,7 +310,7 @@ async fn a_slice_that_was_lost_before_it_was_seen_is_created_again() {
     }
 }
 
-/// Nothing but its own write has closehaul notice: no connection breaks, and watches are blind. A
+/// Nothing but its local write has closehaul notice: no connection breaks, and watches are blind. A
 /// deleted node is waited for, and then its pods are taken out.
 #[tokio::test(start_paused = true)]
 async fn the_answer_to_a_write_shows_a_rewind() {

@@ -181,7 +181,7 @@ async fn a_lost_lease_ends_a_job_and_the_next_leader_ends_the_work() {
     let second = Replica::start(&api, options);
     second.rig.pass(SECOND).await;
     api.edit(LEASES, "kube-system", "closehaul", |lease| {
-        lease["spec"]["holderIdentity"] = json!("somebody else");
+        lease["spec"]["holderIdentity"] = json!("another client");
     });
     assert!(first.election.await.unwrap().is_err());
     let lost = Instant::now();
@@ -222,7 +222,8 @@ async fn nothing_is_announced_without_the_lease() {
     drop(second);
 }
 
-/// To a copy that does not lead, all writes are somebody else's; and to one that has just begun,
+/// To a replica that does not lead, all writes are by other clients, and to one that has just
+/// begun,
 /// those of the last leader that it had not seen yet.
 #[tokio::test(start_paused = true)]
 async fn the_leaders_writes_are_no_other_writers() {

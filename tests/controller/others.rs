@@ -26,7 +26,7 @@ async fn leading() -> Rig {
     rig
 }
 
-/// Somebody else sees a pod's change first, and writes what would have been written here.
+/// Another client sees a pod's change first, and writes what would have been written here.
 async fn overtake(rig: &Rig, pod: &str, is_ready: bool) {
     rig.api.hold(PODS);
     set_ready(&rig.api, pod, is_ready);
@@ -56,7 +56,7 @@ async fn who_writes_the_same_is_noticed_and_forgotten_when_gone() {
     let mut rig = leading().await;
     overtake(&rig, "web-1", false).await;
     rig.pass(20 * SECOND).await;
-    assert_eq!(rig.events("web"), [""; 0], "it might have been an own write");
+    assert_eq!(rig.events("web"), [""; 0], "it might have been a local write");
     overtake(&rig, "db-1", false).await;
     rig.pass(SECOND).await;
     assert_eq!(rig.events("db"), [OVERWRITTEN]);

@@ -160,7 +160,7 @@ async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
 }
 
 /// What asks for endpoints may come out as a change of hints alone in the plan: here the hints are
-/// taken away by somebody else.
+/// taken away by another client.
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_changes_only_hints_is_paced_whatever_asked_for_it() {
     let mut rig = hundred_by_zone().await;

@@ -79,7 +79,7 @@ async fn live(seed: u64, history: &mut Vec<String>) -> Result<(), String> {
     let settled = api.requests().len();
     check(&rig, options.settings.plan.max_endpoints, !drops_node_hints)?;
     let is_untouched = api.get(SLICES, "shop", FOREIGN_SLICE) == Some(others);
-    ensure(is_untouched, || "somebody else's slice has changed".to_owned())?;
+    ensure(is_untouched, || "another client's slice has changed".to_owned())?;
     rig.pass(5 * MINUTE).await;
     for seen in &api.requests()[settled..] {
         let is_resumed_watch = seen.is_watch() && !seen.query.contains("sendInitialEvents");
@@ -88,7 +88,7 @@ async fn live(seed: u64, history: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether all slices are what they shall be.
+/// Whether all slices are as planned.
 fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), String> {
     let api = &rig.api;
     let index = index_of(api);

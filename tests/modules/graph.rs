@@ -131,7 +131,7 @@ fn absolute(source: &Crate, from: &Segments, path: &[String]) -> Option<Segments
                 child
             } else {
                 let import = imports(source, from).iter().find(|import| import.name == name)?;
-                // An import of this name by itself would be followed for ever.
+                // An import of this name by itself would be followed indefinitely.
                 absolute(source, from, &import.path).filter(|_| import.path[0] != *name)?
             }
         }

@@ -152,7 +152,7 @@ fn an_object_that_does_not_parse_is_passed_over() {
         (code, list)
     });
     let done = plan_at("malformed", &url, &["-o", "summary"]);
-    let what = "passed over Pod shop/cart-a: status.podIPs[0].ip: `ten` is not an IP address";
+    let what = "skipped Pod shop/cart-a: status.podIPs[0].ip: `ten` is not an IP address";
     assert!(done.err.starts_with(what), "{}", done.err);
     assert_eq!(done.code, Some(0));
     let summary: Value = serde_json::from_str(&done.out).unwrap();

@@ -122,7 +122,7 @@ fn other_kinds_are_counted() {
         "apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: v1\nkind: ConfigMap\n---\napiVersion: serving.knative.dev/v1\nkind: Service\n---\napiVersion: v1\nkind: ConfigMap",
         &["-o", "changes"],
     );
-    let counted = "passed over 4 objects of other kinds: 2 ConfigMap, 1 Deployment, 1 Service\n";
+    let counted = "skipped 4 objects of other kinds: 2 ConfigMap, 1 Deployment, 1 Service\n";
     assert!(done.err.starts_with(counted), "{done:?}");
     assert_eq!(done.code, Some(0));
 }

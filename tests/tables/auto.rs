@@ -189,7 +189,7 @@ fn less_than_half_an_endpoint_does_not_move() {
     }
 }
 
-/// docs/semantics.md 5.3: a zone is to have its minimum even where that is more than its share.
+/// docs/semantics.md 5.3: a zone must have its minimum even where that is more than its share.
 #[test]
 fn a_small_zone_gets_its_minimum() {
     let shares = shares(&[("a", 0.85), ("b", 0.15)]);

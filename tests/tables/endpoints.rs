@@ -209,7 +209,7 @@ fn what_makes_an_endpoint_changed() {
     }
 }
 
-/// A StatefulSet's pod made anew with its old address: its targetRef is written again.
+/// A StatefulSet's pod rebuilt with its old address: its targetRef is written again.
 #[test]
 fn a_pod_of_another_uid_is_written_in_place() {
     let mut cluster = Cluster::standing(&[3]);

@@ -28,7 +28,7 @@ pub enum Event {
     Toggle(Vec<u16>),
     Pod(Index, PodChange),
     Service(ServiceChange),
-    /// Somebody else writes a slice.
+    /// Another client writes a slice.
     Slice(Index, SliceChange),
     /// This node comes or goes.
     Node(Index),

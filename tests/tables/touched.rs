@@ -211,7 +211,7 @@ fn a_slice_that_changes_hands_touches_its_services() {
         ("taken over", ("a", theirs), ("a", ours), &["a"]),
         ("renamed", ("a", ours), ("b", ours), &["a", "b"]),
         ("renamed and taken away", ("a", ours), ("b", theirs), &["a"]),
-        ("somebody else's", ("a", theirs), ("a", theirs), &[]),
+        ("another client's", ("a", theirs), ("a", theirs), &[]),
     ] {
         let mut index = index();
         let label = |name: &str| json!(name);

@@ -98,7 +98,7 @@ impl Cluster {
         cluster
     }
 
-    /// What is to be written now.
+    /// What must be written now.
     pub fn plan(&self) -> Writes {
         let pods: Vec<&Pod> = self.pods.iter().collect();
         let slices: Vec<&Slice> = self.slices.iter().collect();

@@ -34,7 +34,8 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes one called `name` (of [`new_name`]) in `base`, after removing those of killed runs there and ending what they left.
+    /// Makes one called `name` (of [`new_name`]) in `base`, after removing those of killed runs
+    /// there and ending what they left.
     pub(super) fn create(base: &Path, name: &str) -> Result<Self, Error> {
         remove_leftovers(base)?;
         // It gets the name by which others find it only with its lock held: nobody can take a
@@ -59,7 +60,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Nobody is left to hear of a failure; the next run tries again.
+        // No one is left to hear of a failure; the next run tries again.
         let _ = remove(&self.path);
     }
 }

@@ -54,7 +54,7 @@ pub struct Options {
     /// The version of kube-apiserver and kubectl, and of the controllers that are started later.
     pub kubernetes: Kubernetes,
     /// The address that the API server listens at; that of the bridge when kube-proxies in
-    /// network namespaces shall reach it.
+    /// network namespaces must reach it.
     pub bind: IpAddr,
     /// The ranges of Service addresses, at most one of each family; the first is the cluster's
     /// primary family.

@@ -1,6 +1,6 @@
 //! The real components, built from upstream's Go modules and kept between runs.
 //!
-//! `e2e/components/FAMILY/go.mod` pins what is built; `regenerate.sh` there writes it anew for
+//! `e2e/components/FAMILY/go.mod` pins what is built; `regenerate.sh` there rewrites it for
 //! other versions. Of Kubernetes there are several, [`Kubernetes`], built only when asked for. The
 //! binaries lie outside the checkout, in `$CLOSEHAUL_E2E_CACHE`, else `$XDG_CACHE_HOME/closehaul`,
 //! else `~/.cache/closehaul`, in a directory whose name carries a hash of everything they depend

@@ -1,4 +1,4 @@
-//! Edit: what somebody else's hand does to a slice, as a merge patch.
+//! Edit: what another client does to a slice, as a merge patch.
 
 use serde_json::{Map, Value, json};
 

@@ -20,7 +20,7 @@ pub struct Generator {
     random: Random,
 }
 
-/// What somebody else does to slices now and then.
+/// What another client does to slices now and then.
 const EDITS: [Edit; 21] = [
     Edit::Delete,
     Edit::Delete,

@@ -67,7 +67,7 @@ pub struct History<'p> {
     pub(super) logged: u64,
     /// How many restarts there had been at the last step.
     restarts: u64,
-    /// When somebody else last changed what slices say, at most [`HAND`] times.
+    /// When another client last changed what slices say, at most [`HAND`] times.
     edits: VecDeque<Instant>,
 }
 
@@ -176,7 +176,8 @@ impl<'p> History<'p> {
         Ok(outcome)
     }
 
-    /// Waits until one more edit is still a hand's work and no fight, in which closehaul repairs ever
+    /// Waits until one more edit is still a hand's work and no fight, in which closehaul repairs
+    /// ever
     /// more slowly.
     async fn take_time(&mut self) {
         if self.edits.len() == HAND

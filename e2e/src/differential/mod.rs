@@ -3,9 +3,10 @@
 //!
 //! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each is made of;
 //!   `generate`: random ones, `opening`: what some histories begin with
-//! - [`side`]: one control plane; [`view`]: its slices; `edit`: somebody else's hand on them
+//! - [`side`]: one control plane; [`view`]: its slices; `edit`: another client's hand on them
 //! - [`form`]: slices compared; [`wanted`]: what may differ, from `e2e/differences.yaml`
-//! - [`history`]: the steps of one namespace; `probe`: whether the controllers follow; `judge`: what
+//! - [`history`]: the steps of one namespace; `probe`: whether the controllers follow; `judge`:
+//! what
 //!   a step comes to; [`shrink`]: shorter histories that still fail
 //! - [`run`]: many histories at a time; [`restarts`]: the controllers' restarts between
 

@@ -63,7 +63,8 @@ fn packing() -> Vec<Step> {
 }
 
 /// A placeholder whose Service gets exactly as many endpoints in one sync as a slice holds by
-/// default, of the same ports, namely none: there is no room for one more, and yet it is not filled.
+/// default, of the same ports, namely none: there is no room for one more, and yet it is not
+/// filled.
 fn exactly() -> Vec<Step> {
     let shape = Shape { headless: true, ports: objects::NO_PORTS, ..shape() };
     vec![
@@ -73,7 +74,7 @@ fn exactly() -> Vec<Step> {
     ]
 }
 
-/// A Service that is made anew while the slices of the one before still stand, later and at once;
+/// A Service that is rebuilt while the slices of the one before still stand, later and at once;
 /// and a pod that is, at its old address, while nobody looks.
 fn recreated() -> Vec<Step> {
     let create = || Step::CreateService { service: 0, shape: shape() };
@@ -90,7 +91,8 @@ fn recreated() -> Vec<Step> {
 }
 
 /// The legacy annotation, with three ready pods in each of two zones and one in the third: which of
-/// the two gives one away is drawn, when all slices are written, and once more when only the first is.
+/// the two gives one away is drawn, when all slices are written, and once more when only the first
+/// is.
 fn givers() -> Vec<Step> {
     let (a, b) = (0, 1);
     vec![

@@ -242,7 +242,7 @@ impl Run {
     }
 }
 
-/// Shows progress for ever.
+/// Shows progress indefinitely.
 async fn show(run: &Run) {
     let started = Instant::now();
     loop {

@@ -73,7 +73,7 @@ impl Side {
         Ok(side)
     }
 
-    /// Stops the controller, if it runs, and starts it anew.
+    /// Stops the controller, if it runs, and starts it again.
     pub async fn restart(&self) -> Result<(), Error> {
         let old = self.process.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(old) = old {

@@ -148,7 +148,7 @@ pub enum Step {
         /// The zone.
         zone: Option<Zone>,
     },
-    /// Somebody else lays hand on a managed slice: the nth in the order of what is in them.
+    /// Another client edits a managed slice: the nth in the order of what is in them.
     Slice {
         /// Which.
         slice: usize,
@@ -166,7 +166,7 @@ pub enum Step {
     },
 }
 
-/// What somebody else does to a slice.
+/// What another client does to a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Edit {
@@ -200,7 +200,7 @@ pub enum Edit {
     DropOwner,
     /// Adds a finalizer and deletes it, so that it stays and ends.
     Hold,
-    /// Says that somebody else manages it.
+    /// Says that another client manages it.
     Unmanage,
     /// Says that it is another Service's.
     Rename,

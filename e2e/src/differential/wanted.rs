@@ -173,7 +173,7 @@ fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
             }
             None => false,
         };
-        // The built-in controller has lost some and has no other, and somebody else gave them.
+        // The built-in controller has lost some and has no other, and another client gave them.
         let is_lost = foreign(left).iter().all(is_there) && !kept.is_empty();
         if is_lost && kept.iter().all(|it| edit::FOREIGN.contains(&it.as_str())) {
             let forms = left.iter_mut().chain(right.iter_mut());

@@ -27,7 +27,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(4);
 /// The first line of the answer, or why there was none.
 pub type Answer = Result<String, String>;
 
-/// Sends requests from one namespace, each on a new connection, by the binary with [`super::Command`].
+/// Sends requests from one namespace, each on a new connection, by the binary with
+/// [`super::Command`].
 #[derive(Debug, Clone)]
 pub struct Sender {
     server: PathBuf,
@@ -113,7 +114,7 @@ impl Sender {
 }
 
 impl Flow {
-    /// Waits until a request has failed, and says why; for ever if none does.
+    /// Waits until a request has failed, and says why; indefinitely if none does.
     pub async fn failure(&self) -> String {
         let mut failed = self.failed.clone();
         let first = failed.wait_for(Option::is_some).await;

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const NUMBERS: std::ops::RangeInclusive<u8> = 77..=99;
 const LOCKS: &str = "/run/closehaul-e2e";
 
-/// Held by whoever looks for a free number, who meanwhile locks all the free ones.
+/// Held by the client that looks for a free number, who meanwhile locks all the free ones.
 const SEARCH: &str = "search";
 
 /// The third octet of this run's network. It also names everything that the run makes: `chl-N`.

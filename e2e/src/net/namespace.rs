@@ -43,7 +43,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Already gone if somebody else removed it; the next run removes what is left otherwise.
+        // Already gone if another client removed it; the next run removes what is left otherwise.
         let _ = ip::ip(&["netns", "del", &self.name]);
     }
 }

@@ -219,7 +219,7 @@ impl Node {
             "route add default via 169.254.1.1".into(),
         ];
         if let Some(v6) = v6 {
-            // No waiting for somebody else with the same address, on either end.
+            // No waiting for another client with the same address, on either end.
             node.push(format!("address add fe80::1/64 dev p{number} nodad"));
             node.push(format!("route add {v6}/128 dev p{number}"));
             inside.push(format!("address add {v6}/128 dev eth0 nodad"));

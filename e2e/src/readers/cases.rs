@@ -164,7 +164,7 @@ pub(super) const CASES: [Case; 13] = [
             Step { change: Change::Ready("a1"), expected: &[("a1 a2", "a1")] },
         ],
     },
-    // Nobody is ready between the deletion and the successor; who ends serves on.
+    // No one is ready between the deletion and the successor; who ends serves on.
     Case {
         name: "last-terminating",
         distribution: ZONE,

@@ -20,7 +20,7 @@ use tokio::process::Command;
 /// So many failures of a case are explained: one stale kube-proxy makes many.
 const ENOUGH: usize = 3;
 
-/// What was done in a case, and what was to be seen when something failed. Times are UTC, as in
+/// What was done in a case, and what can be seen when something failed. Times are UTC, as in
 /// the logs of kube-proxy.
 pub(super) struct Witness<'a> {
     site: &'a Site,
@@ -40,7 +40,7 @@ impl<'a> Witness<'a> {
         self.diary.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
-    /// Gathers what is to be seen now of the way from a client to the Service.
+    /// Gathers what can be seen now of the way from a client to the Service.
     pub(super) async fn look(&self, client: &str, address: IpAddr) -> String {
         let mut text = format!(
             "{} evidence for the way from {client} to {address} of {}",
@@ -74,7 +74,7 @@ impl<'a> Witness<'a> {
         text
     }
 
-    /// Says why a request failed and what is to be seen, unless that was done often enough.
+    /// Says why a request failed and what can be seen, unless that was done often enough.
     pub(super) async fn tell(&self, client: &str, address: IpAddr, why: &str) {
         if self.told.fetch_add(1, Ordering::Relaxed) < ENOUGH {
             let evidence = self.look(client, address).await;

@@ -89,7 +89,7 @@ pub(super) fn slices(seed: &mut Seed, service: &str) -> Vec<Value> {
             nodes: seed.chance(50),
             missing: [0, 0, 0, 15][seed.below(4)],
         };
-        // Nobody is ready in some Services, and everybody in others.
+        // No one is ready in some Services, and everybody in others.
         let unready = [0, 20, 50, 100][seed.below(4)];
         let mut last = 0;
         let mut twins = Vec::new();

@@ -137,7 +137,7 @@ impl<'a> Path<'a> {
         Err(Error::Late { what, seconds: LIMIT.as_secs(), last })
     }
 
-    /// Tells what is to be seen when the first request of a flow fails.
+    /// Tells what can be seen when the first request of a flow fails.
     pub(super) async fn watch(&self, flow: &Flow) {
         let why = flow.failure().await;
         self.witness.tell(self.client, self.address, &why).await;

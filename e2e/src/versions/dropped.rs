@@ -28,7 +28,7 @@ const PODS: [(&str, &str); 3] = [("node-a", "zone-a"), ("node-b", "zone-b"), ("n
 /// How long nothing may be written.
 const QUIET: Duration = Duration::from_secs(12);
 /// After so long without a write the slices are taken for settled: longer than the second after
-/// which closehaul looks at a slice that somebody else has edited.
+/// which closehaul looks at a slice that another client has edited.
 const SETTLED: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(90);
 const STOP: Duration = Duration::from_secs(10);
@@ -170,7 +170,7 @@ impl Scene {
         .await
     }
 
-    /// Annotates all slices: closehaul looks at a Service whose slice somebody else has written,
+    /// Annotates all slices: closehaul looks at a Service whose slice another client has written,
     /// and finds nothing to do. Waits until it must have.
     async fn touch(&mut self) -> Result<(), Error> {
         self.edit_slices(|slice| {
@@ -297,8 +297,10 @@ impl Scene {
         Ok(verdict((1..=2).contains(&written), format!("{written} writes, with zone hints")))
     }
 
-    /// A new process tries again, as many at the same time as it writes. The server stores each with
-    /// a new generation, which it counts before it drops hints, and with the endpoints as they were.
+    /// A new process tries again, as many at the same time as it writes. The server stores each
+    /// with
+    /// a new generation, which it counts before it drops hints, and with the endpoints as they
+    /// were.
     async fn tried_again(&self, mark: usize, before: &[Value]) -> Result<Verdict, Error> {
         quiet(&self.cluster, SETTLED, LIMIT).await?;
         let written = self.written_since(mark)?.len();

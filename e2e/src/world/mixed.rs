@@ -12,7 +12,7 @@ use super::{Error, Kind, Place, Random, World, object};
 pub const NAMESPACES: [&str; 3] = ["east", "north", "west"];
 /// The namespace whose pods are all on nodes that do not exist.
 pub const NODELESS: &str = "nodeless";
-/// The slice that somebody else manages, in the first of [`NAMESPACES`].
+/// The slice that another client manages, in the first of [`NAMESPACES`].
 pub const FOREIGN: &str = "managed-elsewhere";
 /// Services in [`NODELESS`].
 const NODELESS_SERVICES: u64 = 6;

@@ -1,4 +1,4 @@
-//! Waiting for what shall happen, and for nothing to happen any more.
+//! Waiting for what must happen, and for nothing to happen any more.
 
 use std::time::{Duration, Instant};
 

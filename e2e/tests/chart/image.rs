@@ -107,7 +107,7 @@ fn the_first_stage_has_all_that_cargo_reads() {
     fs::write(&containerfile, "FROM scratch\nCOPY . /\n").unwrap();
     let root = buildah.build(&containerfile, &["--ignorefile", ".dockerignore"]);
     for name in [".git", "target", "docs"] {
-        assert!(!root.join(name).exists(), "{name} makes the build begin anew for nothing");
+        assert!(!root.join(name).exists(), "{name} makes the build start again for nothing");
     }
     // A target without its file is refused by a build, and only missing here.
     assert_eq!(targets(&root), targets(&repository()));

@@ -1,8 +1,10 @@
 //! A cluster without slices, on nodes that are not ready, with a webhook that fails closed and is
-//! reached by slices alone: what comes up by itself, and what only when `docs/install.md` is followed.
+//! reached by slices alone: what comes up by itself, and what only when `docs/install.md` is
+//! followed.
 //!
 //! A webhook is reached by the address of its Service, which kube-proxy on the API server's node
-//! leads on by slices. Here nothing runs in the API server's own namespace, so it is told to look at
+//! leads on by slices. Here nothing runs in the API server's own namespace, so it is told to look
+//! at
 //! the slices itself (`--enable-aggregator-routing`): the way is another, what has to be there for
 //! it is the same. The kubelet is a stand-in, as in the rest of this test.
 
@@ -240,7 +242,7 @@ impl Site {
 
     async fn one_leads_once_leases_are_left_out(&self, pods: &[Pod], started: &[Process]) {
         let line = said(&started[0], "leases.guard.example.com").await;
-        eprintln!("bootstrap: both copies are ready, none leads:\n{line}");
+        eprintln!("bootstrap: both replicas are ready, none leads:\n{line}");
         tokio::time::sleep(BLOCKED).await;
         assert_eq!(leaders(pods), [0, 0]);
 
@@ -298,7 +300,7 @@ impl Site {
         until_one_leads(&pods).await;
         self.world.create(&cart(2)).await.unwrap();
         self.shows("cart-2").await;
-        // A pod that is deleted is made anew by its ReplicaSet.
+        // A pod that is deleted is rebuilt by its ReplicaSet.
         let [first, second] = started;
         first.signal(Signal::KILL).unwrap();
         first.wait(SETTLE).await.unwrap();
@@ -321,7 +323,7 @@ impl Site {
         assert!(judged.iter().all(|count| *count > 0), "{judged:?}");
 
         // What the manual says where it has happened after all: without slices no webhook, without
-        // its configuration slices, and then it can be created anew.
+        // its configuration slices, and then it can be created again.
         kubectl(&self.cluster, &["delete", "endpointslices", "-n", GUARD, "--all"]).await;
         let copies = [second, third];
         let (ended, after) = until("the leader ends, as it cannot renew", SETTLE, async || {

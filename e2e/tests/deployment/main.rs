@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 /// The first run builds the components.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
-/// Two copies are seen beside each other for so long before something happens.
+/// Two replicas are seen beside each other for so long before something happens.
 const SIDE_BY_SIDE: Duration = Duration::from_secs(5);
 /// A lease that is given back is taken at the next look, 2.0 to 4.4 s after the one before.
 const GIVEN_BACK: Duration = Duration::from_secs(8);
@@ -250,7 +250,7 @@ fn writers(audit: &Audit) -> Vec<String> {
 
 /// How long after `since` the pod wrote its first slice.
 async fn first_write(audit: &Audit, pod: &Pod, since: Timestamp) -> Duration {
-    let (time, _) = until("the other copy writes", SETTLE, async || {
+    let (time, _) = until("the other replica writes", SETTLE, async || {
         let requests = audit.requests();
         let mut writes = requests.iter().filter(|it| it.pod == pod.name && it.is_slice_write());
         Ok(writes.find(|request| request.time > since).map(|request| request.time))

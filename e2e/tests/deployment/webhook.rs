@@ -115,7 +115,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, asked: Asked) {
             // A connection that fails is the API server's to tell of.
             let Ok(stream) = tls.accept(stream).await else { return };
             let service = service_fn(|request| answer(request, &asked));
-            // Each request has to find its way anew: a kept connection needs no slice.
+            // Each request has to find its way again: a kept connection needs no slice.
             let mut server = http1::Builder::new();
             let connection =
                 server.keep_alive(false).serve_connection(TokioIo::new(stream), service);

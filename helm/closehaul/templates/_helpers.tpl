@@ -92,7 +92,7 @@ annotations:
 httpGet:
   path: {{ index . 1 }}
   port: health
-  {{- /* Without it the kubelet asks the pod's address, where nobody listens then. */}}
+  {{- /* Without it the kubelet asks the pod's address, where nothing listens then. */}}
   {{- if and $address (ne $address "0.0.0.0") (ne $address "[::]") }}
   host: {{ $address | trimPrefix "[" | trimSuffix "]" | quote }}
   {{- end }}

@@ -1,4 +1,4 @@
-//! What becomes of a wish for locality, case by case.
+//! What becomes of a preference for locality, case by case.
 
 use std::sync::Arc;
 

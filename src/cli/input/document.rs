@@ -25,7 +25,7 @@ pub(super) enum Known {
     Node,
     Slice,
     Namespace,
-    /// One that is passed over.
+    /// One that is skipped.
     Other(String),
 }
 

@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// The objects of the given files, and how many of each kind were passed over.
+/// The objects of the given files, and how many of each kind were skipped.
 #[derive(Debug, Default)]
 pub struct Input {
     /// What was read.
@@ -63,7 +63,7 @@ impl Input {
             let objects = if count == 1 { "object" } else { "objects" };
             let kinds = self.ignored.iter().map(|(kind, count)| format!("{count} {kind}"));
             let kinds = kinds.collect::<Vec<_>>().join(", ");
-            notes.push(format!("passed over {count} {objects} of other kinds: {kinds}"));
+            notes.push(format!("skipped {count} {objects} of other kinds: {kinds}"));
         }
         let is_bare = |service: &&Service| {
             service.is_served()

@@ -108,11 +108,11 @@ fn json(text: &Text) -> Result<Vec<Value>, InputError> {
 /// a boolean and `1e3` a number.
 fn yaml(text: &Text) -> Result<Vec<Value>, InputError> {
     let options = serde_saphyr::options! {
-        // How much there is to read is up to whoever gives the file; copies that aliases
+        // The user decides how much there is to read; copies that aliases
         // make stay limited.
         budget: None,
         // `76e1234567` is infinite as a number, and yet `kubectl` prints such a text without
-        // quotes. It stops nobody who does not ask for it; see `strict`.
+        // quotes. It does not stop anyone who does not ask for it; see `strict`.
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     };

@@ -1,4 +1,4 @@
-//! Strict: decodes a document and names the field where that fails, and tells of every field
+//! Strict: decodes a document and names the field where that fails, and reports every field
 //! that the decoded type does not have.
 
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Settled: what is remembered of a Service of many slices that are right as they were planned last,
+//! Settled: what is remembered of a Service of many slices that are right as they were planned
+//! last,
 //! and what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
 //!
 //! A plan is based on generations of the Service, its pods and its slices ([`Basis`]). Whatever
@@ -54,7 +55,7 @@ pub struct Settled {
     places: Option<Vec<(PodId, SliceId)>>,
 }
 
-/// What is to be planned of a settled Service.
+/// What must be planned of a settled Service.
 #[derive(Debug)]
 pub struct Part {
     /// Pods that have changed.
@@ -78,7 +79,7 @@ impl Settled {
         self.changed.len() <= MANY
     }
 
-    /// The own write which `slice` shows as it was planned.
+    /// The local write which `slice` shows as it was planned.
     fn take_awaited(&mut self, slice: &Slice) -> Option<Slice> {
         let is_shown = |own: &Slice| {
             own.meta.name == slice.meta.name
@@ -98,7 +99,8 @@ impl Island {
         self.slices.ids_of(service).len() > FEW
     }
 
-    /// A Service was planned as a whole, or `is_patch`. What is `known` of it, if anything, allows to
+    /// A Service was planned as a whole, or `is_patch`. What is `known` of it, if anything, allows
+    /// to
     /// patch it the next time, when the `writes` have been shown.
     pub fn settle(
         &mut self,
@@ -126,12 +128,12 @@ impl Island {
         }
     }
 
-    /// The own write that `slice` shows as it was planned, whose storage may be shared.
+    /// The local write that `slice` shows as it was planned, whose storage may be shared.
     pub fn take_awaited(&mut self, service: &str, slice: &Slice) -> Option<Slice> {
         self.services.get_mut(service)?.settled.as_mut()?.take_awaited(slice)
     }
 
-    /// What of a Service is to be planned, which a plan is based on `basis` now; `None`: all of it.
+    /// What of a Service must be planned, which a plan is based on `basis` now; `None`: all of it.
     pub fn part(&mut self, service: &str, basis: Basis) -> Option<Part> {
         let settled = self.services.get_mut(service)?.settled.as_mut()?;
         if settled.basis != basis || !settled.awaited.is_empty() {
@@ -186,7 +188,7 @@ fn places(pods: &Store<Record>, slices: &Slices, service: &str) -> Vec<(PodId, S
 }
 
 impl Index {
-    /// What of a Service is to be planned, if since its last plan nothing has happened but that pods
+    /// What of a Service must be planned, if since its last plan nothing has happened but that pods
     /// have other conditions and local writes have shown; `None`: all of it.
     pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
         let basis = self.basis(key)?;

@@ -1,4 +1,5 @@
-//! Kinds: what is listed and watched. Each kind has a file here that says what an event of it changes
+//! Kinds: what is listed and watched. Each kind has a file here that says what an event of it
+//! changes
 //! and which Services this affects; what holds for all kinds alike is in this one. A list that
 //! begins puts all objects of its kind into doubt, and what it has not named at its end is gone
 //! ([`crate::model::store`]).
@@ -63,7 +64,7 @@ pub trait Tracked: Kind + Versioned {
     /// Whether nothing may be written before all objects of the kind are known. The API server need
     /// not know a kind that is not required, nor permit to read it.
     const IS_REQUIRED: bool = true;
-    /// How long a deleted object remains known, as it may be created anew.
+    /// How long a deleted object remains known, as it may be created again.
     const GRACE: Duration = Duration::ZERO;
 
     /// Stores an object. Returns the Services that this affects.
@@ -124,7 +125,8 @@ pub struct NodeChange {
     pub is_move: bool,
     /// Whether the zones' shares of CPU may be others now.
     pub shares: bool,
-    /// The Services with a preference for locality, sorted, if their decisions may be others now: the
+    /// The Services with a preference for locality, sorted, if their decisions may be others now:
+    /// the
     /// zones, or those that send, have changed.
     pub preferring: Vec<ServiceKey>,
 }
@@ -138,7 +140,8 @@ pub struct SliceChange {
     pub is_rewritten: bool,
     /// Its name.
     pub name: Name,
-    /// Its version; `None` if it is gone, or about to go: a slice with a `deletionTimestamp` does not
+    /// Its version; `None` if it is gone, or about to go: a slice with a `deletionTimestamp` does
+    /// not
     /// count any more, whatever keeps it.
     pub version: Option<u64>,
 }

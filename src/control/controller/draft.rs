@@ -12,7 +12,7 @@ use crate::{
 /// A plan, and what has been seen for it.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
-    /// What is to be done.
+    /// What must be done.
     pub(super) plan: Plan<'a>,
     /// For the next trigger time.
     pub(super) sighting: Sighting,

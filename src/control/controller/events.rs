@@ -39,7 +39,7 @@ impl<T: Tracked> Happening for Change<T> {
     }
 }
 
-/// A deleted object that is still in the index, as it may be created anew.
+/// A deleted object that is still in the index, as it may be created again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
     due: Instant,
@@ -138,7 +138,7 @@ impl Controller {
         }
     }
 
-    /// Removes what was deleted and has not been created anew.
+    /// Removes what was deleted and has not been created again.
     pub(super) fn remove_overdue(&mut self, now: Instant) {
         let overdue = self.leaving.extract_if(|_, leaving| leaving.due <= now);
         let mut overdue: Vec<_> =

@@ -18,7 +18,7 @@ use crate::{
 
 /// For so long after the lease was taken, what the watch shows may be the last holder's work.
 const HANDOVER: Duration = Duration::from_secs(10);
-/// The least time between a slice that somebody else changed and its repair, so that two
+/// The least time between a slice that another client changed and its repair, so that two
 /// writers who disagree do not exchange blows without end (docs/semantics.md 1.4).
 const SLICE_DELAY: Duration = Duration::from_secs(1);
 
@@ -34,13 +34,13 @@ pub(super) struct Others {
 
 impl Controller {
     /// Whether an event that shows a new slice, or other endpoints or ports, is a sign of another
-    /// writer, unless it shows an own write. Not so
+    /// writer, unless it shows a local write. Not so
     ///
-    /// - to a copy that does not lead: to it all writes are somebody else's;
-    /// - just after it has begun to lead, unless the version is later than an own write's;
-    /// - in a list: it does not tell when and in which order its slices were written, and after a
+    /// - to a replica that does not lead: to it all writes are by other clients;
+    /// - just after it has begun to lead, unless the version is later than a local write's;
+    /// - in a list: it does not show when and in which order its slices were written, and after a
     ///   restore from a backup it shows old ones;
-    /// - while a Service ends, when whoever cleans up behind it may do as he likes;
+    /// - while a Service ends, when the client that cleans up after it may do anything;
     /// - a slice's end: the garbage collector and namespaces that go away delete slices, too.
     pub(super) fn is_sign(&self, service: &ServiceKey, sight: &Sight, now: Instant) -> bool {
         let Sight::Version(version) = sight else { return false };
@@ -65,7 +65,7 @@ impl Controller {
     pub(super) fn forget_others(&mut self, now: Instant) {
         let Forgotten { is_gone, freed } = self.others.writer.tick(now);
         for service in freed {
-            // Nothing is to be written, but its decision is another one.
+            // Nothing needs to be written, but its decision is another one.
             self.enqueue(service, Class::Endpoints, now);
         }
         if is_gone {
@@ -74,7 +74,7 @@ impl Controller {
         self.reporter.other_writer(&self.others.writer);
     }
 
-    /// When a slice of a Service is repaired that somebody else has changed.
+    /// When a slice of a Service is repaired that another client has changed.
     pub(super) fn repair_due(&self, service: &ServiceKey, now: Instant) -> Instant {
         let delay = SLICE_DELAY.max(self.others.writer.delay(service));
         now + self.settings.batch_period.max(delay)

@@ -10,7 +10,7 @@ use k8s_openapi::{api::coordination::v1::LeaseSpec, apimachinery::pkg::apis::met
 /// client-go's `LeaderElectionRecord`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// Who holds it; empty: nobody.
+    /// Who holds it; empty: no one.
     pub holder: String,
     /// How long it holds after a change was seen; whole seconds.
     pub duration: Duration,
@@ -66,7 +66,7 @@ impl Record {
         }
     }
 
-    /// Given back: nobody holds it, and not for long.
+    /// Released: no one holds it, and not for long.
     pub(super) fn released(&self, clock: Timestamp) -> Self {
         let now = Some(micros(clock));
         Self {
@@ -102,7 +102,7 @@ pub enum Step {
     Take,
     /// It is ours: renew it.
     Renew,
-    /// Somebody else holds it, and will for at least this long.
+    /// Another client holds it, and will for at least this long.
     Wait(Duration),
 }
 
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(after("other", 14), Step::Wait(SECOND));
         assert_eq!(after("other", 15), Step::Take, "silent for its duration");
         assert_eq!(after("me", 0), Step::Renew);
-        assert_eq!(after("me", 99), Step::Renew, "nobody else took it");
+        assert_eq!(after("me", 99), Step::Renew, "no other client took it");
     }
 
     #[test]

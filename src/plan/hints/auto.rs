@@ -54,7 +54,7 @@ pub fn is_overloaded(counts: &ZoneCounts, shares: Option<&CpuShares>) -> bool {
 
 /// Sets the hints of the ready endpoints of everything that is written. `None` if it cannot
 /// be done: no shares, more zones than endpoints, an endpoint without zone, or a zone that
-/// would be overloaded. In that case nothing is touched, and all hints are to be removed.
+/// would be overloaded. In that case nothing is changed, and all hints must be removed.
 pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<ZoneCounts> {
     if ready(packing).any(|endpoint| endpoint.zone.is_none()) {
         return None;
@@ -73,7 +73,7 @@ pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<Z
     (!counts.is_empty()).then_some(counts)
 }
 
-/// What a zone is to have of the endpoints.
+/// What a zone must have of the endpoints.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Allocation {
     desired: f64,

@@ -17,7 +17,7 @@ use crate::differential::{
 };
 
 /// How often both sides are brought together for one comparison: the built-in controller may still
-/// be writing what it need not, and breaks ties anew each time that it tries a sync again.
+/// be writing what it need not, and breaks ties again each time that it tries a sync again.
 const ROUNDS: u32 = 3;
 
 /// How the built-in controller logs a write that failed.
@@ -31,7 +31,8 @@ const FIGHT: &str = "overwrites the slices of this Service again and again";
 /// Longer than closehaul then waits before a repair.
 const SLOW_REPAIR: Duration = Duration::from_secs(65);
 
-/// If the test's writes take longer than this, on a busy machine, closehaul may repair those done so
+/// If the test's writes take longer than this, on a busy machine, closehaul may repair those done
+/// so
 /// far before the last one: it waits one second after another client's write. Its repair drops the
 /// trigger times.
 const REPAIRED: Duration = Duration::from_millis(500);
@@ -121,7 +122,8 @@ impl History<'_> {
         held.map(|form| form.group.service).collect()
     }
 
-    /// What differs but for these Services, which the built-in controller does not write until a held
+    /// What differs but for these Services, which the built-in controller does not write until a
+    /// held
     /// slice is gone, or no address is refused any more: the wanted difference of this name.
     fn but(&self, services: &Loose, name: &str, found: Comparison) -> Verdict {
         let Comparison::Different(lines) = found else { return Verdict::Agreed };
@@ -148,7 +150,8 @@ impl History<'_> {
     }
 
     /// Whether what differs and is not wanted otherwise is of Services of which the built-in
-    /// controller has said since both last agreed that a sync has failed for its own slices, so that
+    /// controller has said since both last agreed that a sync has failed for its own slices, so
+    /// that
     /// it backs off. A pod whose node is missing fails each sync as well, but after everything else
     /// is written.
     fn is_backing_off(&self) -> bool {
@@ -156,7 +159,8 @@ impl History<'_> {
         !failed.is_empty() && self.is_explained_without(&failed)
     }
 
-    /// Whether closehaul takes the history's edits for those of another controller. The time that it
+    /// Whether closehaul takes the history's edits for those of another controller. The time that
+    /// it
     /// waits then is its own, and no difference; a touch would cut it short.
     fn is_fought_for(&self) -> bool {
         let service = format!("\"service\":\"{}/", self.namespace);
@@ -164,7 +168,8 @@ impl History<'_> {
         log.lines().any(|line| line.contains(FIGHT) && line.contains(&service))
     }
 
-    /// The Services of which the built-in controller has logged one of these since both last agreed.
+    /// The Services of which the built-in controller has logged one of these since both last
+    /// agreed.
     fn failed(&self, words: &[&str]) -> Loose {
         let lines = self.logged().into_iter();
         let lines = lines.filter(|line| words.iter().any(|words| line.contains(words)));

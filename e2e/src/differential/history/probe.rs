@@ -107,7 +107,7 @@ impl History<'_> {
     }
 
     /// Waits until closehaul has given up the nodes that were deleted before, which takes some
-    /// seconds: the canary's is deleted after them, and made anew when its zone has left.
+    /// seconds: the canary's is deleted after them, and rebuilt when its zone has left.
     pub(super) async fn outlast_nodes(&mut self) -> Result<(), Error> {
         let (namespace, side) = (&self.namespace, &self.pair.closehaul);
         let node = canary_node(namespace);
@@ -138,7 +138,7 @@ pub fn canary(namespace: &str) -> [Value; 3] {
     [node, service, pod]
 }
 
-/// Puts a label on the canary's slices as somebody else, and waits until they are repaired. Were
+/// Puts a label on the canary's slices as another client, and waits until they are repaired. Were
 /// their endpoints changed, again and again, closehaul would take it for a fight with another
 /// controller and repair them a minute apart in the end.
 pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {

@@ -42,7 +42,7 @@ fn entries_allow_what_they_say_and_no_more() {
     assert_eq!(explained(&plain, &noted), Some(vec!["recycled-metadata"]));
     assert_eq!(explained(&noted, &plain), None);
     let copied = [slice(&["a"], &["example.com/touch"])];
-    assert_eq!(explained(&plain, &copied), None, "nobody else gave it that");
+    assert_eq!(explained(&plain, &copied), None, "no other client gave it that");
     assert_eq!(explained(&plain, &[slice(&["b"], &[])]), None);
 }
 

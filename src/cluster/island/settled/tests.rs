@@ -133,7 +133,7 @@ enum Event {
     Node(u8, u8),
     NodeGone(u8),
     Service(Wish),
-    /// Somebody else writes a slice: takes endpoints out, hints or labels it.
+    /// Another client writes a slice: takes endpoints out, hints or labels it.
     Meddle(usize, u8),
     SliceGone(usize),
     /// The Service is planned, its writes are answered and shown.
@@ -367,7 +367,7 @@ impl World {
     }
 }
 
-/// A slice as somebody else writes it.
+/// A slice as another client writes it.
 fn meddled(mut slice: Slice, how: u8) -> Slice {
     let hints = |endpoint: &Endpoint, hints| Endpoint { hints, ..endpoint.clone() };
     slice.endpoints = match how {
