@@ -1,6 +1,5 @@
 //! Causes: an error with all its causes. Libraries differ in whether an error repeats its source,
-//! and the
-//! reason that helps ("connection refused") is often three sources down.
+//! and the reason that helps ("connection refused") is often three sources down.
 
 use std::error::Error;
 
@@ -18,8 +17,7 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 /// One of them, and its source. Of the API server's answer the code and the message: kube adds all
-/// of
-/// its fields, and names the answer as its own source besides.
+/// of its fields, and names the answer as its own source besides.
 fn said<'a>(error: &'a (dyn Error + 'static)) -> (String, Option<&'a (dyn Error + 'static)>) {
     let boxed = || error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
     match error.downcast_ref().or_else(boxed) {

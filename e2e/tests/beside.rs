@@ -178,7 +178,7 @@ async fn little_happens() {
     assert_eq!(scraped.value("closehaul_other_writer_active"), 1.0);
     assert!(scraped.value("closehaul_foreign_slice_writes_total") >= 2.0);
     let (status, text) = ports.health("/readyz?verbose").await.unwrap();
-    assert!(status == 200 && text.contains("[+]other-writer ok, but another client"), "{text}");
+    assert!(status == 200 && text.contains("[+]other-writer ok, but another controller"), "{text}");
     quiet(&cluster, IDLE, SETTLE).await.unwrap();
     for process in [built_in, closehaul] {
         process.must_run().unwrap();

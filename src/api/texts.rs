@@ -1,8 +1,7 @@
 //! Texts: a map of strings whose values are not checked, such as annotations.
 //!
 //! In Protobuf the API server takes any bytes for them, and Go passes them on. Here what is no
-//! UTF-8
-//! must not hide the object, so they are bytes until they are kept.
+//! UTF-8 must not hide the object, so they are bytes until they are kept.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,5 @@
 //! Decision: what becomes of a Service's preference for locality, and why; the same words
-//! everywhere
-//! (docs/planner.md 7).
+//! everywhere (docs/planner.md 7).
 
 #[cfg(test)]
 mod tests;

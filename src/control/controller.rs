@@ -54,8 +54,7 @@ const SLOW_REST: u32 = 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// How slices are written. Hints for nodes are given up when an answer shows that the API
-    /// server
-    /// drops them.
+    /// server drops them.
     pub plan: plan::Settings,
     /// `--endpointslice-updates-batch-period`.
     pub batch_period: Duration,
@@ -393,8 +392,7 @@ impl Controller {
 
     /// A list of slices is complete: it shows what came of all writes that had ended before it was
     /// asked for. A write that it does not show has been undone by another client, and no event
-    /// will
-    /// ever show that.
+    /// will ever show that.
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.lists.slices.take() else { return };
         self.lists.slices_seen = list.seen;

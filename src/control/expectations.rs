@@ -59,8 +59,7 @@ impl Expectations {
     }
 
     /// Takes note of an event; returns what it shows of others. An event that comes while writes
-    /// are
-    /// under way is judged by [`Self::end`].
+    /// are under way is judged by [`Self::end`].
     pub fn see(&mut self, shown: Shown) -> Foreign {
         let mut foreign = Foreign::default();
         match &mut self.undecided {

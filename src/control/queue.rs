@@ -168,8 +168,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Gives `key` back unchanged, to be taken later in `class`. Not a failure. It has been due
-    /// since
-    /// it was before, and so does not come after all that wait in that class.
+    /// since it was before, and so does not come after all that wait in that class.
     pub fn defer(&mut self, key: &K, class: Class) {
         if let Some(ended) = self.end(key)
             && !ended.forgotten

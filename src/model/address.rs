@@ -41,8 +41,7 @@ pub enum Addresses {
 
 impl Addresses {
     /// One address in its canonical form is kept as such; everything else as it was written, so
-    /// that
-    /// comparing is exact.
+    /// that comparing is exact.
     pub fn of(texts: &[impl AsRef<str>]) -> Self {
         if let [text] = texts
             && let Ok(address) = text.as_ref().parse::<IpAddr>()

@@ -1,6 +1,5 @@
 //! Health: whether a replica is alive and ready, check by check. Ready means that it knows enough
-//! to
-//! write; a replica on standby is ready too.
+//! to write; a replica on standby is ready too.
 
 use std::{
     collections::BTreeMap,

@@ -5,9 +5,8 @@
 //! of its ports, and every slice is right by itself. If then nothing happens but that pods become
 //! ready or unready or begin to terminate, all endpoints stay who and where they are: a plan of the
 //! whole would find each slice again with its own endpoints, no more and no fewer. So each slice
-//! may
-//! be planned by itself, by the very rules of the whole, and the others not at all. Not under the
-//! legacy annotation, whose hints depend on all endpoints together.
+//! may be planned by itself, by the very rules of the whole, and the others not at all. Not under
+//! the legacy annotation, whose hints depend on all endpoints together.
 
 use super::{
     Family, Plan, World, census::Census, changes::Changes, endpoint, family, intent::Mechanism,

@@ -223,8 +223,7 @@ async fn nothing_is_announced_without_the_lease() {
 }
 
 /// To a replica that does not lead, all writes are by other clients, and to one that has just
-/// begun,
-/// those of the last leader that it had not seen yet.
+/// begun, those of the last leader that it had not seen yet.
 #[tokio::test(start_paused = true)]
 async fn the_leaders_writes_are_no_other_writers() {
     let log = Log::start();

@@ -177,8 +177,7 @@ impl<'p> History<'p> {
     }
 
     /// Waits until one more edit is still a hand's work and no fight, in which closehaul repairs
-    /// ever
-    /// more slowly.
+    /// ever more slowly.
     async fn take_time(&mut self) {
         if self.edits.len() == HAND
             && let Some(first) = self.edits.pop_front()

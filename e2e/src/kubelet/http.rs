@@ -50,8 +50,7 @@ async fn accept(listener: TcpListener, answer: &str) -> Result<Infallible, io::E
 }
 
 /// Sends `count` requests (0: indefinitely), one after the other and `every` so often, prints a
-/// line
-/// for each, and returns how many failed.
+/// line for each, and returns how many failed.
 pub(super) async fn get_many(url: &Uri, count: u64, every: Duration, timeout: Duration) -> u64 {
     let mut failed = 0;
     let mut pace = time::interval(every.max(Duration::from_millis(1)));

@@ -298,8 +298,7 @@ impl Scene {
     }
 
     /// A new process tries again, as many at the same time as it writes. The server stores each
-    /// with
-    /// a new generation, which it counts before it drops hints, and with the endpoints as they
+    /// with a new generation, which it counts before it drops hints, and with the endpoints as they
     /// were.
     async fn tried_again(&self, mark: usize, before: &[Value]) -> Result<Verdict, Error> {
         quiet(&self.cluster, SETTLED, LIMIT).await?;

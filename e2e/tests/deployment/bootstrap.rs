@@ -4,9 +4,8 @@
 //!
 //! A webhook is reached by the address of its Service, which kube-proxy on the API server's node
 //! leads on by slices. Here nothing runs in the API server's own namespace, so it is told to look
-//! at
-//! the slices itself (`--enable-aggregator-routing`): the way is another, what has to be there for
-//! it is the same. The kubelet is a stand-in, as in the rest of this test.
+//! at the slices itself (`--enable-aggregator-routing`): the way is another, what has to be there
+//! for it is the same. The kubelet is a stand-in, as in the rest of this test.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 

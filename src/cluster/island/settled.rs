@@ -1,6 +1,5 @@
 //! Settled: what is remembered of a Service of many slices that are right as they were planned
-//! last,
-//! and what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
+//! last, and what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
 //!
 //! A plan is based on generations of the Service, its pods and its slices ([`Basis`]). Whatever
 //! happens to such a Service changes one of them, and it is planned as a whole, but for two things:
@@ -99,24 +98,22 @@ impl Island {
         self.slices.ids_of(service).len() > FEW
     }
 
-    /// A Service was planned as a whole, or `is_patch`. What is `known` of it, if anything, allows
-    /// to
-    /// patch it the next time, when the `writes` have been shown.
+    /// A Service was planned as a whole, or `is_patch`. What is `known` of it allows to patch
+    /// it the next time, when the `writes` have been shown.
     pub fn settle(
         &mut self,
         service: &str,
         basis: Basis,
-        known: Option<Vec<Known>>,
+        known: Vec<Known>,
         writes: &[Changes],
         is_patch: bool,
     ) {
         let Some(selected) = self.services.get_mut(service) else { return };
         let before = selected.settled.take().filter(|_| is_patch);
-        selected.settled = known.map(|known| {
-            // A patch leaves all endpoints where they are.
-            let places = before.and_then(|before| before.places);
-            Box::new(Settled { places, ..Settled::new(basis, known, writes) })
-        });
+        // A patch leaves all endpoints where they are.
+        let places = before.and_then(|before| before.places);
+        let settled = Settled { places, ..Settled::new(basis, known, writes) };
+        selected.settled = Some(Box::new(settled));
     }
 
     /// A pod of the Service has other conditions.
@@ -191,6 +188,8 @@ impl Index {
     /// What of a Service must be planned, if since its last plan nothing has happened but that pods
     /// have other conditions and local writes have shown; `None`: all of it.
     pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
+        // Most Services have few slices and are never settled.
+        self.islands.get(&key.namespace)?.known(&key.name)?;
         let basis = self.basis(key)?;
         self.islands.get_mut(&key.namespace)?.part(&key.name, basis)
     }
@@ -222,6 +221,7 @@ impl Index {
         writes: &[Changes],
         is_patch: bool,
     ) {
+        let Some(known) = known else { return self.unsettle(key) };
         let Some(basis) = self.basis(key) else { return };
         if let Some(island) = self.islands.get_mut(&key.namespace) {
             island.settle(&key.name, basis, known, writes, is_patch);

@@ -1,8 +1,7 @@
 //! Kinds: what is listed and watched. Each kind has a file here that says what an event of it
-//! changes
-//! and which Services this affects; what holds for all kinds alike is in this one. A list that
-//! begins puts all objects of its kind into doubt, and what it has not named at its end is gone
-//! ([`crate::model::store`]).
+//! changes and which Services this affects; what holds for all kinds alike is in this one. A list
+//! that begins puts all objects of its kind into doubt, and what it has not named at its end is
+//! gone ([`crate::model::store`]).
 //!
 //! To add a kind, write its [`Tracked`] in a file here, register it below, and give it a place in
 //! the [`Index`].
@@ -126,8 +125,7 @@ pub struct NodeChange {
     /// Whether the zones' shares of CPU may be others now.
     pub shares: bool,
     /// The Services with a preference for locality, sorted, if their decisions may be others now:
-    /// the
-    /// zones, or those that send, have changed.
+    /// the zones, or those that send, have changed.
     pub preferring: Vec<ServiceKey>,
 }
 
@@ -141,8 +139,7 @@ pub struct SliceChange {
     /// Its name.
     pub name: Name,
     /// Its version; `None` if it is gone, or about to go: a slice with a `deletionTimestamp` does
-    /// not
-    /// count any more, whatever keeps it.
+    /// not count any more, whatever keeps it.
     pub version: Option<u64>,
 }
 

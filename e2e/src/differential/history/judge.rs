@@ -32,9 +32,8 @@ const FIGHT: &str = "overwrites the slices of this Service again and again";
 const SLOW_REPAIR: Duration = Duration::from_secs(65);
 
 /// If the test's writes take longer than this, on a busy machine, closehaul may repair those done
-/// so
-/// far before the last one: it waits one second after another client's write. Its repair drops the
-/// trigger times.
+/// so far before the last one: it waits one second after another client's write. Its repair drops
+/// the trigger times.
 const REPAIRED: Duration = Duration::from_millis(500);
 
 /// All Services, if closehaul may have repaired them meanwhile; none otherwise.
@@ -123,8 +122,7 @@ impl History<'_> {
     }
 
     /// What differs but for these Services, which the built-in controller does not write until a
-    /// held
-    /// slice is gone, or no address is refused any more: the wanted difference of this name.
+    /// held slice is gone, or no address is refused any more: the wanted difference of this name.
     fn but(&self, services: &Loose, name: &str, found: Comparison) -> Verdict {
         let Comparison::Different(lines) = found else { return Verdict::Agreed };
         let wanted = &self.pair.wanted;
@@ -151,17 +149,15 @@ impl History<'_> {
 
     /// Whether what differs and is not wanted otherwise is of Services of which the built-in
     /// controller has said since both last agreed that a sync has failed for its own slices, so
-    /// that
-    /// it backs off. A pod whose node is missing fails each sync as well, but after everything else
-    /// is written.
+    /// that it backs off. A pod whose node is missing fails each sync as well, but after everything
+    /// else is written.
     fn is_backing_off(&self) -> bool {
         let failed = self.failed(&["informer cache is out of date", FAILED_WRITE]);
         !failed.is_empty() && self.is_explained_without(&failed)
     }
 
     /// Whether closehaul takes the history's edits for those of another controller. The time that
-    /// it
-    /// waits then is its own, and no difference; a touch would cut it short.
+    /// it waits then is its own, and no difference; a touch would cut it short.
     fn is_fought_for(&self) -> bool {
         let service = format!("\"service\":\"{}/", self.namespace);
         let log = self.pair.closehaul.logged_since(0);
