@@ -9,8 +9,7 @@
 //!   Only a controller does that. Twice in some minutes, whatever the Services, and it is at work.
 //! - Something must be repaired, though nothing else had happened to the Service: the other one
 //!   *differs*. That may be a hand; three times a minute at the same Service, it is a fight, and
-//! our
-//!   blows come ever more slowly.
+//!   our blows come ever more slowly.
 //! - Something must be done, but Service, pods or nodes had changed too: that means nothing.
 
 use std::time::Duration;

@@ -6,8 +6,7 @@
 //! - [`side`]: one control plane; [`view`]: its slices; `edit`: another client's hand on them
 //! - [`form`]: slices compared; [`wanted`]: what may differ, from `e2e/differences.yaml`
 //! - [`history`]: the steps of one namespace; `probe`: whether the controllers follow; `judge`:
-//! what
-//!   a step comes to; [`shrink`]: shorter histories that still fail
+//!   what a step comes to; [`shrink`]: shorter histories that still fail
 //! - [`run`]: many histories at a time; [`restarts`]: the controllers' restarts between
 
 mod change;
