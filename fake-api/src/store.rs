@@ -119,8 +119,8 @@ impl Store {
             let generation = old["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }
-        // The generation is compared before this, so a slice that differs only in its generation is
-        // still stored under a new version.
+        // The generation is incremented before the hints are dropped, so a slice without another
+        // difference is still stored under a new version.
         if self.drops_node_hints {
             drop_node_hints(&mut object, Some(&old));
         }
