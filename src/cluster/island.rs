@@ -132,15 +132,15 @@ impl Island {
         self.pods.get(name).map(|record| &record.pod)
     }
 
-    /// On what a plan of a Service is based now, of what the island knows.
-    pub(super) fn basis(&self, service: &str) -> Option<Basis> {
+    /// On what a plan of a Service is based now, in this generation of the cluster.
+    fn basis(&self, service: &str, cluster: u64) -> Option<Basis> {
         let selected = self.services.get(service)?;
         let generations = selected.groups.iter().map(|group| self.groups[*group].generation);
         Some(Basis {
             service: selected.generation,
             pods: generations.max().unwrap_or_default(),
             slices: self.slices.generation(service),
-            cluster: 0,
+            cluster,
         })
     }
 }

@@ -277,12 +277,10 @@ impl Controller {
         progress.was_touched = std::mem::take(&mut progress.is_touched);
         progress.counts = synced.counts;
         let before = synced.sighting.put(&mut progress.seen);
+        let comes_true = families.is_empty() || role == Role::Leader;
+        let known = synced.known.filter(|_| comes_true);
+        self.index.settle(&key, known, &families, synced.is_patch);
         if families.is_empty() || role != Role::Leader {
-            if families.is_empty() {
-                self.index.settle(&key, synced.known, &families, synced.is_patch);
-            } else {
-                self.index.unsettle(&key);
-            }
             self.reporter.tally.idle(&report, began);
             self.queue.done(&key, now);
             return None;
@@ -291,7 +289,6 @@ impl Controller {
         progress.before = Some(before);
         progress.begin(families.iter().map(Changes::len).sum(), now);
         progress.floor = self.rewinds.slices.floor();
-        self.index.settle(&key, synced.known, &families, synced.is_patch);
         Some(Job { service: key, families })
     }
 

@@ -1,5 +1,5 @@
-//! Intent: what is asked for a Service. It is resolved once, when the Service changes, and stored with
-//! the Service; whatever depends on it reads it from there or from the plan.
+//! Intent: what is requested for a Service. It is resolved once, when the Service changes, and stored
+//! with the Service. Everything that depends on it reads it from there or from the plan.
 
 use crate::model::service::{Service, TrafficDistribution};
 

@@ -1,5 +1,5 @@
-//! Report: what a plan of a Service amounts to, for all who show it: `closehaul plan`, the log, Events,
-//! health and metrics. Nothing that decides may read it.
+//! Report: what a plan of a Service amounts to, for all who show it: `closehaul plan`, the log,
+//! Events, health and metrics. Nothing that decides may read it.
 
 pub mod news;
 pub mod outlook;
@@ -58,7 +58,7 @@ pub struct FamilyReport {
     pub address_type: AddressType,
     /// How many slices are written.
     pub writes: usize,
-    /// What the slices are to contain; `None` if the Service has this address type no longer.
+    /// What the slices contain when all is written; `None` if the Service has this address type no longer.
     pub desired: Option<Desired>,
 }
 
@@ -80,7 +80,7 @@ pub struct Desired {
 impl Report {
     /// The report on a plan of `service`.
     pub fn of(index: &Index, service: &Service, plan: &Plan<'_>) -> Self {
-        let decision = decision(index, service, Some(plan), &[], plan.settings);
+        let decision = decision(index, service, plan.intent, Some(plan), &[], plan.settings);
         let family = |family: &plan::Family<'_>| FamilyReport {
             address_type: family.address_type,
             writes: family.changes.len(),
@@ -118,6 +118,7 @@ impl Label {
 pub fn decision(
     index: &Index,
     service: &Service,
+    intent: Intent,
     plan: Option<&Plan<'_>>,
     foreign: &[&Slice],
     settings: plan::Settings,
@@ -126,7 +127,7 @@ pub fn decision(
     let family = plan.and_then(|plan| plan.families.first());
     decide(Standing {
         service,
-        intent: Intent::of(service),
+        intent,
         ready: family.map_or(&none, |family| &family.ready),
         foreign,
         has_nodeless: plan.is_some_and(|plan| !plan.nodeless.is_empty()),

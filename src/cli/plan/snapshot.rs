@@ -105,8 +105,9 @@ impl Snapshot {
         let family = plan.as_ref().and_then(|plan| plan.families.first());
         let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
-        let decision = report::decision(&self.index, service, plan.as_ref(), &foreign, settings);
         let intent = Intent::of(service);
+        let decision =
+            report::decision(&self.index, service, intent, plan.as_ref(), &foreign, settings);
         let ready = share::ready(slices.iter().copied()).len();
         let is_hinted = service.cluster_ip != ClusterIp::Headless && !service.internal_local;
         let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();

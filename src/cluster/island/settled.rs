@@ -98,16 +98,17 @@ impl Island {
         self.slices.ids_of(service).len() > FEW
     }
 
-    /// A Service was planned as a whole, or `is_patch`. What is `known` of it allows to patch
-    /// it the next time, when the `writes` have been shown.
+    /// A Service was planned as a whole, or `is_patch`, in this generation of the cluster. What is
+    /// `known` of it allows to patch it the next time, when the `writes` have been shown.
     pub fn settle(
         &mut self,
         service: &str,
-        basis: Basis,
+        cluster: u64,
         known: Vec<Known>,
         writes: &[Changes],
         is_patch: bool,
     ) {
+        let Some(basis) = self.basis(service, cluster) else { return };
         let Some(selected) = self.services.get_mut(service) else { return };
         let before = selected.settled.take().filter(|_| is_patch);
         // A patch leaves all endpoints where they are.
@@ -130,8 +131,11 @@ impl Island {
         self.services.get_mut(service)?.settled.as_mut()?.take_awaited(slice)
     }
 
-    /// What of a Service must be planned, which a plan is based on `basis` now; `None`: all of it.
-    pub fn part(&mut self, service: &str, basis: Basis) -> Option<Part> {
+    /// What of a Service must be planned in this generation of the cluster; `None`: all of it.
+    pub fn part(&mut self, service: &str, cluster: u64) -> Option<Part> {
+        // Most Services have few slices and are never settled.
+        self.known(service)?;
+        let basis = self.basis(service, cluster)?;
         let settled = self.services.get_mut(service)?.settled.as_mut()?;
         if settled.basis != basis || !settled.awaited.is_empty() {
             return None;
@@ -188,15 +192,7 @@ impl Index {
     /// What of a Service must be planned, if since its last plan nothing has happened but that pods
     /// have other conditions and local writes have shown; `None`: all of it.
     pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
-        // Most Services have few slices and are never settled.
-        self.islands.get(&key.namespace)?.known(&key.name)?;
-        let basis = self.basis(key)?;
-        self.islands.get_mut(&key.namespace)?.part(&key.name, basis)
-    }
-
-    fn basis(&self, key: &ServiceKey) -> Option<Basis> {
-        let basis = self.islands.get(&key.namespace)?.basis(&key.name)?;
-        Some(Basis { cluster: self.generation, ..basis })
+        self.islands.get_mut(&key.namespace)?.part(&key.name, self.generation)
     }
 
     /// The pods that have changed.
@@ -222,9 +218,8 @@ impl Index {
         is_patch: bool,
     ) {
         let Some(known) = known else { return self.unsettle(key) };
-        let Some(basis) = self.basis(key) else { return };
         if let Some(island) = self.islands.get_mut(&key.namespace) {
-            island.settle(&key.name, basis, known, writes, is_patch);
+            island.settle(&key.name, self.generation, known, writes, is_patch);
         }
     }
 

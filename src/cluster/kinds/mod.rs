@@ -54,6 +54,13 @@ pub struct ObjectKey {
     pub name: Name,
 }
 
+impl ObjectKey {
+    /// The key of this object.
+    pub fn of<T>(object: &Object<T>) -> Self {
+        Self { namespace: object.namespace.clone(), name: object.name.clone() }
+    }
+}
+
 /// A kind that is listed and watched.
 pub trait Tracked: Kind + Versioned {
     /// What the index stores of an object.
@@ -195,7 +202,7 @@ impl fmt::Display for Watched {
 
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.plural)
+        fmt::Display::fmt(self, f)
     }
 }
 

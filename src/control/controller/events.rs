@@ -65,12 +65,10 @@ impl Controller {
                 self.index.begin_list::<T>();
             }
             Change::Applied(object) => {
-                let key =
-                    ObjectKey { namespace: object.namespace.clone(), name: object.name.clone() };
-                self.compare::<T>(&key, object.value.version(), now);
+                self.compare(&object, now);
                 self.saw_version(kind, object.value.version(), now);
                 if T::GRACE > Duration::ZERO {
-                    self.leaving.remove(&(kind, key));
+                    self.leaving.remove(&(kind, ObjectKey::of(&object)));
                 }
                 let affected = T::apply(&mut self.index, object);
                 self.affected(affected, now);
@@ -78,7 +76,7 @@ impl Controller {
             Change::Deleted(object) => {
                 let version = object.value.version();
                 self.saw_version(kind, version, now);
-                let key = ObjectKey { namespace: object.namespace, name: object.name };
+                let key = ObjectKey::of(&object);
                 self.gone::<T>(key, Some(version).filter(|version| *version != 0), now);
             }
             Change::Listed => {

@@ -26,7 +26,7 @@ const SLICE_DELAY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Others {
     pub(super) writer: OtherWriter,
-    /// Since when this replica leads.
+    /// Since when this replica leads, or advises.
     pub(super) leads_since: Option<Instant>,
     /// The version of the first local write.
     pub(super) first_write: Option<u64>,

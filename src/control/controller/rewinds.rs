@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::Controller;
 use crate::{
+    api::Object,
     cluster::{ObjectKey, Tracked, Watched},
     control::{
         history::{Contact, History, Orders, Rewind, Shown, Sign},
@@ -180,14 +181,14 @@ impl Controller {
     }
 
     /// Compares an object with its known version. A list is a consistent read: none can be older.
-    pub(super) fn compare<T: Tracked>(&mut self, key: &ObjectKey, version: u64, now: Instant) {
+    pub(super) fn compare<T: Tracked>(&mut self, object: &Object<T>, now: Instant) {
         let list = self.rewinds.lists.get_mut(&Watched::of::<T>());
         let Some(list) = list.filter(|list| list.is_under_way && !list.has_stepped_back) else {
             return;
         };
         let Some(since) = list.before else { return };
-        let known = self.index.version_of::<T>(key);
-        if known.is_some_and(|known| version < known) {
+        let known = self.index.version_of::<T>(&ObjectKey::of(object));
+        if known.is_some_and(|known| object.value.version() < known) {
             list.has_stepped_back = true;
             let at = list.asked;
             self.rewound(Rewind { sign: Sign::Object, at, since }, now);

@@ -245,7 +245,7 @@ fn a_slice_that_never_stands_as_planned_is_not_written_without_end() {
     assert_eq!(writes, 2, "the next try, and the plan that reports its success");
 }
 
-/// The other roles can be changed at any time: what was not written is written by a leader.
+/// A Service that an adviser has planned is written by a leader when it is queued again.
 #[test]
 fn an_adviser_reports_and_a_standby_waits() {
     let now = Instant::now();
