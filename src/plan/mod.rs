@@ -11,6 +11,7 @@ pub mod changes;
 pub mod endpoint;
 pub mod endpoint_ip;
 pub mod hints;
+pub mod in_force;
 pub mod intent;
 pub mod metadata;
 pub mod pack;
@@ -30,7 +31,10 @@ use self::{
     census::Census,
     changes::Changes,
     endpoint::Desired,
-    hints::auto::{CpuShares, ZoneCounts},
+    hints::{
+        Choices,
+        auto::{CpuShares, ZoneCounts},
+    },
     intent::Intent,
     pack::{Group, Packing},
     ready::Ready,
@@ -214,10 +218,13 @@ fn family<'a>(
     }
     let mut unwanted: Vec<&Slice> = by_ports.into_values().flatten().collect();
     unwanted.sort_unstable_by(|a, b| a.meta.name.cmp(&b.meta.name));
+    let displaced = unwanted.iter().flat_map(|slice| slice.endpoints.iter());
+    displaced.for_each(|endpoint| packing.displaced.add(endpoint));
     packing.deletes.extend(unwanted);
     placeholder::ensure(service, address_type, total, &mut packing);
-    let mechanism = world.intent.mechanism;
-    let counts = hints::assign(mechanism, &mut packing, world.shares, world.settings);
+    packing.restore_hints();
+    let Choices { endpoints, counts } = hints::choose(world.intent, &packing, world.shares);
+    hints::apply(&mut packing, &endpoints, world.settings.node_hints);
     let changes = Changes::of(&mut packing, service, world.trigger_time);
     // Where there is no endpoint there is the placeholder.
     let census = Census { slices: packing.census.slices.max(1), ..packing.census };

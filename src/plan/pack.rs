@@ -5,7 +5,11 @@ use std::cmp::Reverse;
 
 use foldhash::HashMap;
 
-use super::{census::Census, metadata};
+use super::{
+    census::Census,
+    in_force::{self, Displaced},
+    metadata,
+};
 use crate::model::{
     address::AddressType,
     labels::Labels,
@@ -17,9 +21,9 @@ use crate::model::{
 /// What becomes of the slices of one group, or of one address type.
 #[derive(Debug, Default)]
 pub struct Packing<'a> {
-    /// Slices to be made.
+    /// Slices to create.
     pub creates: Vec<Draft<'a>>,
-    /// Slices to be written again.
+    /// Slices to replace.
     pub updates: Vec<Draft<'a>>,
     /// Slices that are no longer needed.
     pub deletes: Vec<&'a Slice>,
@@ -27,6 +31,8 @@ pub struct Packing<'a> {
     pub unchanged: Vec<&'a Slice>,
     /// What all of this is about.
     pub census: Census,
+    /// The hints in force of the endpoints that are taken out of slices.
+    pub displaced: Displaced<'a>,
 }
 
 /// A slice as it will be written.
@@ -42,6 +48,8 @@ pub struct Draft<'a> {
     pub ports: Ports,
     /// The endpoints, in order.
     pub endpoints: Vec<Endpoint>,
+    /// How many of them, from the first, are those of the base as they are.
+    pub copied: usize,
 }
 
 /// What the slices of one group have in common.
@@ -54,6 +62,24 @@ pub struct Group {
 }
 
 impl Packing<'_> {
+    /// How many slices are created or replaced.
+    pub fn written(&self) -> usize {
+        self.creates.len() + self.updates.len()
+    }
+
+    /// The endpoints of each slice as it will stand: first those that are created, then those that are
+    /// replaced, then those that are unchanged.
+    pub fn slices(&self) -> impl Iterator<Item = &[Endpoint]> {
+        let written = self.creates.iter().chain(&self.updates).map(|draft| &*draft.endpoints);
+        written.chain(self.unchanged.iter().map(|slice| &*slice.endpoints))
+    }
+
+    /// Gives endpoints that go from one slice to another the hints that their pods have in force.
+    pub fn restore_hints(&mut self) {
+        let drafts = self.creates.iter_mut().chain(&mut self.updates);
+        self.displaced.restore(drafts.flat_map(|draft| &mut draft.endpoints[draft.copied..]));
+    }
+
     /// Adds what another group needs.
     pub fn append(&mut self, other: Self) {
         self.creates.extend(other.creates);
@@ -61,15 +87,22 @@ impl Packing<'_> {
         self.deletes.extend(other.deletes);
         self.unchanged.extend(other.unchanged);
         self.census.add(other.census);
+        self.displaced.append(other.displaced);
     }
 }
 
 impl<'a> Draft<'a> {
-    /// A slice written again with these labels and endpoints.
+    /// A slice written again with these labels and endpoints, none of them as it is.
     pub fn of(base: &'a Slice, labels: Labels, endpoints: Vec<Endpoint>) -> Self {
         let meta = SliceMeta { labels, ..base.meta.clone() };
         let (address_type, ports) = (base.address_type, base.ports.clone());
-        Self { base: Some(base), meta, address_type, ports, endpoints }
+        Self { base: Some(base), meta, address_type, ports, endpoints, copied: 0 }
+    }
+
+    /// A slice written again with these labels and its endpoints as they are.
+    pub fn copy(base: &'a Slice, labels: Labels) -> Self {
+        let copied = base.endpoints.len();
+        Self { copied, ..Self::of(base, labels, base.endpoints.to_vec()) }
     }
 
     /// A new slice of `service`, still empty.
@@ -81,6 +114,7 @@ impl<'a> Draft<'a> {
             address_type,
             ports,
             endpoints: Vec::new(),
+            copied: 0,
         }
     }
 
@@ -129,7 +163,7 @@ pub fn pack<'a>(
     while leftovers.len() > 0 {
         if let Some(at) = slice_to_fill(&packing.unchanged, leftovers.len(), max) {
             let base = packing.unchanged.remove(at);
-            let mut draft = Draft::of(base, base.meta.labels.clone(), base.endpoints.to_vec());
+            let mut draft = Draft::copy(base, base.meta.labels.clone());
             draft.fill(&mut leftovers, max);
             packing.updates.push(draft);
         } else {
@@ -154,10 +188,11 @@ fn keep<'d, 'a: 'd>(
     for old in slice.endpoints.iter() {
         if let Some(fresh) = missing.remove(&old.identity()) {
             is_changed |= !fresh.is_same_but_hints(old);
-            endpoints.push(fresh.clone());
+            endpoints.push(Endpoint { hints: in_force::kept(old, fresh), ..fresh.clone() });
         } else {
             is_changed = true;
             packing.census.removed += 1;
+            packing.displaced.add(old);
         }
     }
     if is_changed && endpoints.is_empty() {
@@ -166,7 +201,7 @@ fn keep<'d, 'a: 'd>(
         packing.updates.push(Draft::of(slice, metadata::labels(service), endpoints));
     } else if metadata::are_labels_stale(&slice.meta.labels, &service.labels) {
         let labels = metadata::labels(service);
-        packing.updates.push(Draft::of(slice, labels, slice.endpoints.to_vec()));
+        packing.updates.push(Draft::copy(slice, labels));
     } else {
         packing.unchanged.push(slice);
     }

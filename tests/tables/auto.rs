@@ -7,11 +7,7 @@ use closehaul::{
         slice::{Endpoint, Slice, TRIGGER_TIME},
     },
     plan::{
-        Settings,
-        hints::{
-            self,
-            auto::{CpuShares, ZoneCounts, cpu_shares},
-        },
+        hints::auto::{CpuShares, ZoneCounts, cpu_shares},
         intent::Mechanism,
         pack::Packing,
     },
@@ -49,7 +45,7 @@ fn assign(
 ) -> (Vec<Endpoint>, Option<ZoneCounts>) {
     let mut packing =
         Packing { creates: vec![world::fresh_draft(endpoints)], ..Packing::default() };
-    let counts = hints::assign(Mechanism::Auto, &mut packing, shares, Settings::with(100));
+    let counts = world::assign_hints(Mechanism::Auto, &mut packing, shares, true);
     (packing.creates.swap_remove(0).endpoints, counts)
 }
 
@@ -135,8 +131,7 @@ fn ready_endpoints_of_every_list_count() {
             unchanged: vec![&unchanged],
             ..Packing::default()
         };
-        let found =
-            hints::assign(Mechanism::Auto, &mut packing, Some(&halves), Settings::with(100));
+        let found = world::assign_hints(Mechanism::Auto, &mut packing, Some(&halves), true);
         let expected = enough.then(|| counts(&[("a", 1), ("b", 1)]));
         assert_eq!(found, expected, "{ready:?}");
     }
@@ -236,8 +231,7 @@ fn slices_that_are_right_stay() {
             unchanged: vec![&slice],
             ..Packing::default()
         };
-        hints::assign(Mechanism::Auto, &mut packing, Some(&halves), Settings::with(100))
-            .expect("counts");
+        world::assign_hints(Mechanism::Auto, &mut packing, Some(&halves), true).expect("counts");
         assert_eq!(packing.unchanged.len(), usize::from(stays), "{what}");
         assert_eq!(packing.updates.len(), usize::from(!stays), "{what}");
         let draft = packing.updates.iter().flat_map(|draft| &draft.endpoints);
@@ -267,7 +261,7 @@ fn the_maximum_counts_over_all_slices() {
     let (first, second) = (hinted(&[("a", "a"), ("a", "a")]), hinted(&[("a", "a"), ("a", "a")]));
     let mut packing = Packing { unchanged: vec![&first, &second], ..Packing::default() };
     let halves = shares(&[("a", 0.5), ("b", 0.5)]);
-    let found = hints::assign(Mechanism::Auto, &mut packing, Some(&halves), Settings::with(100));
+    let found = world::assign_hints(Mechanism::Auto, &mut packing, Some(&halves), true);
     assert_eq!(found, Some(counts(&[("a", 2), ("b", 2)])));
     assert_eq!((packing.unchanged.len(), packing.updates.len()), (1, 1));
     assert!(packing.updates[0].endpoints.iter().all(|endpoint| zones(endpoint) == ["b"]));

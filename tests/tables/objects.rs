@@ -19,7 +19,14 @@ use closehaul::{
             SliceMeta, Target,
         },
     },
-    plan::pack::{Draft, Group},
+    plan::{
+        hints::{
+            self, Choices,
+            auto::{CpuShares, ZoneCounts},
+        },
+        intent::{Intent, Mechanism},
+        pack::{Draft, Group, Packing},
+    },
 };
 use jiff::Timestamp;
 
@@ -201,16 +208,29 @@ pub fn endpoint(number: u16, zone: &str) -> Endpoint {
     }
 }
 
-/// A draft of a new slice of Service `web` with these endpoints.
+/// A draft of a new slice of Service `web` with these endpoints, of which those that are not ready
+/// keep their hints, as in upstream's tables.
 pub fn fresh_draft(endpoints: Vec<Endpoint>) -> Draft<'static> {
     let Slice { address_type, ports, .. } = slice();
     let draft = Draft::fresh(&service(), Group { address_type, ports });
-    Draft { endpoints, ..draft }
+    Draft { copied: endpoints.len(), endpoints, ..draft }
 }
 
 /// A draft that writes this slice again as it is.
 pub fn draft_of(slice: &Slice) -> Draft<'_> {
-    Draft::of(slice, slice.meta.labels.clone(), slice.endpoints.to_vec())
+    Draft::copy(slice, slice.meta.labels.clone())
+}
+
+/// Chooses the hints of a packing and applies them; the counts of the legacy annotation.
+pub fn assign_hints(
+    mechanism: Mechanism,
+    packing: &mut Packing<'_>,
+    shares: Option<&CpuShares>,
+    node_hints: bool,
+) -> Option<ZoneCounts> {
+    let Choices { endpoints, counts } = hints::choose(Intent { mechanism }, packing, shares);
+    hints::apply(packing, &endpoints, node_hints);
+    counts
 }
 
 /// Hints for zones and nodes.

@@ -1,10 +1,16 @@
 //! Which slices there are and how many writes it takes (docs/semantics.md 4.1 to 4.4,
 //! 10.3), with the numbers of upstream's `reconciler_test.go`.
 
-use closehaul::model::{
-    labels::Labels,
-    pod::ContainerPort,
-    service::{TargetPort, TrafficDistribution},
+use closehaul::{
+    model::{
+        address::Addresses,
+        labels::Labels,
+        name::Uid,
+        pod::ContainerPort,
+        service::{TargetPort, TrafficDistribution},
+        slice::Endpoint,
+    },
+    plan::pack::{self, Group},
 };
 
 use crate::world::{self, Cluster, labels, pod, pods, sizes};
@@ -262,4 +268,29 @@ fn what_changes_nothing_but_zones_and_hints() {
     cluster.pods.truncate(1);
     let writes = cluster.sync();
     assert_eq!((writes.tally(), writes.locality_only), ((0, 1, 1), false), "a delete");
+}
+
+/// What a mechanism chooses may depend on the hints in force, so they stay with the pod until hints
+/// are applied: in place, at another address, and not with another pod of the same name.
+#[test]
+fn hints_in_force_follow_the_pod() {
+    let lent = world::hints(&["b"], &[]);
+    let mut slice = world::slice();
+    slice.endpoints = (0..3)
+        .map(|number| Endpoint { hints: lent.clone(), ..world::endpoint(number, "a") })
+        .collect();
+    let mut desired: Vec<_> = (0..3).map(|number| world::endpoint(number, "a")).collect();
+    desired[0].conditions.ready = Some(false);
+    desired[1].addresses = Addresses::One([10, 9, 9, 9].into());
+    desired[2].target.as_mut().expect("a pod").uid = Uid::parse("another");
+
+    let group = Group { address_type: slice.address_type, ports: slice.ports.clone() };
+    let mut packing = pack::pack(&world::service(), &group, &[&slice], &desired, 100);
+    packing.restore_hints();
+    let found: Vec<_> = packing
+        .slices()
+        .flatten()
+        .map(|endpoint| (world::pod_name(endpoint), endpoint.hints.clone()))
+        .collect();
+    assert_eq!(found, [("pod-000", lent.clone()), ("pod-002", None), ("pod-001", lent)]);
 }

@@ -7,7 +7,7 @@ use closehaul::{
         slice::{Endpoint, Hints, Slice},
     },
     plan::{
-        Settings, hints,
+        hints,
         intent::Intent,
         pack::{Draft, Packing},
     },
@@ -70,8 +70,8 @@ fn assign_with(
         unchanged: unchanged.iter().collect(),
         ..Packing::default()
     };
-    let settings = Settings { node_hints, ..Settings::with(100) };
-    let counts = hints::assign(Intent::of(&service).mechanism, &mut packing, None, settings);
+    let mechanism = Intent::of(&service).mechanism;
+    let counts = world::assign_hints(mechanism, &mut packing, None, node_hints);
     assert_eq!(counts, None, "only the legacy annotation counts");
     // Whatever stays is one of the slices given, and what moves keeps all but the hints.
     for kept in &packing.unchanged {

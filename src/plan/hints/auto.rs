@@ -2,13 +2,14 @@
 //! (docs/semantics.md 5.3; KEP-2433). Deterministic where the built-in controller
 //! chooses at random: of equal zones the one whose name sorts first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, iter};
 
+use super::{Choice, Choices};
 use crate::{
     model::{
         name::Name,
         node::{Node, Nodes},
-        slice::{Endpoint, Hints, Slice},
+        slice::{Endpoint, Slice},
     },
     plan::pack::Packing,
 };
@@ -52,25 +53,41 @@ pub fn is_overloaded(counts: &ZoneCounts, shares: Option<&CpuShares>) -> bool {
     })
 }
 
-/// Sets the hints of the ready endpoints of everything that is written. `None` if it cannot
-/// be done: no shares, more zones than endpoints, an endpoint without zone, or a zone that
-/// would be overloaded. In that case nothing is changed, and all hints must be removed.
-pub fn assign(packing: &mut Packing<'_>, shares: Option<&CpuShares>) -> Option<ZoneCounts> {
+/// Chooses hints for the ready endpoints. No endpoint has any if it cannot be done: no shares, more
+/// zones than endpoints, an endpoint without zone, or a zone that would be overloaded.
+pub fn choose(packing: &Packing<'_>, shares: Option<&CpuShares>) -> Choices {
+    shared_out(packing, shares).unwrap_or_else(|| Choices::none(packing))
+}
+
+fn shared_out(packing: &Packing<'_>, shares: Option<&CpuShares>) -> Option<Choices> {
     if ready(packing).any(|endpoint| endpoint.zone.is_none()) {
         return None;
     }
     let allocations = allocate(shares?, ready(packing).count())?;
     let mut counts = ZoneCounts::new();
-    super::rewrite(packing, |slice| !accept(slice, &mut counts, &allocations));
-    for endpoint in super::written(packing).flat_map(|draft| &mut draft.endpoints) {
-        // What is not ready keeps what it has, as proxies do not look at it.
-        let Some(zone) = endpoint.zone.clone().filter(|_| endpoint.is_ready()) else { continue };
+    let unchanged = packing.unchanged.iter();
+    let accepted: Vec<bool> =
+        unchanged.map(|slice| accept(slice, &mut counts, &allocations)).collect();
+
+    // `None` where the endpoint keeps what it has: its slice was accepted, or it is not ready and
+    // proxies do not look at it.
+    let mut zones: Vec<Option<Name>> = Vec::new();
+    let written = packing.written();
+    let is_accepted = iter::repeat_n(false, written).chain(accepted.iter().copied());
+    for (endpoints, is_accepted) in packing.slices().zip(is_accepted) {
+        let is_chosen = |endpoint: &&Endpoint| !is_accepted && endpoint.is_ready();
+        zones.extend(endpoints.iter().map(|endpoint| {
+            Some(endpoint).filter(is_chosen).and_then(|endpoint| endpoint.zone.clone())
+        }));
+    }
+    for zone in zones.iter().flatten() {
         *counts.entry(zone.clone()).or_default() += 1;
-        endpoint.hints = Some(only(zone));
     }
     let (mut giving, mut receiving) = transfers(&allocations, &counts);
-    redistribute(packing, &mut counts, &mut giving, &mut receiving);
-    (!counts.is_empty()).then_some(counts)
+    redistribute(&mut zones, &mut counts, &mut giving, &mut receiving);
+    let counts = Some(counts).filter(|counts| !counts.is_empty())?;
+    let endpoints = zones.into_iter().map(|zone| zone.map_or(Choice::Any, Choice::Zone));
+    Some(Choices { endpoints: endpoints.collect(), counts: Some(counts) })
 }
 
 /// What a zone must have of the endpoints.
@@ -103,10 +120,7 @@ fn minimum(share: f64, ready: usize) -> usize {
 
 /// The ready endpoints of all slices, written or not.
 fn ready<'p>(packing: &'p Packing<'_>) -> impl Iterator<Item = &'p Endpoint> {
-    let drafts = packing.creates.iter().chain(&packing.updates);
-    let unchanged = packing.unchanged.iter().flat_map(|slice| slice.endpoints.iter());
-    let endpoints = drafts.flat_map(|draft| &draft.endpoints).chain(unchanged);
-    endpoints.filter(|endpoint| endpoint.is_ready())
+    packing.slices().flatten().filter(|endpoint| endpoint.is_ready())
 }
 
 /// Whether an unchanged slice may keep its hints; if so, adds them to `counts`.
@@ -189,22 +203,21 @@ fn move_one(amounts: &mut BTreeMap<Name, f64>, zone: &Name, amount: f64) {
 
 /// Hints endpoints of giving zones to receiving ones, in the order of the slices.
 fn redistribute(
-    packing: &mut Packing<'_>,
+    zones: &mut [Option<Name>],
     counts: &mut ZoneCounts,
     giving: &mut ZoneCounts,
     receiving: &mut ZoneCounts,
 ) {
-    for endpoint in super::written(packing).flat_map(|draft| &mut draft.endpoints) {
-        let Some(own) = endpoint.zone.clone().filter(|_| endpoint.is_ready()) else { continue };
-        if !giving.contains_key(&own) {
+    for zone in zones.iter_mut().flatten() {
+        if !giving.contains_key(zone) {
             continue;
         }
         let Some(receiver) = receiving.keys().next().cloned() else { return };
-        take_one(giving, &own);
+        take_one(giving, zone);
         take_one(receiving, &receiver);
-        take_one(counts, &own);
+        take_one(counts, zone);
         *counts.entry(receiver.clone()).or_default() += 1;
-        endpoint.hints = Some(only(receiver));
+        *zone = receiver;
     }
 }
 
@@ -214,11 +227,6 @@ fn take_one(counts: &mut ZoneCounts, zone: &Name) {
         Some(count) if *count > 1 => *count -= 1,
         _ => drop(counts.remove(zone)),
     }
-}
-
-/// Hints for one zone.
-fn only(zone: Name) -> Arc<Hints> {
-    Arc::new(Hints { zones: vec![zone], nodes: Vec::new() })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of endpoints are far below 2^52")]

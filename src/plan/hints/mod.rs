@@ -1,67 +1,60 @@
-//! Hints: which nodes and zones an endpoint is meant for. One file for each way to decide it;
-//! this one applies the one that is in force (docs/semantics.md 5.1).
+//! Hints: which nodes and zones an endpoint is meant for (docs/semantics.md 5.1). They are first
+//! chosen, by one file for each mechanism, and then applied, which is the same for all.
+//!
+//! Until they are applied, the endpoints of a packing have the hints in force: those that the slices
+//! of today have for the same pod.
 
+mod apply;
 pub mod auto;
 pub mod traffic_distribution;
 
+pub use self::apply::apply;
 use self::auto::{CpuShares, ZoneCounts};
 use super::{
-    Settings,
-    intent::Mechanism,
-    pack::{Draft, Packing},
+    intent::{Intent, Mechanism, Preference},
+    pack::Packing,
 };
-use crate::model::slice::Slice;
+use crate::model::name::Name;
 
-/// Sets the hints of everything that is written, and turns unchanged slices whose hints are
-/// wrong into updates. Returns the counts of the legacy mechanism, if it succeeded.
-pub fn assign(
-    mechanism: Mechanism,
-    packing: &mut Packing<'_>,
-    shares: Option<&CpuShares>,
-    settings: Settings,
-) -> Option<ZoneCounts> {
-    match mechanism {
-        Mechanism::Auto => {
-            let counts = auto::assign(packing, shares);
-            if counts.is_none() {
-                remove(packing);
-            }
-            counts
-        }
+/// The hints that one endpoint should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Any: nothing is chosen for it, and a difference is no reason to write its slice. Where an
+    /// endpoint stays in a slice as it is, its hints stay too; one that is new or changed has none.
+    Any,
+    /// None at all. Empty hints (`hints: {}`) are a difference.
+    Nothing,
+    /// Its own zone, and its own node with [`Preference::Node`], as far as it has them.
+    Own(Preference),
+    /// This zone.
+    Zone(Name),
+}
+
+/// The hints for all endpoints of a packing.
+#[derive(Debug)]
+pub struct Choices {
+    /// One for each endpoint, in the order of [`Packing::slices`].
+    pub endpoints: Vec<Choice>,
+    /// How many endpoints are hinted to each zone, where the legacy annotation is in force and can be
+    /// followed.
+    pub counts: Option<ZoneCounts>,
+}
+
+/// Chooses the hints of all endpoints of `packing`, which have the hints in force.
+pub fn choose(intent: Intent, packing: &Packing<'_>, shares: Option<&CpuShares>) -> Choices {
+    match intent.mechanism {
+        Mechanism::Auto => auto::choose(packing, shares),
         Mechanism::TrafficDistribution(preference) => {
-            traffic_distribution::assign(preference, packing, settings.node_hints);
-            None
+            traffic_distribution::choose(preference, packing)
         }
-        Mechanism::Off => {
-            remove(packing);
-            None
-        }
+        Mechanism::Off => Choices::none(packing),
     }
 }
 
-/// Takes all hints away, ready or not.
-fn remove(packing: &mut Packing<'_>) {
-    rewrite(packing, |slice| slice.endpoints.iter().any(|endpoint| endpoint.hints.is_some()));
-    for draft in written(packing) {
-        draft.endpoints.iter_mut().for_each(|endpoint| endpoint.hints = None);
+impl Choices {
+    /// No endpoint has hints, ready or not.
+    fn none(packing: &Packing<'_>) -> Self {
+        let endpoints = packing.slices().flatten().map(|_| Choice::Nothing).collect();
+        Self { endpoints, counts: None }
     }
-}
-
-/// Turns the unchanged slices for which `is_wrong` holds into updates.
-fn rewrite(packing: &mut Packing<'_>, mut is_wrong: impl FnMut(&Slice) -> bool) {
-    let (wrong, right) =
-        std::mem::take(&mut packing.unchanged).into_iter().partition(|slice| is_wrong(slice));
-    packing.unchanged = right;
-    let wrong: Vec<&Slice> = wrong;
-    // Labels stay: a wrong reserved label is not repaired by a change of hints alone.
-    packing.updates.extend(
-        wrong
-            .into_iter()
-            .map(|slice| Draft::of(slice, slice.meta.labels.clone(), slice.endpoints.to_vec())),
-    );
-}
-
-/// All slices that are written.
-fn written<'p, 'a>(packing: &'p mut Packing<'a>) -> impl Iterator<Item = &'p mut Draft<'a>> {
-    packing.creates.iter_mut().chain(&mut packing.updates)
 }
