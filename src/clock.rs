@@ -103,6 +103,23 @@ impl WallClock {
     }
 }
 
+/// The time of one iteration of the main loop, which is read once: all that happens in the iteration
+/// happens at this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// For due times and ages: the async runtime's clock, which tests pause.
+    pub monotonic: Instant,
+    /// For times that others read or have set.
+    pub wall: Timestamp,
+}
+
+impl Now {
+    /// The time, with the time of day by `wall`.
+    pub fn read(wall: &WallClock) -> Self {
+        Self { monotonic: Instant::now(), wall: wall.now() }
+    }
+}
+
 /// The CPU time of this thread. Unlike a clock, it does not count the time during which the thread
 /// waited for a processor.
 #[cfg(target_os = "linux")]

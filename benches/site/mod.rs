@@ -3,6 +3,7 @@
 
 use closehaul::{
     api::{Kind, Object},
+    clock::Now,
     control::{
         controller::{Controller, Event, Job, Role, Settings},
         expectations::Sight,
@@ -15,6 +16,7 @@ use closehaul::{
     observe::{Health, Metrics},
     plan,
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,7 +42,7 @@ pub struct Site {
     pod: Object<Pod>,
     slice: Object<Slice>,
     version: u64,
-    now: Instant,
+    now: Now,
     /// The slice that was written last.
     pub latest: Option<Slice>,
 }
@@ -74,7 +76,7 @@ impl Site {
         }));
         let slice =
             object(json!({"metadata": {"name": "x", "namespace": "x"}, "addressType": "IPv4"}));
-        let now = Instant::now();
+        let now = Now { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH };
         let mut site = Self { shape, controller, pod, slice, version: 1, now, latest: None };
         site.list();
         site.settle();
@@ -160,7 +162,7 @@ impl Site {
 
     /// Plans and writes until there is nothing left to do.
     pub fn settle(&mut self) {
-        while self.controller.next_due().is_some_and(|due| due <= self.now) {
+        while self.controller.next_due().is_some_and(|due| due <= self.now.monotonic) {
             if let Some(job) = self.next_job() {
                 self.written(job);
             }
@@ -175,7 +177,7 @@ impl Site {
         for event in shown {
             self.take_in(event);
         }
-        self.now += Duration::from_secs(60);
+        self.now.monotonic += Duration::from_secs(60);
     }
 
     /// Completes writes.

@@ -112,13 +112,15 @@ impl Rig {
             spoken: Spoken::default(),
             metrics: metrics.clone(),
         };
-        let reading = Reading { client: api.client(), random: api.random(), reports };
+        let wall = api.wall_clock();
+        let (client, random) = (api.client(), api.random());
+        let reading = Reading { client, random, reports, wall: wall.clone() };
         let recorder = Recorder {
             client: api.client(),
             instance: "closehaul-0".to_owned(),
             metrics: metrics.clone(),
             health: health.clone(),
-            wall: api.wall_clock(),
+            wall,
         };
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {

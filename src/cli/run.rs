@@ -240,7 +240,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let (election_reports, reports) = mpsc::unbounded_channel();
     let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;
     let mut random = Random::new();
-    let reading = Reading { client, random: random.fork(), reports };
+    let reading = Reading { client, random: random.fork(), reports, wall: wall.clone() };
     let identity = Identity::new(&mut random);
     let instance = identity.to_string();
     let recorder = Recorder {

@@ -28,7 +28,7 @@ use super::{
     write::{Outcome, WriteError},
 };
 use crate::{
-    clock::cpu_time,
+    clock::{Now, cpu_time},
     cluster::{Index, ObjectKey, Watched},
     model::{address::AddressType, name::ServiceKey},
     observe::{Health, Metrics, announce::Announcement},
@@ -174,23 +174,23 @@ impl Controller {
     /// plans nothing, and so does everyone before all required kinds are listed.
     ///
     /// Looks at a few Services in one call; [`Self::next_due`] says whether more are due.
-    pub fn next_job(&mut self, role: Role, now: Instant) -> Option<Job> {
+    pub fn next_job(&mut self, role: Role, now: Now) -> Option<Job> {
         if role == Role::Standby || !self.is_complete() {
             return None;
         }
-        self.others.leads_since.get_or_insert(now);
+        self.others.leads_since.get_or_insert(now.monotonic);
         let (turn, mut cpu) = (Instant::now(), None);
         for _ in 0..SYNCS {
-            let (key, class) = self.queue.take(now)?;
+            let (key, class) = self.queue.take(now.monotonic)?;
             // A system call, and most turns plan nothing.
             let cpu = *cpu.get_or_insert_with(cpu_time);
-            self.reporter.tally.taken(self.queue.waited(&key, now));
+            self.reporter.tally.taken(self.queue.waited(&key, now.monotonic));
             let began = Instant::now();
             self.reporter.health.pulse().begin(&key, began);
             let job = if let Some(synced) = self.sync(&key, class, now) {
                 self.act(synced, role, began, now)
             } else {
-                self.not_served(&key, began, now);
+                self.not_served(&key, began, now.monotonic);
                 None
             };
             self.reporter.health.pulse().end();
@@ -224,7 +224,7 @@ impl Controller {
     }
 
     /// Plans one Service and assesses the plan; `None` if it is not served.
-    fn sync(&mut self, key: &ServiceKey, class: Class, now: Instant) -> Option<Synced> {
+    fn sync(&mut self, key: &ServiceKey, class: Class, now: Now) -> Option<Synced> {
         let part = self.index.part(key);
         let service = self.index.service(key).filter(|service| service.is_served())?;
         let progress = self.progress.entry(key.clone()).or_default();
@@ -238,7 +238,7 @@ impl Controller {
             debug!(service = %key, addresses = ?plan.not_allowed, "left out addresses not allowed");
         }
         let is_idle = plan.is_empty();
-        let finding = self.others.writer.planned(key, !is_idle, progress.is_touched, now);
+        let finding = self.others.writer.planned(key, !is_idle, progress.is_touched, now.monotonic);
         progress.is_refused &= !is_idle;
 
         let mut report = Report::of(&self.index, service, &plan);
@@ -260,7 +260,7 @@ impl Controller {
 
     /// Does what follows from a plan that was begun at `began`, as far as the role permits. Returns
     /// what must be written.
-    fn act(&mut self, synced: Synced, role: Role, began: Instant, now: Instant) -> Option<Job> {
+    fn act(&mut self, synced: Synced, role: Role, began: Instant, now: Now) -> Option<Job> {
         let Synced { report, finding, families, .. } = synced;
         let key = report.service.clone();
         self.reporter.planned(&report, finding, now);
@@ -282,12 +282,12 @@ impl Controller {
         self.index.settle(&key, known, &families, synced.is_patch);
         if families.is_empty() || role != Role::Leader {
             self.reporter.tally.idle(&report, began);
-            self.queue.done(&key, now);
+            self.queue.done(&key, now.monotonic);
             return None;
         }
         self.reporter.tally.began(&report, began);
         progress.before = Some(before);
-        progress.begin(families.iter().map(Changes::len).sum(), now);
+        progress.begin(families.iter().map(Changes::len).sum(), now.monotonic);
         progress.floor = self.rewinds.slices.floor();
         Some(Job { service: key, families })
     }
@@ -305,7 +305,8 @@ impl Controller {
     }
 
     /// Takes note of what came of the writes for a Service.
-    pub fn finish(&mut self, outcome: Outcome, now: Instant) {
+    pub fn finish(&mut self, outcome: Outcome, at: Now) {
+        let now = at.monotonic;
         self.reporter.tally.ended(&outcome);
         let Outcome { service: key, written, failures, node_hints_dropped, shown, .. } = outcome;
         self.returned(&key, &shown, now);
@@ -344,7 +345,7 @@ impl Controller {
             let due = self.repair_due(&key, now);
             self.enqueue(key.clone(), Class::Endpoints, due);
         }
-        self.reporter.wrote(&key, &failures, before);
+        self.reporter.wrote(&key, &failures, before, at);
         self.unseen.insert(key.clone());
         self.settle(&key, now);
     }
@@ -424,14 +425,15 @@ impl Controller {
 
     /// Handles what time alone changes, such as writes that are not seen yet and deleted nodes, and
     /// publishes metrics. Must be called about once a second.
-    pub fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, at: Now) {
+        let now = at.monotonic;
         self.reporter.tally.publish(&self.queue, &self.index, now);
         self.remove_overdue(now);
         self.forget_others(now);
         if self.others.leads_since.is_some() {
             self.reporter.sum_up(&self.index);
         }
-        self.reporter.left_out_too_long(now);
+        self.reporter.left_out_too_long(at);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
         }

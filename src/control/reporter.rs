@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use foldhash::HashMap;
-use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -17,6 +16,7 @@ use super::{
 };
 use crate::{
     causes::causes,
+    clock::Now,
     cluster::Index,
     model::name::{ServiceKey, Uid},
     observe::{Duty, Health, Metrics, announce::Announcement},
@@ -74,7 +74,7 @@ impl Reporter {
     }
 
     /// Reports what is new in the plan of a Service.
-    pub fn planned(&mut self, report: &Report, finding: Finding, now: Instant) {
+    pub fn planned(&mut self, report: &Report, finding: Finding, now: Now) {
         let Report { service, uid, outlook, left_out, .. } = report;
         let before = if let Some(reported) = self.services.get_mut(service) {
             reported.uid.clone_from(uid);
@@ -86,8 +86,8 @@ impl Reporter {
             self.services.insert(service.clone(), Box::new(reported));
             Some(Outlook::nothing())
         };
-        self.found(service, finding);
-        self.left_out.note(service, left_out, !self.is_summed_up, now);
+        self.found(service, finding, now);
+        self.left_out.note(service, left_out, !self.is_summed_up, now.monotonic);
         let Some(before) = before.filter(|before| self.is_summed_up && before != outlook) else {
             return;
         };
@@ -99,7 +99,7 @@ impl Reporter {
             "the decision on a Service has changed"
         );
         if let Some(news) = outlook.news(&before) {
-            self.announce(service, news);
+            self.announce(service, news, now);
         }
     }
 
@@ -131,15 +131,15 @@ impl Reporter {
     }
 
     /// Emits Events for pods that have been left out for a while.
-    pub fn left_out_too_long(&mut self, now: Instant) {
-        for (service, news) in self.left_out.overdue(now) {
-            self.announce(&service, news);
+    pub fn left_out_too_long(&mut self, now: Now) {
+        for (service, news) in self.left_out.overdue(now.monotonic) {
+            self.announce(&service, news, now);
         }
     }
 
     /// Reports the failures, if any, of a Service's writes, which have failed `before` times in a
     /// row.
-    pub fn wrote(&mut self, service: &ServiceKey, failures: &[WriteError], before: u32) {
+    pub fn wrote(&mut self, service: &ServiceKey, failures: &[WriteError], before: u32, now: Now) {
         for failure in failures {
             log(service, failure, before);
             if matches!(failure, WriteError::Refused { .. }) {
@@ -156,16 +156,16 @@ impl Reporter {
             reported.has_failure_event = true;
             let cause = causes(trouble);
             if trouble.is_invalid() {
-                self.announce(service, News::WriteRefused(cause.clone()));
+                self.announce(service, News::WriteRefused(cause.clone()), now);
             }
             if !matches!(trouble, WriteError::Trimmed { .. }) {
-                self.announce(service, News::UpdateFailed(cause));
+                self.announce(service, News::UpdateFailed(cause), now);
             }
         }
     }
 
     /// Reports what a plan has shown of another writer.
-    fn found(&mut self, service: &ServiceKey, finding: Finding) {
+    fn found(&mut self, service: &ServiceKey, finding: Finding, now: Now) {
         if finding.is_active {
             warn!(
                 %service,
@@ -182,7 +182,7 @@ impl Reporter {
             );
         }
         if finding != Finding::default() {
-            self.announce(service, News::Overwritten);
+            self.announce(service, News::Overwritten, now);
         }
     }
 
@@ -193,9 +193,9 @@ impl Reporter {
         self.tally.others(is_active, other_writer.contested());
     }
 
-    fn announce(&mut self, service: &ServiceKey, news: News) {
+    fn announce(&mut self, service: &ServiceKey, news: News, now: Now) {
         let uid = self.services.get(service).and_then(|reported| reported.uid.clone());
-        self.announcements.push(Announcement { service: service.clone(), uid, news });
+        self.announcements.push(Announcement { service: service.clone(), uid, news, at: now.wall });
     }
 }
 

@@ -27,6 +27,7 @@ use super::{
     write::{Outcome, WriteError, Writer},
 };
 use crate::{
+    clock::{Now, WallClock},
     cluster::{Tracked, Visitor, Watched, visit_kinds},
     observe::announce::Recorder,
     random::Random,
@@ -44,6 +45,8 @@ pub struct Reading {
     pub random: Random,
     /// What the election reports; closed if there is no election.
     pub reports: mpsc::UnboundedReceiver<Report>,
+    /// The time of day.
+    pub wall: WallClock,
 }
 
 /// Runs the controller until `shutdown`, then waits for the answers to the requests that were sent,
@@ -61,7 +64,7 @@ pub async fn run(
     writer.stop = stop;
     let (events, mut arriving) = mpsc::channel(EVENTS);
     let mut others = JoinSet::new();
-    let Reading { client, random, mut reports } = reading;
+    let Reading { client, random, mut reports, wall } = reading;
     let (orders, heard) = (Vec::new(), Vec::new());
     let mut watches = Watches { tasks: &mut others, client, random, events, orders, heard };
     visit_kinds(&mut watches);
@@ -95,24 +98,24 @@ pub async fn run(
             () = writer.leadership.acquired(), if !writer.leadership.holds() => Wake::Due,
             _ = second.tick() => Wake::Second,
         };
-        let turn = Instant::now();
+        let now = Now::read(&wall);
         match wake {
-            Wake::Written(outcome) => finish(&mut controller, outcome),
-            Wake::Event(event) => take_in(&mut controller, event, &mut arriving, turn),
-            Wake::Report(report) => controller.reported(report, turn),
+            Wake::Written(outcome) => finish(&mut controller, outcome, now),
+            Wake::Event(event) => take_in(&mut controller, event, &mut arriving, now),
+            Wake::Report(report) => controller.reported(report, now),
             Wake::Second => {
                 let heard = heard.iter().map(|(kind, heard)| (*kind, *heard.borrow()));
-                controller.heard(&heard.collect::<Vec<_>>(), turn);
-                controller.tick(turn);
+                controller.heard(&heard.collect::<Vec<_>>(), now);
+                controller.tick(now);
             }
             Wake::Due => {}
         }
         // Once in each iteration at least, however long its events took: they may never cease.
         while has_room(&writers) {
             let role = self::role(&controller, &writer);
-            let Some(job) = controller.next_job(role, Instant::now()) else { break };
+            let Some(job) = controller.next_job(role, now) else { break };
             writers.spawn(writer.clone().write(job.service, job.families));
-            if turn.elapsed() >= TURN {
+            if now.monotonic.elapsed() >= TURN {
                 break;
             }
         }
@@ -125,13 +128,13 @@ pub async fn run(
                 });
             }
         }
-        metrics.own.loop_hold.observe(turn.elapsed().as_secs_f64());
+        metrics.own.loop_hold.observe(now.monotonic.elapsed().as_secs_f64());
     }
     let asked = Instant::now();
     stopping.ask();
     info!(under_way = writers.len(), "stopping: waiting for the answers to writes in flight");
     others.abort_all();
-    let is_over = drain(&mut controller, &mut writers, asked + stop::ANSWERS).await;
+    let is_over = drain(&mut controller, &mut writers, asked + stop::ANSWERS, &wall).await;
     if is_over {
         Farewell::Release(stop::RELEASE.saturating_sub(asked.elapsed()))
     } else {
@@ -159,6 +162,7 @@ async fn drain(
     controller: &mut Controller,
     writers: &mut JoinSet<Outcome>,
     limit: Instant,
+    wall: &WallClock,
 ) -> bool {
     let mut is_over = true;
     loop {
@@ -170,7 +174,7 @@ async fn drain(
         is_over &= outcome
             .as_ref()
             .is_ok_and(|outcome| !outcome.failures.iter().any(WriteError::is_on_its_way));
-        finish(controller, outcome);
+        finish(controller, outcome, Now::read(wall));
     }
 }
 
@@ -189,18 +193,17 @@ fn role(controller: &Controller, writer: &Writer) -> Role {
     if controller.is_complete() && writer.leadership.holds() { Role::Leader } else { Role::Standby }
 }
 
-/// Takes in the events that have arrived, as many as fit into a `turn`, so that changes that arrive
-/// together are planned once.
+/// Takes in the events that have arrived, as many as fit into an iteration, so that changes that
+/// arrive together are planned once.
 fn take_in(
     controller: &mut Controller,
     first: Event,
     arriving: &mut mpsc::Receiver<Event>,
-    turn: Instant,
+    now: Now,
 ) {
-    let now = turn;
     controller.take_in(first, now);
     for _ in 0..EVENTS {
-        if turn.elapsed() >= TURN {
+        if now.monotonic.elapsed() >= TURN {
             break;
         }
         let Ok(event) = arriving.try_recv() else { break };
@@ -208,9 +211,9 @@ fn take_in(
     }
 }
 
-fn finish(controller: &mut Controller, outcome: Result<Outcome, JoinError>) {
+fn finish(controller: &mut Controller, outcome: Result<Outcome, JoinError>, now: Now) {
     match outcome {
-        Ok(outcome) => controller.finish(outcome, Instant::now()),
+        Ok(outcome) => controller.finish(outcome, now),
         Err(error) => error!(%error, "a writer ended early"),
     }
 }

@@ -57,6 +57,8 @@ pub struct Announcement {
     pub uid: Option<Uid>,
     /// What has changed.
     pub news: News,
+    /// When.
+    pub at: Timestamp,
 }
 
 impl News {
@@ -197,7 +199,7 @@ pub struct Recorder {
     pub metrics: Metrics,
     /// Where refusals are reported.
     pub health: Health,
-    /// When Events happened, from which their names follow, too.
+    /// When Events are sent, from which their names follow.
     pub wall: WallClock,
 }
 
@@ -295,9 +297,9 @@ impl<F: Fn() -> bool> Sending<F> {
     }
 }
 
-/// The Event that reports it.
+/// The Event that reports it, sent at `now`.
 fn event(announcement: &Announcement, instance: &str, now: Timestamp) -> Event {
-    let Announcement { service, uid, news } = announcement;
+    let Announcement { service, uid, news, at } = announcement;
     let mut note = news.note();
     note.truncate((0..=NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0));
     Event {
@@ -308,7 +310,7 @@ fn event(announcement: &Announcement, instance: &str, now: Timestamp) -> Event {
             ..ObjectMeta::default()
         },
         action: Some(news.action().to_owned()),
-        event_time: Some(MicroTime(now)),
+        event_time: Some(MicroTime(*at)),
         note: Some(note),
         reason: Some(news.reason()),
         regarding: Some(ObjectReference {

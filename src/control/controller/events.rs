@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::{Controller, SlicesList};
 use crate::{
+    clock::Now,
     cluster::{Affected, Index, NodeChange, ObjectKey, SliceChange, Tracked, Watched},
     control::{
         expectations::{Foreign, Shown, Sight},
@@ -48,8 +49,8 @@ pub(super) struct Leaving {
 
 impl Controller {
     /// Takes an event in.
-    pub fn take_in(&mut self, event: Event, now: Instant) {
-        event.0.happen(self, now);
+    pub fn take_in(&mut self, event: Event, now: Now) {
+        event.0.happen(self, now.monotonic);
     }
 
     fn follow<T: Tracked>(&mut self, change: Change<T>, now: Instant) {

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::Controller;
 use crate::{
     api::Object,
+    clock::Now,
     cluster::{ObjectKey, Tracked, Watched},
     control::{
         history::{Contact, History, Orders, Rewind, Shown, Sign},
@@ -136,7 +137,8 @@ impl Controller {
     }
 
     /// Handles a report of the election.
-    pub fn reported(&mut self, report: Report, now: Instant) {
+    pub fn reported(&mut self, report: Report, now: Now) {
+        let now = now.monotonic;
         match report {
             Report::Answered(at) => self.answered(at, now),
             Report::Failed => self.rewinds.contact.failed(now, false),
@@ -147,7 +149,8 @@ impl Controller {
     }
 
     /// Records when each kind's watch, or a list, last received anything.
-    pub fn heard(&mut self, kinds: &[(Watched, Option<Instant>)], now: Instant) {
+    pub fn heard(&mut self, kinds: &[(Watched, Option<Instant>)], now: Now) {
+        let now = now.monotonic;
         for (kind, heard) in kinds {
             self.reporter.tally.heard(*kind, *heard, now);
         }

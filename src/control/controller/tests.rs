@@ -1,5 +1,6 @@
 //! The controller by itself: events in, jobs out.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
@@ -43,29 +44,34 @@ fn slice(name: &str, version: u64) -> Value {
     })
 }
 
+/// An iteration of the main loop. The time of day decides nothing here.
+fn at(monotonic: Instant) -> Now {
+    Now { monotonic, wall: Timestamp::UNIX_EPOCH }
+}
+
 fn put_service(controller: &mut Controller, service: Value, now: Instant) {
     let object: Object<Service> = serde_json::from_value(service).unwrap();
-    controller.take_in(Event::from(Change::Applied(object)), now);
+    controller.take_in(Event::from(Change::Applied(object)), at(now));
 }
 
 fn put_slice(controller: &mut Controller, slice: Value, now: Instant) {
     let object: Object<Slice> = serde_json::from_value(slice).unwrap();
-    controller.take_in(Event::from(Change::Applied(object)), now);
+    controller.take_in(Event::from(Change::Applied(object)), at(now));
 }
 
 fn list_slices(controller: &mut Controller, slices: &[Value], now: Instant) {
-    controller.take_in(Change::<Slice>::Restarted { asked: now }.into(), now);
+    controller.take_in(Change::<Slice>::Restarted { asked: now }.into(), at(now));
     for slice in slices {
         put_slice(controller, slice.clone(), now);
     }
-    controller.take_in(Change::<Slice>::Listed.into(), now);
+    controller.take_in(Change::<Slice>::Listed.into(), at(now));
 }
 
 /// All other kinds are listed, and there is nothing.
 fn list_the_rest(controller: &mut Controller, now: Instant) {
-    controller.take_in(Change::<Service>::Listed.into(), now);
-    controller.take_in(Change::<Pod>::Listed.into(), now);
-    controller.take_in(Change::<Node>::Listed.into(), now);
+    controller.take_in(Change::<Service>::Listed.into(), at(now));
+    controller.take_in(Change::<Pod>::Listed.into(), at(now));
+    controller.take_in(Change::<Node>::Listed.into(), at(now));
 }
 
 /// The version of another slice says nothing about a slice that the list has yet to name.
@@ -76,22 +82,22 @@ fn a_list_under_way_shows_no_write() {
     put_service(&mut controller, service("web"), now);
     list_slices(&mut controller, &[], now);
     list_the_rest(&mut controller, now);
-    let job = controller.next_job(Role::Leader, now).unwrap();
+    let job = controller.next_job(Role::Leader, at(now)).unwrap();
     assert_eq!(job.families[0].creates.len(), 1);
     let written = vec![Sight::Version(50)];
-    controller.finish(Outcome { written, ..Outcome::of(job.service) }, now);
+    controller.finish(Outcome { written, ..Outcome::of(job.service) }, at(now));
 
-    controller.take_in(Change::<Slice>::Restarted { asked: now }.into(), now);
+    controller.take_in(Change::<Slice>::Restarted { asked: now }.into(), at(now));
     put_slice(&mut controller, slice("db", 60), now);
     put_service(&mut controller, labelled(service("web")), now);
-    controller.tick(now);
+    controller.tick(at(now));
     assert!(
-        controller.next_job(Role::Leader, now).is_none(),
+        controller.next_job(Role::Leader, at(now)).is_none(),
         "the slice would be created once more"
     );
     put_slice(&mut controller, slice("web", 50), now);
-    controller.take_in(Change::<Slice>::Listed.into(), now);
-    let job = controller.next_job(Role::Leader, now).unwrap();
+    controller.take_in(Change::<Slice>::Listed.into(), at(now));
+    let job = controller.next_job(Role::Leader, at(now)).unwrap();
     assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
 }
 
@@ -104,19 +110,19 @@ fn a_list_that_was_asked_for_before_a_write_says_nothing_of_it() {
     put_service(&mut controller, service("web"), asked);
     list_slices(&mut controller, &[], asked);
     list_the_rest(&mut controller, asked);
-    let job = controller.next_job(Role::Leader, asked).unwrap();
+    let job = controller.next_job(Role::Leader, at(asked)).unwrap();
     let written = vec![Sight::Version(50)];
-    controller.finish(Outcome { written, ..Outcome::of(job.service) }, later);
+    controller.finish(Outcome { written, ..Outcome::of(job.service) }, at(later));
 
-    controller.take_in(Change::<Slice>::Restarted { asked }.into(), later);
-    controller.take_in(Change::<Slice>::Listed.into(), later);
+    controller.take_in(Change::<Slice>::Restarted { asked }.into(), at(later));
+    controller.take_in(Change::<Slice>::Listed.into(), at(later));
     put_service(&mut controller, labelled(service("web")), later);
     assert!(
-        controller.next_job(Role::Leader, later).is_none(),
+        controller.next_job(Role::Leader, at(later)).is_none(),
         "the slice would be created once more"
     );
     put_slice(&mut controller, slice("web", 50), later);
-    let job = controller.next_job(Role::Leader, later).unwrap();
+    let job = controller.next_job(Role::Leader, at(later)).unwrap();
     assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
 }
 
@@ -134,7 +140,7 @@ fn a_slice_without_service_is_nothing_to_do() {
     let mut controller = controller();
     put_slice(&mut controller, slice("web", 5), now);
     let object: Object<Slice> = serde_json::from_value(slice("web", 6)).unwrap();
-    controller.take_in(Event::from(Change::Deleted(object)), now);
+    controller.take_in(Event::from(Change::Deleted(object)), at(now));
     assert_eq!(controller.next_due(), None);
 }
 
@@ -149,12 +155,12 @@ fn many_services_that_need_nothing_do_not_hold_everything_up() {
         put_slice(&mut controller, slice(&name, 2), now);
     }
     list_the_rest(&mut controller, now);
-    controller.take_in(Change::<Slice>::Listed.into(), now);
-    assert!(controller.next_job(Role::Leader, now).is_none());
+    controller.take_in(Change::<Slice>::Listed.into(), at(now));
+    assert!(controller.next_job(Role::Leader, at(now)).is_none());
     assert!(controller.queue.len() > 900);
     let calls = (0..1000).take_while(|_| {
         let is_due = controller.next_due().is_some_and(|due| due <= now);
-        is_due && controller.next_job(Role::Leader, now).is_none()
+        is_due && controller.next_job(Role::Leader, at(now)).is_none()
     });
     assert!(calls.count() > 1);
     assert!(controller.queue.is_empty());
@@ -176,11 +182,11 @@ fn hints_for_nodes_are_given_up_for_all_services() {
                 "conditions": [{ "type": "Ready", "status": "True" }] },
         });
         let pod: Object<Pod> = serde_json::from_value(pod).unwrap();
-        controller.take_in(Event::from(Change::Applied(pod)), now);
+        controller.take_in(Event::from(Change::Applied(pod)), at(now));
     }
     let node: Object<Node> =
         serde_json::from_value(json!({ "metadata": { "name": "a1" } })).unwrap();
-    controller.take_in(Event::from(Change::Applied(node)), now);
+    controller.take_in(Event::from(Change::Applied(node)), at(now));
     list_slices(&mut controller, &[], now);
     list_the_rest(&mut controller, now);
     let nodes = |job: &Job| {
@@ -191,14 +197,14 @@ fn hints_for_nodes_are_given_up_for_all_services() {
             .sum::<usize>()
     };
 
-    let first = controller.next_job(Role::Leader, now).unwrap();
+    let first = controller.next_job(Role::Leader, at(now)).unwrap();
     assert_eq!(nodes(&first), 1);
     assert!(controller.settings.plan.node_hints);
-    controller.finish(Outcome { node_hints_dropped: true, ..Outcome::of(first.service) }, now);
+    controller.finish(Outcome { node_hints_dropped: true, ..Outcome::of(first.service) }, at(now));
     assert!(!controller.settings.plan.node_hints);
-    let second = controller.next_job(Role::Leader, now).unwrap();
+    let second = controller.next_job(Role::Leader, at(now)).unwrap();
     assert_eq!(nodes(&second), 0);
-    controller.finish(Outcome::of(second.service), now);
+    controller.finish(Outcome::of(second.service), at(now));
     assert!(!controller.settings.plan.node_hints, "until the process ends");
 }
 
@@ -214,8 +220,8 @@ fn a_busy_server_is_spared_whatever_else_failed() {
         put_service(&mut controller, service("web"), now);
         list_slices(&mut controller, &[], now);
         list_the_rest(&mut controller, now);
-        let job = controller.next_job(Role::Leader, now).unwrap();
-        controller.finish(Outcome { failures, ..Outcome::of(job.service) }, now);
+        let job = controller.next_job(Role::Leader, at(now)).unwrap();
+        controller.finish(Outcome { failures, ..Outcome::of(job.service) }, at(now));
         assert_eq!(controller.next_due(), Some(now + 30 * second));
     }
 }
@@ -230,17 +236,17 @@ fn a_slice_that_never_stands_as_planned_is_not_written_without_end() {
     changed["endpoints"] = json!([{ "addresses": ["10.0.0.9"] }]);
     list_slices(&mut controller, &[changed], now);
     list_the_rest(&mut controller, now);
-    let job = controller.next_job(Role::Leader, now).unwrap();
+    let job = controller.next_job(Role::Leader, at(now)).unwrap();
     let status = serde_json::from_value(json!({ "code": 422 })).unwrap();
     let failures = vec![WriteError::Refused { what: "update".into(), status }];
-    controller.finish(Outcome { failures, ..Outcome::of(job.service) }, now);
+    controller.finish(Outcome { failures, ..Outcome::of(job.service) }, at(now));
 
     let later = now + Duration::from_secs(10);
     let mut writes = 0;
-    while let Some(job) = controller.next_job(Role::Leader, later).filter(|_| writes < 10) {
+    while let Some(job) = controller.next_job(Role::Leader, at(later)).filter(|_| writes < 10) {
         writes += 1;
         let written = vec![Sight::Version(50)];
-        controller.finish(Outcome { written, ..Outcome::of(job.service) }, later);
+        controller.finish(Outcome { written, ..Outcome::of(job.service) }, at(later));
     }
     assert_eq!(writes, 2, "the next try, and the plan that reports its success");
 }
@@ -253,21 +259,21 @@ fn an_adviser_reports_and_a_standby_waits() {
     put_service(&mut controller, service("web"), now);
     list_slices(&mut controller, &[], now);
     list_the_rest(&mut controller, now);
-    assert!(controller.next_job(Role::Standby, now).is_none());
+    assert!(controller.next_job(Role::Standby, at(now)).is_none());
     assert_eq!(controller.next_due(), Some(now), "it is still queued");
-    controller.tick(now);
+    controller.tick(at(now));
     assert!(!controller.reporter.is_summed_up());
 
-    assert!(controller.next_job(Role::Adviser, now).is_none());
+    assert!(controller.next_job(Role::Adviser, at(now)).is_none());
     assert_eq!(controller.next_due(), None, "it is planned");
-    controller.tick(now);
+    controller.tick(at(now));
     assert!(controller.reporter.is_summed_up());
 
     put_service(&mut controller, service("db"), now);
     let mut web = service("web");
     web["metadata"]["resourceVersion"] = json!("2");
     put_service(&mut controller, web, now);
-    let jobs = std::iter::from_fn(|| controller.next_job(Role::Leader, now));
+    let jobs = std::iter::from_fn(|| controller.next_job(Role::Leader, at(now)));
     let services: Vec<String> = jobs.map(|job| job.service.to_string()).collect();
     assert_eq!(services, ["shop/db", "shop/web"]);
 }
