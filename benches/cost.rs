@@ -22,6 +22,9 @@ mod many_ports;
 mod packages;
 #[path = "../e2e/src/progress.rs"]
 mod progress;
+#[allow(dead_code, reason = "other tests need more of them")]
+#[path = "../src/model/samples.rs"]
+mod samples;
 mod site;
 
 use std::{
@@ -32,7 +35,7 @@ use std::{
 
 use closehaul::{
     api::{frame::Encoding, render},
-    model::{pod::Pod, slice::Slice},
+    model::{self, pod::Pod, slice::Slice},
 };
 
 use self::site::{Shape, Site};

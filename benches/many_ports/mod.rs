@@ -2,14 +2,15 @@
 
 use closehaul::{
     model::{
-        address::AddressType,
-        name::{Name, ServiceKey},
-        node::{Node, Nodes},
+        name::Name,
+        node::Nodes,
         pod::{ContainerPort, Pod},
-        service::{ClusterIp, Service, ServicePort, TargetPort},
+        service::{Service, ServicePort, TargetPort},
     },
     plan::{self, Settings, World, intent::Intent},
 };
+
+use crate::samples;
 
 /// A Service, its pods, and their node.
 pub struct Site {
@@ -32,14 +33,14 @@ impl Site {
         };
         let service = service(ports, |port| TargetPort::Named(target(port)));
         let pods = (0..pods).map(|number| pod(number, declared(number))).collect();
-        Self { service, pods, nodes: nodes() }
+        Self { service, pods, nodes: samples::nodes(&[("a1", "zone-a")]) }
     }
 
     /// Ports that resolve to numbers.
     pub fn plain(ports: usize, pods: usize) -> Self {
         let service = service(ports, |port| TargetPort::Number(number(port)));
         let pods = (0..pods).map(|number| pod(number, Vec::new())).collect();
-        Self { service, pods, nodes: nodes() }
+        Self { service, pods, nodes: samples::nodes(&[("a1", "zone-a")]) }
     }
 
     /// Plans the Service. Returns how many slices the plan writes.
@@ -67,62 +68,20 @@ fn number(port: usize) -> i32 {
     i32::try_from(port % 65_000 + 1).expect("a port")
 }
 
-fn nodes() -> Nodes {
-    let node = Node {
-        name: "node".into(),
-        version: 1,
-        zone: Some("zone-a".into()),
-        ready: true,
-        control_plane: false,
-        schedulable: true,
-        cpu: 4_000,
-    };
-    [(node.name.clone(), node)].into_iter().collect()
-}
-
 fn service(ports: usize, target: impl Fn(usize) -> TargetPort) -> Service {
     let port = |port: usize| ServicePort {
-        name: format!("p{port}").into(),
-        protocol: "TCP".into(),
         number: number(port),
-        target: target(port),
-        app_protocol: None,
+        ..samples::service_port(&format!("p{port}"), target(port))
     };
-    Service {
-        key: ServiceKey { namespace: "shop".into(), name: "cart".into() },
-        uid: None,
-        version: 1,
-        created: None,
-        terminating: false,
-        labels: [].into_iter().collect(),
-        selector: Some([("app".into(), "cart".into())].into_iter().collect()),
-        ports: (0..ports).map(port).collect(),
-        external_name: false,
-        cluster_ip: ClusterIp::Of(AddressType::IPv4),
-        families: vec![AddressType::IPv4],
-        publish_not_ready: false,
-        traffic_distribution: None,
-        auto: false,
-        internal_local: false,
-        external_local: false,
-    }
+    Service { ports: (0..ports).map(port).collect(), ..samples::service() }
 }
 
 fn pod(number: usize, declared: Vec<ContainerPort>) -> Pod {
     let [_, a, b, c] = u32::try_from(number).expect("not that many").to_be_bytes();
     Pod {
         name: format!("cart-{number}").into(),
-        uid: None,
-        version: 1,
-        labels: [("app".into(), "cart".into())].into_iter().collect(),
-        node: Some("node".into()),
         addresses: [[10, a, b, c].into()].into(),
-        has_address: true,
         ports: declared.into(),
-        host: None,
-        ready: true,
-        ready_since: None,
-        terminating: false,
-        finished: false,
+        ..samples::pod(0)
     }
 }

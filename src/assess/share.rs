@@ -175,26 +175,13 @@ fn count(number: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::model::{
-        address::Addresses,
-        slice::{Conditions, Hints},
-    };
+    use crate::model::samples;
 
     /// An endpoint of a zone, with hints for these zones and nodes.
-    fn endpoint(number: u8, zone: &str, zones: &[&str], nodes: &[&str]) -> Endpoint {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
-        Endpoint {
-            addresses: Addresses::One([10, 0, 0, number].into()),
-            conditions: Conditions { ready: Some(true), ..Conditions::default() },
-            target: None,
-            node: None,
-            zone: Some(zone.into()),
-            hostname: None,
-            hints: Some(Arc::new(Hints { zones: names(zones), nodes: names(nodes) })),
-        }
+    fn endpoint(number: u16, zone: &str, zones: &[&str], nodes: &[&str]) -> Endpoint {
+        let hints = samples::hints(zones, nodes);
+        Endpoint { node: None, hints, ..samples::endpoint(number, zone) }
     }
 
     fn clients_of(nodes: &[(&str, &str)]) -> Clients {
@@ -236,7 +223,7 @@ mod tests {
             let mut endpoints = Vec::new();
             for (zone, count) in ["a", "b", "c"].iter().zip(counts) {
                 for _ in 0..count {
-                    let number = u8::try_from(endpoints.len()).unwrap();
+                    let number = u16::try_from(endpoints.len()).unwrap();
                     endpoints.push(endpoint(number, zone, &[zone], &[]));
                 }
             }

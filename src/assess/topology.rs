@@ -100,17 +100,10 @@ impl Topology {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::samples;
 
     fn node(name: &str, zone: &str, ready: bool) -> Node {
-        Node {
-            name: name.into(),
-            version: 0,
-            zone: Some(Name::from(zone)).filter(|zone| !zone.is_empty()),
-            ready,
-            control_plane: false,
-            schedulable: true,
-            cpu: 0,
-        }
+        Node { ready, ..samples::node(name, zone) }
     }
 
     #[test]

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    address::AddressType,
     labels::Labels,
     node::Node,
+    samples,
     service::{ClusterIp, TrafficDistribution},
 };
 
@@ -17,52 +17,25 @@ fn labels(pairs: &[(&str, u8)]) -> Labels {
 fn pod(name: u8, app: u8, tier: u8, node: u8, version: u64) -> Pod {
     Pod {
         name: format!("p{name}").into(),
-        uid: None,
         version,
         labels: labels(&[("app", app), ("tier", tier)]),
         node: Some(format!("n{node}").into()),
-        addresses: Box::new([]),
-        has_address: true,
-        ports: [].into(),
-        host: None,
-        ready: true,
         ready_since: None,
-        terminating: false,
-        finished: false,
+        ..samples::pod(0)
     }
 }
 
 fn service(name: u8, selector: Labels, version: u64) -> Service {
     Service {
         key: ServiceKey { namespace: "shop".into(), name: format!("s{name}").into() },
-        uid: None,
         version,
-        created: None,
-        terminating: false,
-        labels: Labels::default(),
         selector: Some(selector).filter(|selector| !selector.is_empty()),
-        ports: Vec::new(),
-        external_name: false,
-        cluster_ip: ClusterIp::Of(AddressType::IPv4),
-        families: Vec::new(),
-        publish_not_ready: false,
-        traffic_distribution: None,
-        auto: false,
-        internal_local: false,
-        external_local: false,
+        ..samples::service()
     }
 }
 
 fn node(name: u8, zone: u8, version: u64) -> Node {
-    Node {
-        name: format!("n{name}").into(),
-        version,
-        zone: Some(format!("z{zone}").into()),
-        ready: true,
-        control_plane: false,
-        schedulable: true,
-        cpu: 1000,
-    }
+    Node { version, ..samples::node(&format!("n{name}"), &format!("z{zone}")) }
 }
 
 #[derive(Clone, Debug)]

@@ -5,44 +5,21 @@ use std::sync::Arc;
 use super::target::Client;
 use crate::{
     model::{
-        address::{AddressType, Addresses},
-        labels::Labels,
+        address::Addresses,
         name::{Name, ServiceKey},
-        port::Port,
-        service::{ClusterIp, Service, ServicePort, TargetPort},
-        slice::{Conditions, Endpoint, Hints, Slice},
+        samples,
+        service::{Service, TargetPort},
+        slice::{Conditions, Endpoint, Hints, Slice, SliceMeta},
     },
     plan::metadata,
 };
 
-pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
-    pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
-}
-
+/// Service `cart` with the port `http`.
 pub(super) fn service() -> Service {
     Service {
         key: ServiceKey { namespace: "shop".into(), name: "cart".into() },
-        uid: None,
-        version: 0,
-        created: None,
-        terminating: false,
-        labels: Labels::default(),
-        selector: None,
-        ports: vec![ServicePort {
-            name: "http".into(),
-            protocol: "TCP".into(),
-            number: 80,
-            target: TargetPort::Number(80),
-            app_protocol: None,
-        }],
-        external_name: false,
-        cluster_ip: ClusterIp::Of(AddressType::IPv4),
-        families: Vec::new(),
-        publish_not_ready: false,
-        traffic_distribution: None,
-        auto: false,
-        internal_local: false,
-        external_local: false,
+        ports: vec![samples::service_port("http", TargetPort::Number(80))],
+        ..samples::service()
     }
 }
 
@@ -73,20 +50,12 @@ pub(super) fn endpoint(number: u8, words: &str) -> Endpoint {
 }
 
 pub(super) fn slice(name: &str, endpoints: Vec<Endpoint>) -> Slice {
-    let service = service();
-    let port = Port {
-        name: Some("http".into()),
-        number: Some(80),
-        protocol: Some("TCP".into()),
-        app_protocol: None,
-    };
-    let mut meta = metadata::fresh(&service);
-    meta.name = Some(name.into());
+    let meta = SliceMeta { name: Some(name.into()), ..metadata::fresh(&service()) };
     Slice {
         meta,
-        address_type: AddressType::IPv4,
-        ports: [port].into_iter().collect(),
+        ports: [samples::port("http", 80)].into_iter().collect(),
         endpoints: endpoints.into(),
+        ..samples::slice()
     }
 }
 

@@ -8,6 +8,8 @@ pub mod name;
 pub mod node;
 pub mod pod;
 pub mod port;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod service;
 pub mod slice;
 pub mod store;

@@ -3,6 +3,9 @@
 
 #![cfg(test)]
 
+// The samples name the types by this path.
+use closehaul::model;
+
 mod auto;
 mod census;
 mod cpu_shares;
@@ -15,6 +18,8 @@ mod placeholder;
 mod properties;
 mod reading;
 mod readme;
+#[path = "../../src/model/samples.rs"]
+mod samples;
 mod service;
 mod touched;
 mod traffic_distribution;

@@ -1,96 +1,40 @@
 //! What becomes of a preference for locality, case by case.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::{
     model::{
-        address::{AddressType, Addresses},
-        labels::Labels,
-        name::{Name, ServiceKey},
-        node::Node,
         port::Port,
-        service::{ServicePort, TargetPort, TrafficDistribution},
-        slice::{Conditions, Endpoint, HEADLESS, Hints},
+        samples,
+        service::TrafficDistribution,
+        slice::{Endpoint, HEADLESS},
     },
-    plan::{intent::Intent, metadata},
+    plan::intent::Intent,
 };
 
 fn service(distribution: Option<&str>) -> Service {
-    let port = ServicePort {
-        name: "http".into(),
-        protocol: "TCP".into(),
-        number: 80,
-        target: TargetPort::Number(80),
-        app_protocol: None,
-    };
     Service {
-        key: ServiceKey { namespace: "shop".into(), name: "cart".into() },
-        uid: None,
-        version: 0,
-        created: None,
-        terminating: false,
-        labels: Labels::default(),
-        selector: Some(Labels::default()),
-        ports: vec![port],
-        external_name: false,
-        cluster_ip: ClusterIp::Of(AddressType::IPv4),
-        families: Vec::new(),
-        publish_not_ready: false,
         traffic_distribution: distribution.and_then(TrafficDistribution::parse),
-        auto: false,
-        internal_local: false,
-        external_local: false,
+        ..samples::service()
     }
 }
 
 /// Nodes out of `NAME:ZONE`, the zone empty where there is none.
 fn nodes(words: &[&str]) -> Nodes {
-    let node = |word: &&str| {
-        let (name, zone) = word.split_once(':').unwrap();
-        let node = Node {
-            name: name.into(),
-            version: 0,
-            zone: Some(zone).filter(|zone| !zone.is_empty()).map(Name::from),
-            ready: true,
-            control_plane: false,
-            schedulable: true,
-            cpu: 1000,
-        };
-        (node.name.clone(), node)
-    };
-    words.iter().map(node).collect()
+    let pairs = words.iter().map(|word| word.split_once(':').unwrap());
+    samples::nodes(&pairs.collect::<Vec<_>>())
 }
 
 /// A slice with one ready endpoint on each of these nodes, hinted to its zone and node or
 /// not at all.
 fn slice(words: &[&str], is_hinted: bool) -> Slice {
-    let endpoint = |(number, word): (u8, &&str)| {
+    let endpoint = |(number, word): (u16, &&str)| {
         let (node, zone) = word.split_once(':').unwrap();
-        let zone = Some(zone).filter(|zone| !zone.is_empty()).map(Name::from);
-        let hints = Hints { zones: zone.iter().cloned().collect(), nodes: vec![node.into()] };
-        Endpoint {
-            addresses: Addresses::One([10, 0, 0, number].into()),
-            conditions: Conditions { ready: Some(true), ..Conditions::default() },
-            target: None,
-            node: Some(node.into()),
-            zone,
-            hostname: None,
-            hints: is_hinted.then(|| Arc::new(hints)),
-        }
+        let endpoint = samples::endpoint(number, zone);
+        let zones: Vec<_> = endpoint.zone.as_deref().into_iter().collect();
+        let hints = samples::hints(&zones, &[node]).filter(|_| is_hinted);
+        Endpoint { node: Some(node.into()), hints, ..endpoint }
     };
-    let port = Port {
-        name: Some("http".into()),
-        number: Some(80),
-        protocol: Some("TCP".into()),
-        app_protocol: None,
-    };
-    Slice {
-        meta: metadata::fresh(&service(None)),
-        address_type: AddressType::IPv4,
-        ports: [port].into_iter().collect(),
-        endpoints: (1..).zip(words).map(endpoint).collect(),
-    }
+    Slice { endpoints: (1..).zip(words).map(endpoint).collect(), ..samples::slice() }
 }
 
 struct Case {

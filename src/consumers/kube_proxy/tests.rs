@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::{
-    consumers::samples::{HERE, endpoint, labels, numbers, of, service, slice},
+    consumers::samples::{HERE, endpoint, numbers, of, service, slice},
     model::{
         address::Addresses,
         port::Port,
+        samples,
         service::ClusterIp,
         slice::{HEADLESS, SERVICE_NAME},
     },
@@ -270,7 +271,7 @@ fn what_is_not_looked_at() {
         Service { cluster_ip: ClusterIp::Headless, ..service() },
         Service { external_name: true, ..service() },
         Service {
-            labels: labels(&[("service.kubernetes.io/service-proxy-name", "mesh")]),
+            labels: samples::labels(&[("service.kubernetes.io/service-proxy-name", "mesh")]),
             ..service()
         },
     ];

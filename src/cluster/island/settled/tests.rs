@@ -13,7 +13,8 @@ use crate::{
         name::{Name, ServiceKey, Uid},
         node::Node,
         pod::Pod,
-        service::{ClusterIp, Service, ServicePort, TargetPort, TrafficDistribution},
+        samples,
+        service::{Service, TargetPort, TrafficDistribution},
         slice::{Endpoint, Hints, Slice},
     },
     plan::{
@@ -49,13 +50,6 @@ struct Wish {
 }
 
 fn service(wish: &Wish, version: u64) -> Service {
-    let port = ServicePort {
-        name: "http".into(),
-        protocol: "TCP".into(),
-        number: 80,
-        target: TargetPort::Named("web".into()),
-        app_protocol: None,
-    };
     let families = [AddressType::IPv4, AddressType::IPv6];
     Service {
         key: key(),
@@ -65,15 +59,12 @@ fn service(wish: &Wish, version: u64) -> Service {
         terminating: wish.terminating,
         labels: (0..wish.labels).map(|_| ("team".into(), "a".into())).collect(),
         selector: Some(app()),
-        ports: vec![port],
-        external_name: false,
-        cluster_ip: ClusterIp::Of(AddressType::IPv4),
+        ports: vec![samples::service_port("http", TargetPort::Named("web".into()))],
         families: families.into_iter().take(1 + usize::from(wish.is_dual)).collect(),
         publish_not_ready: wish.publish_not_ready,
         traffic_distribution: wish.distribution.and_then(TrafficDistribution::parse),
         auto: wish.auto,
-        internal_local: false,
-        external_local: false,
+        ..samples::service()
     }
 }
 
@@ -89,11 +80,7 @@ struct Body {
 type Conditions = (bool, bool, u8);
 
 fn pod(name: u8, body: &Body, (ready, terminating, since): Conditions, version: u64) -> Pod {
-    let port = crate::model::pod::ContainerPort {
-        name: "web".into(),
-        protocol: "TCP".into(),
-        number: 8080 + i32::from(body.port),
-    };
+    let port = samples::container_port("web", 8080 + i32::from(body.port));
     let addresses = [[10, 0, 0, name].into(), [0xfd, 0, 0, 0, 0, 0, 0, name.into()].into()];
     Pod {
         name: format!("p{name}").into(),
@@ -104,24 +91,16 @@ fn pod(name: u8, body: &Body, (ready, terminating, since): Conditions, version: 
         addresses: if body.has_address { addresses.into() } else { [].into() },
         has_address: body.has_address,
         ports: [port].into(),
-        host: None,
         ready,
         ready_since: (since > 0).then(|| at(since)),
         terminating,
-        finished: false,
+        ..samples::pod(0)
     }
 }
 
 fn node(name: u8, zone: u8, version: u64) -> Node {
-    Node {
-        name: format!("n{name}").into(),
-        version,
-        zone: (zone > 0).then(|| format!("z{zone}").into()),
-        ready: true,
-        control_plane: false,
-        schedulable: true,
-        cpu: 1000,
-    }
+    let zone = (zone > 0).then(|| format!("z{zone}"));
+    Node { version, ..samples::node(&format!("n{name}"), zone.as_deref().unwrap_or_default()) }
 }
 
 #[derive(Clone, Debug)]
