@@ -276,11 +276,11 @@ fn count(name: &str) -> u64 {
         .stdin(Stdio::null())
         .output()
         .expect("valgrind");
-    let told = String::from_utf8_lossy(&output.stderr);
-    let line = told.lines().find_map(|line| line.split_once("Collected :"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().find_map(|line| line.split_once("Collected :"));
     let count = line.and_then(|(_, count)| count.trim().parse().ok());
     match count {
         Some(count) if count > 0 && output.status.success() => count,
-        _ => panic!("`{name}` was not counted:\n{told}"),
+        _ => panic!("`{name}` was not counted:\n{text}"),
     }
 }

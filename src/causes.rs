@@ -33,18 +33,18 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("{says}")]
-    struct Told {
+    struct Failure {
         says: &'static str,
         source: Option<Box<Self>>,
     }
 
-    fn told(says: &[&'static str]) -> Option<Box<Told>> {
+    fn failure(says: &[&'static str]) -> Option<Box<Failure>> {
         let (says, rest) = says.split_first()?;
-        Some(Box::new(Told { says, source: told(rest) }))
+        Some(Box::new(Failure { says, source: failure(rest) }))
     }
 
     #[test]
-    fn an_answer_is_told_by_its_code_and_message() {
+    fn an_answer_is_reported_by_its_code_and_message() {
         let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403);
         let error = kube::Error::Api(Box::new(status));
         assert_eq!(causes(&error), "403 leases is forbidden");
@@ -53,12 +53,12 @@ mod tests {
             deadline: std::time::Duration::from_secs(10),
             source: Some(Box::new(error)),
         };
-        let told = causes(&lease);
-        assert!(told.ends_with("in time: 403 leases is forbidden"), "{told}");
+        let text = causes(&lease);
+        assert!(text.ends_with("in time: 403 leases is forbidden"), "{text}");
     }
 
     #[test]
-    fn each_cause_is_told_once() {
+    fn each_cause_is_reported_once() {
         for (says, whole) in [
             (&["a"][..], "a"),
             (
@@ -67,7 +67,7 @@ mod tests {
             ),
             (&["cannot use x: no such file", "no such file"], "cannot use x: no such file"),
         ] {
-            assert_eq!(causes(&*told(says).unwrap()), whole);
+            assert_eq!(causes(&*failure(says).unwrap()), whole);
         }
     }
 }

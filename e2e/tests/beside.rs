@@ -1,5 +1,5 @@
 //! The built-in controller left running beside closehaul is noticed even if little happens; and
-//! what closehaul announces is seen as users look at it.
+//! the Events that closehaul emits are seen as users see them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
@@ -189,10 +189,10 @@ async fn little_happens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_state_are_seen_as_events() {
-    tokio::time::timeout(LIMIT, announced()).await.expect("the time limit");
+    tokio::time::timeout(LIMIT, events_of_users()).await.expect("the time limit");
 }
 
-async fn announced() {
+async fn events_of_users() {
     let (cluster, world) = cluster().await;
     let mut canary = Canary::create(&world).await.unwrap();
     for (number, name) in ["cart", "auto", "late", "local"].into_iter().enumerate() {

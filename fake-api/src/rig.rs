@@ -9,9 +9,9 @@ use closehaul::{
         lease::{Farewell, Leadership, Report},
         run::{Reading, run},
         stop::Stop,
-        write::{Limit, Spoken, Writer},
+        write::{Limit, WriteEncoding, Writer},
     },
-    observe::{Health, Metrics, announce::Recorder},
+    observe::{Health, Metrics, events::Recorder},
     plan,
 };
 use serde_json::Value;
@@ -109,7 +109,7 @@ impl Rig {
             stop: Stop::default(),
             timeout: options.timeout,
             limit: Limit::new(options.qps, 1),
-            spoken: Spoken::default(),
+            encoding: WriteEncoding::default(),
             metrics: metrics.clone(),
         };
         let wall = api.wall_clock();

@@ -47,7 +47,7 @@ pub enum Reason {
     TooFewInZone,
     /// A zone that sends has no ready endpoint of its own.
     ZoneEmpty,
-    /// The legacy annotation: some zone's endpoints would have too much to carry.
+    /// The legacy annotation: the endpoints of a zone would be overloaded.
     OverloadExceeded,
     /// Endpoints of a richer zone serve a poorer one.
     Lent,

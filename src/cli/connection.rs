@@ -37,7 +37,7 @@ pub enum ConnectError {
     #[error("found no cluster: {0}; name a kubeconfig with --kubeconfig or $KUBECONFIG")]
     Nowhere(Box<InferConfigError>),
     /// The settings do not make a client.
-    #[error("cannot make a client for {url}: {source}")]
+    #[error("cannot create a client for {url}: {source}")]
     Client {
         /// The API server.
         url: String,

@@ -65,10 +65,10 @@ fn way_out(plural: &str) -> String {
     // Nodes are in no namespace.
     let namespace =
         if plural == Node::PLURAL { "" } else { "name a namespace where you have it with -n, or " };
-    format!("ask for that right, or {namespace}give files with -f")
+    format!("ask for that permission, or {namespace}give files with -f")
 }
 
-fn passed_over(kind: &str, Malformed { metadata, error }: &Malformed) -> String {
+fn skipped(kind: &str, Malformed { metadata, error }: &Malformed) -> String {
     let namespace = metadata.namespace.as_ref().map_or_else(String::new, |it| format!("{it}/"));
     let name = metadata.name.as_deref().unwrap_or_default();
     format!("skipped {kind} {namespace}{name}: {error}")
@@ -124,7 +124,7 @@ impl Cluster {
             for object in list.items {
                 match object {
                     Guarded::Good(object) => objects.push(object),
-                    Guarded::Bad(bad) => self.notes.push(passed_over(K::KIND, &bad)),
+                    Guarded::Bad(bad) => self.notes.push(skipped(K::KIND, &bad)),
                 }
             }
             match list.metadata.continue_.filter(|token| !token.is_empty()) {

@@ -32,10 +32,10 @@ use crate::{
         lease::{self, Election, Farewell, Identity, Leadership, Timing, TimingError},
         run::{self, Reading},
         stop::Stop,
-        write::{Limit, Spoken, Writer},
+        write::{Limit, WriteEncoding, Writer},
     },
     observe::{
-        self, Address, Health, ListenError, Metrics, MetricsError, Subject, announce::Recorder,
+        self, Address, Health, ListenError, Metrics, MetricsError, Subject, events::Recorder,
     },
     plan,
     random::Random,
@@ -233,7 +233,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         stop: Stop::default(),
         timeout: WRITE_LIMIT,
         limit: Limit::new(args.kube_api_qps, args.kube_api_burst),
-        spoken: Spoken::default(),
+        encoding: WriteEncoding::default(),
         metrics: metrics.clone(),
     };
     let concurrency = args.concurrent_service_endpoint_syncs.into();

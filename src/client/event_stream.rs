@@ -36,7 +36,7 @@ pub(crate) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T
 /// megabyte may arrive in a row.
 const TURN: usize = 256 * 1024;
 
-/// Starts to watch all objects of a kind. `heard` receives the time of each part of the answer, and
+/// Starts to watch all objects of a kind. `received` receives the time of each part of the answer, and
 /// of its normal end.
 ///
 /// # Errors
@@ -45,7 +45,7 @@ pub(crate) async fn open<T: Kind>(
     client: &Client,
     params: &WatchParams,
     version: &str,
-    heard: watch::Sender<Option<Instant>>,
+    received: watch::Sender<Option<Instant>>,
 ) -> kube::Result<Events<T>> {
     let path = Object::<T>::url_path(&(), None);
     let mut request = Request::new(path).watch(params, version).map_err(Error::BuildRequest)?;
@@ -62,19 +62,19 @@ pub(crate) async fn open<T: Kind>(
     }
     let content_type = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let encoding = Encoding::of(content_type.unwrap_or_default());
-    heard.send_replace(Some(Instant::now()));
-    Ok(read(body.into_data_stream(), encoding, heard).boxed())
+    received.send_replace(Some(Instant::now()));
+    Ok(read(body.into_data_stream(), encoding, received).boxed())
 }
 
 /// The events in a body. After an error nothing follows.
 fn read<T: Kind>(
     body: BodyDataStream<Body>,
     encoding: Encoding,
-    heard: watch::Sender<Option<Instant>>,
+    received: watch::Sender<Option<Instant>>,
 ) -> impl Stream<Item = kube::Result<WatchEvent<Arrival<T>>>> + Send {
-    let state = Some((body, BytesMut::new(), 0, heard));
+    let state = Some((body, BytesMut::new(), 0, received));
     futures::stream::unfold(state, move |state| async move {
-        let (mut body, mut arrived, mut read, heard) = state?;
+        let (mut body, mut arrived, mut read, received) = state?;
         if read >= TURN {
             read = 0;
             yield_now().await;
@@ -84,14 +84,14 @@ fn read<T: Kind>(
                 Ok(Some(frame)) => {
                     read += frame.len();
                     let event = encoding.event(frame).map_err(lost);
-                    return Some((event, Some((body, arrived, read, heard))));
+                    return Some((event, Some((body, arrived, read, received))));
                 }
                 Ok(None) => {}
                 Err(error) => return Some((Err(lost(error)), None)),
             }
             let part = body.next().await;
             if !matches!(part, Some(Err(_))) {
-                heard.send_replace(Some(Instant::now()));
+                received.send_replace(Some(Instant::now()));
             }
             match part {
                 Some(Ok(bytes)) => arrived.extend_from_slice(&bytes),

@@ -107,7 +107,7 @@ pub(crate) struct Settings {
     pub(crate) page_size: Option<u32>,
     pub(crate) random: Random,
     /// When the API server last sent something.
-    pub(crate) heard: watch::Sender<Option<Instant>>,
+    pub(crate) received: watch::Sender<Option<Instant>>,
 }
 
 /// What a step brings, if anything, and what comes after it.
@@ -259,7 +259,7 @@ impl Settings {
             send_initial_events: is_list,
             ..WatchParams::default()
         };
-        open(&self.client, &params, version, self.heard.clone()).await
+        open(&self.client, &params, version, self.received.clone()).await
     }
 
     /// The version that a quorum list has, of one object at most.
@@ -277,7 +277,7 @@ impl Settings {
     }
 
     fn hear(&self) {
-        self.heard.send_replace(Some(Instant::now()));
+        self.received.send_replace(Some(Instant::now()));
     }
 }
 

@@ -114,22 +114,22 @@ proptest! {
         for (at, event) in events.into_iter().enumerate() {
             let version = at as u64 + 1;
             let before = naive(&pods, &services);
-            let mut touched = Vec::new();
+            let mut affected = Vec::new();
             match event {
                 Event::Pod(name, app, tier, node) => {
                     let pod = pod(name, app, tier, node, version);
                     pods.insert(pod.name.clone(), pod.clone());
-                    touched = index.apply_pod(&namespace, pod);
+                    affected = index.apply_pod(&namespace, pod);
                 }
                 Event::PodGone(name) => {
                     let name = format!("p{name}");
                     pods.remove(&*name);
-                    touched = index.remove_pod(&namespace, &name, Some(version));
+                    affected = index.remove_pod(&namespace, &name, Some(version));
                 }
                 Event::Service(name, app, tier) => {
                     let pairs = app.map(|a| ("app", a)).into_iter().chain(tier.map(|t| ("tier", t)));
                     let service = service(name, labels(&pairs.collect::<Vec<_>>()), version);
-                    touched.push(service.key.clone());
+                    affected.push(service.key.clone());
                     services.insert(service.key.name.clone(), service.clone());
                     index.apply_service(service);
                 }
@@ -144,11 +144,11 @@ proptest! {
                     for (name, app) in list {
                         let pod = pod(name, app, 0, 0, version);
                         pods.insert(pod.name.clone(), pod.clone());
-                        touched.extend(index.apply_pod(&namespace, pod));
+                        affected.extend(index.apply_pod(&namespace, pod));
                     }
                     for gone in index.end_list::<Pod>() {
                         let ObjectKey { namespace, name } = gone;
-                        touched.extend(index.remove_pod(&namespace, &name, None));
+                        affected.extend(index.remove_pod(&namespace, &name, None));
                     }
                 }
             }
@@ -156,8 +156,8 @@ proptest! {
             prop_assert_eq!(&indexed(&index), &after);
             for (service, selected) in &after {
                 let had = before.iter().find(|(name, _)| name == service).map(|(_, selected)| selected);
-                let is_touched = touched.iter().any(|key| key.name == *service);
-                prop_assert!(had == Some(selected) || is_touched, "{} was not touched", service);
+                let is_affected = affected.iter().any(|key| key.name == *service);
+                prop_assert!(had == Some(selected) || is_affected, "{} was not affected", service);
             }
             prop_assert_eq!(index.islands.is_empty(), pods.is_empty() && services.is_empty());
         }

@@ -31,7 +31,7 @@ use crate::{
     clock::{Now, cpu_time},
     cluster::{Index, ObjectKey, Watched},
     model::{address::AddressType, name::ServiceKey},
-    observe::{Health, Metrics, announce::Announcement},
+    observe::{Health, Metrics, events::ServiceEvent},
     plan::{self, changes::Changes, hints::auto::ZoneCounts, patch::Known, trigger::Sighting},
     report::Report,
 };
@@ -238,7 +238,8 @@ impl Controller {
             debug!(service = %key, addresses = ?plan.not_allowed, "left out addresses not allowed");
         }
         let is_idle = plan.is_empty();
-        let finding = self.others.writer.planned(key, !is_idle, progress.is_touched, now.monotonic);
+        let finding =
+            self.others.writer.planned(key, !is_idle, progress.is_affected, now.monotonic);
         progress.is_refused &= !is_idle;
 
         let mut report = Report::of(&self.index, service, &plan);
@@ -274,7 +275,7 @@ impl Controller {
         }
         self.reporter.tally.planned(&report);
         let progress = self.progress.entry(key.clone()).or_default();
-        progress.was_touched = std::mem::take(&mut progress.is_touched);
+        progress.was_affected = std::mem::take(&mut progress.is_affected);
         progress.counts = synced.counts;
         let before = synced.sighting.put(&mut progress.seen);
         let comes_true = families.is_empty() || role == Role::Leader;
@@ -413,8 +414,8 @@ impl Controller {
     }
 
     /// The Events to emit since the last call.
-    pub fn announcements(&mut self) -> Vec<Announcement> {
-        self.reporter.announcements()
+    pub fn events(&mut self) -> Vec<ServiceEvent> {
+        self.reporter.events()
     }
 
     /// Records whether this replica may write just now; nothing is decided by it.

@@ -208,7 +208,7 @@ impl Candidate<'_> {
                 }
                 Ok(Outcome::Other(_)) => return self.taken(),
                 Err(error) => {
-                    let cause = self.told(&error);
+                    let cause = self.cause_of(&error);
                     warn!(lease = self.name, cause, "the lease was not renewed, retrying");
                     last_error = Some(Box::new(error));
                 }
@@ -230,7 +230,7 @@ impl Candidate<'_> {
                 // Another candidate was quicker.
                 Err(kube::Error::Api(status)) if status.code == 409 => retry,
                 Err(error) => {
-                    let cause = self.told(&error);
+                    let cause = self.cause_of(&error);
                     warn!(lease = self.name, cause, "could not acquire the lease, retrying");
                     retry
                 }
@@ -240,7 +240,7 @@ impl Candidate<'_> {
     }
 
     /// An error in words, which is reported by `/readyz?verbose` if it is a refusal.
-    fn told(&self, error: &kube::Error) -> String {
+    fn cause_of(&self, error: &kube::Error) -> String {
         if !is_turned_away(error) {
             self.leadership.report(Report::Failed);
         }

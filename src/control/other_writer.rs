@@ -93,7 +93,7 @@ impl OtherWriter {
         &mut self,
         service: &ServiceKey,
         is_needed: bool,
-        is_touched: bool,
+        is_affected: bool,
         now: Instant,
     ) -> Finding {
         let mut finding = Finding::default();
@@ -104,7 +104,7 @@ impl OtherWriter {
         if !is_needed {
             note(&mut self.agreeing, now, AGREEING, QUIET);
             finding.is_active = self.agreeing.len() == AGREEING;
-        } else if !is_touched {
+        } else if !is_affected {
             note(&mut signs.blows, now, BLOWS, FIGHT);
             if signs.fought > 0 || signs.blows.len() == BLOWS {
                 finding = Finding { is_active: true, is_contested: signs.fought == 0 };
@@ -200,12 +200,12 @@ mod tests {
             // Several at once are one occasion.
             other.wrote(&key(service), now);
             other.wrote(&key(service), now);
-            let (is_needed, is_touched) = match plan {
+            let (is_needed, is_affected) = match plan {
                 Agrees => (false, true),
                 Differs => (true, false),
                 Mixed => (true, true),
             };
-            let finding = other.planned(&key(service), is_needed, is_touched, now);
+            let finding = other.planned(&key(service), is_needed, is_affected, now);
             active.extend(finding.is_active.then_some(*second));
             contested.extend(finding.is_contested.then_some(*second));
             assert_eq!(other.planned(&key(service), is_needed, false, now), Finding::default());

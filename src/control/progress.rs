@@ -47,9 +47,9 @@ pub struct Progress {
     /// Writes that have ended and wait to be seen.
     pub ended: Option<Ended>,
     /// Whether anything but its slices has changed since its last plan.
-    pub is_touched: bool,
+    pub is_affected: bool,
     /// The same of its last plan, which is to come true yet.
-    pub was_touched: bool,
+    pub was_affected: bool,
     /// Until when a write may still show of which no answer has come.
     pub unanswered: Option<Instant>,
     /// Whether the API server has rejected one of its slices as invalid, so that it differs from
@@ -70,8 +70,8 @@ impl Default for Progress {
             floor: Floor::default(),
             expectations: Expectations::default(),
             ended: None,
-            is_touched: false,
-            was_touched: false,
+            is_affected: false,
+            was_affected: false,
             unanswered: None,
             is_refused: false,
             pace: Pace::new(PER_SLICE, AT_ONCE),
@@ -146,7 +146,7 @@ impl Progress {
         if failures.iter().any(WriteError::is_unanswered) {
             self.unanswered = Some(now + UNANSWERED);
         }
-        self.is_touched |= self.was_touched && !failures.is_empty();
+        self.is_affected |= self.was_affected && !failures.is_empty();
         self.ended = Some(Ended { at: now, verdict: Verdict::on(failures) });
         self.without_unanswered(foreign, now)
     }

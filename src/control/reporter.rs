@@ -19,7 +19,7 @@ use crate::{
     clock::Now,
     cluster::Index,
     model::name::{ServiceKey, Uid},
-    observe::{Duty, Health, Metrics, announce::Announcement},
+    observe::{Duty, Health, Metrics, events::ServiceEvent},
     report::{Report, news::News, outlook::Outlook},
 };
 
@@ -43,7 +43,7 @@ pub struct Reporter {
     /// Whether the decisions that were found at the start have been logged.
     is_summed_up: bool,
     /// Events that have not been fetched yet.
-    announcements: Vec<Announcement>,
+    events: Vec<ServiceEvent>,
 }
 
 /// What was last reported about a Service.
@@ -64,13 +64,13 @@ impl Reporter {
             services: HashMap::default(),
             left_out: LeftOut::default(),
             is_summed_up: false,
-            announcements: Vec::new(),
+            events: Vec::new(),
         }
     }
 
     /// The Events since the last call.
-    pub fn announcements(&mut self) -> Vec<Announcement> {
-        std::mem::take(&mut self.announcements)
+    pub fn events(&mut self) -> Vec<ServiceEvent> {
+        std::mem::take(&mut self.events)
     }
 
     /// Reports what is new in the plan of a Service.
@@ -99,7 +99,7 @@ impl Reporter {
             "the decision on a Service has changed"
         );
         if let Some(news) = outlook.news(&before) {
-            self.announce(service, news, now);
+            self.emit(service, news, now);
         }
     }
 
@@ -133,7 +133,7 @@ impl Reporter {
     /// Emits Events for pods that have been left out for a while.
     pub fn left_out_too_long(&mut self, now: Now) {
         for (service, news) in self.left_out.overdue(now.monotonic) {
-            self.announce(&service, news, now);
+            self.emit(&service, news, now);
         }
     }
 
@@ -156,10 +156,10 @@ impl Reporter {
             reported.has_failure_event = true;
             let cause = causes(trouble);
             if trouble.is_invalid() {
-                self.announce(service, News::WriteRefused(cause.clone()), now);
+                self.emit(service, News::WriteRefused(cause.clone()), now);
             }
             if !matches!(trouble, WriteError::Trimmed { .. }) {
-                self.announce(service, News::UpdateFailed(cause), now);
+                self.emit(service, News::UpdateFailed(cause), now);
             }
         }
     }
@@ -182,7 +182,7 @@ impl Reporter {
             );
         }
         if finding != Finding::default() {
-            self.announce(service, News::Overwritten, now);
+            self.emit(service, News::Overwritten, now);
         }
     }
 
@@ -193,9 +193,9 @@ impl Reporter {
         self.tally.others(is_active, other_writer.contested());
     }
 
-    fn announce(&mut self, service: &ServiceKey, news: News, now: Now) {
+    fn emit(&mut self, service: &ServiceKey, news: News, now: Now) {
         let uid = self.services.get(service).and_then(|reported| reported.uid.clone());
-        self.announcements.push(Announcement { service: service.clone(), uid, news, at: now.wall });
+        self.events.push(ServiceEvent { service: service.clone(), uid, news, at: now.wall });
     }
 }
 

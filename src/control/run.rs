@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock::{Now, WallClock},
     cluster::{Tracked, Visitor, Watched, visit_kinds},
-    observe::announce::Recorder,
+    observe::events::Recorder,
     random::Random,
 };
 
@@ -65,14 +65,14 @@ pub async fn run(
     let (events, mut arriving) = mpsc::channel(EVENTS);
     let mut others = JoinSet::new();
     let Reading { client, random, mut reports, wall } = reading;
-    let (orders, heard) = (Vec::new(), Vec::new());
-    let mut watches = Watches { tasks: &mut others, client, random, events, orders, heard };
+    let (orders, received) = (Vec::new(), Vec::new());
+    let mut watches = Watches { tasks: &mut others, client, random, events, orders, received };
     visit_kinds(&mut watches);
-    let Watches { orders, heard, .. } = watches;
+    let Watches { orders, received, .. } = watches;
 
     let leadership = writer.leadership.clone();
-    let (announcer, announcing) = recorder.start(move || leadership.holds());
-    others.spawn(announcing);
+    let (emitter, emitting) = recorder.start(move || leadership.holds());
+    others.spawn(emitting);
 
     let metrics = writer.metrics.clone();
     let mut writers: JoinSet<Outcome> = JoinSet::new();
@@ -104,8 +104,8 @@ pub async fn run(
             Wake::Event(event) => take_in(&mut controller, event, &mut arriving, now),
             Wake::Report(report) => controller.reported(report, now),
             Wake::Second => {
-                let heard = heard.iter().map(|(kind, heard)| (*kind, *heard.borrow()));
-                controller.heard(&heard.collect::<Vec<_>>(), now);
+                let received = received.iter().map(|(kind, received)| (*kind, *received.borrow()));
+                controller.received(&received.collect::<Vec<_>>(), now);
                 controller.tick(now);
             }
             Wake::Due => {}
@@ -119,7 +119,7 @@ pub async fn run(
                 break;
             }
         }
-        controller.announcements().into_iter().for_each(|news| announcer.announce(news));
+        controller.events().into_iter().for_each(|news| emitter.emit(news));
         if let Some(Wanted { list, probe }) = controller.wanted() {
             for orders in &orders {
                 orders.send_modify(|orders| {
@@ -227,14 +227,14 @@ struct Watches<'a> {
     /// A channel of its own for each watch. One for all would wake them in random order (tokio).
     orders: Vec<watch::Sender<Orders>>,
     /// When something was last received of each kind.
-    heard: Vec<(Watched, watch::Receiver<Option<Instant>>)>,
+    received: Vec<(Watched, watch::Receiver<Option<Instant>>)>,
 }
 
 impl Visitor for Watches<'_> {
     /// Follows all objects of one kind.
     fn visit<T: Tracked>(&mut self) {
-        let (hear, heard) = watch::channel(None);
-        self.heard.push((Watched::of::<T>(), heard));
+        let (receiving, received) = watch::channel(None);
+        self.received.push((Watched::of::<T>(), received));
         let (order, orders) = watch::channel(Orders::default());
         self.orders.push(order);
         let changes = follow::<T>(Reader {
@@ -242,7 +242,7 @@ impl Visitor for Watches<'_> {
             page_size: super::watch::PAGE_SIZE,
             random: self.random.fork(),
             orders,
-            heard: hear,
+            received: receiving,
         });
         let events = self.events.clone();
         self.tasks.spawn(async move {

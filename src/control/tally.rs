@@ -16,7 +16,7 @@ use crate::{
     },
     model::{address::AddressType, name::ServiceKey, service::TrafficDistribution},
     observe::{Metrics, Synced, Trigger, WriteResult},
-    report::{Desired, Label, Report},
+    report::{Label, Report, Slices},
 };
 
 /// The numbers of the controller's work.
@@ -129,10 +129,10 @@ impl Tally {
         self.metrics.own.watch_restarted(kind, cause);
     }
 
-    /// A kind was last heard of then; `None`: not since the start.
-    pub fn heard(&self, kind: Watched, heard: Option<Instant>, now: Instant) {
-        let since = heard.unwrap_or(self.started);
-        self.metrics.own.heard(kind, now.saturating_duration_since(since));
+    /// Records when something of a kind was last received; `None`: not since the start.
+    pub fn received(&self, kind: Watched, received: Option<Instant>, now: Instant) {
+        let since = received.unwrap_or(self.started);
+        self.metrics.own.received(kind, now.saturating_duration_since(since));
     }
 
     /// There was a sign that the history went back.
@@ -162,7 +162,7 @@ impl Tally {
     }
 
     /// An event concerns a Service.
-    pub fn touched(&mut self, key: &ServiceKey, trigger: Trigger, now: Instant) {
+    pub fn affected(&mut self, key: &ServiceKey, trigger: Trigger, now: Instant) {
         if !self.is_leading {
             return;
         }
@@ -185,7 +185,7 @@ impl Tally {
 
     /// A Service has been planned that will be written, or needs nothing.
     pub fn planned(&mut self, report: &Report) {
-        for Desired { census, .. } in report.families.iter().filter_map(|family| family.desired) {
+        for Slices { census, .. } in report.families.iter().filter_map(|family| family.slices) {
             self.metrics.built_in.planned(census.added, census.removed);
         }
         self.put(&report.service, Part::of(report));
@@ -194,7 +194,7 @@ impl Tally {
     /// A Service that was looked at since `since` needs nothing, or may not be written.
     pub fn idle(&mut self, report: &Report, since: Instant) {
         self.moved.remove(&report.service);
-        for _ in report.families.iter().filter(|family| family.desired.is_some()) {
+        for _ in report.families.iter().filter(|family| family.slices.is_some()) {
             self.written(report.label, 0);
         }
         self.synced(Synced::Success, since);
@@ -203,7 +203,7 @@ impl Tally {
     /// The writes for a Service begin, which was looked at since `since`.
     pub fn began(&mut self, report: &Report, since: Instant) {
         let mut writes = Vec::new();
-        for family in report.families.iter().filter(|family| family.desired.is_some()) {
+        for family in report.families.iter().filter(|family| family.slices.is_some()) {
             match family.writes {
                 0 => self.written(report.label, 0),
                 count => writes.push((family.address_type, count)),
@@ -367,13 +367,13 @@ impl Part {
             reason: decision.reason(),
             reasons: Reasons::of(decision),
         };
-        for desired in report.families.iter().filter_map(|family| family.desired) {
-            part.endpoints += signed(desired.census.endpoints);
-            part.slices_desired += signed(desired.census.slices);
-            part.slices += signed(desired.slices);
-            part.ready += signed(desired.ready);
-            part.ready_without_zone += signed(desired.ready_without_zone);
-            part.ready_hinted += signed(desired.ready_hinted);
+        for slices in report.families.iter().filter_map(|family| family.slices) {
+            part.endpoints += signed(slices.census.endpoints);
+            part.slices_desired += signed(slices.census.slices);
+            part.slices += signed(slices.count);
+            part.ready += signed(slices.ready);
+            part.ready_without_zone += signed(slices.ready_without_zone);
+            part.ready_hinted += signed(slices.ready_hinted);
         }
         part
     }

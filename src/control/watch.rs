@@ -110,7 +110,7 @@ pub struct Reader {
     /// What it must do.
     pub orders: watch::Receiver<Orders>,
     /// When the last part of an answer arrived, or a watch ended normally. `None` before the first.
-    pub heard: watch::Sender<Option<Instant>>,
+    pub received: watch::Sender<Option<Instant>>,
 }
 
 /// Follows all objects of a kind; never ends.
@@ -381,7 +381,7 @@ fn settings(reader: &mut Reader, streaming: bool) -> Settings {
         client: reader.client.clone(),
         page_size: (!streaming).then_some(reader.page_size),
         random: reader.random.fork(),
-        heard: reader.heard.clone(),
+        received: reader.received.clone(),
     }
 }
 

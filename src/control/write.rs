@@ -67,8 +67,8 @@ pub struct Writer {
     pub timeout: Duration,
     /// How many writes are sent.
     pub limit: Limit,
-    /// How slices are sent.
-    pub spoken: Spoken,
+    /// The encoding in which slices are sent.
+    pub encoding: WriteEncoding,
     /// Where writes are counted.
     pub metrics: Metrics,
 }
@@ -92,18 +92,18 @@ impl Limit {
     }
 }
 
-/// The encoding in which slices are sent: JSON, which everybody reads, until an answer came in
-/// Protobuf. Whoever writes that reads it too, with far less work.
+/// The encoding in which slices are sent: JSON, which every API server reads, until an answer comes in
+/// Protobuf. A server that writes Protobuf also reads it, with far less work.
 #[derive(Clone, Debug, Default)]
-pub struct Spoken(Arc<AtomicBool>);
+pub struct WriteEncoding(Arc<AtomicBool>);
 
-impl Spoken {
+impl WriteEncoding {
     fn encoding(&self) -> Encoding {
         if self.0.load(Ordering::Relaxed) { Encoding::Protobuf } else { Encoding::Json }
     }
 
-    /// Takes note of the encoding of an answer.
-    fn heard(&self, answer: Encoding) {
+    /// Records the encoding of an answer.
+    fn learn(&self, answer: Encoding) {
         self.0.store(answer == Encoding::Protobuf, Ordering::Relaxed);
     }
 }
@@ -255,7 +255,7 @@ impl Writer {
         outcome: &mut Outcome,
     ) -> Result<Option<Sight>, WriteError> {
         let what = what(&method, slice);
-        let encoding = self.spoken.encoding();
+        let encoding = self.encoding.encoding();
         let body = render::body(slice, encoding).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
         let is_update = method == Method::PUT;
@@ -266,13 +266,13 @@ impl Writer {
             }
             Err(error) => {
                 if error.is_about_the_body() {
-                    self.spoken.heard(Encoding::Json);
+                    self.encoding.learn(Encoding::Json);
                 }
                 return Err(error);
             }
             Ok(answer) => answer,
         };
-        self.spoken.heard(encoding);
+        self.encoding.learn(encoding);
         let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
         let stored = encoding.object(body).map_err(read);
         let stored: Stored = stored.map_err(|source| WriteError::Lost { what, source })?;

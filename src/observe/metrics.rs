@@ -14,7 +14,7 @@ pub struct Metrics {
     pub built_in: Arc<BuiltIn>,
     /// Our own.
     pub own: Arc<Own>,
-    /// Of other writers, and of announcements.
+    /// Of other writers, and of Events.
     pub others: Arc<Others>,
     /// Those of single Services.
     pub services: Arc<Services>,

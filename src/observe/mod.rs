@@ -2,8 +2,8 @@
 //! code that has something to report. Nothing that decides may read it.
 
 mod address;
-pub mod announce;
 mod built_in;
+pub mod events;
 mod health;
 mod metrics;
 mod others;
@@ -18,7 +18,7 @@ pub use self::{
     built_in::{BuiltIn, Operation, Synced},
     health::{Check, Duty, Health},
     metrics::{Metrics, MetricsError},
-    others::{Announced, Others},
+    others::{Emitted, Others},
     own::{Own, Trigger, WriteKind, WriteResult},
     server::{Subject, serve},
     services::Services,

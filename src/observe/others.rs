@@ -4,7 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::register::register;
 
-/// The metrics of other writers and of announcements.
+/// The metrics of other writers and of Events.
 #[derive(Debug)]
 pub struct Others {
     /// 1 while another client acts as a controller of the slices that closehaul manages.
@@ -16,9 +16,9 @@ pub struct Others {
     events: IntCounterVec,
 }
 
-/// What became of an announcement.
+/// What became of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announced {
+pub enum Emitted {
     /// The API server has it.
     Sent,
     /// There were too many, or this replica no longer leads.
@@ -27,7 +27,7 @@ pub enum Announced {
     Failed,
 }
 
-impl Announced {
+impl Emitted {
     const ALL: [Self; 3] = [Self::Sent, Self::Dropped, Self::Failed];
 
     fn as_str(self) -> &'static str {
@@ -65,14 +65,14 @@ impl Others {
             )?,
             events: register(registry, IntCounterVec::new(options, &["result"]))?,
         };
-        for announced in Announced::ALL {
-            others.events.with_label_values(&[announced.as_str()]);
+        for emitted in Emitted::ALL {
+            others.events.with_label_values(&[emitted.as_str()]);
         }
         Ok(others)
     }
 
-    /// An announcement was sent, or was not.
-    pub fn announced(&self, announced: Announced) {
-        self.events.with_label_values(&[announced.as_str()]).inc();
+    /// Counts an Event that was sent, or was not.
+    pub fn emitted(&self, emitted: Emitted) {
+        self.events.with_label_values(&[emitted.as_str()]).inc();
     }
 }

@@ -266,7 +266,7 @@ impl Own {
     }
 
     /// The watch of a kind received something, or ended normally, this long ago.
-    pub fn heard(&self, kind: Watched, age: Duration) {
+    pub fn received(&self, kind: Watched, age: Duration) {
         self.watch_last_event.with_label_values(&[kind.plural()]).set(age.as_secs_f64());
     }
 

@@ -27,7 +27,7 @@ pub struct Known {
 
 /// A slice to be planned, with the pods that have an endpoint in it.
 #[derive(Clone, Debug)]
-pub struct Touched<'a> {
+pub struct Changed<'a> {
     /// The slice.
     pub slice: &'a Slice,
     /// The pods.
@@ -58,20 +58,20 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
         .collect()
 }
 
-/// Plans the slices that are `touched`, out of a world whose pods and slices are not looked at;
+/// Plans the slices that are `changed`, out of a world whose pods and slices are not looked at;
 /// `None` if something shows that more has changed than the conditions of endpoints.
 pub fn patch<'a>(
     world: World<'_, 'a>,
     known: &[Known],
-    mut touched: Vec<Touched<'a>>,
+    mut changed: Vec<Changed<'a>>,
 ) -> Option<Plan<'a>> {
     // The order in which a plan of the whole has them.
-    touched.sort_unstable_by(|Touched { slice: one, .. }, Touched { slice: other, .. }| {
+    changed.sort_unstable_by(|Changed { slice: one, .. }, Changed { slice: other, .. }| {
         let fuller = other.endpoints.len().cmp(&one.endpoints.len());
         one.ports.cmp(&other.ports).then(fuller).then(one.meta.name.cmp(&other.meta.name))
     });
     let mut families: Vec<Family<'a>> = known.iter().cloned().map(unchanged).collect();
-    for Touched { slice, pods } in &touched {
+    for Changed { slice, pods } in &changed {
         let world = World { pods, slices: &[*slice], ..world };
         let desired = endpoint::desired(world.service, pods, world.nodes, slice.address_type);
         let part = family(world, slice.address_type, vec![*slice], &desired);

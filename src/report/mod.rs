@@ -59,16 +59,16 @@ pub struct FamilyReport {
     /// How many slices are written.
     pub writes: usize,
     /// What the slices contain when all is written; `None` if the Service has this address type no longer.
-    pub desired: Option<Desired>,
+    pub slices: Option<Slices>,
 }
 
 /// What the slices of one address type contain when all is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Desired {
+pub struct Slices {
     /// The numbers that the built-in controller counts, too.
     pub census: Census,
-    /// Slices.
-    pub slices: usize,
+    /// How many there are.
+    pub count: usize,
     /// Ready endpoints.
     pub ready: usize,
     /// Ready endpoints without zone.
@@ -84,9 +84,9 @@ impl Report {
         let family = |family: &plan::Family<'_>| FamilyReport {
             address_type: family.address_type,
             writes: family.changes.len(),
-            desired: family.census.map(|census| Desired {
+            slices: family.census.map(|census| Slices {
                 census,
-                slices: family.ready.slices,
+                count: family.ready.slices,
                 ready: family.ready.count(),
                 ready_without_zone: family.ready.in_zone(None),
                 ready_hinted: family.ready.hinted,

@@ -196,9 +196,9 @@ async fn a_lost_lease_ends_a_job_and_the_next_leader_ends_the_work() {
     drop(first.rig);
 }
 
-/// Announcements that wait for their turn when the lease is lost are dropped.
+/// Events that wait for their turn when the lease is lost are dropped.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_announced_without_the_lease() {
+async fn no_events_without_the_lease() {
     let pods: Vec<String> = (0..60).map(|number| format!("s{number}-1")).collect();
     let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
     let first = Replica::start(&api, Options::default());

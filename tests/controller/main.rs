@@ -4,9 +4,9 @@
 // Helpers outside the test functions give up by panic too: there is nothing to recover to.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
-mod announcements;
 mod decisions;
 mod determinism;
+mod events;
 mod failures;
 mod foreign;
 mod gaps;

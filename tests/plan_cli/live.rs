@@ -110,7 +110,7 @@ fn a_cluster_that_refuses() {
     assert_eq!(
         done.err,
         format!(
-            "closehaul: may not list services of {url}/: services is forbidden; ask for that right, or name a namespace where you have it with -n, or give files with -f\n"
+            "closehaul: may not list services of {url}/: services is forbidden; ask for that permission, or name a namespace where you have it with -n, or give files with -f\n"
         )
     );
 }
@@ -125,7 +125,7 @@ fn a_cluster_that_refuses_nodes() {
     });
     let done = plan_at("refused-nodes", &url, &["-n", "shop"]);
     let what = format!(
-        "closehaul: may not list nodes of {url}/: nodes is forbidden; ask for that right, or give files with -f\n"
+        "closehaul: may not list nodes of {url}/: nodes is forbidden; ask for that permission, or give files with -f\n"
     );
     assert_eq!((done.code, done.err.as_str()), (Some(1), what.as_str()));
 }

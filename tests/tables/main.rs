@@ -6,6 +6,7 @@
 // The samples name the types by this path.
 use closehaul::model;
 
+mod affected;
 mod auto;
 mod census;
 mod cpu_shares;
@@ -21,7 +22,6 @@ mod readme;
 #[path = "../../src/model/samples.rs"]
 mod samples;
 mod service;
-mod touched;
 mod traffic_distribution;
 mod trigger_time;
 mod world;

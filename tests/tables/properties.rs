@@ -124,8 +124,8 @@ fn check(before: &Cluster, writes: &Writes, after: &Cluster) {
     assert!(grown.values().all(|count| *count <= 1), "{grown:?}");
 
     // What the plan calls written and unchanged is what stands there.
-    let told = writes.creates.iter().chain(&writes.updates).chain(&writes.unchanged);
-    assert_eq!(world::sizes(told), world::sizes(after.live()));
+    let planned = writes.creates.iter().chain(&writes.updates).chain(&writes.unchanged);
+    assert_eq!(world::sizes(planned), world::sizes(after.live()));
 }
 
 proptest! {

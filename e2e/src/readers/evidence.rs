@@ -26,12 +26,12 @@ pub(super) struct Witness<'a> {
     site: &'a Site,
     case: &'a Case,
     diary: Mutex<Vec<String>>,
-    told: AtomicUsize,
+    reported: AtomicUsize,
 }
 
 impl<'a> Witness<'a> {
     pub(super) fn new(site: &'a Site, case: &'a Case) -> Self {
-        Self { site, case, diary: Mutex::default(), told: AtomicUsize::new(0) }
+        Self { site, case, diary: Mutex::default(), reported: AtomicUsize::new(0) }
     }
 
     /// Writes down that something was done now.
@@ -76,7 +76,7 @@ impl<'a> Witness<'a> {
 
     /// Says why a request failed and what can be seen, unless that was done often enough.
     pub(super) async fn tell(&self, client: &str, address: IpAddr, why: &str) {
-        if self.told.fetch_add(1, Ordering::Relaxed) < ENOUGH {
+        if self.reported.fetch_add(1, Ordering::Relaxed) < ENOUGH {
             let evidence = self.look(client, address).await;
             progress::say(&format!("a request failed: {why}\n{evidence}"));
         }

@@ -52,7 +52,7 @@ pub(super) fn kind(document: &Value) -> Result<Known, FieldError> {
     let text = |field: &str| match document.get(field) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
         None => Err(FieldError::new(field, format!("is missing; say which {field} this is of"))),
-        Some(_) => Err(FieldError::new(field, "is not a text")),
+        Some(_) => Err(FieldError::new(field, "is not a string")),
     };
     let (kind, api_version) = (text("kind")?, text("apiVersion")?);
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));

@@ -147,7 +147,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         // See `source`: a text that YAML takes for a number beyond all bounds.
         if matches!(self.value.as_str(), Some(".inf" | "-.inf" | ".nan")) {
-            return Err(de::Error::custom("reads as an endless number: put the text in quotes"));
+            return Err(de::Error::custom("is read as an infinite number: put it in quotes"));
         }
         self.deserialize_any(visitor)
     }

@@ -72,7 +72,7 @@ impl Ending {
     /// Ends the process, with a message if standard error takes one.
     pub(super) fn end(self) -> ! {
         let code = self.exit_code();
-        let (said, heard) = mpsc::channel();
+        let (said, received) = mpsc::channel();
         let speaker = thread::Builder::new().name("last words".to_owned()).spawn(move || {
             let cause = causes(&self);
             error!(cause, "exiting");
@@ -80,7 +80,7 @@ impl Ending {
             let _ = said.send(());
         });
         if speaker.is_ok() {
-            let _ = heard.recv_timeout(LAST_WORDS);
+            let _ = received.recv_timeout(LAST_WORDS);
         }
         process::exit(code.into())
     }

@@ -19,7 +19,7 @@ use crate::{
         Plan,
         changes::Changes,
         endpoint::is_listed,
-        patch::{self, Known, Touched},
+        patch::{self, Changed, Known},
     },
 };
 
@@ -166,14 +166,14 @@ impl Island {
     }
 
     /// The slices of a part with all their pods; `None` if one has an endpoint of no pod.
-    pub fn slices_in(&self, part: &Part) -> Option<Vec<Touched<'_>>> {
-        let touched = |id: &SliceId| {
+    pub fn slices_in(&self, part: &Part) -> Option<Vec<Changed<'_>>> {
+        let changed = |id: &SliceId| {
             let slice = self.slices.get(*id);
             let names = slice.endpoints.iter().map(|endpoint| endpoint.pod_name());
             let pods = names.map(|name| self.pod(name?)).collect::<Option<_>>()?;
-            Some(Touched { slice, pods })
+            Some(Changed { slice, pods })
         };
-        part.slices.iter().map(touched).collect()
+        part.slices.iter().map(changed).collect()
     }
 }
 

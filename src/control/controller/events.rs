@@ -55,10 +55,11 @@ impl Controller {
 
     fn follow<T: Tracked>(&mut self, change: Change<T>, now: Instant) {
         let kind = Watched::of::<T>();
+        let is_slice = kind == Watched::of::<Slice>();
         match change {
             Change::Restarted { asked } => {
                 self.rewinds.begin_list(kind, asked);
-                if kind == Watched::of::<Slice>() {
+                if is_slice {
                     // The versions may be lower from now on, after a restore from a backup.
                     self.lists.slices_seen = 0;
                     self.lists.slices = Some(SlicesList { asked, seen: 0 });
@@ -84,7 +85,7 @@ impl Controller {
                 for key in self.index.end_list::<T>() {
                     self.gone::<T>(key, None, now);
                 }
-                if kind == Watched::of::<Slice>() {
+                if is_slice {
                     self.slices_listed(now);
                 }
                 self.rewinds.end_list(kind);
@@ -154,13 +155,13 @@ impl Controller {
         match affected {
             Affected::None => {}
             Affected::Service(key) => {
-                self.touch(&key);
+                self.mark_affected(&key);
                 self.enqueue(key, Class::Endpoints, now);
             }
             Affected::Unread(key) => self.enqueue(key, Class::Endpoints, now),
             Affected::Hints(services) => {
                 for key in services {
-                    self.touch(&key);
+                    self.mark_affected(&key);
                     self.enqueue(key, Class::Hints, now);
                 }
             }
@@ -191,8 +192,8 @@ impl Controller {
 
     fn pods_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
         for key in services {
-            self.reporter.tally.touched(&key, Trigger::Pod, now);
-            self.touch(&key);
+            self.reporter.tally.affected(&key, Trigger::Pod, now);
+            self.mark_affected(&key);
             let progress = self.progress.get(&key);
             let gathered = progress.map_or(now, |progress| progress.gathered(now));
             let due = gathered.max(now + self.settings.batch_period);
@@ -220,8 +221,8 @@ impl Controller {
 
     fn services_of_node(&mut self, services: Vec<ServiceKey>, class: Class, now: Instant) {
         for key in services {
-            self.reporter.tally.touched(&key, Trigger::Node, now);
-            self.touch(&key);
+            self.reporter.tally.affected(&key, Trigger::Node, now);
+            self.mark_affected(&key);
             self.enqueue(key, class, now);
         }
     }
@@ -268,9 +269,9 @@ impl Controller {
     }
 
     /// Something that a Service's slices depend on has changed.
-    fn touch(&mut self, key: &ServiceKey) {
+    fn mark_affected(&mut self, key: &ServiceKey) {
         if let Some(progress) = self.progress.get_mut(key) {
-            progress.is_touched = true;
+            progress.is_affected = true;
         }
     }
 }

@@ -149,12 +149,12 @@ impl Controller {
     }
 
     /// Records when each kind's watch, or a list, last received anything.
-    pub fn heard(&mut self, kinds: &[(Watched, Option<Instant>)], now: Now) {
+    pub fn received(&mut self, kinds: &[(Watched, Option<Instant>)], now: Now) {
         let now = now.monotonic;
-        for (kind, heard) in kinds {
-            self.reporter.tally.heard(*kind, *heard, now);
+        for (kind, received) in kinds {
+            self.reporter.tally.received(*kind, *received, now);
         }
-        if let Some(last) = kinds.iter().filter_map(|(_, heard)| *heard).max() {
+        if let Some(last) = kinds.iter().filter_map(|(_, received)| *received).max() {
             self.answered(last, now);
         }
     }

@@ -43,7 +43,7 @@ async fn sent(answers: &[(u16, Encoding)]) -> (Vec<String>, Vec<Outcome>) {
         stop: Stop::default(),
         timeout: Duration::from_secs(1),
         limit: Limit::default(),
-        spoken: Spoken::default(),
+        encoding: WriteEncoding::default(),
         metrics: Metrics::new().unwrap(),
     };
     let mut outcomes = Vec::new();

@@ -434,8 +434,8 @@ fn what_ends_it() {
         world.happen(Event::Sync(Fate::Done));
         world.happen(Event::Flip(3, (false, false, 5)));
         assert!(world.index.part(&key()).is_some());
-        let told = format!("{event:?}");
+        let text = format!("{event:?}");
         world.happen(event);
-        assert!(world.index.part(&key()).is_none(), "{told}");
+        assert!(world.index.part(&key()).is_none(), "{text}");
     }
 }

@@ -55,8 +55,8 @@ fn pod(services: &[&str], version: u64) -> Value {
 
 /// Takes a pod in; the Services that it touches.
 fn put(index: &mut Index, pod: Value) -> BTreeSet<String> {
-    let touched = index.apply_pod(&Name::from("shop"), read(pod));
-    touched.iter().map(|key| key.name.to_string()).collect()
+    let affected = index.apply_pod(&Name::from("shop"), read(pod));
+    affected.iter().map(|key| key.name.to_string()).collect()
 }
 
 fn set(names: &[&str]) -> BTreeSet<String> {
@@ -66,7 +66,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 /// `TestGetPodServicesToUpdate`, `PodSelection`: those whose selector matches, in the pod's
 /// namespace alone.
 #[test]
-fn a_pod_touches_the_services_that_select_it() {
+fn a_pod_affects_the_services_that_select_it() {
     for services in [&[][..], &["a"], &["b"], &["a", "c"], &["a", "b", "c"]] {
         let mut index = index();
         assert_eq!(put(&mut index, pod(services, 2)), set(services), "it comes");
@@ -81,7 +81,7 @@ fn a_pod_touches_the_services_that_select_it() {
 /// `TestDetermineNeededServiceUpdates` 6, with and without another change of the pod: those that
 /// selected it or do so now.
 #[test]
-fn a_relabelled_pod_touches_whom_it_leaves_and_whom_it_joins() {
+fn a_relabelled_pod_affects_what_it_leaves_and_what_it_joins() {
     for is_changed in [false, true] {
         for (before, after) in [
             (&[][..], &[][..]),
@@ -98,9 +98,9 @@ fn a_relabelled_pod_touches_whom_it_leaves_and_whom_it_joins() {
             if is_changed {
                 relabelled["status"]["conditions"][0]["status"] = json!("False");
             }
-            let touched = put(&mut index, relabelled);
+            let affected = put(&mut index, relabelled);
             let (before, after) = (set(before), set(after));
-            assert_eq!(touched, &before | &after, "{before:?} {after:?} {is_changed}");
+            assert_eq!(affected, &before | &after, "{before:?} {after:?} {is_changed}");
         }
     }
 }
@@ -166,8 +166,8 @@ fn what_makes_a_pod_changed() {
             "no address" => addresses(&mut changed, &[]),
             _ => {}
         }
-        let touched = put(&mut index, changed);
-        assert_eq!(touched, if expected { set(&["a"]) } else { set(&[]) }, "{what}");
+        let affected = put(&mut index, changed);
+        assert_eq!(affected, if expected { set(&["a"]) } else { set(&[]) }, "{what}");
     }
 }
 
@@ -203,7 +203,7 @@ fn the_service_of_a_slice() {
 /// `OnEndpointSliceUpdate`, and the table of docs/semantics.md 1.4: a slice that comes under our
 /// management or leaves it, and one that names another Service than before, which touches both.
 #[test]
-fn a_slice_that_changes_hands_touches_its_services() {
+fn a_slice_that_changes_hands_affects_its_services() {
     let ours = CONTROLLER;
     let theirs = "example.com/other";
     for (what, before, after, expected) in [

@@ -3,6 +3,10 @@
 // `until` gives up by panic, outside the test functions themselves.
 #![allow(clippy::panic)]
 
+mod rewound;
+mod silence;
+mod streaming;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::Pin,
@@ -47,19 +51,19 @@ struct View {
     causes: Vec<&'static str>,
     rewinds: Vec<Rewind>,
     orders: watch::Sender<Orders>,
-    heard: watch::Receiver<Option<Instant>>,
+    received: watch::Receiver<Option<Instant>>,
 }
 
 impl View {
     fn new(api: &FakeApi) -> Self {
-        let ((orders, ordered), (hear, heard)) =
+        let ((orders, ordered), (receiving, received)) =
             (watch::channel(Orders::default()), watch::channel(None));
         let reader = Reader {
             client: api.client(),
             page_size: 2,
             random: Random::seeded(7),
             orders: ordered,
-            heard: hear,
+            received: receiving,
         };
         Self {
             changes: Box::pin(follow(reader)),
@@ -73,7 +77,7 @@ impl View {
             causes: Vec::new(),
             rewinds: Vec::new(),
             orders,
-            heard,
+            received,
         }
     }
 
@@ -251,89 +255,6 @@ async fn a_delete_before_the_end_of_a_streamed_list_is_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streaming_that_is_refused_falls_back_once_and_for_good() {
-    for effect in [Effect::Answer(404), Effect::Answer(422), Effect::Silence, Effect::Hang] {
-        let api = FakeApi::new();
-        for name in ["a", "b", "c"] {
-            api.put(PODS, pod(name));
-        }
-        api.fault(on_streaming("/pods"), effect.clone());
-        let mut view = View::new(&api);
-        view.until_listed(1).await;
-        assert_eq!(view.names(), ["a", "b", "c"]);
-        assert_eq!(view.failures.len(), 1, "{effect:?}: {:?}", view.failures);
-        assert_eq!(view.failures[0].1, Duration::ZERO);
-        view.pass(SECOND).await;
-        api.expire_watches(PODS);
-        view.until_listed(2).await;
-        assert_eq!(api.count(is_streaming), 1, "{effect:?}");
-        assert_eq!(api.count(Seen::is_paged_list), 4, "two lists of two pages of two pods");
-    }
-}
-
-/// An API server that is restarted breaks one list, a proxy that cuts each.
-#[tokio::test(start_paused = true)]
-async fn streaming_that_breaks_falls_back_the_second_time_in_a_row() {
-    for effect in [Effect::Answer(500), Effect::CloseAtOnce, Effect::CloseBeforeMark] {
-        for (times, paged) in [(1, 0), (2, 2)] {
-            let api = FakeApi::new();
-            for name in ["a", "b", "c"] {
-                api.put(PODS, pod(name));
-            }
-            api.fault(on_streaming("/pods").times(times), effect.clone());
-            let mut view = View::new(&api);
-            view.until_listed(1).await;
-            assert_eq!(view.names(), ["a", "b", "c"]);
-            assert_eq!(view.failures.len(), times as usize, "{effect:?}: {:?}", view.failures);
-            assert_eq!(api.count(is_streaming), 2, "{effect:?}");
-            assert_eq!(api.count(Seen::is_paged_list), paged, "{effect:?}");
-            // One break more is again the first in a row.
-            view.pass(SECOND).await;
-            api.fault(on_streaming("/pods").times(1), effect.clone());
-            api.expire_watches(PODS);
-            view.until_listed(2).await;
-            assert_eq!(api.count(Seen::is_paged_list), 2 * paged, "{effect:?}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_error_within_a_streamed_list_is_a_break() {
-    let api = FakeApi::new();
-    api.put(PODS, pod("a"));
-    api.fault(on_streaming("/pods").times(2), Effect::MarkAfter(10 * SECOND));
-    let mut view = View::new(&api);
-    let status = json!({ "kind": "Status", "status": "Failure", "code": 504, "message": "etcd" });
-    for breaks in 1..=2 {
-        view.pods.clear();
-        view.until_pods(&["a"]).await;
-        api.inject(PODS, &format!(r#"{{"type":"ERROR","object":{status}}}"#));
-        view.until("broken", |view| view.failures.len() == breaks).await;
-    }
-    view.until_listed(1).await;
-    assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (2, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_server_that_is_not_there_yet_does_not_speak_against_streaming() {
-    for effect in [
-        Effect::Refuse,
-        Effect::Answer(401),
-        Effect::Answer(403),
-        Effect::Answer(503),
-        Effect::TooMany(1),
-    ] {
-        let api = FakeApi::new();
-        api.put(PODS, pod("a"));
-        api.fault(on("GET", "/pods").times(3), effect.clone());
-        let mut view = View::new(&api);
-        view.until_listed(1).await;
-        assert_eq!(view.failures.len(), 3, "{effect:?}");
-        assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (4, 0));
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn watches_closed_at_once_are_started_once_a_second() {
     for streaming in [true, false] {
         let (api, mut view) = listed(&["a"], streaming).await;
@@ -421,202 +342,6 @@ async fn lists_that_work_do_not_hide_watches_that_never_do() {
     api.end_watches();
     view.pass(600 * SECOND).await;
     assert!((10..=25).contains(&view.lists), "{} lists in ten minutes", view.lists);
-}
-
-#[tokio::test(start_paused = true)]
-async fn bookmarks_move_the_version_that_a_watch_resumes_from() {
-    for streaming in [true, false] {
-        let (api, mut view) = listed(&["a"], streaming).await;
-        api.put(NODES, json!({ "metadata": { "name": "node" } }));
-        let version = api.version();
-        view.pass(70 * SECOND).await;
-        api.compact();
-        api.end_watches();
-        view.pass(10 * SECOND).await;
-        let last = api.requests().pop().unwrap();
-        assert_eq!(last.parameter("resourceVersion"), version.to_string());
-        assert_eq!(view.lists, 1, "the old version would have been gone");
-    }
-}
-
-/// What only a watch that is resumed asks for.
-const RESUMED: &str = "allowWatchBookmarks=true&resourceVersion=1";
-
-#[tokio::test(start_paused = true)]
-async fn a_watch_that_goes_silent_is_noticed_within_85_seconds() {
-    for streaming in [true, false] {
-        let (api, mut view) = listed(&["a"], streaming).await;
-        api.fault(on("GET", "/pods").query(RESUMED).times(1), Effect::Silence);
-        api.end_watches();
-        view.pass(SECOND).await;
-        let heard = view.heard.borrow().unwrap();
-        api.put(PODS, pod("b"));
-        view.until("noticed", |view| !view.failures.is_empty()).await;
-        let took = heard.elapsed();
-        assert!((65 * SECOND..=86 * SECOND).contains(&took), "{took:?}");
-        assert_eq!((*view.heard.borrow(), &view.causes[..]), (Some(heard), &["silent"][..]));
-        view.until_pods(&["a", "b"]).await;
-        assert!(heard.elapsed() <= 88 * SECOND, "{:?}", heard.elapsed());
-        assert_eq!((view.restarts, view.rewinds.len()), (1, 0), "resuming is not listing");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_watch_is_ended_by_the_server_after_60_to_80_seconds() {
-    for streaming in [true, false] {
-        let (api, mut view) = listed(&["a"], streaming).await;
-        let mut oldest = Duration::ZERO;
-        for _ in 0..1800 {
-            view.pass(SECOND).await;
-            oldest = oldest.max(view.heard.borrow().unwrap().elapsed());
-        }
-        let resumed = api.requests().into_iter().filter(|seen| seen.query.contains(RESUMED));
-        let seconds: Vec<u32> =
-            resumed.map(|seen| seen.parameter("timeoutSeconds").parse().unwrap()).collect();
-        assert!((22..=30).contains(&seconds.len()), "{seconds:?}");
-        assert!(seconds.iter().all(|seconds| (60..=80).contains(seconds)), "{seconds:?}");
-        assert!(seconds.iter().collect::<BTreeSet<_>>().len() > 10, "at random: {seconds:?}");
-        assert!(oldest <= 86 * SECOND, "{oldest:?}");
-        let probes = api.count(|seen| seen.query.contains("limit=1"));
-        assert_eq!((view.lists, view.failures.len(), probes), (1, 0, 0), "idle for half an hour");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watch_that_cannot_be_resumed_is_replaced_by_a_list() {
-    let answers = [400, 404, 500, 503, 504].map(Effect::Answer);
-    for effect in answers.into_iter().chain([Effect::Refuse, Effect::CloseAtOnce, Effect::Silence])
-    {
-        for streaming in [true, false] {
-            let (api, mut view) = listed(&["a"], streaming).await;
-            api.fault(on("GET", "/pods").query(RESUMED), effect.clone());
-            api.end_watches();
-            api.put(PODS, pod("b"));
-            let start = Instant::now();
-            view.until(&format!("listed, {effect:?}, streaming: {streaming}"), |view| {
-                view.lists == 2
-            })
-            .await;
-            let took = start.elapsed();
-            assert!(took < 190 * SECOND, "{effect:?}: {took:?}");
-            assert_eq!(view.names(), ["a", "b"], "{effect:?}, streaming: {streaming}");
-            let streamed = api.count(is_streaming);
-            assert_eq!(streamed, if streaming { 2 } else { 1 }, "{effect:?}: still streaming");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_bookmark_without_a_version_leads_to_a_fresh_list() {
-    for streaming in [true, false] {
-        let (api, mut view) = listed(&["a", "b"], streaming).await;
-        let mark = json!({ "kind": "Pod", "apiVersion": "v1", "metadata": {} });
-        api.inject(PODS, &format!(r#"{{"type":"BOOKMARK","object":{mark}}}"#));
-        api.remove(PODS, "ns", "a");
-        view.until_listed(2).await;
-        assert_eq!((view.names(), &view.causes[..]), (vec!["b"], &["undecodable"][..]));
-    }
-}
-
-/// As after a restore from a backup: the connection breaks, and comes back to an earlier state.
-async fn restored(api: &FakeApi, view: &mut View, version: u64) {
-    api.disconnect();
-    view.pass(3 * SECOND).await;
-    api.restore(version);
-    api.connect();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_history_that_went_back_shows_before_the_watch_is_resumed() {
-    for streaming in [true, false] {
-        let (api, mut view) = listed(&["a"], streaming).await;
-        let backup = api.version();
-        api.put(PODS, pod("b"));
-        view.until_pods(&["a", "b"]).await;
-        view.pass(60 * SECOND).await;
-        restored(&api, &mut view, backup).await;
-        view.until("seen", |view| !view.rewinds.is_empty()).await;
-        api.remove(PODS, "ns", "a");
-        view.pass(300 * SECOND).await;
-        assert_eq!(view.names(), ["a", "b"], "a resumed watch is blind, as upstream's");
-        view.orders.send_modify(|orders| orders.relist = Some(Instant::now()));
-        view.until_pods(&[]).await;
-        view.pass(300 * SECOND).await;
-        let signs: Vec<_> = view.rewinds.iter().map(|rewind| rewind.sign.as_str()).collect();
-        assert_eq!((signs, view.lists), (vec!["list"], 2), "streaming: {streaming}");
-    }
-}
-
-/// The list is asked for by a 410, and not by an order.
-#[tokio::test(start_paused = true)]
-async fn a_list_that_shows_the_new_history_is_not_repeated_for_it() {
-    let (api, mut view) = listed(&["a"], true).await;
-    let backup = api.version();
-    api.put(PODS, pod("b"));
-    view.until_pods(&["a", "b"]).await;
-    view.pass(60 * SECOND).await;
-    api.restore(backup);
-    api.expire_watches(PODS);
-    view.until_listed(2).await;
-    let [rewind] = view.rewinds[..] else { panic!("{:?}", view.rewinds) };
-    view.orders.send_modify(|orders| orders.relist = Some(rewind.at));
-    view.pass(300 * SECOND).await;
-    assert_eq!((view.names(), view.lists), (vec!["a"], 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn lists_are_ordered_at_most_every_30_seconds() {
-    for streaming in [true, false] {
-        let (_, mut view) = listed(&["a"], streaming).await;
-        for _ in 0..300 {
-            view.orders.send_modify(|orders| orders.relist = Some(Instant::now()));
-            view.pass(SECOND).await;
-        }
-        assert!((9..=11).contains(&view.lists), "{} lists in five minutes", view.lists);
-    }
-}
-
-/// An order that comes while the answer to the request for a list is still to come.
-#[tokio::test(start_paused = true)]
-async fn a_list_that_was_requested_before_an_order_does_not_answer_to_it() {
-    let api = FakeApi::new();
-    api.put(PODS, pod("a"));
-    api.fault(on_streaming("/pods").times(1), Effect::Delay(20 * SECOND));
-    let mut view = View::new(&api);
-    let began = Instant::now();
-    view.pass(10 * SECOND).await;
-    view.orders.send_modify(|orders| orders.relist = Some(Instant::now()));
-    view.until_listed(1).await;
-    assert_eq!(view.asked, Some(began));
-    view.pass(60 * SECOND).await;
-    assert_eq!(view.lists, 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_probe_is_made_on_demand_and_costs_no_list() {
-    let (api, mut view) = listed(&["a"], true).await;
-    let is_probe = |seen: &Seen| seen.query.contains("limit=1");
-    view.orders.send_modify(|orders| orders.probes += 1);
-    view.pass(SECOND).await;
-    api.put(PODS, pod("b"));
-    view.until_pods(&["a", "b"]).await;
-    assert_eq!((api.count(is_probe), view.lists, view.rewinds.len()), (1, 1, 0));
-}
-
-/// Of two API servers one lags behind: a watch may show old events, and lists are quorum reads.
-#[tokio::test(start_paused = true)]
-async fn an_api_server_that_lags_is_no_sign() {
-    let (api, mut view) = listed(&["a"], true).await;
-    for round in 0..20 {
-        api.hold(PODS);
-        api.edit(PODS, "ns", "a", |pod| pod["spec"]["nodeName"] = json!(format!("n{round}")));
-        api.end_watches();
-        view.pass(10 * SECOND).await;
-        api.release(PODS);
-        api.end_watches();
-        view.pass(10 * SECOND).await;
-    }
-    assert_eq!((&*view.pods["a"], view.lists, view.rewinds.len()), ("n19", 1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Announcements: Kubernetes Events, only for changes of state, never in the way of a write.
+//! Events: Kubernetes Events, only for changes of state, never in the way of a write.
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
@@ -42,7 +42,7 @@ fn annotate(api: &FakeApi, service: &str, value: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_locality_is_announced_once_and_so_is_its_return() {
+async fn an_event_each_for_lost_locality_and_its_return() {
     let rig = Rig::settled(zonal(&["web"])).await;
     for _ in 0..2 {
         set_zone(&rig.api, "");
@@ -70,7 +70,7 @@ async fn lost_locality_is_announced_once_and_so_is_its_return() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_so_at_the_start_is_not_announced() {
+async fn no_event_for_what_is_so_at_the_start() {
     let api = zonal(&["web", "gone"]);
     set_zone(&api, "");
     annotate(&api, "web", "Auto");
@@ -84,7 +84,7 @@ async fn what_is_so_at_the_start_is_not_announced() {
 
 /// By the built-in controller's names, but once.
 #[tokio::test(start_paused = true)]
-async fn the_legacy_annotation_is_announced_as_upstream_does() {
+async fn the_legacy_annotation_has_upstreams_events() {
     let rig = Rig::settled(cluster(&["web-1", "web-2", "web-3"])).await;
     annotate(&rig.api, "web", "Auto");
     rig.pass(10 * SECOND).await;
@@ -110,7 +110,7 @@ async fn the_legacy_annotation_is_announced_as_upstream_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_node_is_announced_after_ten_seconds() {
+async fn an_event_for_a_missing_node_after_ten_seconds() {
     let rig = Rig::settled(cluster(&["web-3", "db-3"])).await;
     let mut early = pod("web-1");
     early["spec"]["nodeName"] = json!("a2");
@@ -137,7 +137,7 @@ async fn a_missing_node_is_announced_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writes_that_keep_failing_are_announced_once() {
+async fn one_event_for_writes_that_keep_failing() {
     let rig = Rig::settled(cluster(&["web-1"])).await;
     for round in 0..2 {
         rig.api.fault(on("PUT", "/endpointslices").times(2), Effect::Answer(500));

@@ -1,10 +1,10 @@
-//! Announcements: Kubernetes Events on Services, as `kubectl describe service` shows them.
+//! Events: Kubernetes Events on Services, as `kubectl describe service` shows them.
 //!
-//! Who announces something does so once for each change of a state: the built-in controller
-//! repeats itself with every sync (kubernetes#113544). Events are sent by a task of its own, behind
-//! a queue that drops what it cannot hold: no write ever waits for one. Each is an object of its
-//! own in the group `events.k8s.io`, so that the right to create is all it takes; a series, as
-//! kube's recorder makes, would tell a second failure in the words of the first.
+//! There is one Event for each change of a state. The built-in controller emits another one with
+//! every sync (kubernetes#113544). A separate task sends them, behind a queue that drops what it
+//! cannot hold, so that no write ever waits for an Event. Each is a new object of the group
+//! `events.k8s.io`, which requires no permission but to create. A series, as kube's recorder
+//! creates it, would report a second failure in the words of the first.
 
 use std::{collections::HashMap, future::Future, time::Duration};
 
@@ -20,7 +20,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Announced, Duty, Health, Metrics};
+use super::{Duty, Emitted, Health, Metrics};
 use crate::{
     api::refusal::is_namespace_terminating,
     assess::decision::Reason,
@@ -31,7 +31,7 @@ use crate::{
     report::news::News,
 };
 
-/// Events that wait to be sent. What happens to a whole cluster at once is in the metrics.
+/// How many Events may wait to be sent. What happens to a whole cluster at once is in the metrics.
 const WAITING: usize = 256;
 /// Events in a row, and the time between two after that.
 const BURST: f64 = 25.0;
@@ -41,16 +41,16 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SERVICE_BURST: f64 = 10.0;
 /// See [`SERVICE_BURST`].
 const SERVICE_INTERVAL: Duration = Duration::from_secs(60);
-/// So many Services' paces are kept before those are forgotten that are free.
+/// How many Services' paces are kept before those that have no effect any more are dropped.
 const PACES: usize = 1000;
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// The longest `note` that the API server takes, in bytes.
+/// The longest `note` that the API server accepts, in bytes.
 const NOTE: usize = 1024;
 
 /// A change of a Service's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcement {
+pub struct ServiceEvent {
     /// The Service.
     pub service: ServiceKey,
     /// Its UID, without which `kubectl describe` does not find the Event.
@@ -62,8 +62,8 @@ pub struct Announcement {
 }
 
 impl News {
-    /// Who says so. The built-in controller's reasons come with its name, by which they may be
-    /// looked for; the instance says in any case that it was closehaul.
+    /// The reporting controller. The reasons of the built-in controller come with its name, by which
+    /// users may search for them. The instance shows in any case that it was closehaul.
     fn controller(&self) -> &'static str {
         match self {
             Self::UpdateFailed(_) | Self::AutoHints | Self::NoAutoHints(_) | Self::AutoRemoved => {
@@ -114,9 +114,9 @@ impl News {
                 "Hints by the topology annotation are no longer in force: it is gone".to_owned()
             }
             Self::Ineffective(reason) => {
-                format!("Traffic does not stay near as it is asked to: {}", meaning(*reason))
+                format!("Traffic is not kept local as requested: {}", meaning(*reason))
             }
-            Self::Effective => "Traffic stays near now as it is asked to".to_owned(),
+            Self::Effective => "Traffic is kept local as requested".to_owned(),
             Self::NodeMissing { pod, others: 0 } => {
                 format!("Pod {pod} is left out of the EndpointSlices: its node is not known")
             }
@@ -151,7 +151,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::SingleZone => "all nodes are in one zone",
         Reason::TooFewInZone => "there are fewer ready endpoints than zones",
         Reason::ZoneEmpty => "a zone has no ready endpoint",
-        Reason::OverloadExceeded => "some zone's endpoints would have too much to carry",
+        Reason::OverloadExceeded => "the endpoints of a zone would be overloaded",
         Reason::EndpointWithoutZone => "a ready endpoint has no zone, as its node has none",
         Reason::NodeMissing => "a pod's node is not known",
         Reason::AddressNotAllowed => "a pod has an address that slices must not contain",
@@ -161,39 +161,39 @@ fn meaning(reason: Reason) -> &'static str {
             "an EndpointSlice of another manager has ready endpoints without hints"
         }
         Reason::OverwrittenByOtherController => "another controller writes the EndpointSlices, too",
-        Reason::TrafficPolicyLocal => "the traffic policy Local lets hints not count",
+        Reason::TrafficPolicyLocal => "hints are ignored under the traffic policy Local",
         Reason::Headless => "no proxy sees a headless Service",
         Reason::ExternalName => "the Service is an alias",
         Reason::NoSelector => "the Service has no selector",
-        Reason::LegacyAnnotationWins => "the topology annotation counts and nothing else",
-        Reason::NoPreference => "nothing asks for it",
+        Reason::LegacyAnnotationWins => "the topology annotation takes precedence",
+        Reason::NoPreference => "no locality is requested",
         Reason::Applied | Reason::Lent => "hints are in force",
     }
 }
 
-/// Where announcements are handed in.
+/// Where Events are handed in.
 #[derive(Debug)]
-pub struct Announcer {
-    sender: mpsc::Sender<Announcement>,
+pub struct Emitter {
+    sender: mpsc::Sender<ServiceEvent>,
     metrics: Metrics,
 }
 
-impl Announcer {
+impl Emitter {
     /// Hands one in; it is dropped if too many wait.
-    pub fn announce(&self, announcement: Announcement) {
-        if let Err(dropped) = self.sender.try_send(announcement) {
-            self.metrics.others.announced(Announced::Dropped);
-            debug!(announcement = ?dropped.into_inner(), "too many Events wait, dropped one");
+    pub fn emit(&self, event: ServiceEvent) {
+        if let Err(dropped) = self.sender.try_send(event) {
+            self.metrics.others.emitted(Emitted::Dropped);
+            debug!(event = ?dropped.into_inner(), "too many Events wait, dropped one");
         }
     }
 }
 
-/// Who sends Events.
+/// What sends Events.
 #[derive(Clone)]
 pub struct Recorder {
     /// The client; it must not retry by itself.
     pub client: Client,
-    /// Which copy of closehaul it is; at most 128 bytes.
+    /// Which replica of closehaul it is; at most 128 bytes.
     pub instance: String,
     /// Where Events are counted.
     pub metrics: Metrics,
@@ -204,14 +204,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Where announcements are handed in, and the task that sends them, one after the other, and
-    /// drops those whose turn comes when `may_send` does not hold.
+    /// Returns where Events are handed in, and the task that sends them one after the other. It drops
+    /// those whose turn comes when `may_send` does not hold.
     pub fn start<F: Fn() -> bool + Send>(
         self,
         may_send: F,
-    ) -> (Announcer, impl Future<Output = ()> + Send + use<F>) {
+    ) -> (Emitter, impl Future<Output = ()> + Send + use<F>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let announcer = Announcer { sender, metrics: self.metrics.clone() };
+        let emitter = Emitter { sender, metrics: self.metrics.clone() };
         let sending = Sending {
             recorder: self,
             may_send,
@@ -219,7 +219,7 @@ impl Recorder {
             services: HashMap::new(),
             is_failing: false,
         };
-        (announcer, sending.run(receiver))
+        (emitter, sending.run(receiver))
     }
 }
 
@@ -233,16 +233,16 @@ struct Sending<F> {
 }
 
 impl<F: Fn() -> bool> Sending<F> {
-    async fn run(mut self, mut receiver: mpsc::Receiver<Announcement>) {
-        while let Some(announcement) = receiver.recv().await {
-            let announced = if self.book(&announcement.service, Instant::now()) {
+    async fn run(mut self, mut receiver: mpsc::Receiver<ServiceEvent>) {
+        while let Some(event) = receiver.recv().await {
+            let emitted = if self.book(&event.service, Instant::now()) {
                 sleep_until(self.pace.book(Instant::now())).await;
-                if (self.may_send)() { self.send(&announcement).await } else { Announced::Dropped }
+                if (self.may_send)() { self.send(&event).await } else { Emitted::Dropped }
             } else {
-                debug!(?announcement, "too many Events of one Service, dropped one");
-                Announced::Dropped
+                debug!(?event, "too many Events of one Service, dropped one");
+                Emitted::Dropped
             };
-            self.recorder.metrics.others.announced(announced);
+            self.recorder.metrics.others.emitted(emitted);
         }
     }
 
@@ -260,20 +260,19 @@ impl<F: Fn() -> bool> Sending<F> {
         may_go
     }
 
-    async fn send(&mut self, announcement: &Announcement) -> Announced {
-        let event = event(announcement, &self.recorder.instance, self.recorder.wall.now());
-        let events: Api<Event> =
-            Api::namespaced(self.recorder.client.clone(), &announcement.service.namespace);
+    async fn send(&mut self, event: &ServiceEvent) -> Emitted {
+        let service = &event.service;
+        let event = body(event, &self.recorder.instance, self.recorder.wall.now());
+        let events: Api<Event> = Api::namespaced(self.recorder.client.clone(), &service.namespace);
         let parameters =
             PostParams { field_manager: Some("closehaul".to_owned()), ..PostParams::default() };
-        let service = &announcement.service;
         let cause = match timeout(LIMIT, events.create(&parameters, &event)).await {
             Ok(Ok(_)) => {
                 self.is_failing = false;
-                return Announced::Sent;
+                return Emitted::Sent;
             }
             Ok(Err(kube::Error::Api(status))) if is_namespace_terminating(&status) => {
-                return Announced::Dropped;
+                return Emitted::Dropped;
             }
             Ok(Err(error)) => {
                 let cause = causes(&error);
@@ -289,17 +288,17 @@ impl<F: Fn() -> bool> Sending<F> {
         } else {
             warn!(
                 %service, cause,
-                "an Event was not sent; if it is refused, closehaul lacks the right to create \
-                 events of the group events.k8s.io. All else goes on"
+                "an Event was not sent; if it was forbidden, closehaul lacks the permission to \
+                 create events of the group events.k8s.io. Everything else goes on"
             );
         }
-        Announced::Failed
+        Emitted::Failed
     }
 }
 
-/// The Event that reports it, sent at `now`.
-fn event(announcement: &Announcement, instance: &str, now: Timestamp) -> Event {
-    let Announcement { service, uid, news, at } = announcement;
+/// The object to create, at `now`.
+fn body(event: &ServiceEvent, instance: &str, now: Timestamp) -> Event {
+    let ServiceEvent { service, uid, news, at } = event;
     let mut note = news.note();
     note.truncate((0..=NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0));
     Event {
