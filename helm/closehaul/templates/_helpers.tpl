@@ -108,7 +108,7 @@ httpGet:
 {{- fail (printf "%s.enabled: metrics are served on %s only, where Prometheus cannot read them; set hostNetwork=false, or metrics.address=0.0.0.0 if everybody who reaches the nodes may read them" (ternary "serviceMonitor" "podMonitor" .Values.serviceMonitor.enabled) (include "closehaul.metricsAddress" .)) }}
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
-{{- fail "podMonitor.enabled: serviceMonitor.enabled is on too, and each copy would be counted twice; choose one" }}
+{{- fail "podMonitor.enabled: serviceMonitor.enabled is on too, and each replica would be counted twice; choose one" }}
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) }}
 {{- fail "serviceMonitor.enabled: a ServiceMonitor needs the Service; set service.enabled=true, or use podMonitor.enabled=true" }}
