@@ -65,7 +65,17 @@ pub enum TrafficDistribution {
 
 impl TrafficDistribution {
     /// All of them.
-    const ALL: [Self; 3] = [Self::PreferClose, Self::PreferSameZone, Self::PreferSameNode];
+    const ALL: [Self; 3] = [Self::PreferSameZone, Self::PreferSameNode, Self::PreferClose];
+    /// All of them, as they are written in a Service.
+    pub const NAMES: [&str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].as_str();
+            at += 1;
+        }
+        names
+    };
 
     /// Reads a value; `None` if it is not known.
     pub fn parse(text: &str) -> Option<Self> {
@@ -73,7 +83,7 @@ impl TrafficDistribution {
     }
 
     /// The value as it is written in a Service.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::PreferClose => "PreferClose",
             Self::PreferSameZone => "PreferSameZone",

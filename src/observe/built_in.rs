@@ -9,13 +9,12 @@ use prometheus::{
 };
 
 use super::register::register;
+use crate::model::service::TrafficDistribution;
 
 /// What all names of the controller's own begin with.
 const PREFIX: &str = "endpoint_slice_controller";
 /// The label `name` of the work queue's metrics.
 const QUEUE: &str = "endpoint_slice";
-/// The values that `spec.trafficDistribution` may have.
-const PREFERENCES: [&str; 3] = ["PreferClose", "PreferSameZone", "PreferSameNode"];
 
 /// The metrics of the slices and of the queue of Services.
 #[derive(Debug)]
@@ -199,7 +198,7 @@ impl BuiltIn {
         for synced in Synced::ALL {
             self.syncs.with_label_values(&[synced.as_str()]);
         }
-        for preference in PREFERENCES {
+        for preference in TrafficDistribution::NAMES {
             self.services_by_preference.with_label_values(&[preference]);
         }
     }

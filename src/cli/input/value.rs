@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::api::field::FieldError;
+use crate::{api::field::FieldError, model::service::TrafficDistribution};
 
 /// Kind, field, and the values that the API knows for it. An empty text is what the API means
 /// by saying nothing.
 const LISTS: &[(&str, &str, &[&str])] = &[
     ("Service", "spec.type", &["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
-    ("Service", "spec.trafficDistribution", &["PreferSameZone", "PreferSameNode", "PreferClose"]),
+    ("Service", "spec.trafficDistribution", &TrafficDistribution::NAMES),
     ("Service", "spec.internalTrafficPolicy", &["Cluster", "Local"]),
     ("Service", "spec.externalTrafficPolicy", &["Cluster", "Local"]),
     ("Service", "spec.ports[].protocol", PROTOCOLS),
