@@ -140,7 +140,7 @@ fn an_error_that_nothing_takes_is_no_panic() {
     }
 }
 
-/// What was asked for on standard output, when that is closed or its reader has gone.
+/// What was requested on standard output, when that is closed or its reader has gone.
 #[test]
 fn a_reader_that_has_gone_ends_a_plan_quietly() {
     let pods = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}}";

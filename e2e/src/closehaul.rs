@@ -75,7 +75,7 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
         .args(["build", "--quiet", "--bin", "closehaul"])
         .arg("--message-format=json-render-diagnostics")
         .args(match profile {
-            // With the features that the workspace asks for: its dependencies are built already.
+            // With the features that the workspace uses: its dependencies are built already.
             Profile::Dev => "--workspace".split(' '),
             Profile::Release => "--package=closehaul --release".split(' '),
         })
@@ -106,8 +106,9 @@ fn executable(messages: &str) -> Option<PathBuf> {
     messages.lines().rev().find_map(artifact)
 }
 
-/// Starts `closehaul run` against the cluster with its own rights and the further `args`; builds
-/// it first, once in this process. It is not waited for: its readiness is what tests look at.
+/// Starts `closehaul run` against the cluster with its own permissions and the further `args`;
+/// builds it first, once in this process. It is not waited for: its readiness is what tests look
+/// at.
 pub async fn start(cluster: &Cluster, args: &[&str]) -> Result<Process, Error> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let binary = BINARY.get_or_try_init(|| build(Profile::Dev)).await?;
@@ -127,7 +128,7 @@ pub fn command(binary: &Path, kubeconfig: &Path, args: &[&str]) -> Command {
         .fold(command.args(args), off)
 }
 
-/// Where a closehaul tells of itself that is started with [`Ports::args`].
+/// Where a closehaul serves metrics and health that is started with [`Ports::args`].
 #[derive(Debug, Clone)]
 pub struct Ports {
     metrics: SocketAddr,

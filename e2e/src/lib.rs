@@ -21,7 +21,7 @@
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - [`hostile`]: the most expensive Services that the API server accepts
 //! - [`restore`]: etcd restored from a backup, and watches that fall silent
-//! - [`interrupt`]: what a command does that is told to end
+//! - [`interrupt`]: what a command does that is asked to stop
 //! - [`promtool`]: Prometheus' own checker of metrics and alerts
 //! - `during`: shows progress while something asynchronous runs
 //! - `progress`: what a long step shows on standard error

@@ -239,7 +239,7 @@ impl Process {
         Ok(self.wait(limit).await)
     }
 
-    /// An error with the end of the log if it has ended, for whoever still needs it.
+    /// An error with the end of the log if it has ended, for a caller that still needs it.
     pub fn must_run(&self) -> Result<(), Error> {
         match self.exit_status() {
             None => Ok(()),

@@ -129,6 +129,6 @@ pub(crate) fn say(line: &str) {
 }
 
 fn write(text: &str) {
-    // Whoever has closed the stream does not want to see it.
+    // If the stream is closed, no user reads it.
     let _ = io::stderr().write_all(text.as_bytes());
 }

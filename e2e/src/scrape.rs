@@ -19,7 +19,7 @@ pub enum Error {
     /// There was no answer.
     #[error("no answer at {path}: {source}")]
     Request {
-        /// What was asked for.
+        /// What was requested.
         path: String,
         /// Why.
         source: kube::Error,

@@ -85,7 +85,7 @@ async fn events(cluster: &Cluster) -> Vec<Value> {
     events
 }
 
-/// Has the API server refuse new slices of a Service, and waits until it does.
+/// Makes the API server refuse new slices of a Service, and waits until it does.
 async fn refuse_slices_of(cluster: &Cluster, service: &str) {
     let client = cluster.client(Actor::Admin).unwrap();
     let expression = format!("!object.metadata.generateName.startsWith('{service}-')");

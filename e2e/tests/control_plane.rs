@@ -152,7 +152,7 @@ async fn namespace_and_node(cluster: &Cluster) {
 }
 
 /// Makes the namespace `shop` with the Service `cart` and one ready pod behind it on a node of
-/// zone-a, each with the rights of whoever makes it in a cluster.
+/// zone-a, each with the permissions of whoever makes it in a cluster.
 async fn one_ready_pod(cluster: &Cluster) {
     let admin = cluster.client(Actor::Admin).unwrap();
     let kubelet = cluster.client(Actor::Kubelet).unwrap();
@@ -212,7 +212,7 @@ async fn rights(cluster: &Cluster) {
     let slices = Api::<EndpointSlice>::namespaced(client, "shop");
     create(&slices, slice("ours")).await;
 
-    // The kubelet stand-in has no right to `services/finalizers` nor to slices.
+    // The kubelet stand-in has no permission for `services/finalizers` or slices.
     let kubelet = cluster.client(Actor::Kubelet).unwrap();
     let slices = Api::<EndpointSlice>::namespaced(kubelet, "shop");
     let theirs = serde_json::from_value(slice("theirs")).unwrap();
@@ -242,7 +242,7 @@ async fn rest() {
     let addresses = service.spec.as_ref().unwrap().cluster_ips.clone().unwrap();
     assert!(addresses[0].starts_with("10.96.") && addresses[1].starts_with("fd00:96::"));
 
-    // The deployment's controllers make the pod, the scheduler finds the node.
+    // The Deployment's controllers create the pod, and the scheduler finds a node.
     let labels = json!({"app": "cart"});
     let containers = json!([{"name": "main", "image": "none"}]);
     let deployment = json!({
@@ -262,7 +262,7 @@ async fn rest() {
     .await;
     assert_eq!(node, "n1");
 
-    // Nobody makes slices here; those of a deleted Service are collected.
+    // No controller writes slices here; those of a deleted Service are collected.
     let ours = cluster.client(Actor::Closehaul).unwrap();
     let slices = Api::<EndpointSlice>::namespaced(ours, "shop");
     assert!(slices.list(&ListParams::default()).await.unwrap().items.is_empty());

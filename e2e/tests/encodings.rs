@@ -147,7 +147,7 @@ async fn same<T: Kind + PartialEq>(client: &Client) -> usize {
     listed.len()
 }
 
-/// What the API server says to those who may not.
+/// The API server's answer to a client without permission.
 async fn refusal(cluster: &Cluster) {
     let stranger = cluster.client(Actor::Kubelet).unwrap();
     let secrets = http::Request::get("/api/v1/secrets?watch=true").body(Vec::new()).unwrap();

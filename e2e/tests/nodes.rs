@@ -40,7 +40,7 @@ enum Situation {
     Moved,
     /// Its zone's label is removed.
     Unlabelled,
-    /// It is deleted and made again at once, in another zone.
+    /// It is deleted and created again at once, in another zone.
     Recreated,
     /// It is deleted.
     Deleted,
@@ -178,7 +178,7 @@ async fn follows() {
         eprintln!("nodes: closehaul, {}: {} ms", situation.name(), elapsed.as_millis());
     }
 
-    // The deleted one's endpoints leave in their time; the one made again keeps its own.
+    // The deleted one's endpoints leave in their time; the recreated one keeps its own.
     let (left, _) = until("the endpoints of the deleted node leave", LEAVE[1], async || {
         let gone = Deleted.is_right(&world).await.then(|| leaving.elapsed());
         assert!(Recreated.is_right(&world).await, "{:?}", Recreated.endpoints(&world).await);
@@ -188,7 +188,7 @@ async fn follows() {
     .unwrap();
     eprintln!("nodes: closehaul, deleted: {:.2} s", left.as_secs_f64());
     assert!(LEAVE[0] <= left && left <= LEAVE[1], "left after {left:?}");
-    // Well past the time at which the one made again would have lost its endpoints.
+    // Well past the time at which the recreated one would have lost its endpoints.
     let revision = quiet(&cluster, Duration::from_secs(3), SETTLE).await.unwrap();
     assert!(Recreated.is_right(&world).await);
 

@@ -263,7 +263,7 @@ async fn annotations_and_finalizers_survive(world: &World) {
     assert_eq!(only(world, "kept").await["endpoints"].as_array().unwrap().len(), 3);
 }
 
-/// A slice that is deleted but held by somebody's finalizer is replaced at once
+/// A slice that is deleted but held by another client's finalizer is replaced at once
 /// (kubernetes#108779).
 async fn replaced_while_it_is_held_back(world: &World) {
     let before = form(world, "finalized").await;

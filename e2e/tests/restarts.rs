@@ -118,7 +118,7 @@ async fn kills() {
     wanted.sort_unstable();
     assert_eq!(there, wanted, "each new pod once, and no old one");
 
-    // The same as one that was never disturbed makes of nothing.
+    // The same as one that was never disturbed creates from nothing.
     assert!(closehaul.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
     for slice in &slices {
         let name = slice["metadata"]["name"].as_str().unwrap();

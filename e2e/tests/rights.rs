@@ -1,5 +1,5 @@
-//! Without any one of its rights closehaul says which: in the log, and to whoever asks whether it is
-//! ready; and it goes on as soon as it has it.
+//! Without any one of its permissions closehaul says which: in the log, and to clients that ask
+//! whether it is ready; and it goes on as soon as it has it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -19,7 +19,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(10);
 const SHOP: &str = "shop";
 
-/// Role, resource and verb; the check of `/readyz?verbose` that tells of it; and its words. To list
+/// Role, resource and verb; the check of `/readyz?verbose` that reports it; and its words. To list
 /// is not among them: these API servers send lists through the watch. That all rights together are
 /// those of the chart's roles is shown by the test `deployment`.
 const RIGHTS: [(&str, &str, &str, &str, &str); 12] = [
@@ -149,8 +149,8 @@ async fn missing(
     cluster.kubectl(&["delete", "endpointslices", "--all", "-n", SHOP]).await.unwrap();
 }
 
-/// Something that takes each right: slices to create, to update and to delete, and news of a Service
-/// whose node is without a zone by turns.
+/// Something that requires each permission: slices to create, to update and to delete, and news of
+/// a Service whose node is without a zone by turns.
 async fn stir(world: &World, name: &str) {
     let place = Place::new(Kind::Service, SHOP, name);
     if world.get(&place).await.unwrap().is_none() {

@@ -120,7 +120,7 @@ async fn mixed_world() {
     let mixed = Mixed::new(20_261_123, 216);
     assert!(mixed.services() >= 200);
 
-    // The built-in controller runs while the world is made, so its slices have a history.
+    // The built-in controller runs while the world is created, so its slices have a history.
     let built_in = Writer::BuiltIn.start(&cluster).await;
     mixed.create(&world).await.unwrap();
     let mut canary = Canary::create(&world).await.unwrap();
@@ -138,7 +138,7 @@ async fn mixed_world() {
     assert_no_writes(Writer::Closehaul, &cluster, &world, &mut canary).await;
     assert_no_writes(Writer::BuiltIn, &cluster, &world, &mut canary).await;
 
-    // Nothing was left to do because everything was there: what closehaul makes of nothing is
+    // Nothing was left to do because everything was there: what closehaul creates from nothing is
     // the same.
     let before = normal::form(&world.list(Kind::Slice, None).await.unwrap());
     let managed = delete_managed(&world).await;
@@ -181,7 +181,7 @@ async fn services_with_the_auto_annotation_are_adopted() {
 }
 
 /// The built-in controller may strip hints when it starts (docs/semantics.md 5.3), so that
-/// only its own restart tells what closehaul may write.
+/// only its own restart shows what closehaul may write.
 async fn auto() {
     let cluster = cluster().await;
     let world = World::new(cluster.client(Actor::Admin).unwrap());

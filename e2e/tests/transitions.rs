@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(10);
 
-/// Who copies Endpoints of Services without selector.
+/// The controller that copies Endpoints of Services without selector.
 const MIRRORING: &str = "endpointslicemirroring-controller.k8s.io";
 
 /// The one Service of each namespace.
@@ -141,7 +141,7 @@ impl Selector {
         ]
     }
 
-    /// Waits until there are so many slices of each of the two controllers, and returns ours.
+    /// Waits until there are this many slices of each of the two controllers, and returns ours.
     async fn slices(&self, world: &World, ours: usize, mirrored: usize) -> Vec<Value> {
         let by = |controller: &'static str| {
             move |slice: &&Value| slice["metadata"]["labels"][MANAGED_BY] == json!(controller)
@@ -175,8 +175,8 @@ impl Suite<'_> {
         name
     }
 
-    /// `TestEndpointsControllersLabelSemantics`: a headless Service's labels reach its slice, and the
-    /// slice follows when one comes and one goes.
+    /// `TestEndpointsControllersLabelSemantics`: a headless Service's labels reach its slice, and
+    /// the slice follows when one comes and one goes.
     async fn label_semantics(&self) {
         let world = self.world;
         let namespace = &*self.namespace("labels").await;
@@ -221,7 +221,8 @@ impl Suite<'_> {
         }
     }
 
-    /// `TestEndpointSliceTerminating`, 2 rows: whether a terminating pod serves is whether it is Ready.
+    /// `TestEndpointSliceTerminating`, 2 rows: whether a terminating pod serves is whether it is
+    /// Ready.
     async fn terminating(&self) {
         let world = self.world;
         let node = format!("{}-terminating", self.controller);
@@ -249,8 +250,8 @@ impl Suite<'_> {
         }
     }
 
-    /// `TestEndpointSliceMirroringSelectorTransition`, and of `TestEndpointSliceMirroring` the rows with
-    /// and without selector and without Endpoints: a Service without selector is the mirroring
+    /// `TestEndpointSliceMirroringSelectorTransition`, and of `TestEndpointSliceMirroring` the rows
+    /// with and without selector and without Endpoints: a Service without selector is the mirroring
     /// controller's, one with a selector is ours, and neither touches what the other has written.
     async fn selectors_come_and_go(&self, client: Client, canary: &mut Canary) {
         let world = self.world;

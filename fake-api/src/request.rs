@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! What a request is for.
 
 use std::collections::BTreeMap;
 

@@ -312,7 +312,7 @@ mod tests {
         fields.0
     }
 
-    /// The longer its names, the more bytes tell how long they are.
+    /// The longer its names, the more bytes their lengths take.
     fn sample(length: usize) -> Endpoint {
         let zone = Name::from("z".repeat(length));
         let hints = Hints { zones: vec![zone.clone()], nodes: vec!["n".repeat(length).into()] };

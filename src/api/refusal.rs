@@ -1,4 +1,4 @@
-//! Refusals: what the API server's answers say that are not what was asked for.
+//! Refusals: answers of the API server other than the requested one.
 
 use bytes::Bytes;
 use http::{

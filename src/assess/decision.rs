@@ -28,9 +28,9 @@ use crate::{
 pub enum State {
     /// Hints are in force.
     Applied,
-    /// Locality is asked for, but some reader will not follow the hints.
+    /// Locality is requested, but some reader does not follow the hints.
     Ineffective,
-    /// Locality is not asked for.
+    /// Locality is not requested.
     None,
 }
 
@@ -39,7 +39,7 @@ pub enum State {
 pub enum Reason {
     /// Every zone is kept local.
     Applied,
-    /// Nothing asks for locality.
+    /// No locality is requested.
     NoPreference,
     /// All nodes are in one zone.
     SingleZone,
@@ -59,7 +59,7 @@ pub enum Reason {
     AddressNotAllowed,
     /// A node has no zone label.
     NodeWithoutZoneLabel,
-    /// A slice of another manager has ready endpoints without the hints that are asked for.
+    /// A slice of another manager has ready endpoints without the requested hints.
     ForeignSliceWithoutHints,
     /// Another client overwrites the slices again and again.
     OverwrittenByOtherController,
@@ -116,7 +116,7 @@ pub struct Decision {
 pub struct Standing<'a> {
     /// The Service.
     pub service: &'a Service,
-    /// What is asked for it.
+    /// What is requested for it.
     pub intent: Intent,
     /// The ready endpoints of its managed slices.
     pub ready: &'a Ready,
@@ -157,7 +157,7 @@ pub fn decide(standing: Standing<'_>) -> Decision {
 }
 
 impl Standing<'_> {
-    /// Where nothing asks for locality.
+    /// Where no locality is requested.
     fn without_preference(self) -> Decision {
         let reasons = self.left_out().chain([Reason::NoPreference]).collect();
         Decision { state: State::None, reasons }

@@ -36,7 +36,7 @@ pub enum ConnectError {
     /// Nothing was named and nothing was found.
     #[error("found no cluster: {0}; name a kubeconfig with --kubeconfig or $KUBECONFIG")]
     Nowhere(Box<InferConfigError>),
-    /// The settings do not make a client.
+    /// No client can be created from the settings.
     #[error("cannot create a client for {url}: {source}")]
     Client {
         /// The API server.
@@ -47,7 +47,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// No client can be made for the API server at `url`.
+    /// No client can be created for the API server at `url`.
     pub(super) fn client(url: impl Into<String>, source: kube::Error) -> Self {
         Self::Client { url: url.into(), source: Box::new(source) }
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// The longest time that is taken for meant. Without any limit a time from now could be beyond what
-/// a clock can show.
+/// The longest time that is accepted. Without a limit, a time from now could be beyond what a clock
+/// can show.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Reads a duration.

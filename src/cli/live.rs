@@ -1,4 +1,4 @@
-//! Live: the objects of a running cluster, listed and not changed.
+//! Live: the objects of a running cluster, which are only listed.
 
 use kube::{Api, Client, Error, api::ListParams};
 
@@ -16,7 +16,7 @@ use crate::{
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
-/// How many objects are asked for at once, as kubectl does.
+/// How many objects are requested at once, as kubectl does.
 const PAGE: u32 = 500;
 
 /// Why a cluster's objects are not known.
@@ -25,7 +25,7 @@ pub enum LiveError {
     /// No cluster.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The API server does not know who asks.
+    /// The API server did not accept the credentials.
     #[error(
         "{url} does not accept the credentials: {reason}; log in again, or choose others with --kubeconfig or --context"
     )]
@@ -74,12 +74,12 @@ fn skipped(kind: &str, Malformed { metadata, error }: &Malformed) -> String {
     format!("skipped {kind} {namespace}{name}: {error}")
 }
 
-/// Lists what a plan is made of: all Nodes, and everything else in one namespace or in all.
+/// Lists what a plan is based on: all Nodes, and everything else in one namespace or in all.
 ///
-/// With a line for each object that does not parse: it is skipped, as it is by `closehaul run`.
+/// Also returns a line for each object that does not parse. It is skipped, as `closehaul run` does.
 ///
 /// # Errors
-/// No cluster, or one that does not let itself be listed.
+/// There is no cluster, or it cannot be listed.
 pub async fn list(
     connection: &Connection,
     namespace: Option<&str>,

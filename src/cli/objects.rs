@@ -1,4 +1,4 @@
-//! Objects: what a plan is made of, from files or from a cluster.
+//! Objects: what a plan is based on, from files or from a cluster.
 
 use crate::model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice};
 

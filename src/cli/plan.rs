@@ -116,22 +116,22 @@ enum Output {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The files are at fault.
+    /// The files cannot be used.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The cluster is at fault.
+    /// The cluster cannot be read.
     #[error(transparent)]
     Live(#[from] LiveError),
-    /// The slices cannot be written down.
+    /// The slices cannot be rendered.
     #[error("cannot write the slices as text: {0}; try another --output")]
     Render(String),
-    /// Nobody takes the output.
+    /// The output cannot be written.
     #[error("cannot write to standard output: {0}; check where it leads")]
     Print(#[source] io::Error),
 }
 
 impl PlanError {
-    /// Whether the caller has to change what they typed or the files they gave.
+    /// Whether the user must change the command or the files.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Input(_))
     }
@@ -175,7 +175,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// What is said where no slice would be written; `place` is where Services were looked for.
+/// The message if no slice would be written; `place` is where Services were looked for.
 fn nothing_to_do(rows: &[Row<'_>], place: &str) -> Option<String> {
     if rows.is_empty() {
         return Some(format!("nothing to do: there is no Service in {place}"));
@@ -199,7 +199,7 @@ fn is_coloured() -> bool {
     io::stdout().is_terminal() && !is_unwanted
 }
 
-/// Prints in one go. A reader that has seen enough is no failure.
+/// Prints in one go. It is no error if the reader closes its end early.
 fn print(text: &str) -> Result<(), PlanError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -168,19 +168,19 @@ pub enum RunError {
     /// The metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    /// Signals cannot be waited for.
+    /// Signals cannot be handled.
     #[error("cannot wait for signals: {0}")]
     Signal(#[source] io::Error),
     /// A thread cannot be started.
     #[error("cannot start the thread {0}: {1}; check the limits of this user and container")]
     Thread(&'static str, #[source] io::Error),
-    /// A thread ended that must run as long as the process.
+    /// A thread ended that must run as long as the process does.
     #[error("the thread {0} ended unexpectedly; please report this with the log")]
     Ended(&'static str),
 }
 
 impl RunError {
-    /// Whether the words of the command are wrong rather than the world.
+    /// Whether the command is wrong, and not the environment.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Timing(_))
     }
@@ -347,7 +347,7 @@ fn own_namespace() -> Option<String> {
     std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()
 }
 
-/// A client of its own: the lease must not queue behind writes, nor writes behind watches.
+/// A separate client: the lease must not queue behind writes, nor writes behind watches.
 fn connect(config: &Config) -> Result<Client, ConnectError> {
     client(config.clone()).map_err(|source| unusable(config, source))
 }

@@ -1,4 +1,4 @@
-//! Event stream: a watch is asked for, and what the API server answers is read, event by event.
+//! Event stream: requests a watch and reads the API server's answer event by event.
 //!
 //! In place of kube's `Api::watch`, which speaks JSON alone and makes a `String` of each event
 //! before it is parsed.
@@ -36,8 +36,8 @@ pub(crate) type Events<T> = BoxStream<'static, kube::Result<WatchEvent<Arrival<T
 /// megabyte may arrive in a row.
 const TURN: usize = 256 * 1024;
 
-/// Starts to watch all objects of a kind. `received` receives the time of each part of the answer, and
-/// of its normal end.
+/// Starts to watch all objects of a kind. `received` receives the time of each part of the answer,
+/// and of its normal end.
 ///
 /// # Errors
 /// The server could not be reached, or refused.

@@ -55,7 +55,7 @@ pub struct Island {
 #[derive(Debug)]
 pub struct Selected {
     pub(super) service: Service,
-    /// What is asked for it.
+    /// What is requested for it.
     pub(super) intent: Intent,
     pub(super) groups: Vec<GroupId>,
     /// The generation of the Service, and of which groups it selects.
@@ -110,7 +110,7 @@ impl Island {
         self.services.get(name).map(|selected| &selected.service)
     }
 
-    /// What is asked for a Service.
+    /// What is requested for a Service.
     pub fn intent(&self, service: &str) -> Option<Intent> {
         self.services.get(service).map(|selected| selected.intent)
     }

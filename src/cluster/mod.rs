@@ -41,7 +41,7 @@ use crate::{
 pub struct Index {
     islands: HashMap<Name, Island>,
     nodes: Nodes,
-    /// Worked out when it is asked for; emptied by a change of nodes.
+    /// Computed on demand, and emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
     topology: Topology,
     pool: Pool,
@@ -62,7 +62,7 @@ impl Index {
         self.islands.get(&key.namespace)?.service(&key.name)
     }
 
-    /// What is asked for a Service.
+    /// What is requested for a Service.
     pub fn intent(&self, key: &ServiceKey) -> Option<Intent> {
         self.islands.get(&key.namespace)?.intent(&key.name)
     }

@@ -1,8 +1,8 @@
 //! Cilium in kube-proxy's place: which backends a client reaches through a Service's cluster IP.
 //! A model of `DefaultSelectBackends` in Cilium's `pkg/loadbalancer/writer`.
 //!
-//! Unlike kube-proxy it looks at the Service's field too, knows no node hints, and lets an
-//! endpoint without hint switch zones off whether that endpoint is ready or not.
+//! Unlike kube-proxy, it also reads the Service's field and ignores node hints, and an endpoint
+//! without hints switches zones off whether it is ready or not.
 
 use super::target::{Client, Target, Targets};
 use crate::model::{

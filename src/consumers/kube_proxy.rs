@@ -35,8 +35,8 @@ pub struct Held<'a> {
     pub cluster: Option<Reach<'a>>,
     /// For the traffic policy `Local`; `None` if nothing of the Service follows it.
     pub local: Option<Reach<'a>>,
-    /// Whether anybody in the cluster has an endpoint to use: a client that reaches none is
-    /// refused if not, and hears nothing if so.
+    /// Whether any client in the cluster has an endpoint to use. A client that reaches none gets no
+    /// answer if so, and is refused if not.
     pub anywhere: bool,
 }
 
@@ -94,7 +94,7 @@ fn local<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
 fn nearest<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
     let ready = targets.ready();
     if ready.is_empty() {
-        // Hints count for ready endpoints only; the last ones to serve are used by everybody.
+        // Hints count for ready endpoints only. All clients use the last ones that serve.
         let endpoints = targets.usable();
         let mode = if endpoints.is_empty() { Mode::None } else { Mode::Cluster };
         return Reach { mode, endpoints };

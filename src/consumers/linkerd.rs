@@ -1,6 +1,6 @@
-//! Linkerd's destination controller: which addresses the proxies on a node are told. A model of
+//! Linkerd's destination controller: which addresses it gives to the proxies on a node. A model of
 //! `filterAddresses` in linkerd2's `controller/api/destination`: zone hints
-//! only, no node hints, no look at the Service's field.
+//! only, no node hints, and the Service's field is ignored.
 
 use super::target::{Client, Target, Targets};
 use crate::model::{address::AddressType, service::Service, slice::Slice};

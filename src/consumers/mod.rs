@@ -1,4 +1,4 @@
-//! How those who send traffic read slices: pure models of their rules, one file for each.
+//! How consumers read slices: pure models of their rules, one file for each.
 
 pub mod cilium;
 pub mod kube_proxy;

@@ -1,4 +1,4 @@
-//! What all who send traffic make of slices first: endpoints with one address and one port.
+//! What all consumers derive from slices first: endpoints with one address and one port.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl<'a> Targets<'a> {
         let mut targets: BTreeMap<(String, i32), Target<'a>> = BTreeMap::new();
         for slice in slices {
             let ports = slice.ports.iter().filter(|own| {
-                // Not to name a protocol is to say TCP.
+                // Without a protocol, it is TCP.
                 own.name.as_deref() == Some(port)
                     && protocol == Some(own.protocol.as_deref().unwrap_or("TCP"))
             });

@@ -1,5 +1,5 @@
 //! Controller: the one owner of the index and the queue. Events go in, writes come out; it
-//! neither waits nor speaks with anybody.
+//! neither waits nor does I/O.
 
 mod draft;
 mod events;
@@ -117,7 +117,7 @@ struct Lists {
 /// ended.
 #[derive(Clone, Copy, Debug)]
 struct SlicesList {
-    /// Not after it was asked for.
+    /// No later than it was requested.
     asked: Instant,
     /// The highest version that it has shown.
     seen: u64,

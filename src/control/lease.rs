@@ -219,7 +219,7 @@ impl Candidate<'_> {
     async fn acquire(&mut self) -> Moment {
         loop {
             hang::turns(self.pulse).await;
-            // Jitter, lest all candidates come at once; but not past the moment it is free.
+            // Jitter, so that not all candidates come at once; but not past the moment it is free.
             let retry = self.timing.retry_period().mul_f64(1.0 + 1.2 * self.random.fraction());
             let wait = match self.attempt().await {
                 Ok(Outcome::Held(until)) => {

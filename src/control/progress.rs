@@ -48,7 +48,7 @@ pub struct Progress {
     pub ended: Option<Ended>,
     /// Whether anything but its slices has changed since its last plan.
     pub is_affected: bool,
-    /// The same of its last plan, which is to come true yet.
+    /// The same for its last plan, whose writes have not ended yet.
     pub was_affected: bool,
     /// Until when a write may still show of which no answer has come.
     pub unanswered: Option<Instant>,
@@ -116,7 +116,7 @@ impl Verdict {
 }
 
 impl Progress {
-    /// Its writes begin, of so many slices.
+    /// Its writes begin, of this many slices.
     pub fn begin(&mut self, slices: usize, now: Instant) {
         self.expectations.begin();
         (0..slices).for_each(|_| self.pace.spend(now));

@@ -69,7 +69,7 @@ enum State {
     Working {
         /// When it had become due.
         due: Instant,
-        /// Wanted once more after the present work.
+        /// To be handled again after the present work.
         again: Option<(Class, Instant)>,
         /// Forgotten while being worked on: its outcome no longer matters.
         forgotten: bool,
@@ -92,10 +92,10 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// An event wants `key` to be looked at when `due` comes.
+    /// An event requires `key` to be handled when `due` comes.
     ///
     /// A key that waits already keeps the earlier time and the more urgent class, so a batch window
-    /// counts from its first event. A key in work runs once more afterwards. After a failure the
+    /// counts from its first event. A key in work runs again afterwards. After a failure the
     /// key keeps its count of failures and comes at the event's time, but no sooner than
     /// [`EVENT_RETRY`] (or what the server asked for) after the failure.
     ///
@@ -159,9 +159,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.fail(key, now, class, wait, wait.min(EVENT_RETRY));
     }
 
-    /// The server asked to come back after `wait` (429 with `Retry-After`). Counts as a failure;
-    /// no event brings the next try forward. No longer than [`LONGEST_RETRY`], lest one odd answer
-    /// put a key off indefinitely.
+    /// The server asked to come back after `wait` (429 with `Retry-After`). Counts as a failure; no
+    /// event brings the next try forward. No longer than [`LONGEST_RETRY`], so that one odd answer
+    /// does not delay a key indefinitely.
     pub fn retry_after(&mut self, key: &K, now: Instant, class: Class, wait: Duration) {
         let wait = wait.min(LONGEST_RETRY);
         self.fail(key, now, class, wait, wait);
@@ -358,7 +358,7 @@ fn is_due<K>(class: &BTreeMap<Place, K>, now: Instant) -> bool {
     class.keys().next().is_some_and(|(due, _)| *due <= now)
 }
 
-/// The more urgent class and the earlier time of two wishes.
-fn merge(wish: Option<(Class, Instant)>, class: Class, due: Instant) -> (Class, Instant) {
-    wish.map_or((class, due), |(other, earlier)| (other.min(class), earlier.min(due)))
+/// The more urgent class and the earlier time of two entries.
+fn merge(again: Option<(Class, Instant)>, class: Class, due: Instant) -> (Class, Instant) {
+    again.map_or((class, due), |(other, earlier)| (other.min(class), earlier.min(due)))
 }

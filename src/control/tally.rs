@@ -150,7 +150,7 @@ impl Tally {
         self.metrics.own.malformed(kind);
     }
 
-    /// Events show so many signs of another writer.
+    /// Counts signs of another writer that events show.
     pub fn foreign(&self, signs: usize) {
         self.metrics.others.writes.inc_by(signs as u64);
     }

@@ -1,13 +1,13 @@
 //! Follows all objects of one kind, indefinitely, whatever the API server does.
 //!
-//! This builds on `client::source`. A list that is streamed falls back to pages. A 410 at the
-//! start of a watch leads to a fresh list, and so does a watch that cannot be resumed. Errors are
-//! retried with back-off, and a malformed object does not hide the others. The client spaces out
-//! the starts of watches ([`crate::client::spacing`]). Before a broken watch is resumed, a list of one
-//! object shows whether the history went back ([`super::history`]). The consumer must find deletes
-//! that fell into a gap: what was not applied between [`Change::Restarted`] and [`Change::Listed`]
-//! is gone. As different API servers may answer in turn, the consumer must also skip an object
-//! older than the known one, unless it is part of a list, since lists are consistent reads.
+//! This builds on `client::source`. A list that is streamed falls back to pages. A 410 at the start
+//! of a watch leads to a fresh list, and so does a watch that cannot be resumed. Errors are retried
+//! with back-off, and a malformed object does not hide the others. The client spaces out the starts
+//! of watches ([`crate::client::spacing`]). Before a broken watch is resumed, a list of one object
+//! shows whether the history went back ([`super::history`]). The consumer must find deletes that
+//! fell into a gap: what was not applied between [`Change::Restarted`] and [`Change::Listed`] is
+//! gone. As different API servers may answer in turn, the consumer must also skip an object older
+//! than the known one, unless it is part of a list, since lists are consistent reads.
 
 mod backoff;
 mod cause;
@@ -59,7 +59,7 @@ pub enum Change<T> {
     /// A list begins. What was known stays true until [`Change::Listed`]. May come several times
     /// before that, if lists fail.
     Restarted {
-        /// Not after it was asked for: it shows all that had been stored by then.
+        /// No later than it was requested: it shows all that had been stored by then.
         asked: Instant,
     },
     /// The object is as given, as part of a list or by a change.

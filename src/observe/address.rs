@@ -9,7 +9,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// How many connections wait to be taken up.
+/// How many connections wait to be accepted.
 const BACKLOG: i32 = 1024;
 
 /// Where to listen.
@@ -31,7 +31,7 @@ pub enum Address {
 )]
 pub struct AddressError(String);
 
-/// An address that cannot be listened at.
+/// An address at which closehaul cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen at {address} ({flag}): {source}; give another one, or 0 to switch it off")]
 pub struct ListenError {
@@ -90,7 +90,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         // As Go does it: this is IPv4 too, whatever the host's default.
         socket.set_only_v6(false)?;
     }
-    // A restart need not wait for connections of the process before.
+    // A restart need not wait for connections of the previous process.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

@@ -11,7 +11,7 @@ use prometheus::{
 use super::register::register;
 use crate::model::service::TrafficDistribution;
 
-/// What all names of the controller's own begin with.
+/// The prefix of the names that are not the work queue's.
 const PREFIX: &str = "endpoint_slice_controller";
 /// The label `name` of the work queue's metrics.
 const QUEUE: &str = "endpoint_slice";
@@ -203,50 +203,50 @@ impl BuiltIn {
         }
     }
 
-    /// A plan adds and removes so many endpoints of one address type.
+    /// Records how many endpoints of one address type a plan adds and removes.
     pub fn planned(&self, added: usize, removed: usize) {
         self.endpoints_added.observe(float(added));
         self.endpoints_removed.observe(float(removed));
     }
 
-    /// A slice was written.
+    /// Counts a slice that was written.
     pub fn changed(&self, operation: Operation) {
         self.changes.with_label_values(&[operation.as_str()]).inc();
     }
 
-    /// So many slices of one address type were written; `auto`: under the legacy annotation;
-    /// `preference`: the trafficDistribution in force, or nothing.
+    /// Records how many slices of one address type were written; `auto`: under the legacy
+    /// annotation; `preference`: the trafficDistribution in force, or nothing.
     pub fn slices_changed(&self, slices: usize, auto: bool, preference: &str) {
         let topology = if auto { "Auto" } else { "Disabled" };
         self.slices_changed.with_label_values(&[topology, preference]).observe(float(slices));
     }
 
-    /// The work on a Service has ended.
+    /// Counts the work on a Service that has ended.
     pub fn count(&self, synced: Synced) {
         self.syncs.with_label_values(&[synced.as_str()]).inc();
     }
 
-    /// So many more Services (or fewer) have this trafficDistribution in force.
+    /// Adds `more` Services (fewer if negative) with this trafficDistribution in force.
     pub fn prefer(&self, preference: &str, more: i64) {
         self.services_by_preference.with_label_values(&[preference]).add(more);
     }
 
-    /// A Service was taken up that had been due for so long.
+    /// Records how long a Service had been due when it was taken up.
     pub fn waited(&self, time: Duration) {
         self.queue_duration.observe(time.as_secs_f64());
     }
 
-    /// The work on a Service took so long.
+    /// Records how long the work on a Service took.
     pub fn worked(&self, time: Duration) {
         self.work_duration.observe(time.as_secs_f64());
     }
 
-    /// So many Services are due and wait.
+    /// Records how many Services are due and wait.
     pub fn overdue(&self, services: i64) {
         self.depth.set(services);
     }
 
-    /// For how long each Service in work has been so.
+    /// Records for how long each Service in work has been so.
     pub fn working(&self, times: impl IntoIterator<Item = Duration>) {
         let (mut sum, mut longest) = (Duration::ZERO, Duration::ZERO);
         for time in times {

@@ -21,8 +21,8 @@ use crate::{cluster::Watched, pulse::Pulse};
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a replica may keep running after its leadership has ended: it exits at once if it can.
 const LEASE_LIMIT: Duration = Duration::from_secs(5);
-/// How many letters of a reason are shown: what stands between here and the API server may answer
-/// with a whole page.
+/// How many characters of a reason are shown: a proxy before the API server may answer with a whole
+/// page.
 const LETTERS: usize = 300;
 
 /// How long a refusal is shown after it: twice the longest pause before the next try.
@@ -51,10 +51,10 @@ struct State {
 /// Returns how long ago the leadership of this replica expired; `None` if it did not.
 type Overdue = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
 
-/// What a copy does beside reading, each with its own permissions.
+/// What a replica does besides reading, each with its own permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Duty {
-    /// It gets the lease, or renews it.
+    /// It acquires the lease, or renews it.
     Lease,
     /// It writes slices.
     Writes,
@@ -132,14 +132,14 @@ impl Health {
         &self.0.pulse
     }
 
-    /// A kind has been listed; it stays so while its watch is mended.
+    /// A kind has been listed. It counts as listed while its watch is restored.
     pub fn listed(&self, kind: Watched) {
         if let Some(list) = place(&mut lock(&self.0.lists), kind) {
             *list = List::Done;
         }
     }
 
-    /// Listing or watching a kind has failed. `why` is shown to anybody who asks.
+    /// Listing or watching a kind has failed. Every client of the health server can read `why`.
     pub fn not_listed(&self, kind: Watched, why: &str) {
         if let Some(list @ List::Missing(_)) = place(&mut lock(&self.0.lists), kind) {
             *list = List::Missing(Some(line(why)));
@@ -151,21 +151,21 @@ impl Health {
         self.0.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether another client acts as a controller of the same slices. It takes nothing away from
-    /// the readiness: there is nothing that another copy could do better.
+    /// Whether another client acts as a controller of the same slices. It does not affect
+    /// the readiness: another replica could do no better.
     pub fn other_writer(&self, is_active: bool) {
         self.0.has_other_writer.store(is_active, Ordering::Relaxed);
     }
 
-    /// The API server has refused something: a right is missing, or a webhook said so. It takes
-    /// nothing away from the readiness either, and is shown for two minutes. `why` is shown to
-    /// anybody who asks.
+    /// The API server has refused something: a permission is missing, or a webhook rejected it. It
+    /// does not affect the readiness either, and is shown for two minutes. Every client of the
+    /// health server can read `why`.
     pub fn refused(&self, duty: Duty, why: &str) {
         let refusal = Refusal { at: Instant::now(), why: line(why) };
         lock(&self.0.refusals).insert(duty, refusal);
     }
 
-    /// Whether this replica may take over or go on writing.
+    /// Whether this replica may take over, or continue to write.
     pub fn readiness(&self) -> Vec<Check> {
         let lists = lock(&self.0.lists).clone();
         let listed = |(kind, list): (Watched, List)| {

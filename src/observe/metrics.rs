@@ -12,7 +12,7 @@ pub struct Metrics {
     registry: Registry,
     /// The built-in controller's, by its names.
     pub built_in: Arc<BuiltIn>,
-    /// Our own.
+    /// closehaul's.
     pub own: Arc<Own>,
     /// Of other writers, and of Events.
     pub others: Arc<Others>,
@@ -23,10 +23,10 @@ pub struct Metrics {
 /// Metrics that cannot be registered or shown.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
-    /// A name or label that is not allowed, or is there twice: a fault of ours.
+    /// A name or label that is not allowed, or is registered twice: a bug.
     #[error("cannot set up the metrics")]
     Register(#[source] prometheus::Error),
-    /// The text was not made.
+    /// The text was not rendered.
     #[error("cannot write the metrics out")]
     Encode(#[source] prometheus::Error),
 }

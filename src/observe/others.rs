@@ -11,7 +11,7 @@ pub struct Others {
     pub active: IntGauge,
     /// Services whose slices are overwritten again and again.
     pub contested: IntGauge,
-    /// Writes of others that made slices of ours, or changed their endpoints or ports.
+    /// Writes of other clients that created managed slices, or changed their endpoints or ports.
     pub writes: IntCounter,
     events: IntCounterVec,
 }

@@ -13,8 +13,8 @@ use crate::{
     cluster::Watched,
 };
 
-/// From an event to the slice that answers to it, in seconds: a batch window, a busy server and a
-/// long back-off are all to be seen.
+/// From an event to the slice that follows from it, in seconds: a batch window, a busy server and a
+/// long back-off must all be visible.
 const PROPAGATION: [f64; 16] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
@@ -48,7 +48,7 @@ pub struct Own {
     pub ready: IntGauge,
     /// Those of them that have no zone.
     pub ready_without_zone: IntGauge,
-    /// Those of them that bear hints.
+    /// Those of them that have hints.
     pub ready_hinted: IntGauge,
     /// 1 since an answer has shown that the API server drops hints for nodes.
     pub node_hints_dropped: IntGauge,
@@ -57,7 +57,7 @@ pub struct Own {
     pub loop_hold: Histogram,
 }
 
-/// What a write answers to.
+/// What led to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// A pod came, changed or went.
@@ -71,7 +71,7 @@ pub enum Trigger {
 pub enum WriteKind {
     /// A slice whose endpoints, ports or labels change.
     Endpoints,
-    /// A slice of which nothing but zones and hints change.
+    /// A slice of which only zones and hints change.
     Hints,
 }
 
@@ -260,7 +260,7 @@ impl Own {
         }
     }
 
-    /// A list or watch failed; `reason` out of a short list.
+    /// Counts a list or watch that failed; `reason` is one of a short list.
     pub fn watch_restarted(&self, kind: Watched, reason: &'static str) {
         self.watch_restarts.with_label_values(&[kind.plural(), reason]).inc();
     }
@@ -275,32 +275,32 @@ impl Own {
         self.history_rewinds.with_label_values(&[sign]);
     }
 
-    /// The history went back; `sign` is one of a short list.
+    /// Counts a history that went back; `sign` is one of a short list.
     pub fn rewound(&self, sign: &'static str) {
         self.history_rewinds.with_label_values(&[sign]).inc();
     }
 
-    /// An object did not parse.
+    /// Counts an object that did not parse.
     pub fn malformed(&self, kind: Watched) {
         self.decode_errors.with_label_values(&[kind.plural()]).inc();
     }
 
-    /// So many objects are in memory.
+    /// Records how many objects are in memory.
     pub fn indexed(&self, kind: Watched, objects: i64) {
         self.index_objects.with_label_values(&[kind.plural()]).set(objects);
     }
 
-    /// So many Services wait in the queue in this class.
+    /// Records how many Services of this class wait in the queue.
     pub fn queued(&self, class: &'static str, services: i64) {
         self.queue_services.with_label_values(&[class]).set(services);
     }
 
-    /// So much time after its event, the last slice was written.
+    /// Records the time from an event to the last slice written for it.
     pub fn propagated(&self, trigger: Trigger, after: Duration) {
         self.propagation.with_label_values(&[trigger.as_str()]).observe(after.as_secs_f64());
     }
 
-    /// A write has ended; `took` if it was sent.
+    /// Counts a write that has ended; `took` if it was sent.
     pub fn wrote(
         &self,
         kind: WriteKind,
@@ -316,18 +316,18 @@ impl Own {
         }
     }
 
-    /// A Service is tried again.
+    /// Counts a Service that is retried.
     pub fn retried(&self, reason: WriteResult) {
         self.retries.with_label_values(&[reason.as_str()]).inc();
     }
 
-    /// So many more Services (or fewer) are in this state for this reason.
+    /// Adds `more` Services (fewer if negative) in this state for this reason.
     pub fn decided(&self, state: State, reason: Reason, more: i64) {
         let labels = [state.to_string(), reason.to_string()];
         self.services.with_label_values(&labels).add(more);
     }
 
-    /// `more` Services (fewer if negative) have this reason, whether or not it is the weightiest.
+    /// Adds `more` Services (fewer if negative) with this reason, whether or not it comes first.
     pub fn decided_by(&self, reason: Reason, more: i64) {
         self.decisions.with_label_values(&[reason.to_string()]).add(more);
     }

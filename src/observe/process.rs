@@ -1,4 +1,4 @@
-//! The figures of our own process, by the names that every dashboard knows.
+//! The figures of this process, by the names that every dashboard knows.
 
 use procfs::{WithCurrentSystemInfo, process::LimitValue};
 use prometheus::{

@@ -34,7 +34,7 @@ use crate::causes::causes;
 const HEAD: Duration = Duration::from_secs(1);
 /// From the start of a connection to its end, one request and its answer.
 const LIMIT: Duration = Duration::from_secs(10);
-/// After a connection could not be taken up, for lack of file descriptors, say.
+/// After a connection could not be accepted, for example for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a server answers about.
@@ -124,8 +124,8 @@ fn show(metrics: &Metrics) -> Response<Full<Bytes>> {
     }
 }
 
-/// What the checks say, in the API server's form: `ok`, or check by check if one fails or if it
-/// is asked for.
+/// The results of the checks, in the API server's form: `ok`, or check by check if one fails or if
+/// `is_verbose`.
 fn report(name: &str, checks: &[Check], is_verbose: bool) -> Response<Full<Bytes>> {
     let is_well = checks.iter().all(|check| check.wrong.is_none());
     if is_well && !is_verbose {

@@ -1,4 +1,4 @@
-//! Series of single Services: only where they are asked for, and of so many Services at most.
+//! Series of single Services: only if they are switched on, and for a limited number of Services.
 
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -68,7 +68,7 @@ impl Services {
         self.info.with_label_values(&info_labels(key, decision)).set(1);
     }
 
-    /// Shows a Service no longer.
+    /// Removes the series of a Service.
     pub fn hide(&self, key: &ServiceKey, before: (State, Reason)) {
         let name = [&*key.namespace, &*key.name];
         // They are there, having been shown.

@@ -1,4 +1,4 @@
-//! Changes: the writes that a plan asks for, in the order in which they are sent
+//! Changes: the writes that a plan requires, in the order in which they are sent
 //! (docs/semantics.md 4.4).
 
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The writes by which `packing` comes true. Each slice that is written gets
+    /// The writes that carry out `packing`. Each slice that is written gets
     /// `trigger_time`, or loses the one it had.
     pub(super) fn of(
         packing: &mut Packing<'_>,

@@ -1,9 +1,9 @@
-//! Intent: what is requested for a Service. It is resolved once, when the Service changes, and stored
-//! with the Service. Everything that depends on it reads it from there or from the plan.
+//! Intent: what is requested for a Service. It is resolved once, when the Service changes, and
+//! stored with the Service. Everything that depends on it reads it from there or from the plan.
 
 use crate::model::service::{Service, TrafficDistribution};
 
-/// What is asked for a Service.
+/// What is requested for a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// How its hints are chosen.
@@ -23,7 +23,7 @@ impl Intent {
         Self { mechanism }
     }
 
-    /// Whether any preference for locality is asked for.
+    /// Whether any preference for locality is requested.
     pub fn prefers_locality(self) -> bool {
         self.mechanism != Mechanism::Off
     }

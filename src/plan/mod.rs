@@ -59,7 +59,7 @@ pub struct World<'w, 'a> {
     pub slices: &'w [&'a Slice],
     /// What a write answers to; see [`trigger::trigger_time`].
     pub trigger_time: Option<Timestamp>,
-    /// What is asked for the Service.
+    /// What is requested for the Service.
     pub intent: Intent,
     /// How slices are written.
     pub settings: Settings,
@@ -85,7 +85,7 @@ impl Settings {
 /// What must be done for one Service.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// What is asked for the Service.
+    /// What is requested for the Service.
     pub intent: Intent,
     /// How its slices are written.
     pub settings: Settings,

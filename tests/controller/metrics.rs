@@ -222,7 +222,7 @@ async fn from_the_event_to_the_slice() {
     let [count, sum] = took("pod");
     assert!(count == 1.0 && (2.0..2.1).contains(&sum), "{count} {sum}");
 
-    // Failures count from the event on, and are told once they are over.
+    // Failures count from the event on, and are reported once they are over.
     rig.api.fault(on("PUT", "/endpointslices").times(3), Effect::Answer(500));
     edit(&rig.api, NODES, "/a1", |node| {
         node["metadata"]["labels"]["topology.kubernetes.io/zone"] = json!("d");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// More Services than are written at once.
 const SERVICES_THERE: usize = 20;
-/// So many are written at once, so that many may be sent before the first answer.
+/// This many are written at once, so this many may be sent before the first answer.
 const AT_ONCE: usize = 5;
 
 /// Services that prefer the same node, with three pods each, one in every zone.

@@ -1,5 +1,5 @@
 //! Other writers who go on: the built-in controller left running beside closehaul, a second
-//! installation, somebody who disagrees; and those who only look like one.
+//! installation, a client that disagrees; and clients that only look like one.
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
@@ -161,7 +161,7 @@ async fn what_is_mended_by_the_way_is_no_fight() {
     assert!(rig.until_endpoints("web", &["web-1!"]).await <= 1100 * MS);
 }
 
-/// The write was made, its answer was lost, or its event comes when nobody waits for it any more.
+/// The write was done, but its answer was lost, or its event comes when it is no longer waited for.
 #[tokio::test(start_paused = true)]
 async fn own_writes_without_an_answer_are_nobody_elses() {
     for effect in [Effect::DoAndAnswer(504), Effect::DoAndAnswer(500), Effect::DoAndHang] {

@@ -8,7 +8,7 @@ use fake_api::{
 };
 use serde_json::{Value, json};
 
-/// Deletes the Service and makes it again, and waits for a slice of the new one alone.
+/// Deletes the Service and creates it again, and waits until only the new one has a slice.
 async fn recreate(rig: &Rig, wait_between: std::time::Duration) {
     let old: Vec<_> = rig.slices("web").iter().map(|slice| name(slice).to_owned()).collect();
     remove(&rig.api, SERVICES, "web");

@@ -1,5 +1,5 @@
 //! Eventually stable: whatever has happened, once the world stands still and faults end, the
-//! slices become what the plan asks for, and then nothing is written any more.
+//! slices become what the plan requires, and then nothing is written any more.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -52,7 +52,7 @@ fn plan_at(name: &str, url: &str, args: &[&str]) -> Done {
     done
 }
 
-/// A server's answer that it does not do what was asked for.
+/// A server's answer that it does not do what was requested.
 fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
     (code, status)

@@ -14,7 +14,7 @@ fn items(yaml: &str) -> Vec<Value> {
     list["items"].as_array().unwrap().clone()
 }
 
-/// The shop, with the slices that a controller would have made of it.
+/// The shop, with the slices that a controller would have created for it.
 fn settled(change: impl Fn(&mut Value)) -> String {
     let made = plan(&["-f", &fixture("shop.yaml"), "-o", "yaml"]).good();
     let mut documents = text("shop.yaml");
@@ -94,7 +94,8 @@ fn what_a_controller_left_is_adopted() {
     assert_eq!(unchanged[0]["metadata"]["resourceVersion"], "300");
 }
 
-/// A controller of its own may keep slices for a Service and label them so that no proxy reads them.
+/// A controller of its own may keep slices for a Service and label them so that no proxy reads
+/// them.
 #[test]
 fn slices_that_no_proxy_reads_do_not_count() {
     let foreign = json!({

@@ -23,7 +23,7 @@ fn counts(counts: &[(&str, usize)]) -> ZoneCounts {
     counts.iter().map(|(zone, count)| ((*zone).into(), *count)).collect()
 }
 
-/// Ready endpoints, so many of each zone in turn.
+/// Ready endpoints, this many of each zone in turn.
 fn endpoints(zones: &[(&str, u16)]) -> Vec<Endpoint> {
     let zones = zones.iter().flat_map(|(zone, count)| (0..*count).map(move |_| *zone));
     (0..).zip(zones).map(|(number, zone)| world::endpoint(number, zone)).collect()
@@ -119,7 +119,7 @@ fn ready_endpoints_of_every_list_count() {
             endpoint.conditions.ready = Some(ready[usize::from(at)]);
             endpoint
         };
-        // Zones such that the two that are ready differ.
+        // Zones chosen so that the two ready ones differ.
         let [created, updated, unchanged] =
             [("a", 0), ("b", 1), (["a", "b"][usize::from(ready[0])], 2)]
                 .map(|(zone, at)| one(at, zone));

@@ -197,7 +197,7 @@ fn without_node_hints_the_same_node_becomes_the_same_zone() {
     let outcome = assign_with(false, Some("PreferSameNode"), &[plain], hinted, &[]);
     assert_eq!((outcome.created, outcome.updated), (vec![zone.clone()], vec![vec![zone]]));
 
-    // Hints for nodes that no preference asks for go, as ever.
+    // Hints for nodes that no preference requires go, as ever.
     for preference in [Some("PreferSameZone"), None] {
         let outcome = assign_with(false, preference, &[], &[], &[hinted]);
         assert_eq!(outcome.unchanged, 0, "{preference:?}");
@@ -354,7 +354,7 @@ fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
 fn the_annotation_beats_the_field() {
     let rows = [
         (Some("PreferClose"), false, &["a", "b", "c"][..], &[][..]),
-        // Auto is in force and gives up for want of shares: no hints at all.
+        // Auto is in force and gives up for lack of shares: no hints at all.
         (Some("PreferClose"), true, &[], &[]),
         (None, false, &[], &[]),
         (Some("PreferSameNode"), false, &["a", "b", "c"], &["a1", "b1", "c1"]),

@@ -35,7 +35,7 @@ pub struct Cluster {
     serial: u64,
 }
 
-/// What one plan asks for, over all address types.
+/// What one plan requires, over all address types.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Writes {
     pub creates: Vec<Slice>,
@@ -85,7 +85,7 @@ impl Cluster {
         }
     }
 
-    /// Slices with so many endpoints each, as earlier syncs left them; pods numbered from 0.
+    /// Slices with this many endpoints each, as earlier syncs left them; pods numbered from 0.
     pub fn standing(sizes: &[u16]) -> Self {
         let mut cluster = Self::with(Vec::new());
         let mut first = 0;
@@ -135,7 +135,7 @@ impl Cluster {
         writes
     }
 
-    /// Plans, writes what is asked for and returns it.
+    /// Plans, writes what is requested and returns it.
     pub fn sync(&mut self) -> Writes {
         let writes = self.plan();
         for slice in &writes.creates {

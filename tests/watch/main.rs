@@ -35,7 +35,7 @@ use tokio::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A consumer as the index is one: it knows the objects by what it was told alone.
+/// A consumer as the index is one: it knows the objects only by what it received.
 struct View {
     changes: Pin<Box<dyn Stream<Item = Change<Pod>>>>,
     /// Names and nodes.
@@ -165,7 +165,7 @@ async fn listed(names: &[&str], streaming: bool) -> (FakeApi, View) {
     }
     let mut view = View::new(&api);
     view.until_listed(1).await;
-    // The watch after a paged list starts when the next change is asked for.
+    // The watch after a paged list starts when the next change is requested.
     view.pass(SECOND).await;
     assert_eq!(view.names(), names);
     view.failures.clear();

@@ -31,7 +31,7 @@ async fn a_history_that_went_back_shows_before_the_watch_is_resumed() {
     }
 }
 
-/// The list is asked for by a 410, and not by an order.
+/// The list is requested by a 410, and not by an order.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_shows_the_new_history_is_not_repeated_for_it() {
     let (api, mut view) = listed(&["a"], true).await;

@@ -18,7 +18,7 @@ async fn bookmarks_move_the_version_that_a_watch_resumes_from() {
     }
 }
 
-/// What only a watch that is resumed asks for.
+/// What only a resumed watch requests.
 const RESUMED: &str = "allowWatchBookmarks=true&resourceVersion=1";
 
 #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ use crate::{
 /// How long the floor may take to know all slices.
 const FLOOR_START: Duration = Duration::from_secs(60);
 
-/// One of those that are compared. All run without leader election.
+/// A program that is compared with others. All run without leader election.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
@@ -47,7 +47,8 @@ impl Contender {
         self == Self::Floor
     }
 
-    /// Where its binary is; builds it if need be, which takes minutes and asks cargo or Go each time.
+    /// Where its binary is; builds it if need be, which takes minutes and asks cargo or Go each
+    /// time.
     pub(super) async fn binary(self) -> Result<PathBuf, Error> {
         let component = match self {
             Self::Closehaul => return Ok(closehaul::build(Profile::Release).await?),

@@ -32,7 +32,7 @@ fn latencies(raw: &Raw) -> Vec<(String, String)> {
         let series = contenders(raw).into_iter().filter_map(|contender| {
             let rows = rows.iter().filter(|row| row.contender == contender);
             let values = rows.flat_map(|row| row.latencies.iter().copied()).collect::<Vec<_>>();
-            // What is seen before its answer is as quick as can be told.
+            // What is seen before its answer is as quick as can be measured.
             let point = |percent| (percent, percentile(&values, percent).max(SHORTEST));
             let points = percents(values.len()).map(point).collect();
             (!values.is_empty()).then(|| line(contender, points, false))

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::progress::say;
 
-/// Runs everything that is asked for, or reads it from earlier runs, and writes raw data, table
+/// Runs everything that is requested, or reads it from earlier runs, and writes raw data, table
 /// and plots. A session that fails is written down as such, and the others go on.
 pub async fn run(options: &Options) -> Result<Raw, Error> {
     let mut output = Output::new(options)?;
@@ -90,9 +90,9 @@ async fn run_all(
     Ok(())
 }
 
-/// The state that the session starts from. Only the last one is kept: they are large. Its slices are
-/// the built-in controller's, unless that is not measured nor any other: a size at which there is
-/// room for closehaul alone may be none for it.
+/// The state that the session starts from. Only the last one is kept: they are large. Its slices
+/// are the built-in controller's, unless that is not measured nor any other: a size at which there
+/// is room for closehaul alone may be none for it.
 async fn kept<'a>(
     session: &Session,
     options: &Options,

@@ -71,7 +71,7 @@ impl fmt::Display for Scenario {
 pub(super) enum Step {
     /// Changes of pods that no slice shows.
     Noise,
-    /// Readiness changes, so many a second; without a number as fast as one client can.
+    /// Readiness changes, this many a second; without a number as fast as one client can.
     Churn(Option<u32>),
     /// One after the other, each waited for.
     Flips,

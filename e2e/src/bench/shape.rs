@@ -36,7 +36,7 @@ impl Shape {
         Self::new(services.div_ceil(SERVICES_PER_NAMESPACE), services, PODS_PER_SERVICE)
     }
 
-    /// So many Services of 10 pods in one namespace.
+    /// This many Services of 10 pods in one namespace.
     pub fn dense(services: u32) -> Self {
         Self::new(1, services, PODS_PER_SERVICE)
     }

@@ -1,4 +1,4 @@
-//! States that all contenders start from: made once, kept as etcd's files.
+//! States that all contenders start from: created once, kept as etcd's files.
 
 use std::{path::Path, time::Duration};
 
@@ -34,7 +34,7 @@ impl Kept {
 /// A state of a shape, without slices and with them.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Without any slice, if it was asked for.
+    /// Without any slice, if it was requested.
     pub(super) cold: Option<Kept>,
     /// With all slices.
     pub(super) right: Kept,

@@ -10,7 +10,7 @@ use super::Error;
 
 /// The kernel's unit of CPU time in `/proc`, on every architecture that Kubernetes runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// A controller rests when it has used at most so many ticks in [`REST`]: 1.5 % of a CPU, what a
+/// A controller rests when it has used at most this many ticks in [`REST`]: 1.5 % of a CPU, what a
 /// runtime does by itself.
 pub(super) const RESTING: u64 = 3;
 /// The same of an API server, which always has something to do for itself.
@@ -67,7 +67,8 @@ fn file(pid: u32, name: &str) -> PathBuf {
     format!("/proc/{pid}/{name}").into()
 }
 
-/// Forgets the peak of a process: from now on it is that of what follows (`proc_pid_clear_refs(5)`).
+/// Forgets the peak of a process: from now on it is that of what follows
+/// (`proc_pid_clear_refs(5)`).
 pub(super) fn forget_peak(pid: u32) -> Result<(), Error> {
     let path = file(pid, "clear_refs");
     fs::write(&path, "5").map_err(|source| Error::File { path, source })

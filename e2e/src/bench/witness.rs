@@ -1,5 +1,5 @@
-//! Sees each write of a slice when the API server tells of it: a watch of its own, next to the
-//! one of the controller that is measured, on the clock of the one who makes the changes.
+//! Sees each write of a slice when the API server reports it: a watch of its own, next to the
+//! one of the controller that is measured, on the clock of the one that makes the changes.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// How long the slices that are there already may take.
 const LIST: Duration = Duration::from_secs(60);
 
-/// How many writes are told of, the last ones.
+/// How many writes are reported, the last ones.
 const TOLD: usize = 3;
 
 /// A slice as far as it is read.
@@ -183,7 +183,8 @@ impl Witness {
         self.seen().writes
     }
 
-    /// What the last writes did. Worked out when it is asked for: whoever measures must be quick.
+    /// What the last writes did. Worked out when it is requested: the measuring client must be
+    /// quick.
     pub(super) fn wrote(&self) -> String {
         let seen = self.seen();
         let told = seen.wrote.iter().map(|(slice, before)| {

@@ -10,9 +10,9 @@ use e2e::{
 
 /// Measures closehaul beside the built-in EndpointSlice controller and others.
 ///
-/// States are made once, straight in etcd, and kept; each contender runs each scenario on a fresh
-/// control plane that starts from the same bytes, in alternating pairs. Measured are CPU of the
-/// contender, of kube-apiserver and of etcd, memory, bytes, slice writes, and how long after a
+/// States are created once, straight in etcd, and kept; each contender runs each scenario on a
+/// fresh control plane that starts from the same bytes, in alternating pairs. Measured are CPU of
+/// the contender, of kube-apiserver and of etcd, memory, bytes, slice writes, and how long after a
 /// change of a pod a slice shows it. A run that does not do the same work as the others counts as
 /// failed. docs/performance.md says how, and what came out.
 ///

@@ -1,5 +1,5 @@
 //! Who speaks with the API server: one token and one kubeconfig each, so that each has its own
-//! rights and the audit log tells them apart.
+//! permissions and the audit log tells them apart.
 
 use std::{
     fs,
@@ -16,11 +16,12 @@ use super::Error;
 pub enum Actor {
     /// The test itself: `system:masters`.
     Admin,
-    /// closehaul, as its service account and with the rights of `e2e/rbac/closehaul.yaml`.
+    /// closehaul, as its service account and with the permissions of `e2e/rbac/closehaul.yaml`.
     Closehaul,
-    /// A second copy of closehaul with the same rights, which the audit log tells from the first.
+    /// A second replica of closehaul with the same permissions, which the audit log tells from the
+    /// first.
     ClosehaulB,
-    /// The kubelet stand-in, with the rights of `e2e/rbac/kubelet.yaml`.
+    /// The kubelet stand-in, with the permissions of `e2e/rbac/kubelet.yaml`.
     Kubelet,
     /// kube-proxy, with upstream's own role.
     KubeProxy,

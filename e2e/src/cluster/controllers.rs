@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     /// Adds what the two have in common: one instance, an own kubeconfig, a health endpoint that
-    /// needs no rights.
+    /// needs no permissions.
     async fn start_controller(&self, command: Command, actor: Actor) -> Result<Server, Error> {
         let address = Ipv4Addr::LOCALHOST.into();
         let port = free_port(address)?;

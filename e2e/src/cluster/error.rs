@@ -16,7 +16,7 @@ pub enum Error {
     /// A component did not start, did not become ready or died.
     #[error(transparent)]
     Process(#[from] process::Error),
-    /// A file or directory of the run could not be made, read or removed.
+    /// A file or directory of the run could not be created, read or removed.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
@@ -24,7 +24,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// A certificate or key could not be made.
+    /// A certificate or key could not be created.
     #[error("cannot make the certificates: {0}")]
     Certificate(#[from] rcgen::Error),
     /// The system gave no random bytes for a token.
@@ -46,7 +46,7 @@ pub enum Error {
         /// Why it is none.
         source: http::uri::InvalidUri,
     },
-    /// A client could not be made, or a request of the harness failed.
+    /// A client could not be created, or a request of the harness failed.
     #[error("the API server's client: {0}")]
     Client(#[from] kube::Error),
     /// A command line tool failed.

@@ -100,7 +100,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts etcd and kube-apiserver and gives the actors their rights. Takes about 5 seconds
+    /// Starts etcd and kube-apiserver and gives the actors their permissions. Takes about 5 seconds
     /// when the components are built, else some minutes with progress on standard error.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let kubernetes = options.kubernetes;
@@ -183,7 +183,7 @@ impl Cluster {
         Ok(path)
     }
 
-    /// A client of the API server with the actor's rights. Needs a tokio runtime around it.
+    /// A client of the API server with the actor's permissions. Needs a tokio runtime around it.
     pub fn client(&self, actor: Actor) -> Result<Client, Error> {
         let token = self.tokens.token(actor);
         server::client(&self.apiserver.url, &self.certificates.ca, Some(token))
@@ -237,7 +237,7 @@ impl Cluster {
     /// already, and waits until they hold.
     async fn grant_rights(&self, create: bool) -> Result<(), Error> {
         let admin = self.client(Actor::Admin)?;
-        // The API server makes it a moment after it says that it is ready.
+        // The API server creates it a moment after it reports that it is ready.
         let namespace = "/api/v1/namespaces/kube-system";
         self.apiserver
             .process
@@ -321,7 +321,7 @@ fn apiserver(
         .arg("--authorization-mode=RBAC")
         .arg("--allow-privileged=true")
         .arg(format!("--service-cluster-ip-range={}", options.service_cidrs.join(",")))
-        // No controller makes the `default` accounts that this plugin asks for.
+        // No controller creates the `default` accounts that this plugin requires.
         .arg("--disable-admission-plugins=ServiceAccount")
         // Off by default upstream; only with it is `services/finalizers` asked for at all.
         .arg("--enable-admission-plugins=OwnerReferencesPermissionEnforcement")

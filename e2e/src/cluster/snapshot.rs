@@ -88,7 +88,7 @@ struct Header {
     revision: u64,
 }
 
-/// Copies a directory and all below it to `to`, which is made.
+/// Copies a directory and all below it to `to`, which is created.
 pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     let (from, to) = (from.to_owned(), to.to_owned());
     let copied = tokio::task::spawn_blocking(move || {

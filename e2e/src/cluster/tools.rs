@@ -49,7 +49,7 @@ impl Cluster {
         self.kubectl_as(Actor::Admin, args).await
     }
 
-    /// Runs the real kubectl with the actor's rights. It is killed when the future is dropped.
+    /// Runs the real kubectl with the actor's permissions. It is killed when the future is dropped.
     pub async fn kubectl_as(&self, actor: Actor, args: &[&str]) -> Result<Output, Error> {
         let kubeconfig = self.kubeconfig(actor).display().to_string();
         let args = [&["--kubeconfig", &kubeconfig], args].concat();

@@ -1,7 +1,7 @@
 //! The real components, built from upstream's Go modules and kept between runs.
 //!
 //! `e2e/components/FAMILY/go.mod` pins what is built; `regenerate.sh` there rewrites it for
-//! other versions. Of Kubernetes there are several, [`Kubernetes`], built only when asked for. The
+//! other versions. Of Kubernetes there are several, [`Kubernetes`], built only when requested. The
 //! binaries lie outside the checkout, in `$CLOSEHAUL_E2E_CACHE`, else `$XDG_CACHE_HOME/closehaul`,
 //! else `~/.cache/closehaul`, in a directory whose name carries a hash of everything they depend
 //! on, so a changed pin or compiler never finds an old binary.
@@ -200,7 +200,7 @@ impl Component {
     }
 }
 
-/// The binaries that [`ensure`] was asked for.
+/// The binaries that [`ensure`] was requested.
 #[derive(Debug, Clone)]
 pub struct Components {
     directory: PathBuf,
@@ -247,7 +247,7 @@ pub fn ensure_of(kubernetes: Kubernetes, components: &[Component]) -> Result<Com
     Ok(Components { directory, paths })
 }
 
-/// The directory for binaries, made if need be.
+/// The directory for binaries, created if necessary.
 fn cache() -> Result<PathBuf, Error> {
     let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let path = variable("CLOSEHAUL_E2E_CACHE")

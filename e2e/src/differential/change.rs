@@ -1,4 +1,4 @@
-//! Change: what a change of a Service is made of.
+//! Change: what a change of a Service consists of.
 
 use serde_json::{Value, json};
 

@@ -15,11 +15,11 @@ pub struct Hand {
     pub patch: Option<Value>,
     /// Whether the slice is deleted then.
     pub is_deleted: bool,
-    /// The slice that is made beside it, still without a name.
+    /// The slice that is created beside it, still without a name.
     pub copy: Option<Value>,
 }
 
-/// What the edit is made of.
+/// What the edit consists of.
 pub fn hand(slice: &Value, edit: Edit) -> Hand {
     let label = |key: &str, value: Value| json!({"metadata": {"labels": {key: value}}});
     let finalizer = json!({"metadata": {"finalizers": ["example.com/keep"]}});
@@ -95,7 +95,7 @@ pub fn hand(slice: &Value, edit: Edit) -> Hand {
     Hand { patch, ..Hand::default() }
 }
 
-/// A slice like this one, as somebody makes it by hand.
+/// A slice like this one, as a user creates it by hand.
 fn copy(slice: &Value) -> Value {
     let mut copy = slice.clone();
     copy["apiVersion"] = json!("discovery.k8s.io/v1");

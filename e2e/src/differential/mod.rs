@@ -1,7 +1,7 @@
 //! The differential test: the same seeded random histories on two control planes, one with the
 //! built-in controller, the oracle, and one with closehaul; compared when both have settled.
 //!
-//! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each is made of;
+//! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each consists of;
 //!   `generate`: random ones, `opening`: what some histories begin with
 //! - [`side`]: one control plane; [`view`]: its slices; `edit`: another client's hand on them
 //! - [`form`]: slices compared; [`wanted`]: what may differ, from `e2e/differences.yaml`

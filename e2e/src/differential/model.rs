@@ -1,4 +1,4 @@
-//! What exists in a history's namespace, and what each step is made of.
+//! What exists in a history's namespace, and what each step consists of.
 
 pub(super) mod node;
 
@@ -86,7 +86,7 @@ pub struct Effect {
     pub nodes: bool,
     /// Whether slices are changed, which a controller may answer a second later.
     pub slices: bool,
-    /// Whether slices are made, or say something else than before.
+    /// Whether slices are created, or contain something else than before.
     pub edits: bool,
     /// Whether it may trap the built-in controller's tracker.
     pub trap: bool,

@@ -27,17 +27,17 @@ use futures::{
 
 /// How many steps a history has.
 const LENGTH: u64 = 25;
-/// Of so many histories one has nodes that count for the zones' shares of CPU, and is alone on its
+/// One history in this many has nodes that count for the zones' shares of CPU, and is alone on its
 /// control planes.
 const ALONE: u64 = 25;
-/// A run of so many steps must have met every wanted difference.
+/// A run of this many steps must have met every wanted difference.
 const LONG: u64 = 3000;
 /// How often progress is shown.
 const SHOWN: Duration = Duration::from_secs(10);
 /// How long a failing history may be shrunk.
 const SHRINK: Duration = Duration::from_secs(120);
 
-/// What is asked for.
+/// What is requested.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// How many random steps
@@ -134,7 +134,7 @@ struct Outcome {
     lines: Option<Vec<String>>,
 }
 
-/// Runs what is asked for, on control planes of its own.
+/// Runs what is requested, on control planes of its own.
 pub async fn run(options: Options) -> Result<Report, Error> {
     let started = Instant::now();
     let script = options.script.clone().map(read).transpose()?;

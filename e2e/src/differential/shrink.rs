@@ -1,4 +1,4 @@
-//! Shrink: a failing history made shorter, and replays of scripts.
+//! Shrink: a failing history, shortened, and replays of scripts.
 
 use std::time::Duration;
 

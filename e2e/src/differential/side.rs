@@ -51,7 +51,7 @@ pub struct Side {
     /// The slices as a watch shows them.
     pub view: View,
     uids: Mutex<HashMap<Place, String>>,
-    /// How many slices were made by hand.
+    /// How many slices were created by hand.
     copies: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! The steps of a history, as data: what a script is made of.
+//! The steps of a history, as data: what a script consists of.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ pub const NODES: usize = 4;
 /// How many nodes all histories share; their numbers follow those of a history's own.
 pub const SHARED: usize = 3;
 
-/// One change that somebody makes. Services, pods and nodes are numbered; one that does not fit
-/// the state in which it is reached, as in a script that was made shorter, does nothing.
+/// One change that a user makes. Services, pods and nodes are numbered; one that does not fit
+/// the state in which it is reached, as in a script that was shortened, does nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -32,7 +32,7 @@ pub enum Step {
         /// Whether its slices go too.
         collect: bool,
     },
-    /// A Service is deleted and made again at once, under another uid.
+    /// A Service is deleted and created again at once, under another uid.
     RecreateService {
         /// Which.
         service: usize,

@@ -78,7 +78,7 @@ async fn follow(client: Client, shown: Arc<Mutex<Shown>>) {
     let api = Api::<DynamicObject>::all_with(client, &resource);
     let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
     while let Some(event) = events.next().await {
-        // The watcher tries again by itself.
+        // The watcher retries.
         if let Ok(event) = event {
             lock(&shown).take_in(event);
         }

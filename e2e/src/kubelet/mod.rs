@@ -57,7 +57,7 @@ impl Default for Termination {
 /// What went wrong in the stand-in. It then stands still: see [`Kubelet::check`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A namespace or link could not be made.
+    /// A namespace or link could not be created.
     #[error("the stand-in for the kubelet: {0}")]
     Network(#[from] crate::net::Error),
     /// The API server did not take a write for half a minute.
@@ -108,7 +108,7 @@ struct PodKey {
 }
 
 impl Kubelet {
-    /// Starts the stand-in, with no nodes. `client` needs a kubelet's rights.
+    /// Starts the stand-in, with no nodes. `client` needs a kubelet's permissions.
     pub fn start(client: Client, options: Options) -> Self {
         let (requests, received) = mpsc::channel(16);
         let station = station::Station::new(client, options);

@@ -115,7 +115,7 @@ fn condition(kind: &str, status: bool, now: &str) -> Value {
     json!({"type": kind, "status": status, "lastTransitionTime": now})
 }
 
-/// The time as the API wants it, in whole seconds.
+/// The time as the API requires it, in whole seconds.
 pub(super) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

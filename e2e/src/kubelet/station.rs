@@ -110,7 +110,7 @@ impl Station {
                     Ok(Event::Delete(pod)) => if let Some(pod) = PodView::new(&pod) {
                         self.end_if_same(&pod);
                     },
-                    // The watcher tries again by itself.
+                    // The watcher retries.
                     Err(_) => {}
                 },
             }

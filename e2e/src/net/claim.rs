@@ -14,7 +14,7 @@ const LOCKS: &str = "/run/closehaul-e2e";
 /// Held by the client that looks for a free number, who meanwhile locks all the free ones.
 const SEARCH: &str = "search";
 
-/// The third octet of this run's network. It also names everything that the run makes: `chl-N`.
+/// The third octet of this run's network. It also names everything that the run creates: `chl-N`.
 ///
 /// The lock is the kernel's: it ends with the process however that ends, so a number that can be
 /// locked has no live owner, and what still bears its name is a leftover.

@@ -1,4 +1,4 @@
-//! Network namespaces in which kube-proxies and pods meet, made and removed by the run itself.
+//! Network namespaces in which kube-proxies and pods meet, created and removed by the run itself.
 //!
 //! ```text
 //! host ---- chl-N-lan ------ chl-N-node-A ---- chl-N-pod-NAMESPACE-NAME
@@ -8,7 +8,7 @@
 //!
 //! The bridge has a namespace of its own, so the host gets one link and one address and keeps its
 //! own forwarding, firewall and sysctls untouched. Nodes reach each other's pods by routes, pods
-//! reach their node by a routed link. IPv4 always, IPv6 beside it if asked for; the host itself
+//! reach their node by a routed link. IPv4 always, IPv6 beside it if requested; the host itself
 //! takes no part in IPv6.
 //!
 //! Nothing in here knows Kubernetes.

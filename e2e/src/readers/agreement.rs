@@ -42,7 +42,7 @@ const NODES: [(&str, Option<&str>); 3] =
 /// What was compared.
 #[derive(Debug)]
 pub struct Agreement {
-    /// What the Services were made of.
+    /// What the Services were generated from.
     pub seed: u64,
     /// How many Services there were.
     pub services: usize,
@@ -72,7 +72,7 @@ impl fmt::Display for Agreement {
 
 /// Lets real kube-proxies program generated Services and compares. In the first round they see
 /// everything at their start, in the second one all slices and a node's zone change under them.
-/// Everything that was started and made is gone afterwards.
+/// Everything that was started and created is gone afterwards.
 pub async fn agreement(seed: u64, services: usize, server: &Path) -> Result<Agreement, Error> {
     let mut site = Site::start(Mode::Nftables, server).await?;
     let ran = run(&mut site, seed, services).await;

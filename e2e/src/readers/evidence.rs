@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::process::Command;
 
-/// So many failures of a case are explained: one stale kube-proxy makes many.
+/// How many failures of a case are explained: one stale kube-proxy causes many.
 const ENOUGH: usize = 3;
 
 /// What was done in a case, and what can be seen when something failed. Times are UTC, as in
@@ -106,7 +106,7 @@ impl<'a> Witness<'a> {
         let [ip, arguments @ ..] = Namespace::enter(&namespace);
         let output = Command::new(ip)
             .args(arguments)
-            // Since the namespace was made, and without a note of it in the user's files.
+            // Since the namespace was created, and without a note of it in the user's files.
             .args(["nstat", "-a", "-s"])
             .stdin(Stdio::null())
             .kill_on_drop(true)

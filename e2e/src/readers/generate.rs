@@ -1,4 +1,4 @@
-//! Services without selector and slices for them, made of a seed.
+//! Services without selector and slices for them, generated from a seed.
 
 use closehaul::model::slice::{MANAGED_BY, SERVICE_NAME};
 use serde_json::{Value, json};

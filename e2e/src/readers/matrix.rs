@@ -37,7 +37,7 @@ pub struct Matrix {
     pub mode: Mode,
     /// How many cases there were.
     pub cases: usize,
-    /// Whom each client reached was right so many times: steps by clients by families.
+    /// What each client reached was right this many times: steps by clients by families.
     pub checks: usize,
     /// The requests, by family.
     pub counts: BTreeMap<Family, Count>,
@@ -64,7 +64,7 @@ impl fmt::Display for Matrix {
 }
 
 /// Runs all cases and prints the outcome. `server` is the binary with
-/// [`crate::kubelet::Command`]. Everything that was started and made is gone afterwards.
+/// [`crate::kubelet::Command`]. Everything that was started and created is gone afterwards.
 ///
 /// # Errors
 ///

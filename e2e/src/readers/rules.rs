@@ -106,7 +106,7 @@ impl Rules {
         let table = if family == AddressType::IPv6 { "ip6" } else { "ip" };
         let command = ["nft", "-j", "list", "table", table, "kube-proxy"];
         let listing = match run(namespace, &command).await {
-            // kube-proxy has not made the table yet.
+            // kube-proxy has not created the table yet.
             Err(Error::Command { output, .. }) if output.contains("No such file") => {
                 return Ok(Self::default());
             }

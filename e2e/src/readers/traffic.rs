@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// The pace of the requests that go on while things change.
 const PACE: Duration = Duration::from_millis(250);
 
-/// So many answers in a row must be right (upstream: 10).
+/// How many answers in a row must be right (upstream: 10).
 const IN_A_ROW: u64 = 12;
 
 /// How long a change that is in the slices may take until the clients see it. A kube-proxy whose

@@ -1,5 +1,5 @@
-//! A cluster in which nothing happens: the rules for silent watches and lost histories must not cost
-//! it anything.
+//! A cluster in which nothing happens: the rules for silent watches and lost histories must not
+//! cost it anything.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -17,9 +17,9 @@ const LOG_REQUESTS: &str = "-v=3";
 /// What happened in an idle cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Idle {
-    /// Lists that closehaul asked for after those of its start, streamed ones and probes included.
+    /// Lists that closehaul requested after those of its start, streamed ones and probes included.
     pub lists: usize,
-    /// Watches that it asked for.
+    /// Watches that it requested.
     pub watches: usize,
     /// Signs that the history went back.
     pub rewinds: f64,

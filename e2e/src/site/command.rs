@@ -6,7 +6,7 @@ use std::{env, path::Path, process::ExitCode};
 
 /// Runs a command whose binary is also what runs in its pods: `in_pod` if that is what it was
 /// called for, otherwise `run` with the path of the binary, which says whether all was as it must
-/// be. An error is told under the command's name.
+/// be. An error is reported under the command's name.
 pub async fn command(
     name: &str,
     in_pod: Option<Command>,

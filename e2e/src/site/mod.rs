@@ -73,7 +73,7 @@ impl Site {
             cluster.bind = IpAddr::V4(network.host());
         }
         let cluster = Cluster::start(cluster).await?;
-        // A copy: whoever rebuilds this package meanwhile replaces the original.
+        // A copy: a build of this package in the meantime replaces the original.
         let copy = cluster.directory().join("pod-server");
         let failed = |source| Error::Run { what: "a copy of the pods' server", source };
         tokio::fs::copy(server, &copy).await.map_err(failed)?;
@@ -139,7 +139,7 @@ impl Site {
         Ok(())
     }
 
-    /// Gives a node another zone, as somebody does who edits its label.
+    /// Gives a node another zone, as a user does who edits its label.
     pub(crate) async fn set_zone(&self, node: &str, zone: &str) -> Result<(), Error> {
         let nodes: Api<Node> = Api::all(self.api.clone());
         let labels = json!({"topology.kubernetes.io/zone": zone});
@@ -185,7 +185,7 @@ impl Site {
         Ok(())
     }
 
-    /// Stops the kube-proxies: those who ask, before anybody who answers.
+    /// Stops the kube-proxies: clients before servers.
     pub(crate) async fn stop_proxies(&mut self) -> Result<(), Error> {
         while let Some((_, node)) = self.proxies.pop_first() {
             node.proxy.stop().await?;
@@ -193,7 +193,7 @@ impl Site {
         Ok(())
     }
 
-    /// Stops everything that is left and removes what was made.
+    /// Stops everything that is left and removes what was created.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
         self.stop_proxies().await?;
         self.kubelet.stop().await?;

@@ -1,5 +1,5 @@
 //! An API server that drops hints for nodes, as 1.34 does with its gate off: Services that prefer
-//! the same node are made while it is on, their slices are cleared by hand, and the server is
+//! the same node are created while it is on, their slices are cleared by hand, and the server is
 //! started again with it off. What closehaul writes then is counted by the audit log and by what
 //! etcd has.
 
@@ -22,7 +22,8 @@ const NAMESPACE: &str = "shop";
 const GATE: &str = "PreferSameTrafficDistribution";
 /// More Services than closehaul writes at the same time.
 const SERVICES: u64 = 20;
-/// So many Services are written at the same time: so many may be tried before the first answer.
+/// This many Services are written at the same time, so this many may be tried before the first
+/// answer.
 const AT_ONCE: usize = 5;
 const PODS: [(&str, &str); 3] = [("node-a", "zone-a"), ("node-b", "zone-b"), ("node-c", "zone-c")];
 /// How long nothing may be written.
@@ -292,7 +293,7 @@ impl Scene {
         });
         shown.await?;
         sleep(SETTLED).await;
-        // A pod is made and made ready by two writes, and each may be seen alone.
+        // A pod is created and becomes ready in two writes, and each may be seen alone.
         let written = self.written_since(mark)?.len();
         Ok(verdict((1..=2).contains(&written), format!("{written} writes, with zone hints")))
     }

@@ -24,7 +24,7 @@ pub use options::{Controller, Options};
 pub use report::{Report, Row};
 
 /// Runs the walkthrough, prints what happens and says how it went. `server` is the binary with
-/// [`crate::kubelet::Command`]. Everything that was started and made is gone afterwards, also
+/// [`crate::kubelet::Command`]. Everything that was started and created is gone afterwards, also
 /// after an error or Ctrl-C.
 ///
 /// With [`Options::keep`] it waits for Ctrl-C before it cleans up.

@@ -6,7 +6,7 @@ use crate::{components::Kubernetes, proxy};
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Options {
     /// The version of kube-apiserver, the controllers, kube-proxy and kubectl; those of another one
-    /// than the default are built when they are first asked for, which takes some minutes
+    /// than the default are built when they are first requested, which takes some minutes
     #[arg(long, value_enum, default_value_t, value_name = "VERSION")]
     pub kubernetes: Kubernetes,
     /// How the kube-proxies program the kernel

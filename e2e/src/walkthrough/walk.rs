@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often the wait is mentioned.
 const MENTION: Duration = Duration::from_secs(5);
 
-/// So many requests at a time look whether a change has come about. With two pods to choose from,
+/// How many requests at a time check whether a change has come about. With two pods to choose from,
 /// one that is not used any more escapes them once in a million times.
 const PROBES: u64 = 20;
 

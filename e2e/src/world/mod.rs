@@ -1,7 +1,7 @@
-//! Worlds for tests: Services, pods and nodes made quickly through the API, and slices compared.
+//! Worlds for tests: Services, pods and nodes created quickly through the API, and slices compared.
 //!
 //! - [`World`]: writes and reads of objects as JSON, many in flight
-//! - [`object`]: what tests make most, to be changed in place
+//! - [`object`]: what tests create most often, to be changed in place
 //! - [`mixed`]: Services and pods of all sorts, from a seed
 //! - [`normal`]: slices without what two controllers may do differently
 //! - [`Canary`]: shows that a controller has caught up

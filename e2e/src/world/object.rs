@@ -1,4 +1,4 @@
-//! What tests make most, as JSON to be changed in place before it is created.
+//! What tests create most often, as JSON to be changed in place before it is created.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Error;
 
-/// A kind of object that worlds are made of.
+/// A kind of object that worlds consist of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// `v1`

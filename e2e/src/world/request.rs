@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Error, Kind, Place};
 use crate::progress::Progress;
 
-/// Requests in flight when many objects are made: enough to keep the API server busy.
+/// Requests in flight when many objects are created: enough to keep the API server busy.
 const IN_FLIGHT: usize = 32;
 
 /// A client that speaks JSON.
@@ -76,7 +76,7 @@ impl World {
         })
     }
 
-    /// The slices of one Service by their label, whoever manages them.
+    /// The slices of one Service by their label, whichever controller manages them.
     pub async fn slices_of(&self, namespace: &str, service: &str) -> Result<Vec<Value>, Error> {
         let path = Kind::Slice.path(Some(namespace));
         let path = format!("{path}?labelSelector=kubernetes.io%2Fservice-name%3D{service}");

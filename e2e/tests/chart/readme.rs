@@ -1,4 +1,4 @@
-//! The chart's README: its table of values is made from values.yaml.
+//! The chart's README: its table of values is generated from values.yaml.
 
 use std::{env, fmt::Write as _, fs};
 

@@ -24,7 +24,7 @@ const VERSIONS: [(&str, &str); 4] = [
     ("1.36.3", "h1:qDQdoMiluAE2Eab6Fa52YV+WjiGz9mZFFoagEA6cI+o="),
     ("1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE="),
 ];
-/// Every kind that the chart can make.
+/// Every kind that the chart can create.
 const KINDS: usize = 14;
 
 #[test]
@@ -67,7 +67,8 @@ fn all_sets_of_values_fit_the_schemas_of_all_supported_versions() {
     fs::remove_dir_all(directory).unwrap();
 }
 
-/// The definitions of `ServiceMonitor`, `PodMonitor` and `PrometheusRule`, from the operator's module.
+/// The definitions of `ServiceMonitor`, `PodMonitor` and `PrometheusRule`, from the operator's
+/// module.
 pub(crate) fn operator_crds() -> Vec<Value> {
     let pins = repository().join("e2e/components/helm");
     let module = download(&pins, "github.com/prometheus-operator/prometheus-operator", None);

@@ -96,7 +96,7 @@ async fn apply(cluster: &Cluster, manifest: &str, args: &[&str]) -> Result<Strin
     Ok(output.stdout)
 }
 
-/// Pods as the Deployments of a manifest would make them.
+/// Pods as the Deployments of a manifest would create them.
 fn pods(manifest: &str) -> Vec<Value> {
     let deployments = documents(manifest).unwrap();
     let deployments = deployments.into_iter().filter(|it| it["kind"] == "Deployment");

@@ -91,7 +91,7 @@ impl Request {
     }
 }
 
-/// What a role allows, or what was asked for: group, resource, verb.
+/// What a role allows, or what was requested: group, resource, verb.
 pub type Rights = BTreeSet<(String, String, String)>;
 
 /// All that the rules of a role allow.

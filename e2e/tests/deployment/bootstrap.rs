@@ -3,7 +3,7 @@
 //! followed.
 //!
 //! A webhook is reached by the address of its Service, which kube-proxy on the API server's node
-//! leads on by slices. Here nothing runs in the API server's own namespace, so it is told to look
+//! leads on by slices. Here nothing runs in the API server's own namespace, so it is set to look
 //! at the slices itself (`--enable-aggregator-routing`): the way is another, what has to be there
 //! for it is the same. The kubelet is a stand-in, as in the rest of this test.
 
@@ -160,7 +160,7 @@ impl Site {
             .collect()
     }
 
-    /// The slices that closehaul has made.
+    /// The slices that closehaul has created.
     async fn slices(&self) -> Vec<Value> {
         let slices = self.world.list(Kind::Slice, None).await.unwrap();
         let label = "endpointslice.kubernetes.io/managed-by";
@@ -276,7 +276,7 @@ impl Site {
         .await
         .unwrap();
         eprintln!("bootstrap: its slices left out, all are there after {after:?}");
-        // With its slice the webhook is reached, and pods can be made anywhere.
+        // With its slice the webhook is reached, and pods can be created anywhere.
         until("a pod is made in another namespace", SETTLE, async || {
             Ok(self.world.create(&cart(1)).await.ok())
         })

@@ -51,7 +51,7 @@ impl Pod {
         Self::adopt(cluster, serde_json::from_str::<Value>(&created).unwrap(), namespace).await
     }
 
-    /// Takes a pod's object, as a ReplicaSet has made it, and makes a token for it.
+    /// Takes a pod's object, as a ReplicaSet has created it, and creates a token for it.
     pub async fn adopt(cluster: &Cluster, object: Value, namespace: &str) -> Self {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let account = cluster.directory().join(format!("{name}-account"));

@@ -1,5 +1,5 @@
 //! The chart's Deployment at work: its containers' command, user, file system, token, probes and
-//! rights, against a real API server.
+//! permissions, against a real API server.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -260,8 +260,8 @@ async fn first_write(audit: &Audit, pod: &Pod, since: Timestamp) -> Duration {
     time.duration_since(since).unsigned_abs()
 }
 
-/// Pods that come and go behind one Service, so that slices are made, changed and deleted all the
-/// time.
+/// Pods that come and go behind one Service, so that slices are created, changed and deleted all
+/// the time.
 async fn churn(world: &World) -> tokio::task::JoinHandle<()> {
     world.create(&object::namespace(SHOP)).await.unwrap();
     world.create(&object::service(SHOP, "cart")).await.unwrap();
@@ -285,7 +285,7 @@ async fn churn(world: &World) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Each right in the chart's roles was used, and none was missing before `until`, when one was
+/// Each permission in the chart's roles was used, and none was missing before `until`, when one was
 /// taken away.
 fn assert_rights(audit: &Audit, objects: &[Value], until: Timestamp) {
     let roles = objects.iter().filter(|it| it["kind"] == "ClusterRole" || it["kind"] == "Role");
@@ -304,7 +304,8 @@ fn assert_rights(audit: &Audit, objects: &[Value], until: Timestamp) {
     assert_eq!(unused, Rights::from(unseen));
 }
 
-/// Without one of its rights it says which: in the log, and to whoever asks whether it is ready.
+/// Without one of its permissions it says which: in the log, and to clients that ask whether it is
+/// ready.
 async fn without_a_right(cluster: &Cluster, binary: &Path, pod: &Pod) {
     take_away(cluster, "nodes").await;
     let copy = pod.start(cluster, binary);
@@ -356,7 +357,7 @@ async fn without_finalizers(cluster: &Cluster, world: &World, leader: &Process) 
     .unwrap();
 }
 
-/// Takes all rights to a resource out of the chart's role; returns the rules as they were.
+/// Takes all permissions for a resource out of the chart's role; returns the rules as they were.
 async fn take_away(cluster: &Cluster, resource: &str) -> Value {
     let role = kubectl(cluster, &["get", "clusterrole/closehaul", "-o", "json"]).await;
     let mut rules = serde_json::from_str::<Value>(&role).unwrap()["rules"].take();

@@ -36,7 +36,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What `call` asks for. `version` is the newest that lists show.
+    /// What `call` requests. `version` is the newest that lists show.
     pub fn new(api: &FakeApi, call: &Call, version: u64) -> Result<Self, Refusal> {
         let streamed = call.parameter("sendInitialEvents") == "true";
         if streamed && call.parameter("resourceVersionMatch") != "NotOlderThan" {

@@ -35,7 +35,7 @@ pub(super) fn list_of(document: &Value) -> Option<&str> {
     document.get("items").map(|_| kind)
 }
 
-/// Sets a field that is not there.
+/// Sets a field that is absent.
 pub(super) fn set_missing(document: &mut Value, field: &str, value: impl FnOnce() -> Value) {
     if let Value::Object(map) = document
         && map.get(field).is_none_or(|value| value.is_null() || value == "")
@@ -78,8 +78,8 @@ pub(super) fn kind(document: &Value) -> Result<Known, FieldError> {
     Err(FieldError::new("apiVersion", problem))
 }
 
-/// Reads an object. Where it says no namespace, it gets the given one; no namespace is given
-/// for kinds that have none.
+/// Reads an object. If it names no namespace, it gets the given one; kinds without namespace are
+/// given none.
 pub(super) fn object<K: Spelled>(
     document: &mut Value,
     namespace: Option<&str>,
@@ -97,7 +97,7 @@ pub(super) fn object<K: Spelled>(
             *slip.borrow_mut() = Some(spelling::misspelt(unknown, meant));
         }
     });
-    // A slip is often the cause of what else is wrong: a missing field, say.
+    // A misspelled field is often the cause of other errors, such as a missing field.
     if let Some(slip) = slip.into_inner() {
         return Err(slip);
     }
@@ -115,7 +115,7 @@ pub(super) fn object<K: Spelled>(
     Ok(object)
 }
 
-/// Fills in what the API server would have: `status.podIPs` from `status.podIP`. Says whether
+/// Fills in what the API server would have: `status.podIPs` from `status.podIP`. Returns whether
 /// something was filled in.
 fn fill_in(kind: &str, document: &mut Value) -> bool {
     let Some(status) = document.get_mut("status").filter(|_| kind == Pod::KIND) else {

@@ -1,5 +1,5 @@
-//! Input: objects out of files, read strictly. Everything is read and checked before anything
-//! is made of it; what is wrong is named by file, document and field.
+//! Input: objects from files, read strictly. Everything is read and checked before it is used.
+//! Errors name the file, document and field.
 
 mod document;
 mod place;
@@ -55,7 +55,7 @@ pub fn read(files: &[PathBuf], namespace: &str) -> Result<Input, InputError> {
 }
 
 impl Input {
-    /// What a reader should know who expected more: one line for each thing.
+    /// Messages for a user who may have expected more, one line each.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let count: usize = self.ignored.values().sum();
@@ -95,12 +95,12 @@ impl Input {
             return Err(place.error("items", "is not a list; write `items: []` for an empty one"));
         };
         for (at, mut item) in items.into_iter().enumerate() {
-            // The items of a `List` say themselves what they are.
+            // The items of a `List` name their own kinds.
             if !kind.is_empty() {
                 document::set_missing(&mut item, "kind", || kind.as_str().into());
                 document::set_missing(&mut item, "apiVersion", || document["apiVersion"].clone());
             }
-            // A List may hold Lists, as `kubectl get` makes them of several files.
+            // A List may contain Lists, as `kubectl get` prints them for several files.
             self.unfold(item, &place.item(at), namespace)?;
         }
         Ok(())

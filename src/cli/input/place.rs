@@ -26,13 +26,13 @@ pub enum InputError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A directory in which there is nothing to read.
+    /// A directory without files to read.
     #[error("{}: no file here ends in .yaml, .yml or .json; name a file or another directory with -f", directory.display())]
     Empty {
         /// Which one.
         directory: PathBuf,
     },
-    /// Standard input asked for more than once.
+    /// Standard input was named more than once.
     #[error("`-f -` is given twice: standard input can be read only once")]
     StdinTwice,
     /// Text that is neither YAML nor JSON.
@@ -55,7 +55,7 @@ pub enum InputError {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// An object that was there before.
+    /// An object that occurs twice.
     #[error("{place}: the same object stands in {}; leave one of them out", first.position())]
     Twice {
         /// Where it stands the second time.

@@ -38,7 +38,7 @@ impl Spelled for Slice {
     type Full = discovery::EndpointSlice;
 }
 
-/// How many letters may be wrong in a name for it to be taken for a slip.
+/// How many letters of a name may be wrong for it to count as a misspelling.
 const DISTANCE: usize = 2;
 
 /// The field that was meant, if `unknown` is one letter or two away from a field that is read
@@ -53,7 +53,7 @@ pub(super) fn meant(unknown: &Unknown<'_>) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// What is said of a field that is no field, and of the one that was meant.
+/// The message about an unknown field, and the one that was probably meant.
 pub(super) fn misspelt(unknown: &Unknown<'_>, meant: &str) -> FieldError {
     let path: Vec<_> = unknown.steps().into_iter().chain([Step::Field(unknown.name)]).collect();
     let path = strict::written(&path);
@@ -105,7 +105,8 @@ mod tests {
         })
     }
 
-    /// The fields that are read where `document` holds one that is not, and what is made of it.
+    /// The fields that are read where `document` has an unknown one, and what the document is read
+    /// as.
     fn judged<K: Spelled>(document: &Value) -> Option<(Vec<&'static str>, Option<FieldError>)> {
         let judged = RefCell::new(None);
         let note = |unknown: &Unknown<'_>| {
@@ -128,7 +129,7 @@ mod tests {
         }
     }
 
-    /// One letter too many is found out for every field that is read, in every place.
+    /// One letter too many is detected for every field that is read, in every place.
     fn every_slip_is_found<K: Spelled>() -> usize {
         let mut found = 0;
         for path in places(K::KIND).keys() {

@@ -145,7 +145,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        // See `source`: a text that YAML takes for a number beyond all bounds.
+        // See `source`: a text that YAML takes for an infinite number.
         if matches!(self.value.as_str(), Some(".inf" | "-.inf" | ".nan")) {
             return Err(de::Error::custom("is read as an infinite number: put it in quotes"));
         }
@@ -176,7 +176,7 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
             }
             return self.deserialize_any(visitor);
         }
-        // A list would pass for a struct by position, which no API object means.
+        // A list would be accepted as a struct by position, which no API object means.
         let expected = "an object";
         Err(de::Error::invalid_type(unexpected(self.value), &expected))
     }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{api::field::FieldError, model::service::TrafficDistribution};
 
-/// Kind, field, and the values that the API knows for it. An empty text is what the API means
-/// by saying nothing.
+/// Kind, field, and the values that the API knows for it. To the API, an empty text means an absent
+/// field.
 const LISTS: &[(&str, &str, &[&str])] = &[
     ("Service", "spec.type", &["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
     ("Service", "spec.trafficDistribution", &TrafficDistribution::NAMES),

@@ -26,11 +26,11 @@ pub(super) struct Snapshot {
     foreign: HashMap<ServiceKey, Vec<Slice>>,
 }
 
-/// All that can be said of one Service.
+/// All that is known of one Service.
 pub(super) struct Row<'a> {
     /// The Service.
     pub(super) service: &'a Service,
-    /// What is asked for it.
+    /// What is requested for it.
     pub(super) intent: Intent,
     /// What would be written; absent if the Service is left alone.
     pub(super) plan: Option<Plan<'a>>,

@@ -102,7 +102,7 @@ fn zones<'a>(row: &Row<'_>, share: &'a Share) -> Vec<ZoneBody<'a>> {
     share.zones.iter().map(body).collect()
 }
 
-/// Six places are more than anybody reads, and hide that a third has no end.
+/// Six places are more than users read, and hide that a third has no end.
 fn rounded(share: f64) -> f64 {
     (share * 1e6).round() / 1e6
 }

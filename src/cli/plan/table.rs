@@ -73,7 +73,7 @@ fn colour(state: State) -> Style {
 
 fn cells(row: &Row<'_>) -> Cells {
     let decision = &row.decision;
-    // The weightiest reason; there is no room for more.
+    // The most important reason; there is no room for more.
     let reason = decision.reasons.first().map(ToString::to_string);
     let share = |show: fn(&Share) -> String| row.share.as_ref().map(show);
     let or_nothing = |cell: Option<String>| cell.unwrap_or_else(|| NOTHING.to_owned());

@@ -69,7 +69,7 @@ impl Ending {
         }
     }
 
-    /// Ends the process, with a message if standard error takes one.
+    /// Ends the process, with a message if standard error accepts one.
     pub(super) fn end(self) -> ! {
         let code = self.exit_code();
         let (said, received) = mpsc::channel();

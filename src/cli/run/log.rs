@@ -29,8 +29,8 @@ pub(super) fn start(format: Option<LogFormat>, verbosity: u8) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // A line that standard error does not take is lost. By default that would be reported there,
-        // which panics.
+        // A line that standard error does not accept is lost. By default that would be reported
+        // there, which panics.
         .log_internal_errors(false);
     // A second start in one process keeps the first log.
     let _ = match format {

@@ -51,7 +51,7 @@ impl Thread {
             // Without a receiver the process is about to end.
             let _ = done.send(work.await);
         });
-        // A thread that does not take its work has ended, which closes the channel.
+        // A thread that does not accept its work has ended, which closes the channel.
         let _ = self.work.send(work);
         result
     }

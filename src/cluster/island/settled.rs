@@ -25,7 +25,7 @@ use crate::{
 
 /// With no more slices than this a plan of the whole costs hardly more.
 const FEW: usize = 2;
-/// More pods than this that change at once are not worth to be looked for one by one.
+/// If more pods than this change at once, a plan of the whole Service costs no more.
 const MANY: usize = 64;
 
 /// The generations of what a plan is based on. Where one of them differs, the plan is void.
@@ -93,7 +93,7 @@ impl Settled {
 }
 
 impl Island {
-    /// Whether a Service has so many slices that it is worth to patch it.
+    /// Whether a Service has enough slices for patches to be worthwhile.
     pub fn has_many_slices(&self, service: &str) -> bool {
         self.slices.ids_of(service).len() > FEW
     }
@@ -223,7 +223,7 @@ impl Index {
         }
     }
 
-    /// The last plan of a Service has not come true, so it must be planned as a whole.
+    /// The last plan of a Service was not carried out, so the Service must be planned as a whole.
     pub fn unsettle(&mut self, key: &ServiceKey) {
         let island = self.islands.get_mut(&key.namespace);
         if let Some(selected) = island.and_then(|island| island.services.get_mut(&key.name)) {

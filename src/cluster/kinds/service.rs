@@ -16,8 +16,8 @@ use crate::{
 pub enum ServiceChange {
     /// Nothing, or the event is older than what is known.
     Nothing,
-    /// Something that slices do not depend on. The built-in controller syncs the Service then too, and
-    /// so takes note of what changed about its pods without a sync (docs/semantics.md 4.6).
+    /// Something that slices do not depend on. The built-in controller syncs the Service then too,
+    /// and so records what changed about its pods without a sync (docs/semantics.md 4.6).
     Unread,
     /// Only how its hints are decided.
     Hints,

@@ -54,7 +54,7 @@ const fn plain(
     Row { name, policies: INSIDE, zone: Some("a"), endpoints, held, all: cluster, anywhere }
 }
 
-/// A row with policies, seen from node `n1`; somebody can use something.
+/// A row with policies, seen from node `n1`; some client can use some endpoint.
 const fn with(
     policies: Policies,
     name: &'static str,
@@ -161,7 +161,7 @@ fn upstream_rows() {
     }
 }
 
-/// Levels, readiness, and hints that are missing.
+/// Levels, readiness, and missing hints.
 #[test]
 fn rows() {
     use Mode::{Cluster, Node, None as Nothing, Zone};

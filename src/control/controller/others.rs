@@ -53,7 +53,7 @@ impl Controller {
             && service.is_some_and(|service| service.is_served() && !service.terminating)
     }
 
-    /// Takes note of what events show of others.
+    /// Records what events show of other writers.
     pub(super) fn saw_others(&mut self, service: &ServiceKey, foreign: Foreign, now: Instant) {
         if foreign.signs > 0 {
             self.reporter.tally.foreign(foreign.signs);

@@ -208,7 +208,7 @@ fn hints_for_nodes_are_given_up_for_all_services() {
     assert!(!controller.settings.plan.node_hints, "until the process ends");
 }
 
-/// One address type is refused, the other told to wait: the Service waits.
+/// One address type is refused, and the server is busy for the other: the Service waits.
 #[test]
 fn a_busy_server_is_spared_whatever_else_failed() {
     let now = Instant::now();

@@ -22,7 +22,7 @@ pub enum Cause {
     Forbidden,
     /// The server asks to wait (429).
     Busy,
-    /// Any other answer than the one asked for.
+    /// Any other answer than the requested one.
     Refused,
     /// An answer that did not parse, or that lacks a version.
     Undecodable,

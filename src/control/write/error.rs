@@ -131,7 +131,7 @@ impl WriteError {
     }
 }
 
-/// What follows from an answer that is not the one asked for.
+/// What follows from an answer other than the requested one.
 pub(super) fn refused(what: String, status: Box<Status>) -> WriteError {
     let wait =
         status.details.as_ref().map(|details| details.retry_after_seconds).filter(|wait| *wait > 0);

@@ -23,7 +23,7 @@ pub(super) async fn fill(url: &str, shape: Shape) -> Result<(), Error> {
     let uri = url.parse().map_err(|source| cluster::Error::Url { url: url.to_owned(), source })?;
     let client = Client::try_from(Config::new(uri)).map_err(Error::Seed)?;
     let mut progress = Progress::new(format!("filling etcd with {} pods", shape.pods()));
-    // First the addresses: the API server makes those that it misses, with an Event for each.
+    // First the addresses: the API server creates those that are missing, with an Event for each.
     let addresses = (0..shape.services).map(|number| address(shape, number));
     put_all(&client, addresses, &mut progress).await?;
     put_all(&client, objects(shape), &mut progress).await?;
@@ -44,7 +44,7 @@ async fn put_all(
     Ok(())
 }
 
-/// Keys and objects, made when they are written.
+/// Keys and objects, created when they are written.
 fn objects(shape: Shape) -> impl Iterator<Item = (String, Value)> {
     let namespaces = (0..shape.namespaces).map(|number| {
         let name = Shape::namespace(number);
@@ -89,14 +89,14 @@ fn stored(mut object: Value) -> Value {
     object
 }
 
-/// A uid made of the name, in the usual form.
+/// A uid derived from the name, in the usual form.
 fn uid(name: &str) -> String {
     let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
     let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
 }
 
-/// The record of a Service's address, as the API server's allocator makes it.
+/// The record of a Service's address, as the API server's allocator creates it.
 fn address(shape: Shape, number: u32) -> (String, Value) {
     let name = cluster_ip(number);
     let address = json!({

@@ -1,5 +1,5 @@
 //! A pod of the size that pods have: with a sidecar, probes, volumes, a status and its managed
-//! fields, as a Deployment and a mesh make it.
+//! fields, as a Deployment and a mesh create it.
 
 use serde_json::{Value, json};
 

@@ -21,7 +21,7 @@ use crate::{
 
 /// Changes of readiness a second.
 const RATE: u32 = 50;
-/// Of so many changes one is the replacement of a pod.
+/// One change in this many is the replacement of a pod.
 const REPLACED: u32 = 25;
 /// How often memory is looked at.
 const SAMPLE: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ pub(super) async fn run(stage: &mut Stage<'_>, minutes: u32) -> Result<Outcome, 
             if let (Some(first), Some(next)) = (old.pop_front(), new.next()) {
                 replace(&stage.world, shape, first, next).await?;
                 old.push_back(next);
-                // It goes when the next one is told to end.
+                // It goes when the next one is asked to stop.
                 if let Some(ended) = ending.replace(first) {
                     stage.world.delete(&shape.place(ended)).await?;
                 }

@@ -20,7 +20,7 @@ const OTHER: u32 = 1;
 /// How long a contender may take to correct the slices by itself. The built-in controller does not
 /// ([#117245](https://github.com/kubernetes/kubernetes/issues/117245)).
 const BY_ITSELF: Duration = Duration::from_secs(5);
-/// How long it may take when it was told of the Services.
+/// How long it may take after the Services were changed.
 const TOLD: Duration = Duration::from_secs(120);
 
 /// Relabels the node; Services that are not corrected by then are touched, so that in the end all

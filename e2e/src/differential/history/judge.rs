@@ -296,7 +296,7 @@ impl History<'_> {
         self.touch().await?;
         match self.settle(AGREE).await {
             Comparison::Different(mut lines) => {
-                // The trigger time of the placeholder that was made later.
+                // The trigger time of the placeholder that was created later.
                 let (left, right) = self.forms();
                 if compare(&left, &right, &services) == Comparison::Placed {
                     self.align(&left).await?;

@@ -1,4 +1,4 @@
-//! Node: the nodes of a history, and what each step with them is made of.
+//! Node: the nodes of a history, and what each step with them consists of.
 
 use std::collections::BTreeMap;
 
