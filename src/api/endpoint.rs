@@ -1,6 +1,6 @@
-//! Endpoint: one of a slice, as Protobuf has it. A slice has up to a thousand, and each change of a
-//! pod sends one together with all its neighbours and gets them back. So they are written and read
-//! straight, without the messages that prost would make of them (`Endpoint` in `generated.proto` of
+//! Endpoint: one endpoint of a slice in Protobuf. A slice has up to a thousand endpoints, and each
+//! change of a pod sends all of them and receives them back. They are therefore encoded and decoded
+//! directly, without prost's messages (`Endpoint` in `generated.proto` of
 //! `k8s.io/api/discovery/v1`).
 
 use std::{
@@ -144,7 +144,7 @@ pub(super) enum EndpointError {
     Text(#[from] Utf8Error),
 }
 
-/// Reads an endpoint; what it has in common with those before it becomes one.
+/// Reads an endpoint. It shares what it has in common with the endpoints before it.
 pub(super) fn endpoint(bytes: &[u8], shared: &mut Shared) -> Result<Endpoint, EndpointError> {
     let mut addresses = Vec::new();
     let mut conditions = Conditions::default();
@@ -203,7 +203,7 @@ fn target(bytes: &[u8], shared: &mut Shared) -> Result<Target, EndpointError> {
     })
 }
 
-/// Whether a reference says more than that it is to a pod; see [`Target::foreign`].
+/// Whether a reference contains more than one to a pod does; see [`Target::foreign`].
 pub(super) fn is_foreign(kind: &[u8], api_version: &[u8], field_path: &[u8]) -> bool {
     kind != POD.as_bytes() || !api_version.is_empty() || !field_path.is_empty()
 }
@@ -237,7 +237,7 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Hands out the fields of a message in the order in which they stand there.
+/// The fields of a message, in their order there.
 fn each_field<'a>(
     mut message: &'a [u8],
     mut take: impl FnMut(u32, Value<'a>) -> Result<(), EndpointError>,

@@ -1,4 +1,4 @@
-//! Field: what is said of a value that cannot be understood, and decoding that forgives `null`.
+//! Field: the error for a value that cannot be understood, and decoding that accepts `null`.
 
 use serde::{Deserialize, Deserializer};
 
@@ -30,7 +30,7 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A port's protocol: TCP where nothing is said, as the API server fills in.
+/// A port's protocol: TCP if absent, as the API server fills in.
 pub(super) fn protocol(text: &str) -> Name {
     if text.is_empty() { "TCP".into() } else { text.into() }
 }

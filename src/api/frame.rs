@@ -1,8 +1,8 @@
-//! Frames: how an API server writes down what happens, in Protobuf or in JSON.
+//! Frames: how an API server encodes events and objects, in Protobuf or in JSON.
 //!
-//! A watch is a row of frames, each an event with an object. Protobuf has a third of JSON's length
-//! and says of each field how long it is, so that what is not read is skipped without a look;
-//! the API server too writes it at less cost. Which of the two it sends, it says itself.
+//! A watch is a sequence of frames, each an event with an object. Protobuf is a third as long as
+//! JSON and gives the length of each field, so that fields that are not needed are skipped unread.
+//! It also costs the API server less. The server names the encoding in its answer.
 
 use bytes::{Buf, Bytes, BytesMut};
 use kube::{
@@ -23,45 +23,45 @@ use super::{
     status::StatusMessage,
 };
 
-/// What to ask for, best first: the value of the header `Accept`.
+/// The accepted encodings, best first: the value of the header `Accept`.
 pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf,application/json";
 
-/// To ask for JSON alone: the value of the header `Accept`.
+/// JSON alone: the value of the header `Accept`.
 pub const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// What an object in Protobuf begins with (`apimachinery/pkg/runtime/serializer/protobuf`).
 const MAGIC: &[u8] = b"k8s\0";
-/// How many bytes hold the length of a Protobuf frame.
+/// How many bytes the length of a Protobuf frame takes.
 const LENGTH: usize = 4;
-/// No frame is longer: etcd takes no object above a few megabytes.
+/// No frame is longer: etcd accepts no object above a few megabytes.
 const LONGEST: usize = 64 << 20;
 
-/// How objects are written down.
+/// How objects are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// One JSON document a line.
     Json,
-    /// Frames with their length before them.
+    /// Frames, each after its length.
     Protobuf,
 }
 
 /// Why a frame could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// Not JSON, or nothing that is read.
+    /// Not JSON, or not an object that is read.
     #[error("what came is not understood: {0}")]
     Json(#[from] serde_json::Error),
-    /// Not Protobuf, or nothing that is read.
+    /// Not Protobuf, or not an object that is read.
     #[error("what came is not understood: {0}")]
     Protobuf(#[from] prost::DecodeError),
-    /// An object without what all objects begin with.
+    /// An object without the prefix of all objects.
     #[error("an object is not in Kubernetes' Protobuf")]
     Unmarked,
     /// A kind of event that is not known.
     #[error("an event of the unknown type `{0}`")]
     Type(String),
-    /// A length that no object has: the stream is not what it says.
+    /// A length that no object has: the stream is not in the encoding that it names.
     #[error("an event of {0} bytes")]
     TooLong(usize),
 }
@@ -82,7 +82,7 @@ struct RawExtension {
     raw: Bytes,
 }
 
-/// `Unknown` (runtime): an object whose kind stands beside it.
+/// `Unknown` (runtime): an object next to its kind.
 #[derive(Clone, PartialEq, Message)]
 struct Envelope {
     #[prost(bytes = "bytes", tag = "2")]
@@ -121,7 +121,7 @@ struct MarkMessage {
     metadata: MarkMeta,
 }
 
-/// Of the metadata of such an object what is read.
+/// What is read of the metadata of such an object.
 #[derive(Clone, PartialEq, Message)]
 struct MarkMeta {
     #[prost(string, tag = "6")]
@@ -131,7 +131,7 @@ struct MarkMeta {
 }
 
 impl Encoding {
-    /// What the header `Content-Type` says.
+    /// The encoding that the header `Content-Type` names.
     pub fn of(content_type: &str) -> Self {
         if content_type.starts_with(PROTOBUF) { Self::Protobuf } else { Self::Json }
     }
@@ -144,10 +144,10 @@ impl Encoding {
         }
     }
 
-    /// Takes the first frame off what has arrived; `None` if it is not all there yet.
+    /// Takes the first frame from what has arrived; `None` if it is not complete yet.
     ///
     /// # Errors
-    /// What has arrived is no row of frames.
+    /// What has arrived is not a sequence of frames.
     pub fn split(self, arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
         match self {
             Self::Json => line(arrived),
@@ -158,7 +158,7 @@ impl Encoding {
     /// Reads an event. An object that is malformed by itself is reported as such.
     ///
     /// # Errors
-    /// It is no event.
+    /// It is not an event.
     pub fn event<T: Kind>(
         self,
         frame: Bytes,
@@ -172,7 +172,7 @@ impl Encoding {
     /// Reads an object, or as much of it as `T` has.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not an object.
     pub fn object<T: DeserializeOwned + Message + Default>(
         self,
         body: Bytes,
@@ -235,7 +235,7 @@ fn event<T: Kind>(frame: Bytes) -> Result<WatchEvent<Guarded<Object<T>>>, FrameE
     }
 }
 
-/// The object without what is around it.
+/// The object without its envelope.
 pub(super) fn object(mut raw: Bytes) -> Result<Bytes, FrameError> {
     if !raw.starts_with(MAGIC) {
         return Err(FrameError::Unmarked);
@@ -244,7 +244,7 @@ pub(super) fn object(mut raw: Bytes) -> Result<Bytes, FrameError> {
     Ok(Envelope::decode(raw)?.raw)
 }
 
-/// An object, itself encoded already, with what all objects in Protobuf begin with.
+/// An encoded object with the prefix of all objects in Protobuf.
 pub(super) fn enclosed(api_version: &str, kind: &str, object: Vec<u8>) -> Vec<u8> {
     let kind = KindMessage { api_version: api_version.to_owned(), kind: kind.to_owned() };
     let envelope = KindEnvelope { kind, raw: object.into() };

@@ -1,8 +1,7 @@
 //! Objects that may not parse.
 //!
 //! kube decodes a list in one go, so one malformed object would hide all others; in a watch it
-//! would be skipped without a name. [`Guarded`] always parses, and says what was wrong with
-//! which object.
+//! would be skipped without a name. [`Guarded`] always parses, and names the object and the error.
 
 use std::borrow::Cow;
 
@@ -29,7 +28,7 @@ pub enum Guarded<K> {
 pub struct Malformed {
     /// Name, namespace, uid and resourceVersion, each where readable; nothing else.
     pub metadata: ObjectMeta,
-    /// What did not parse, and where in the object's text.
+    /// What did not parse, and its place in the object's text.
     pub error: String,
 }
 

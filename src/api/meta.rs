@@ -134,7 +134,7 @@ pub(super) struct Time {
     nanos: i32,
 }
 
-/// What kube has to know of an object.
+/// What kube must know of an object.
 impl From<HeaderMeta> for ObjectMeta {
     fn from(header: HeaderMeta) -> Self {
         let text = |text: String| (!text.is_empty()).then_some(text);
@@ -163,7 +163,7 @@ impl Meta {
     /// The version as a number; 0 if there is none.
     ///
     /// # Errors
-    /// A version that is no number. API servers officially give numbers (KEP-5504).
+    /// A version that is not a number. API servers officially give numbers (KEP-5504).
     pub(super) fn version(&self) -> Result<u64, FieldError> {
         if self.resource_version.is_empty() {
             return Ok(0);

@@ -1,6 +1,5 @@
-//! What is spoken with the API server: objects are decoded into the types of [`crate::plan`]
-//! where they enter, and slices are rendered where they leave. Only this folder knows how
-//! Kubernetes writes things down.
+//! Objects of the API server are decoded into the types of [`crate::model`] where they enter, and
+//! slices are rendered where they leave. Only this folder knows how Kubernetes encodes objects.
 
 mod address;
 mod endpoint;
@@ -30,7 +29,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use self::{field::FieldError, meta::Meta};
 use crate::model::name::Name;
 
-/// A kind of object that is read: how it is called, and how it becomes a type of ours.
+/// A kind of object that is read: its names, and how it is converted into a type of the model.
 pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// `kind`.
     const KIND: &'static str;
@@ -38,7 +37,7 @@ pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     const GROUP: &'static str;
     /// API version.
     const VERSION: &'static str;
-    /// The plural by which the API server knows it.
+    /// The plural in the API server's paths.
     const PLURAL: &'static str;
     /// In which encodings the API server has it, best first: the value of the header `Accept`.
     /// Custom resources have [`frame::JSON`] alone, with [`NoProtobuf`] as message.
@@ -61,7 +60,7 @@ impl<T: Kind> Written<T> for NoProtobuf {
     }
 }
 
-/// An object as it is written down.
+/// An object as it is encoded.
 pub trait Written<T> {
     /// Takes from it what is needed.
     ///
@@ -70,7 +69,7 @@ pub trait Written<T> {
     fn read(self) -> Result<Object<T>, FieldError>;
 }
 
-/// An object as it comes from the API server: whose it is, and what we take from it.
+/// An object as it comes from the API server: its name, and what is read of it.
 #[derive(Clone, Debug)]
 pub struct Object<T> {
     meta: ObjectMeta,
@@ -78,12 +77,12 @@ pub struct Object<T> {
     pub namespace: Name,
     /// Its name.
     pub name: Name,
-    /// What we take from it.
+    /// What is read of it.
     pub value: T,
 }
 
 impl<T> Object<T> {
-    /// An object with what was taken from it.
+    /// An object with what was read of it.
     fn new(meta: Meta, value: T) -> Self {
         let (namespace, name) = (meta.namespace.as_str().into(), meta.name.as_str().into());
         Self { meta: meta.into_header().into(), namespace, name, value }

@@ -1,4 +1,4 @@
-//! Namespace, decoded. Nothing of it is needed yet but that it is well-formed.
+//! Namespace, decoded. For now it must only be well-formed.
 
 use serde::Deserialize;
 

@@ -9,7 +9,7 @@ use crate::model::labels::Labels;
 /// A map of strings.
 pub(super) type Pairs = BTreeMap<String, String>;
 
-/// Reads a map of strings from JSON, where `null` stands for nothing.
+/// Reads a map of strings from JSON, where `null` means none.
 pub(super) fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pairs, D::Error> {
     let pairs = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?;
     let pairs = pairs.into_iter().flatten();

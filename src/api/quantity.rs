@@ -1,6 +1,6 @@
 //! Quantity: amounts as Kubernetes writes them, such as `500m` or `4`.
 
-/// Thousandths of what `text` says, rounded up, 10^15 at most; `None` if it is no quantity or negative.
+/// `text` in thousandths, rounded up, at most 10^15; `None` if it is negative or not a quantity.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -9,11 +9,11 @@ use kube::core::{Status, response::StatusDetails};
 
 use super::frame::Encoding;
 
-/// What an answer says whose head is `head`; `otherwise` is taken for its words if it is not the
-/// API server's, but that of a proxy before it, say.
+/// The refusal in an answer whose head is `head`. `otherwise` is its message if the answer is not
+/// the API server's but, for example, that of a proxy before it.
 ///
-/// As kube reads it, but for the header `Retry-After`: an API server that sheds load says nowhere
-/// else for how long.
+/// As kube reads it, and with the header `Retry-After`: an API server that sheds load names the
+/// time nowhere else.
 pub fn status(head: &Parts, body: Bytes, otherwise: impl FnOnce() -> String) -> Box<Status> {
     let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
     let encoding = Encoding::of(text(CONTENT_TYPE).unwrap_or_default());
@@ -31,13 +31,13 @@ fn no_details() -> StatusDetails {
     StatusDetails { name, group, kind, uid, causes: Vec::new(), retry_after_seconds: 0 }
 }
 
-/// Whether it says that the namespace is going away (docs/semantics.md 2).
+/// Whether the reason is that the namespace is being deleted (docs/semantics.md 2).
 pub fn is_namespace_terminating(status: &Status) -> bool {
     has_cause(status, "NamespaceTerminating")
 }
 
-/// Whether it says that the server has forgotten the version (410), or does not know it yet,
-/// having gone back in time.
+/// Whether the reason is that the server no longer has the version (410), or does not have it yet
+/// because its history went back.
 pub fn is_unknown_version(status: &Status) -> bool {
     status.code == 410 || has_cause(status, "ResourceVersionTooLarge")
 }

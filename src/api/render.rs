@@ -1,4 +1,4 @@
-//! Render: an EndpointSlice as it is sent, byte for byte what the built-in controller means.
+//! Render: an EndpointSlice as it is sent, byte for byte like the built-in controller's.
 
 use serde::Serialize;
 
@@ -30,7 +30,7 @@ impl From<&Slice> for SliceDocument {
 /// The body of a request that writes a slice.
 ///
 /// # Errors
-/// None that is known: JSON has words for all that a slice has.
+/// None that is known: JSON can represent every slice.
 pub fn body(slice: &Slice, encoding: Encoding) -> serde_json::Result<Vec<u8>> {
     match encoding {
         Encoding::Json => serde_json::to_vec(&SliceDocument::from(slice)),

@@ -160,7 +160,7 @@ fn port(port: Port) -> ServicePort {
         target: match port.target_port {
             Some(Target { r#type: 1, name, .. }) => TargetPort::Named(name.into()),
             Some(Target { number, .. }) if number != 0 => TargetPort::Number(number),
-            // What the API server fills in where nothing is said.
+            // What the API server fills in for absent fields.
             _ => TargetPort::Number(port.port),
         },
         app_protocol: port.app_protocol.map(Name::from),
@@ -241,7 +241,7 @@ mod tests {
         );
     }
 
-    /// As old API servers took them; a Service that is not read gets no slices.
+    /// As old API servers accepted them. A Service that does not parse gets no slices.
     #[test]
     fn a_cluster_ip_may_have_leading_zeros() {
         let json = r#"{"metadata": {"name": "a"}, "spec": {"clusterIP": "010.096.000.001"}}"#;

@@ -34,7 +34,7 @@ pub struct Document {
     ports: Vec<PortBody>,
 }
 
-/// The same in Protobuf, its endpoints as they came.
+/// The same in Protobuf, with undecoded endpoints.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
     #[prost(message, required, tag = "1")]
@@ -199,7 +199,8 @@ impl From<&Slice> for Document {
 const ENDPOINT: usize = 256;
 
 impl Message {
-    /// A slice in Protobuf. Its endpoints are written behind the rest: fields may come in any order.
+    /// A slice in Protobuf. Its endpoints are written behind the rest: fields may come in any
+    /// order.
     pub(super) fn encode(slice: &Slice) -> Vec<u8> {
         let head = Self {
             metadata: Meta::from(&slice.meta),
@@ -277,7 +278,7 @@ fn port(body: PortBody) -> Port {
     }
 }
 
-/// A text that is there and not empty.
+/// A text that is present and not empty.
 fn given(text: &str) -> Option<Name> {
     (!text.is_empty()).then(|| text.into())
 }

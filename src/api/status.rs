@@ -1,4 +1,4 @@
-//! Status: the message in which the API server says that a request failed, in Protobuf.
+//! Status: the message in which the API server reports a failed request, in Protobuf.
 
 use kube::core::{
     Status,

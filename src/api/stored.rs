@@ -1,4 +1,4 @@
-//! Stored: what is read of a slice with which the API server answers to a write, having stored it.
+//! Stored: what is read of a stored slice in the API server's answer to a write.
 
 use serde::Deserialize;
 
@@ -47,7 +47,7 @@ impl Stored {
     }
 
     /// Whether there is any hint for a node. An API server drops all of a slice or none
-    /// (docs/semantics.md 5.4), so what drops single ones is not taken for it.
+    /// (docs/semantics.md 5.4), so a server that drops single ones is not meant.
     pub fn has_node_hints(&self) -> bool {
         let mut hints = self.endpoints.iter().filter_map(|endpoint| endpoint.hints.as_ref());
         hints.any(|hints| !hints.for_nodes.is_empty())

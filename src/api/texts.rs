@@ -1,7 +1,7 @@
 //! Texts: a map of strings whose values are not checked, such as annotations.
 //!
-//! In Protobuf the API server takes any bytes for them, and Go passes them on. Here what is no
-//! UTF-8 must not hide the object, so they are bytes until they are kept.
+//! In Protobuf the API server accepts any bytes for them, and Go passes them on. Invalid UTF-8 must
+//! not hide the object, so they stay bytes until they are stored.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Ok(pairs.map(|(key, value)| (key, value.into_bytes())).collect())
 }
 
-/// Writes them to JSON, as Go does: what is no text is replaced.
+/// Writes them to JSON, as Go does: invalid UTF-8 is replaced.
 pub(super) fn serialize<S: Serializer>(texts: &Texts, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(texts.iter().map(|(key, text)| (key, String::from_utf8_lossy(text))))
 }

@@ -1,7 +1,7 @@
 //! Event stream: requests a watch and reads the API server's answer event by event.
 //!
-//! In place of kube's `Api::watch`, which speaks JSON alone and makes a `String` of each event
-//! before it is parsed.
+//! This replaces kube's `Api::watch`, which supports only JSON and creates a `String` for each
+//! event before it is parsed.
 
 use bytes::BytesMut;
 use futures::{Stream, StreamExt, stream::BoxStream};
@@ -40,7 +40,7 @@ const TURN: usize = 256 * 1024;
 /// and of its normal end.
 ///
 /// # Errors
-/// The server could not be reached, or refused.
+/// The server could not be reached, or refused the request.
 pub(crate) async fn open<T: Kind>(
     client: &Client,
     params: &WatchParams,

@@ -1,5 +1,5 @@
 //! A source of changes: a list of all objects of one kind, by stream or in pages, and the watches
-//! that go on from it.
+//! that continue from it.
 //!
 //! This replaces kube-runtime's `watcher`, which hides what matters here: that a watch fell silent,
 //! which version a list has, and that a bookmark lacks one. Its streaming lists also have three
@@ -86,7 +86,7 @@ pub(crate) enum Error {
     /// The list before a watch is resumed failed.
     #[error("the list of one object before resuming a watch failed")]
     Probe(#[source] kube::Error),
-    /// Nothing could be resumed from here.
+    /// There is no version from which to resume.
     #[error("the API server sent a list, an object or a bookmark without a version")]
     NoVersion,
     /// A watch should have ended, but nothing was received.

@@ -4,9 +4,9 @@
 //! pod --labels--> group <--selector--> service <--label-- slice
 //! ```
 //!
-//! Pods with the same labels form a group, and which Services select a group is worked out
-//! once for the group: an event of a pod costs as much as there are Services to sync for it,
-//! whatever else the namespace holds.
+//! Pods with the same labels form a group, and which Services select a group is computed
+//! once for the group. The cost of a pod's event depends only on the number of Services to sync,
+//! whatever else the namespace contains.
 
 pub(super) mod settled;
 
@@ -148,8 +148,7 @@ impl Island {
 // === groups ===
 
 impl Island {
-    /// The groups that bear every pair of `selector`: looked for among those that bear its
-    /// rarest one.
+    /// The groups that have every pair of `selector`, found among those that have its rarest pair.
     fn matching_groups(&self, selector: &Labels) -> Vec<GroupId> {
         let bearers = |pair: &Pair| self.groups_by_label.get(pair).map_or(&[][..], Vec::as_slice);
         let rarest =
@@ -239,7 +238,7 @@ impl Island {
         self.groups.insert(Group { labels, pods: HashSet::default(), services, generation })
     }
 
-    /// Takes a pod out of its group, and the group away with its last pod.
+    /// Removes a pod from its group, and the group with its last pod.
     pub(super) fn leave_group(&mut self, group: GroupId, pod: PodId) {
         self.groups[group].pods.remove(&pod);
         if !self.groups[group].pods.is_empty() {
@@ -277,8 +276,8 @@ impl Island {
     }
 }
 
-/// Takes the entry for which `is_gone` holds out of the list of `pair`, and the list away with
-/// its last entry.
+/// Removes the entry for which `is_gone` holds from the list of `pair`, and the list with its last
+/// entry.
 fn remove_from<T>(lists: &mut HashMap<Pair, Vec<T>>, pair: &Pair, is_gone: impl Fn(&T) -> bool) {
     let Some(list) = lists.get_mut(pair) else { return };
     if let Some(at) = list.iter().position(is_gone) {

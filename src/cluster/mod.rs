@@ -146,7 +146,7 @@ impl Index {
         self.islands.entry(namespace.clone()).or_default()
     }
 
-    /// Does something with an island, if there is one, and drops it when it is empty then.
+    /// Runs `act` on an island, if there is one, and drops the island if it is empty afterwards.
     fn visit<T>(&mut self, namespace: &Name, act: impl FnOnce(&mut Island) -> T) -> Option<T> {
         let island = self.islands.get_mut(namespace)?;
         let result = act(island);

@@ -29,7 +29,7 @@ impl Pool {
         self.names.share(name, Arc::strong_count);
     }
 
-    /// The shared copy of labels, made of shared names.
+    /// The shared copy of labels, which consist of shared names.
     pub fn labels(&mut self, labels: &mut Labels) {
         if !self.labels.replace(labels) {
             let pairs = labels.iter().cloned().map(|(mut key, mut value)| {
@@ -61,8 +61,8 @@ impl Pool {
         self.ports.share(&mut pod.ports, Arc::strong_count);
     }
 
-    /// Shares what a slice has in common with others, and with what was known of it. `pod_name` gives
-    /// the name that the record of a pod holds already.
+    /// Shares what a slice has in common with others, and with what was known of it. `pod_name`
+    /// gives the name that the record of a pod holds already.
     pub fn slice(
         &mut self,
         slice: &mut Slice,
@@ -86,7 +86,7 @@ impl Pool {
         let namespace = slice.meta.namespace.clone();
         let known = known.map_or_else(|| &[][..], |known| &known.endpoints);
         let share = |(at, endpoint): (usize, &Endpoint)| {
-            // Most are as they were: a change is one of one pod.
+            // Most are as they were: usually, one pod has changed.
             if let Some(known) = known.get(at).filter(|known| *known == endpoint) {
                 return known.clone();
             }
@@ -138,7 +138,7 @@ impl<T: Clone + Eq + Hash> Shared<T> {
         true
     }
 
-    /// Puts the shared copy in place of `value`, or makes `value` that copy.
+    /// Puts the shared copy in place of `value`, or shares `value` if there is none.
     fn share(&mut self, value: &mut T, holders: impl Fn(&T) -> usize) {
         if self.replace(value) {
             return;

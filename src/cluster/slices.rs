@@ -52,13 +52,14 @@ impl Slices {
         self.held.at(id)
     }
 
-    /// The generation of a Service's slices, local writes that have shown aside; 0 if there is none.
+    /// The generation of a Service's slices, local writes that have shown aside; 0 if there is
+    /// none.
     pub fn generation(&self, service: &str) -> u64 {
         self.by_service.get(service).map_or(0, |of| of.generation)
     }
 
-    /// Takes a slice in, if closehaul manages it, and forgets it if it no longer does. `is_own`: it
-    /// shows a write as it was planned. `None` if nothing was learned.
+    /// Stores a slice if closehaul manages it, and forgets it if it no longer does. `is_own`: it
+    /// shows a local write as it was planned. `None` if nothing is new.
     pub fn put(&mut self, name: Name, slice: Slice, is_own: bool) -> Option<Put> {
         let service = slice.managed_service().cloned();
         match self.held.admit(&name, slice.meta.version) {
@@ -89,8 +90,8 @@ impl Slices {
         (!services.is_empty()).then_some(Put { services, is_rewritten })
     }
 
-    /// Forgets a slice, unless what is known is newer than its deletion. Returns the Service that it
-    /// named.
+    /// Forgets a slice, unless what is known is newer than its deletion. Returns the Service that
+    /// it named.
     pub fn remove(&mut self, name: &str, version: Option<u64>) -> Vec<Name> {
         let Some((id, slice)) = self.held.remove(name, version) else { return Vec::new() };
         let Some(service) = slice.managed_service().cloned() else { return Vec::new() };

@@ -57,7 +57,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What each Service selects, worked out the slow way.
+/// What each Service selects, computed the slow way.
 fn naive(pods: &HashMap<Name, Pod>, services: &HashMap<Name, Service>) -> Vec<(Name, Vec<Name>)> {
     let mut all: Vec<_> = services
         .values()
@@ -89,7 +89,7 @@ fn indexed(index: &Index) -> Vec<(Name, Vec<Name>)> {
     all
 }
 
-/// A sync of its own would have nothing to write, and use the time up.
+/// A separate sync would have nothing to write, and would use the time up.
 #[test]
 fn a_mere_time_is_for_the_next_sync_to_see() {
     let mut index = Index::default();

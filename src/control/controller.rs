@@ -113,7 +113,7 @@ struct Lists {
     slices: Option<SlicesList>,
 }
 
-/// A list of slices. It shows them in any order, so no write can be taken for seen before it has
+/// A list of slices. It shows them in any order, so no write counts as seen before it has
 /// ended.
 #[derive(Clone, Copy, Debug)]
 struct SlicesList {
@@ -132,7 +132,7 @@ struct Synced {
     sighting: Sighting,
     /// Whether the plan is one of what has changed.
     is_patch: bool,
-    /// What allows to patch the Service the next time.
+    /// What must be known to patch the Service the next time.
     known: Option<Vec<Known>>,
     /// What the legacy annotation led to, by address type; empty where it is not in force.
     counts: BTreeMap<AddressType, Option<ZoneCounts>>,
@@ -170,8 +170,8 @@ impl Controller {
         Watched::ALL.iter().all(|kind| !kind.is_required() || self.lists.complete.contains(kind))
     }
 
-    /// The writes to send next, if one of the next Services that are due needs some. A standby
-    /// plans nothing, and so does everyone before all required kinds are listed.
+    /// The writes to send next, if one of the next due Services needs some. A standby plans
+    /// nothing, nor does any replica before all required kinds are listed.
     ///
     /// Looks at a few Services in one call; [`Self::next_due`] says whether more are due.
     pub fn next_job(&mut self, role: Role, now: Now) -> Option<Job> {
@@ -305,7 +305,7 @@ impl Controller {
         self.queue.done(key, now);
     }
 
-    /// Takes note of what came of the writes for a Service.
+    /// Records the outcome of the writes for a Service.
     pub fn finish(&mut self, outcome: Outcome, at: Now) {
         let now = at.monotonic;
         self.reporter.tally.ended(&outcome);
@@ -327,7 +327,7 @@ impl Controller {
         let before = progress.before.take();
         if !failures.is_empty() {
             self.index.unsettle(&key);
-            // What is written in the next try answers to the same changes.
+            // The next try is for the same changes.
             drop(before.map(|before| before.put(&mut progress.seen)));
         }
         let foreign = progress.end(written, &failures, self.lists.slices_seen, now);
@@ -351,8 +351,8 @@ impl Controller {
         self.settle(&key, now);
     }
 
-    /// Goes on without `forNodes` until this process ends, whatever later answers have: of several
-    /// API servers, as during an upgrade, one may keep what the next one drops.
+    /// Continues without `forNodes` until this process ends, whatever later answers contain: of
+    /// several API servers, as during an upgrade, one may keep what the next one drops.
     fn give_up_node_hints(&mut self, key: &ServiceKey) {
         if !std::mem::replace(&mut self.settings.plan.node_hints, false) {
             return;
@@ -367,7 +367,7 @@ impl Controller {
         );
     }
 
-    /// Gives a Service free whose writes have ended and have all been seen.
+    /// Releases a Service whose writes have ended and have all been seen.
     fn settle(&mut self, key: &ServiceKey, now: Instant) {
         let Some(progress) = self.progress.get_mut(key) else { return };
         let Some(ended) = progress.ended else { return };
@@ -389,8 +389,8 @@ impl Controller {
         }
     }
 
-    /// A list of slices is complete: it shows what came of all writes that had ended before it was
-    /// asked for. A write that it does not show has been undone by another client, and no event
+    /// A list of slices is complete: it shows the results of all writes that had ended before it
+    /// was requested. A write that it does not show has been undone by another client, and no event
     /// will ever show that.
     fn slices_listed(&mut self, now: Instant) {
         let Some(list) = self.lists.slices.take() else { return };

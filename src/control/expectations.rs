@@ -1,5 +1,5 @@
 //! Expectations: local writes that the watch has not shown yet. A Service is not planned again
-//! before it has, since the plan would be made on slices that are no longer so
+//! before it has, since the plan would be based on slices that have changed
 //! (docs/semantics.md 1.5). No event is counted twice and none is waited for in vain:
 //! versions grow over all slices, so a write is seen once the watch is past its version.
 
@@ -25,7 +25,7 @@ pub struct Shown {
     pub is_sign: bool,
 }
 
-/// What events show of others.
+/// What events show of other writers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Foreign {
     /// Events that show no local write.
@@ -58,7 +58,7 @@ impl Expectations {
         self.undecided = Some(Vec::new());
     }
 
-    /// Takes note of an event; returns what it shows of others. An event that comes while writes
+    /// Records an event; returns what it shows of other writers. An event that comes while writes
     /// are under way is judged by [`Self::end`].
     pub fn see(&mut self, shown: Shown) -> Foreign {
         let mut foreign = Foreign::default();
@@ -70,7 +70,7 @@ impl Expectations {
     }
 
     /// Writes have ended: `written` is what they did, `seen` the version that the watch has
-    /// reached. Returns what the events in between show of others.
+    /// reached. Returns what the events in between show of other writers.
     pub fn end(&mut self, written: impl IntoIterator<Item = Sight>, seen: u64) -> Foreign {
         self.awaited.extend(written);
         let mut foreign = Foreign::default();

@@ -251,7 +251,7 @@ impl Candidate<'_> {
         cause
     }
 
-    /// Renews a lease that is known to be held; otherwise looks at it and does what it calls for.
+    /// Renews a lease that is known to be held; otherwise reads it and does what it requires.
     async fn attempt(&mut self) -> kube::Result<Outcome> {
         if self.lease.is_some() && self.holder() == Some(self.identity.as_str()) {
             match self.write().await {

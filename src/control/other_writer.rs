@@ -2,14 +2,15 @@
 //! controller left running beside it, or a second installation (docs/semantics.md 9).
 //! Pure: it receives the signs with their times, and returns what follows.
 //!
-//! A sign is a slice made, or its endpoints or ports changed, by a write that is not ours. What it
-//! means shows when the Service is planned the next time:
+//! A sign is a write of another client that creates a slice, or changes its endpoints or ports. The
+//! next plan of the Service shows what it means:
 //!
-//! - There is nothing to do, though the slices had been as planned before: the other one *agrees*.
-//!   Only a controller does that. Twice in some minutes, whatever the Services, and it is at work.
-//! - Something must be repaired, though nothing else had happened to the Service: the other one
-//!   *differs*. That may be a hand; three times a minute at the same Service, it is a fight, and
-//!   our blows come ever more slowly.
+//! - There is nothing to do, though the slices had been as planned before: the other writer
+//!   *agrees*. Only a controller does that. Two such writes within some minutes, whatever the
+//!   Services, mean that one is at work.
+//! - Something must be repaired, though nothing else had happened to the Service: the other
+//!   writer *differs*. That may be a user. Three times a minute at the same Service, the two compete,
+//!   and repairs are made with growing delays.
 //! - Something must be done, but Service, pods or nodes had changed too: that means nothing.
 
 use std::time::Duration;
@@ -20,16 +21,16 @@ use tokio::time::Instant;
 
 use crate::model::name::ServiceKey;
 
-/// How many repairs of one Service in [`FIGHT`] make a fight: a hand does not do that.
-const BLOWS: usize = 3;
-/// See [`BLOWS`].
+/// How many repairs of one Service in [`FIGHT`] mean that two writers compete: no user does that.
+const REPAIRS: usize = 3;
+/// See [`REPAIRS`].
 const FIGHT: Duration = Duration::from_secs(60);
-/// How many writes that agree, in all of the cluster within [`QUIET`], give a controller away. One
+/// How many writes that agree, in all of the cluster within [`QUIET`], reveal a controller. One
 /// alone may have been a local write of which nothing is known.
 const AGREEING: usize = 2;
-/// Without a sign for so long, the other writer is gone.
+/// Without a sign for this long, the other writer is gone.
 pub const QUIET: Duration = Duration::from_secs(5 * 60);
-/// The wait before the first repair that is put off; it doubles with each further one.
+/// The wait before the first delayed repair; it doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_secs(2);
 /// The longest wait before a repair.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -51,9 +52,9 @@ struct Signs {
     latest: Instant,
     /// There is one since the Service was planned last.
     is_open: bool,
-    /// The latest repairs, at most [`BLOWS`].
+    /// The latest repairs, at most [`REPAIRS`].
     blows: Vec<Instant>,
-    /// How many repairs there were since it is a fight; 0 if it is none.
+    /// How many repairs there were since the two compete; 0 if they do not.
     fought: u32,
 }
 
@@ -66,12 +67,12 @@ pub struct Finding {
     pub is_contested: bool,
 }
 
-/// What is long past.
+/// What is too long ago to matter.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// The other writer has just been found gone.
     pub is_gone: bool,
-    /// Services whose slices are overwritten no more, sorted.
+    /// Services whose slices are no longer overwritten, sorted.
     pub freed: Vec<ServiceKey>,
 }
 
@@ -105,8 +106,8 @@ impl OtherWriter {
             note(&mut self.agreeing, now, AGREEING, QUIET);
             finding.is_active = self.agreeing.len() == AGREEING;
         } else if !is_affected {
-            note(&mut signs.blows, now, BLOWS, FIGHT);
-            if signs.fought > 0 || signs.blows.len() == BLOWS {
+            note(&mut signs.blows, now, REPAIRS, FIGHT);
+            if signs.fought > 0 || signs.blows.len() == REPAIRS {
                 finding = Finding { is_active: true, is_contested: signs.fought == 0 };
                 signs.fought = signs.fought.saturating_add(1);
             }
@@ -117,7 +118,7 @@ impl OtherWriter {
         finding
     }
 
-    /// How long a repair of this Service is to wait; zero if there is no fight.
+    /// How long a repair of this Service must wait; zero if no other writer competes.
     pub fn delay(&self, service: &ServiceKey) -> Duration {
         let fought = self.signs.get(service).map_or(0, |signs| signs.fought);
         match fought.checked_sub(1) {
@@ -146,7 +147,7 @@ impl OtherWriter {
         self.signs.remove(service);
     }
 
-    /// Forgets what is long past; to be called from time to time.
+    /// Forgets what is too long ago to matter. Must be called from time to time.
     pub fn tick(&mut self, now: Instant) -> Forgotten {
         let is_past = |at: Instant| now.saturating_duration_since(at) >= QUIET;
         let past = self.signs.extract_if(|_, signs| is_past(signs.latest));
@@ -188,7 +189,7 @@ mod tests {
     }
     use Plan::{Agrees, Differs, Mixed};
 
-    /// Plays signs, each at a second and at a Service, and says at which seconds another writer was
+    /// Plays signs, each at a second and at a Service. Returns at which seconds another writer was
     /// found, and at which Services were found contested.
     fn play(signs: &[(u64, &str, Plan)]) -> (Vec<u64>, Vec<u64>) {
         let start = Instant::now();

@@ -22,13 +22,13 @@ use crate::{
 /// request after a minute.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
-/// Each slice written makes the next change of the Service's pods wait so long, [`AT_ONCE`] aside.
-/// In a rolling update, where one change follows the other, the same slices would otherwise be
-/// written again and again.
+/// Each slice written makes the next change of the Service's pods wait this long, after
+/// [`AT_ONCE`]. In a rolling update, where one change follows the other, the same slices would
+/// otherwise be written again and again.
 const PER_SLICE: Duration = Duration::from_millis(20);
 /// Slices that may be written at once, after a quiet time.
 const AT_ONCE: f64 = 10.0;
-/// No change of a pod is put off for longer.
+/// No change of a pod is delayed for longer.
 const GATHERED: Duration = Duration::from_millis(250);
 
 /// What is remembered of one Service.
@@ -42,7 +42,7 @@ pub struct Progress {
     pub counts: BTreeMap<AddressType, Option<ZoneCounts>>,
     /// The versions that had been seen when its writes began.
     pub floor: Floor,
-    /// Own writes that are not seen yet.
+    /// Local writes that are not seen yet.
     pub expectations: Expectations,
     /// Writes that have ended and wait to be seen.
     pub ended: Option<Ended>,
@@ -50,7 +50,7 @@ pub struct Progress {
     pub is_affected: bool,
     /// The same for its last plan, whose writes have not ended yet.
     pub was_affected: bool,
-    /// Until when a write may still show of which no answer has come.
+    /// Until when an unanswered write may still be applied and shown.
     pub unanswered: Option<Instant>,
     /// Whether the API server has rejected one of its slices as invalid, so that it differs from
     /// the plan.
@@ -85,7 +85,7 @@ impl Default for Progress {
 pub struct Ended {
     /// When.
     pub at: Instant,
-    /// Whether and how to go on.
+    /// Whether and how to continue.
     pub verdict: Verdict,
 }
 
@@ -94,9 +94,9 @@ pub struct Ended {
 pub enum Verdict {
     /// All is written.
     Done,
-    /// Try again, with back-off.
+    /// Retry, with back-off.
     Retry,
-    /// Try again when the API server asked for it.
+    /// Retry at the time that the API server named.
     RetryAfter(Duration),
 }
 
@@ -122,19 +122,19 @@ impl Progress {
         (0..slices).for_each(|_| self.pace.spend(now));
     }
 
-    /// When a change of its pods may be answered that has come `now`.
+    /// When a change of its pods that arrives `now` may lead to writes.
     pub fn gathered(&self, now: Instant) -> Instant {
         self.pace.ready_at().map_or(now, |ready| ready.clamp(now, now + GATHERED))
     }
 
-    /// Takes note of an event of one of its slices; returns what it shows of others.
+    /// Records an event of one of its slices; returns what it shows of other writers.
     pub fn see(&mut self, shown: Shown, now: Instant) -> Foreign {
         let foreign = self.expectations.see(shown);
         self.without_unanswered(foreign, now)
     }
 
-    /// Takes note of the end of its writes, `seen` being the version that the watch has reached;
-    /// returns what the events in between show of others.
+    /// Records the end of its writes; `seen` is the version that the watch has reached. Returns
+    /// what the events in between show of other writers.
     pub fn end(
         &mut self,
         written: Vec<Sight>,
@@ -151,7 +151,7 @@ impl Progress {
         self.without_unanswered(foreign, now)
     }
 
-    /// What an unanswered write may have done is no sign of others.
+    /// What an unanswered write may have done is no sign of another writer.
     fn without_unanswered(&self, foreign: Foreign, now: Instant) -> Foreign {
         let is_doubtful = self.unanswered.is_some_and(|until| now < until);
         Foreign { signs: if is_doubtful { 0 } else { foreign.signs }, ..foreign }

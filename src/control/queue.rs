@@ -20,8 +20,8 @@ pub const FIRST_RETRY: Duration = Duration::from_millis(100);
 pub const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// How soon after a failure an event may bring the next try forward.
 ///
-/// An event may well be what cures the failure, so it need not sit out a long back-off; but a busy
-/// key that keeps failing is tried once per this time at most.
+/// An event may cure the failure, so it need not wait for a long back-off. A busy key that keeps
+/// failing is tried at most once in this time.
 pub const EVENT_RETRY: Duration = Duration::from_secs(1);
 
 /// What a key is waiting for; the more urgent first.
@@ -29,9 +29,9 @@ pub const EVENT_RETRY: Duration = Duration::from_secs(1);
 pub enum Class {
     /// The endpoints may be wrong: traffic may be going to a dead pod.
     Endpoints,
-    /// Only zones and hints may be out of date: traffic arrives, perhaps from farther away than it
-    /// must.
-    /// Taken at a bounded rate, so that a zone change does not rewrite every slice at once.
+    /// Only zones and hints may be out of date: traffic arrives, perhaps from farther away than
+    /// necessary. Taken at a bounded rate, so that a zone change does not rewrite every slice at
+    /// once.
     Hints,
 }
 

@@ -19,7 +19,7 @@ pub(super) const RELEASE: Duration = Duration::from_millis(9500);
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Option<watch::Receiver<bool>>);
 
-/// The end that asks; the main loop holds it for as long as there are writers.
+/// The end that asks. The main loop holds it as long as there are writers.
 #[derive(Debug)]
 pub(super) struct StopSender(watch::Sender<bool>);
 

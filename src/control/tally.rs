@@ -114,8 +114,7 @@ impl Tally {
     }
 
     /// Whether this replica writes. How long events have been waiting is reported only from then
-    /// on:
-    /// for a replica on standby, another replica answers to them.
+    /// on: another replica handles those of a standby.
     pub fn lead(&mut self, is_leading: bool) {
         if self.is_leading != is_leading {
             self.is_leading = is_leading;
@@ -191,7 +190,7 @@ impl Tally {
         self.put(&report.service, Part::of(report));
     }
 
-    /// A Service that was looked at since `since` needs nothing, or may not be written.
+    /// A Service needs nothing, or may not be written. The work on it began at `since`.
     pub fn idle(&mut self, report: &Report, since: Instant) {
         self.moved.remove(&report.service);
         for _ in report.families.iter().filter(|family| family.slices.is_some()) {
@@ -200,7 +199,7 @@ impl Tally {
         self.synced(Synced::Success, since);
     }
 
-    /// The writes for a Service begin, which was looked at since `since`.
+    /// The writes for a Service begin. The work on it began at `since`.
     pub fn began(&mut self, report: &Report, since: Instant) {
         let mut writes = Vec::new();
         for family in report.families.iter().filter(|family| family.slices.is_some()) {
@@ -256,8 +255,7 @@ impl Tally {
         }
     }
 
-    /// Nothing needs to be done for a Service that is not served, which was looked at since
-    /// `since`.
+    /// Nothing needs to be done for a Service that is not served. The work on it began at `since`.
     pub fn skipped(&self, since: Instant) {
         self.synced(Synced::Success, since);
     }
@@ -272,7 +270,7 @@ impl Tally {
         self.metrics.built_in.slices_changed(slices, label.auto, preference);
     }
 
-    /// Tells what is the case just now; to be called about once a second.
+    /// Publishes the current numbers. Must be called about once a second.
     pub fn publish(&self, queue: &Queue<ServiceKey>, index: &Index, now: Instant) {
         let Metrics { built_in, own, .. } = &self.metrics;
         built_in.overdue(signed(queue.overdue(now)));
@@ -379,7 +377,7 @@ impl Part {
     }
 }
 
-/// Why a Service is tried again; a busy server outweighs the rest.
+/// Why a Service is retried; a busy server outweighs the rest.
 fn reason(failures: &[WriteError]) -> Option<WriteResult> {
     let busy = failures.iter().find(|failure| matches!(failure, WriteError::Busy { .. }));
     busy.or_else(|| failures.first()).map(WriteError::result)

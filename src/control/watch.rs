@@ -388,10 +388,10 @@ fn settings(reader: &mut Reader, streaming: bool) -> Settings {
 /// Ends when there are other orders.
 async fn changed(orders: &mut watch::Receiver<Orders>) {
     if orders.changed().await.is_err() {
-        // There will never be any.
+        // No orders will come.
         pending::<()>().await;
     }
-    // Not seen before they are obeyed.
+    // They count as seen only when they are followed.
     orders.mark_changed();
 }
 

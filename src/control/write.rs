@@ -92,8 +92,8 @@ impl Limit {
     }
 }
 
-/// The encoding in which slices are sent: JSON, which every API server reads, until an answer comes in
-/// Protobuf. A server that writes Protobuf also reads it, with far less work.
+/// The encoding in which slices are sent: JSON, which every API server reads, until an answer comes
+/// in Protobuf. A server that writes Protobuf also reads it, with far less work.
 #[derive(Clone, Debug, Default)]
 pub struct WriteEncoding(Arc<AtomicBool>);
 
@@ -218,7 +218,7 @@ impl Writer {
         Err(WriteError::Refused { what, status })
     }
 
-    /// Makes one write and counts it.
+    /// Sends one write and counts it.
     async fn send(
         &self,
         kind: WriteKind,

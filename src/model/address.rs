@@ -45,7 +45,7 @@ impl Addresses {
     pub fn of(texts: &[impl AsRef<str>]) -> Self {
         if let [text] = texts
             && let Ok(address) = text.as_ref().parse::<IpAddr>()
-            // An IPv4 address has one form alone that is read.
+            // An IPv4 address has only one form that is read.
             && (address.is_ipv4() || address.to_string() == text.as_ref())
         {
             return Self::One(address);

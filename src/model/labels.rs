@@ -1,4 +1,4 @@
-//! Labels: sorted pairs, shared by all objects that bear the same ones.
+//! Labels: sorted pairs, shared by all objects that have the same ones.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Labels {
         self.0.is_empty()
     }
 
-    /// Whether these labels bear every pair of `selector`.
+    /// Whether these labels contain every pair of `selector`.
     pub fn match_selector(&self, selector: &Self) -> bool {
         selector.iter().all(|(key, value)| self.get(key) == Some(value))
     }

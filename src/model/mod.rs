@@ -1,6 +1,5 @@
-//! What Services, pods, nodes and slices are here: plain types that every other module shares. Each
-//! says no more about itself than its fields show; what is decided about them is in
-//! [`crate::plan`].
+//! What Services, pods, nodes and slices are here: plain types that every other module shares. They
+//! have no behaviour beyond their fields. What is decided about them is in [`crate::plan`].
 
 pub mod address;
 pub mod labels;

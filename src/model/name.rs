@@ -40,7 +40,7 @@ impl Uid {
         }
     }
 
-    /// Writes it behind what is there.
+    /// Appends it to `to`.
     pub fn write(&self, to: &mut Vec<u8>) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let bytes = match self {

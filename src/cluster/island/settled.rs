@@ -1,5 +1,5 @@
-//! Settled: what is remembered of a Service of many slices that are right as they were planned
-//! last, and what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
+//! Settled: what is remembered of a Service with many slices that are correct as last planned, and
+//! what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
 //!
 //! A plan is based on generations of the Service, its pods and its slices ([`Basis`]). Whatever
 //! happens to such a Service changes one of them, and it is planned as a whole, but for two things:
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// With no more slices than this a plan of the whole costs hardly more.
+/// With this few slices, a plan of the whole Service costs hardly more.
 const FEW: usize = 2;
 /// If more pods than this change at once, a plan of the whole Service costs no more.
 const MANY: usize = 64;
@@ -50,7 +50,7 @@ pub struct Settled {
     changed: Vec<PodId>,
     /// Local writes that the watch has not shown yet.
     awaited: Vec<Slice>,
-    /// The slices in which each pod has an endpoint, sorted; worked out when they are needed first.
+    /// The slices in which each pod has an endpoint, sorted; computed when they are first needed.
     places: Option<Vec<(PodId, SliceId)>>,
 }
 
@@ -201,8 +201,8 @@ impl Index {
         island.map_or_else(Vec::new, |island| island.pods_by_id(&part.pods))
     }
 
-    /// What has to be known of a Service so that it can be patched after this plan; `None` if it
-    /// cannot, or has few slices.
+    /// What must be known of a Service for a patch after this plan; `None` if it cannot be patched,
+    /// or has few slices.
     pub fn known(&self, service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
         let island = self.islands.get(&service.key.namespace)?;
         island.has_many_slices(&service.key.name).then(|| patch::known(service, plan)).flatten()

@@ -164,7 +164,7 @@ impl Watched {
         Self { plural: T::PLURAL, is_required: T::IS_REQUIRED, count: Index::count::<T> }
     }
 
-    /// The plural by which the API server knows it.
+    /// The plural in the API server's paths.
     pub fn plural(self) -> &'static str {
         self.plural
     }

@@ -13,7 +13,7 @@ impl Tracked for Node {
     type Record = Self;
     const STORES: Stores<Self> =
         Stores::Cluster { of: |index| &index.nodes, of_mut: |index| &mut index.nodes };
-    // Were it forgotten at once, whatever else leads to a sync in that time would take its pods out.
+    // If it was forgotten at once, any other sync in that time would remove its pods.
     const GRACE: Duration = Duration::from_secs(10);
 
     fn apply(index: &mut Index, object: Object<Self>) -> Affected {
@@ -26,7 +26,7 @@ impl Tracked for Node {
 }
 
 impl Index {
-    /// Takes a node in.
+    /// Stores a node.
     pub fn apply_node(&mut self, mut node: Node) -> NodeChange {
         self.pool.name(&mut node.name);
         node.zone.iter_mut().for_each(|zone| self.pool.name(zone));

@@ -30,7 +30,7 @@ impl Tracked for Pod {
 }
 
 impl Index {
-    /// Takes a pod in; returns the Services to sync.
+    /// Stores a pod; returns the Services to sync.
     pub fn apply_pod(&mut self, namespace: &Name, mut pod: Pod) -> Vec<ServiceKey> {
         self.pool.pod(&mut pod);
         self.pool.labels(&mut pod.labels);
@@ -38,7 +38,8 @@ impl Index {
         keys(namespace, services)
     }
 
-    /// Forgets a pod, unless what is known is newer than its deletion; returns the Services to sync.
+    /// Forgets a pod, unless what is known is newer than its deletion; returns the Services to
+    /// sync.
     pub fn remove_pod(
         &mut self,
         namespace: &Name,
@@ -51,7 +52,7 @@ impl Index {
 }
 
 impl Island {
-    /// Takes a pod in; returns the Services to sync: none if nothing changed that they read.
+    /// Stores a pod; returns the Services to sync: none if nothing changed that they read.
     fn put_pod(&mut self, mut pod: Pod) -> Vec<Name> {
         let id = match self.pods.admit(&pod.name, pod.version) {
             Admission::Outdated => return Vec::new(),
@@ -92,7 +93,7 @@ impl Island {
             for service in &affected {
                 self.change_conditions(service, id);
             }
-            // A time alone is for the next sync to see: one of its own would use it up.
+            // The next sync must see a time alone: a separate sync would use it up.
             return if has_same_conditions { Vec::new() } else { affected };
         }
         affected
@@ -120,7 +121,7 @@ impl Island {
     }
 }
 
-/// Whether its endpoints are who and where they were, whatever their conditions.
+/// Whether its endpoints have kept their identities and places, whatever their conditions.
 fn is_same_but_conditions(old: &Pod, new: &Pod) -> bool {
     old.uid == new.uid
         && old.labels == new.labels

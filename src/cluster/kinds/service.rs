@@ -65,7 +65,7 @@ impl Tracked for Service {
 }
 
 impl Index {
-    /// Takes a Service in; returns what changed.
+    /// Stores a Service; returns what changed.
     pub fn apply_service(&mut self, mut service: Service) -> ServiceChange {
         self.pool.service(&mut service);
         self.island(&service.key.namespace.clone()).put_service(service)
@@ -80,7 +80,7 @@ impl Index {
 }
 
 impl Island {
-    /// Takes a Service in; returns what changed.
+    /// Stores a Service; returns what changed.
     fn put_service(&mut self, service: Service) -> ServiceChange {
         let name = service.key.name.clone();
         let mut change = ServiceChange::Endpoints;

@@ -25,7 +25,7 @@ impl Tracked for Slice {
 }
 
 impl Index {
-    /// Takes a slice in; `None` if it is not managed by closehaul or nothing was learned.
+    /// Stores a slice; `None` if it is not managed by closehaul or nothing is new.
     pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
         let namespace = slice.meta.namespace.clone();
         let name = slice.meta.name.clone()?;

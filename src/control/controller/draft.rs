@@ -1,4 +1,4 @@
-//! Draft: the plan of a Service, of what has changed where that is all there is to look at.
+//! Draft: the plan of a Service, or only of what has changed where that is enough.
 
 use crate::{
     cluster::{Index, Part},

@@ -48,7 +48,7 @@ pub(super) struct Leaving {
 }
 
 impl Controller {
-    /// Takes an event in.
+    /// Handles an event.
     pub fn take_in(&mut self, event: Event, now: Now) {
         event.0.happen(self, now.monotonic);
     }

@@ -16,10 +16,10 @@ use crate::{
     model::name::ServiceKey,
 };
 
-/// For so long after the lease was taken, what the watch shows may be the last holder's work.
+/// For this long after the lease was taken, what the watch shows may be the previous holder's work.
 const HANDOVER: Duration = Duration::from_secs(10);
 /// The least time between a slice that another client changed and its repair, so that two
-/// writers who disagree do not exchange blows without end (docs/semantics.md 1.4).
+/// writers that disagree do not overwrite each other without end (docs/semantics.md 1.4).
 const SLICE_DELAY: Duration = Duration::from_secs(1);
 
 /// What is known of other writers.
@@ -61,11 +61,11 @@ impl Controller {
         }
     }
 
-    /// Forgets another writer of which nothing has been seen for long.
+    /// Forgets another writer that has not been seen for a long time.
     pub(super) fn forget_others(&mut self, now: Instant) {
         let Forgotten { is_gone, freed } = self.others.writer.tick(now);
         for service in freed {
-            // Nothing needs to be written, but its decision is another one.
+            // Nothing needs to be written, but its decision changes.
             self.enqueue(service, Class::Endpoints, now);
         }
         if is_gone {

@@ -133,7 +133,7 @@ fn labelled(mut service: Value) -> Value {
 }
 
 /// The garbage collector deletes a Service's slices after it. A replica that does not lead takes
-/// nothing out of the queue, so what is put in for them would stay.
+/// nothing from the queue, so entries for them would stay.
 #[test]
 fn a_slice_without_service_is_nothing_to_do() {
     let now = Instant::now();

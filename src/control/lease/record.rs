@@ -1,4 +1,4 @@
-//! What a Lease says, and what to do about it: pure.
+//! What a Lease contains, and what to do about it: pure.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ pub struct Record {
     pub duration: Duration,
     /// When the holder took it, by its own clock. For people only.
     pub acquired: Option<Timestamp>,
-    /// When the holder renewed it, by its own clock. That it changes matters, not what it says.
+    /// When the holder renewed it, by its own clock. Only changes of it matter, not its value.
     pub renewed: Option<Timestamp>,
     /// How often the holder has changed.
     pub transitions: i32,
 }
 
 impl Record {
-    /// What a Lease says; what is missing is zero or empty, as in client-go.
+    /// The contents of a Lease; what is missing is zero or empty, as in client-go.
     pub fn read(spec: &LeaseSpec) -> Self {
         let seconds = u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0);
         Self {
@@ -44,7 +44,7 @@ impl Record {
         spec.lease_transitions = Some(self.transitions);
     }
 
-    /// `old` taken over or renewed by `me`; the first of all if there is none.
+    /// `old` taken over or renewed by `me`; the first record if there is none.
     pub(super) fn held(
         old: Option<&Self>,
         me: &Identity,
@@ -84,7 +84,7 @@ fn micros(clock: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(clock.as_microsecond()).unwrap_or(clock)
 }
 
-/// A record, and when it was first seen to be so.
+/// A record, and when it was first seen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observed {
     /// The record.

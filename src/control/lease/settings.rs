@@ -59,7 +59,7 @@ impl Default for Timing {
     }
 }
 
-/// Times that do not go together.
+/// Times that are not compatible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimingError {
     /// The retry period is zero.
@@ -76,7 +76,7 @@ pub enum TimingError {
     DeadlineTooShort(Duration, Duration),
 }
 
-/// The name of one run of one copy; never used twice.
+/// The name of one run of one replica; never used twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identity(String);
 
@@ -88,7 +88,7 @@ impl Identity {
         Self(format!("{}_{:016x}{:016x}", host.trim(), random.bits(), random.bits()))
     }
 
-    /// As it stands in the Lease.
+    /// As it is written in the Lease.
     pub fn as_str(&self) -> &str {
         &self.0
     }

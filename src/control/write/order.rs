@@ -90,7 +90,7 @@ impl<'c> Order<'c> {
         self.refused.extend(lost);
     }
 
-    /// A write was made without these of its endpoints.
+    /// A write was done without these of its endpoints.
     pub(super) fn refuse_endpoints(&mut self, step: &Step<'c>, endpoints: &[Endpoint]) {
         let names = self.names_after_refusal();
         let lost: Vec<_> = places(names.of(step.slice), endpoints).collect();

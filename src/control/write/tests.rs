@@ -81,7 +81,7 @@ async fn who_does_not_understand_protobuf_is_sent_json_again() {
     }
 }
 
-/// The garbage collector, or a hand, was quicker.
+/// The garbage collector, or a user, was quicker.
 #[tokio::test]
 async fn a_slice_that_is_gone_was_changed_by_somebody_else() {
     let (_, outcomes) = sent(&[(404, JSON)]).await;
