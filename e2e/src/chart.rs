@@ -24,10 +24,10 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// helm did not like the chart or the values.
+    /// helm rejected the chart or the values.
     #[error("{0}")]
     Refused(String),
-    /// What helm printed is no YAML.
+    /// helm's output is not YAML.
     #[error("the rendered chart cannot be read: {0}")]
     Unreadable(String),
 }
@@ -50,7 +50,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Builds them if need be; the first build takes about 3 minutes.
+    /// Builds them if necessary; the first build takes about 3 minutes.
     pub fn ensure() -> Result<Self, Error> {
         use Component::{Actionlint, Helm, HelmUnittest, Kubeconform};
         Ok(Self { components: components::ensure(&[Helm, HelmUnittest, Kubeconform, Actionlint])? })

@@ -40,7 +40,7 @@ pub enum Error {
     /// No free port.
     #[error(transparent)]
     Port(#[from] cluster::Error),
-    /// It does not tell of itself.
+    /// It serves no metrics or health.
     #[error(transparent)]
     Scrape(#[from] scrape::Error),
 }
@@ -48,7 +48,7 @@ pub enum Error {
 /// How closehaul is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// Quick to build, for whatever is not measured.
+    /// Quick to build, for everything that is not measured.
     #[default]
     Dev,
     /// As it is shipped, for measurements; takes minutes.
@@ -56,7 +56,7 @@ pub enum Profile {
 }
 
 /// Builds the `closehaul` command from this checkout, into the target directory that cargo uses
-/// here, and says where it is. Quick when nothing has changed.
+/// here, and returns its path. Quick when nothing has changed.
 pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -94,7 +94,7 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
     }
 }
 
-/// What cargo says about one thing it has built, as far as it is read.
+/// What is read of cargo's message about one thing that it has built.
 #[derive(Deserialize)]
 struct Artifact {
     executable: Option<PathBuf>,

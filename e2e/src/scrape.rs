@@ -13,7 +13,7 @@ pub enum Error {
     Url {
         /// What was to be asked.
         url: String,
-        /// Why it is none.
+        /// Why it is invalid.
         source: InvalidUri,
     },
     /// There was no answer.

@@ -1,4 +1,4 @@
-//! A line chart as SVG, written by hand: three kinds of charts need no library of them.
+//! A line chart as SVG, written by hand: three kinds of charts do not justify a library.
 
 use std::fmt::Write as _;
 
@@ -57,13 +57,13 @@ impl Scale {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, not below `least`.
+/// 1, 2 or 5 times a power of ten, at least `least`.
 fn step(least: f64) -> f64 {
     let power = 10_f64.powf(least.max(1e-9).log10().floor());
     [1.0, 2.0, 5.0, 10.0].map(|it| it * power).into_iter().find(|it| *it >= least).unwrap_or(power)
 }
 
-/// What an axis says and how it is divided.
+/// The label of an axis, and how it is divided.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
     pub(super) label: String,

@@ -47,8 +47,8 @@ impl Contender {
         self == Self::Floor
     }
 
-    /// Where its binary is; builds it if need be, which takes minutes and asks cargo or Go each
-    /// time.
+    /// The path of its binary. Builds it if necessary, which takes minutes; cargo or Go checks this
+    /// each time.
     pub(super) async fn binary(self) -> Result<PathBuf, Error> {
         let component = match self {
             Self::Closehaul => return Ok(closehaul::build(Profile::Release).await?),

@@ -31,7 +31,7 @@ pub enum Error {
     /// A request to the API server's profile.
     #[error("collecting kube-apiserver's garbage: {0}")]
     Garbage(kube::Error),
-    /// The API server's profile has no word of it.
+    /// The API server's profile does not contain it.
     #[error("kube-apiserver's {path} tells no number of garbage collections")]
     Uncounted {
         /// Where the profile is.
@@ -48,7 +48,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// A file that is no result of an earlier run.
+    /// A file that is not a result of an earlier run.
     #[error("{} is not the raw.json of a run: {source}", path.display())]
     Raw {
         /// The file.
@@ -75,7 +75,7 @@ pub enum Error {
         /// For how long it was looked at.
         limit: Duration,
     },
-    /// Something that was waited for did not happen.
+    /// Something did not happen in time.
     #[error("{what} did not happen within {limit:?}")]
     Late {
         /// What.

@@ -1,7 +1,7 @@
-//! The floor of latency: a program that is no controller. It answers each event of a pod whose
+//! The floor of latency: a program that is not a controller. It answers each event of a pod whose
 //! readiness has changed by one PUT of bytes that were ready before: the slice with `true` or
 //! `false`, as wide as each other, written over. No program that writes slices by a watch of pods
-//! can be quicker, but by what this one's encoding and client cost.
+//! can be quicker, except for the cost of this one's encoding and client.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 

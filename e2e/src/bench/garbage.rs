@@ -1,6 +1,6 @@
 //! The collections of kube-apiserver's garbage. One takes both of two cores for a moment, and when
-//! it comes depends on how full the heap was before: so each scenario begins after one, and how many
-//! follow is counted.
+//! it comes depends on how full the heap was before: so each scenario begins after one, and how
+//! many follow is counted.
 
 use http::Request;
 use kube::Client;
@@ -10,7 +10,7 @@ use super::Error;
 /// Go's profile of the heap, in words; its last lines are of the collector.
 const PROFILE: &str = "/debug/pprof/heap?debug=1";
 
-/// Has the API server collect its garbage; how many times it has since it was started.
+/// Makes the API server collect its garbage. Returns how many times it did since its start.
 pub(super) async fn collect(client: &Client) -> Result<u64, Error> {
     ask(client, &format!("{PROFILE}&gc=1")).await
 }

@@ -73,7 +73,7 @@ impl Measure {
         }
     }
 
-    /// Whether the ratio of two contenders says something.
+    /// Whether the ratio of two contenders is meaningful.
     pub fn has_ratio(self) -> bool {
         !matches!(self, Self::Collections | Self::Rate | Self::Corrected | Self::Slope)
     }

@@ -22,7 +22,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Makes the directory; with earlier results if some are to be shown.
+    /// Creates the directory, with earlier results if some are to be shown.
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
         let directory = options.out.clone().unwrap_or_else(|| {
             let now = Timestamp::now().to_zoned(TimeZone::UTC);
@@ -62,7 +62,7 @@ impl Output {
         write(&path, &text)
     }
 
-    /// Writes everything and says where.
+    /// Writes everything and prints where.
     pub(super) fn finish(self) -> Result<Raw, Error> {
         self.save()?;
         let directory = &self.directory;

@@ -52,7 +52,7 @@ fn latencies(raw: &Raw) -> Vec<(String, String)> {
 /// Shorter latencies, in ms, are drawn as this one.
 const SHORTEST: f64 = 0.1;
 
-/// The percentiles that `count` values can tell.
+/// The percentiles that `count` values can show.
 fn percents(count: usize) -> impl Iterator<Item = f64> {
     let fine = (0..=300).map(|step| 100.0 * (1.0 - 10_f64.powf(-f64::from(step) / 100.0)));
     #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
@@ -116,7 +116,7 @@ fn line(contender: Contender, points: Vec<(f64, f64)>, dots: bool) -> Series {
     Series { name: contender.name(), colour: colour(contender), points, dots }
 }
 
-/// Colours that also those can tell apart who see few (Okabe and Ito).
+/// Colours that colour-blind people can distinguish (Okabe and Ito).
 fn colour(contender: Contender) -> &'static str {
     match contender {
         Contender::Closehaul => "#0072b2",

@@ -21,7 +21,7 @@ use super::{
 use crate::progress::say;
 
 /// Runs everything that is requested, or reads it from earlier runs, and writes raw data, table
-/// and plots. A session that fails is written down as such, and the others go on.
+/// and plots. A session that fails is recorded as failed, and the others continue.
 pub async fn run(options: &Options) -> Result<Raw, Error> {
     let mut output = Output::new(options)?;
     if options.report.is_empty() {
@@ -49,7 +49,7 @@ async fn binaries(options: &Options) -> Result<Binaries, Error> {
     Ok(binaries)
 }
 
-/// A session, as often as wanted by all contenders, who take turns at being first.
+/// A session, repeated by all contenders, which take turns at being first.
 async fn run_all(
     session: &Session,
     options: &Options,

@@ -40,7 +40,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// All that are run unless others are named.
+    /// Those that run unless others are named.
     pub const USUAL: [Self; 8] =
         [Self::S0, Self::S1, Self::S2, Self::S3, Self::S4, Self::S5, Self::S6, Self::S7];
 

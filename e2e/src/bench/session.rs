@@ -10,7 +10,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) shape: Shape,
-    /// The scenario that its start is, if that is wanted.
+    /// The scenario of its start, if that is requested.
     pub(super) start: Option<Scenario>,
     /// Whether there are no slices at the start.
     pub(super) cold: bool,

@@ -26,7 +26,7 @@ use crate::{
     world::{Canary, Place, World},
 };
 
-/// How long a process may go on being busy.
+/// How long a process may stay busy.
 const REST: Duration = Duration::from_secs(300);
 /// How long a contender may take to end.
 pub(super) const STOP: Duration = Duration::from_secs(20);

@@ -11,7 +11,7 @@ use crate::{
 
 /// How long a controller may take to write all slices.
 const SETTLE: Duration = Duration::from_secs(600);
-/// Without a write of a slice for so long there is none to come from whoever does not fail.
+/// After this long without a write of a slice, a controller that works has nothing left to write.
 const QUIET: Duration = Duration::from_secs(3);
 /// How often it may be started to write all slices.
 const STARTS: u32 = 5;
@@ -63,8 +63,8 @@ impl State {
     }
 }
 
-/// Has a controller write all slices: started again until it finds none to write. What fails in the
-/// built-in one's first rush, it puts off for longer than can be waited for.
+/// Makes a controller write all slices. It is restarted until it finds none to write: the built-in
+/// controller delays what fails in its first rush for longer than can be waited for.
 async fn write_all(
     Author(author, binary): Author<'_>,
     cluster: &Cluster,
@@ -103,7 +103,7 @@ pub(super) async fn settled(
     Ok(())
 }
 
-/// A cluster that limits nobody.
+/// A cluster without limits for its clients.
 pub(super) fn options() -> cluster::Options {
     cluster::Options {
         extra_apiserver_args: UNLIMITED.map(str::to_owned).to_vec(),

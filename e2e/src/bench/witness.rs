@@ -22,7 +22,7 @@ const PATH: &str = "/apis/discovery.k8s.io/v1/endpointslices?watch=true&allowWat
                     &timeoutSeconds=7200";
 /// On the bookmark after the slices that were there already (KEP-3157).
 const END_OF_LIST: &str = "k8s.io/initial-events-end";
-/// How often it is looked at what has been seen.
+/// How often the events seen so far are checked.
 const POLL: Duration = Duration::from_millis(5);
 /// How long the slices that are there already may take.
 const LIST: Duration = Duration::from_secs(60);
@@ -118,7 +118,7 @@ impl Seen {
         }
         let shown = |endpoint: Endpoint| Shown {
             pod: endpoint.target_ref.map(|target| target.name).unwrap_or_default(),
-            // Nothing said means ready (discovery/v1).
+            // Absent means ready (discovery/v1).
             ready: endpoint.conditions.ready.unwrap_or(true),
             zone: endpoint.zone,
         };
@@ -221,7 +221,7 @@ impl Witness {
         Ok(std::mem::take(&mut self.seen().seen))
     }
 
-    /// Waits until `done` says so of the endpoints.
+    /// Waits until `done` holds for the endpoints.
     pub(super) async fn endpoints_are(
         &self,
         what: &str,
@@ -246,7 +246,7 @@ impl Witness {
                 if let Some(source) = seen.failed.take() {
                     return Err(Error::Watch(source));
                 }
-                // What it costs to look must not depend on how long it is waited.
+                // The cost of a check must not depend on the time waited.
                 let version = (seen.version.clone(), seen.awaited.len());
                 if last.as_ref() != Some(&version) {
                     if done(&seen) {
@@ -272,7 +272,7 @@ impl Witness {
     }
 }
 
-/// Watches until the end of the run. A watch that the server ends goes on where it was.
+/// Watches until the end of the run. A watch that the server ends is resumed.
 async fn follow(client: Client, shared: Arc<Mutex<Seen>>) {
     loop {
         let (listed, version) = {

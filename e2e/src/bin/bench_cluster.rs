@@ -39,10 +39,10 @@ Examples:
   cargo bench-cluster --scenario S8 --minutes 30             the soak
   cargo bench-cluster --report A/raw.json B/raw.json         one table of several runs";
 
-/// What the bench starts itself as.
+/// The bench, or the part of it that it starts as another process.
 #[derive(Subcommand)]
 enum Part {
-    /// The contender that is no controller
+    /// The contender that is not a controller
     #[command(hide = true)]
     Floor(floor::Options),
 }

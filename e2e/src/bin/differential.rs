@@ -1,4 +1,4 @@
-//! The differential test as a command, for as many steps as wanted.
+//! The differential test as a command, for any number of steps.
 
 use std::process::ExitCode;
 

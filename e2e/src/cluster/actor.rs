@@ -1,4 +1,4 @@
-//! Who speaks with the API server: one token and one kubeconfig each, so that each has its own
+//! The clients of the API server: one token and one kubeconfig each, so that each has its own
 //! permissions and the audit log tells them apart.
 
 use std::{
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Error;
 
-/// One of those who speak with the API server.
+/// A client of the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// The test itself: `system:masters`.
@@ -81,7 +81,7 @@ impl Actor {
     }
 }
 
-/// What each actor proves itself with.
+/// How each actor authenticates itself.
 #[derive(Debug)]
 pub(super) struct Tokens {
     directory: PathBuf,
@@ -90,7 +90,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Makes random tokens.
+    /// Creates random tokens.
     pub(super) fn create(directory: &Path, ca: &Path) -> Result<Self, Error> {
         let random = SystemRandom::new();
         let token = |actor| {

@@ -29,7 +29,7 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them in `directory`, for servers reached at `addresses` or at localhost.
+    /// Creates them in `directory`, for servers reached at `addresses` or at localhost.
     pub(super) fn create(directory: &Path, addresses: &[IpAddr]) -> Result<Self, Error> {
         let mut authority = CertificateParams::default();
         authority.distinguished_name.push(DnType::CommonName, "closehaul-e2e");

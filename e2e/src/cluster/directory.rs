@@ -38,8 +38,8 @@ impl Directory {
     /// there and ending what they left.
     pub(super) fn create(base: &Path, name: &str) -> Result<Self, Error> {
         remove_leftovers(base)?;
-        // It gets the name by which others find it only with its lock held: nobody can take a
-        // directory in the making for a leftover.
+        // It gets its final name only with its lock held, so that another run does not take a
+        // directory that is being created for a leftover.
         let (hidden, path) = (base.join(format!(".{name}")), base.join(name));
         DirBuilder::new().mode(0o700).create(&hidden).map_err(Error::file(&hidden))?;
         let lock = File::create(hidden.join(LOCK)).map_err(Error::file(&hidden))?;
@@ -60,7 +60,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // No one is left to hear of a failure; the next run tries again.
+        // A failure cannot be reported any more. The next run retries.
         let _ = remove(&self.path);
     }
 }

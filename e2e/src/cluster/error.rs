@@ -38,12 +38,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// A URL of the run is none.
+    /// A URL of the run is invalid.
     #[error("{url} is not a URL: {source}")]
     Url {
         /// What should be a URL.
         url: String,
-        /// Why it is none.
+        /// Why it is invalid.
         source: http::uri::InvalidUri,
     },
     /// A client could not be created, or a request of the harness failed.
@@ -59,13 +59,13 @@ pub enum Error {
         /// What it said.
         stderr: String,
     },
-    /// etcdctl printed something that is no answer.
+    /// etcdctl printed something other than an answer.
     #[error("etcdctl's answer: {0}")]
     Store(serde_json::Error),
     /// The cluster was started without `Options::audit`.
     #[error("there is no audit log: start the cluster with Options {{ audit: true, .. }}")]
     NoAudit,
-    /// A line of the audit log is no event.
+    /// A line of the audit log is not an event.
     #[error("{}: {source}", path.display())]
     Audit {
         /// The log.

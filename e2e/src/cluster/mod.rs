@@ -87,7 +87,7 @@ impl Default for Options {
 /// [`Cluster::stop`] does the same in good order.
 #[derive(Debug)]
 pub struct Cluster {
-    // Dropped from top to bottom: first who asks, then who answers, then the files.
+    // Dropped from top to bottom: first clients, then servers, then the files.
     apiserver: Server,
     etcd: Server,
     kubernetes: Kubernetes,
@@ -323,7 +323,7 @@ fn apiserver(
         .arg(format!("--service-cluster-ip-range={}", options.service_cidrs.join(",")))
         // No controller creates the `default` accounts that this plugin requires.
         .arg("--disable-admission-plugins=ServiceAccount")
-        // Off by default upstream; only with it is `services/finalizers` asked for at all.
+        // Off by default upstream; only with it is `services/finalizers` checked at all.
         .arg("--enable-admission-plugins=OwnerReferencesPermissionEnforcement")
         .arg("--service-account-issuer=https://kubernetes.default.svc")
         .arg(format!(

@@ -83,7 +83,7 @@ pub(super) fn client(url: &str, ca: &Path, token: Option<&str>) -> Result<Client
     Ok(Client::try_from(config)?)
 }
 
-/// Asks for `path` and takes any good answer.
+/// Requests `path` and accepts any successful answer.
 pub(super) async fn get(client: &Client, path: &str) -> Result<(), kube::Error> {
     let request = Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
     client.request_text(request).await.map(drop)

@@ -25,7 +25,7 @@ impl Snapshot {
 }
 
 impl Cluster {
-    /// Keeps what the store has now. The cluster goes on.
+    /// Keeps the present contents of the store. The cluster continues.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let components = ensure(self.kubernetes, &[Component::Etcdutl]).await?;
         let snapshot =

@@ -19,7 +19,7 @@ pub struct Output {
     pub status: ExitStatus,
     /// What it printed.
     pub stdout: String,
-    /// What it said beside that.
+    /// What it printed to standard error.
     pub stderr: String,
 }
 

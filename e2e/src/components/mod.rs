@@ -210,8 +210,8 @@ pub struct Components {
 impl Components {
     /// Where the component's binary is.
     ///
-    /// For a component that was not asked for this is where the cache's directory for it would
-    /// be, without a binary: starting it says so.
+    /// For a component that was not requested, this is where the cache's directory for it would
+    /// be, without a binary: starting it fails with an error.
     pub fn path(&self, component: Component) -> &Path {
         self.paths.get(&component).unwrap_or(&self.directory)
     }

@@ -1,4 +1,4 @@
-//! Which Kubernetes: the default one, and older ones that closehaul must get on with too.
+//! Which Kubernetes: the default version, and older ones that closehaul must also work with.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use clap::ValueEnum;
 /// A version of Kubernetes that is pinned here, see `e2e/components/kubernetes*/go.mod`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum)]
 pub enum Kubernetes {
-    /// The oldest whose API server takes hints for nodes as it comes, and lets that be switched off.
+    /// The oldest whose API server takes hints for nodes as it comes, and lets that be switched
+    /// off.
     #[value(name = "1.34.4")]
     V1_34,
     /// The one in between.

@@ -7,12 +7,12 @@ use super::{
     shape::{Change, Selector, Shape},
 };
 
-/// Whether the API server takes such a Service.
+/// Whether the API server accepts such a Service.
 pub fn is_valid(shape: &Shape) -> bool {
     shape.ports != objects::NO_PORTS || shape.headless || shape.external
 }
 
-/// Makes the change; returns the patch, or `None` if nothing changes or it is refused.
+/// The patch of the change; `None` if nothing changes or it is refused.
 pub fn changed(shape: &mut Shape, change: &Change) -> Option<Value> {
     let before = shape.clone();
     let patch = match change {

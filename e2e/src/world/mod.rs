@@ -44,7 +44,7 @@ pub enum Error {
     /// The cluster could not be asked.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
-    /// Something that was waited for did not happen.
+    /// Something did not happen in time.
     #[error("{what} did not happen within {limit:?}")]
     Late {
         /// What was waited for.

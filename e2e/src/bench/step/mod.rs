@@ -12,7 +12,7 @@ mod zone;
 pub(super) use self::start::start;
 use super::{Error, measure::Measures, options::Options, scenario::Step, stage::Stage};
 
-/// What a step has brought.
+/// The results of a step.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) measures: Measures,
@@ -20,7 +20,7 @@ pub(super) struct Outcome {
     pub(super) memory: Vec<(f64, f64)>,
 }
 
-/// Does a step.
+/// Runs a step.
 pub(super) async fn run(
     step: Step,
     stage: &mut Stage<'_>,

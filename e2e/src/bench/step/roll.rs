@@ -8,13 +8,13 @@ use crate::{
     world::World,
 };
 
-/// Pods a second, five requests each: about what one API server on two cores bears.
+/// Pods a second, five requests each: about what one API server on two cores can handle.
 const RATE: u32 = 40;
 /// Of them at the same time.
 const IN_FLIGHT: usize = 8;
 /// The pods that are replaced, if there are that many.
 const REPLACED: u32 = 1_000;
-/// How long a pod goes on after it was asked to stop.
+/// How long a pod keeps running after it was asked to stop.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// Replaces pods, and waits until the slices show the new ones and none of the old ones.
@@ -49,7 +49,7 @@ pub(super) async fn run(stage: &mut Stage<'_>) -> Result<Outcome, Error> {
     Ok(Outcome { measures, ..Outcome::default() })
 }
 
-/// Makes the pod of the number `new`; when it is ready `old` is asked to stop.
+/// Creates the pod of the number `new`. When it is ready, `old` is asked to stop.
 pub(super) async fn replace(world: &World, shape: Shape, old: u32, new: u32) -> Result<(), Error> {
     let namespace = shape.namespace_of_pod(new);
     let service = Shape::service(shape.service_of_pod(new));

@@ -23,7 +23,7 @@ use crate::{
 const RATE: u32 = 50;
 /// One change in this many is the replacement of a pod.
 const REPLACED: u32 = 25;
-/// How often memory is looked at.
+/// How often memory is measured.
 const SAMPLE: Duration = Duration::from_secs(5);
 /// A third of the time passes before growth is growth, and not the first fill.
 const SETTLED: f64 = 1.0 / 3.0;
