@@ -34,7 +34,7 @@ const IN_FLIGHT: usize = 4;
 /// How long the slices of that Service may take.
 const SETTLE: Duration = Duration::from_secs(300);
 const STOP: Duration = Duration::from_secs(10);
-/// The series of the histogram of the loop's turns, up to the bound.
+/// The series of the histogram of the loop's iterations, up to the bound.
 const BUCKET: &str = "closehaul_loop_hold_seconds_bucket{le=\"";
 
 /// What can go wrong.

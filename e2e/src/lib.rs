@@ -9,9 +9,9 @@
 //! - [`machine`]: what is run and not built here, and what tests require of the machine
 //! - [`packages`]: Debian packages that a bare machine lacks
 //! - [`net`]: network namespaces for nodes and pods
-//! - [`kubelet`]: a stand-in for the kubelets: pods with a server that says who it is
+//! - [`kubelet`]: a stand-in for the kubelets: pods with a server that names itself
 //! - [`proxy`]: kube-proxy, one per node
-//! - [`scrape`]: what processes measure, and whether they say that they are well
+//! - [`scrape`]: what processes measure, and whether they report that they are healthy
 //! - [`site`]: a cluster in namespaces with all of these, for the walkthrough and the readers
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
 //! - [`bench`]: what closehaul costs beside the built-in controller, and how late slices are

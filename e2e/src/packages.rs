@@ -155,7 +155,7 @@ mod tests {
     const COMMAND: &str =
         "apt-get update && apt-get install -y --no-install-recommends iproute2 nftables";
 
-    /// A command that fails, saying so, until it has run `times` times.
+    /// A command that fails with a message until it has run `times` times.
     fn fails(name: &str, times: u32, says: &str) -> (PathBuf, String) {
         let path = env::temp_dir().join(format!("closehaul-{name}-{}", std::process::id()));
         let _ = fs::remove_file(&path);
@@ -166,7 +166,7 @@ mod tests {
         (path, command)
     }
 
-    /// Nothing is shown of what ends soon.
+    /// Nothing is shown if it ends soon.
     fn unseen() -> Progress {
         Progress::after(Duration::from_secs(3600), String::new())
     }

@@ -106,8 +106,8 @@ impl Drop for Progress {
     }
 }
 
-/// The exclusive lock on a file, which is created if need be; it is held until the file is dropped.
-/// What is waited for is shown, once that takes a while.
+/// The exclusive lock on a file, which is created if necessary. It is held until the file is
+/// dropped. What is waited for is shown, once that takes a while.
 pub(crate) fn lock(path: &Path, waiting: &str) -> io::Result<File> {
     let file = File::create(path)?;
     let mut progress = Progress::after(Duration::from_secs(2), waiting.to_owned());

@@ -26,7 +26,7 @@ pub enum Error {
     },
 }
 
-/// Runs it in the repository with `input` on its standard input; builds it first if need be.
+/// Runs it in the repository with `input` on its standard input; builds it first if necessary.
 pub fn run(args: &[&str], input: &str) -> Result<Output, Error> {
     let components = components::ensure(&[Component::Promtool])?;
     let failed = |source| Error::Run { args: args.join(" "), source };

@@ -102,7 +102,7 @@ impl KubeProxy {
         Ok(self.sender.wait(&self.process, "http://127.0.0.1:10256/healthz", LIMIT).await?)
     }
 
-    /// Waits until it has heard that its node is in `zone`.
+    /// Waits until it has received that its node is in `zone`.
     pub async fn hears(&self, zone: &str) -> Result<(), Error> {
         let heard = async || {
             let log = tokio::fs::read_to_string(self.process.log_path()).await;

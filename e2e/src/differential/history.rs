@@ -31,17 +31,17 @@ pub(super) const AGREE: Duration = Duration::from_secs(15);
 /// How long the built-in controller is given where it may be backing off.
 pub(super) const PATIENT: Duration = Duration::from_secs(2);
 
-/// How many repairs a minute closehaul takes for the work of a hand.
+/// How many repairs a minute closehaul attributes to manual edits.
 const HAND: usize = 2;
 /// A minute, and how much later a repair may come than the edit.
 const MINUTE: Duration = Duration::from_secs(65);
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The step did not fit and was left out.
     Nothing,
-    /// Both agree, as far as they are meant to.
+    /// Both agree, as far as they must.
     Agreed,
     /// They differ, in these lines.
     Different(Vec<String>),
@@ -67,12 +67,12 @@ pub struct History<'p> {
     pub(super) logged: u64,
     /// How many restarts there had been at the last step.
     restarts: u64,
-    /// When another client last changed what slices say, at most [`HAND`] times.
+    /// When another client last changed slices, at most [`HAND`] times.
     edits: VecDeque<Instant>,
 }
 
 impl<'p> History<'p> {
-    /// Makes the namespace, its first nodes and its canary.
+    /// Creates the namespace, its first nodes and its canary.
     pub async fn begin(pair: &'p Pair, namespace: &str) -> Result<Self, Error> {
         let model = Model::new(namespace);
         let mut history = Self {
@@ -176,8 +176,8 @@ impl<'p> History<'p> {
         Ok(outcome)
     }
 
-    /// Waits until one more edit is still a hand's work and no fight, in which closehaul repairs
-    /// ever more slowly.
+    /// Waits until one more edit still counts as manual. Otherwise closehaul assumes a second
+    /// controller, and repairs with growing delays.
     async fn take_time(&mut self) {
         if self.edits.len() == HAND
             && let Some(first) = self.edits.pop_front()

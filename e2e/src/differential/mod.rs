@@ -3,7 +3,7 @@
 //!
 //! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each consists of;
 //!   `generate`: random ones, `opening`: what some histories begin with
-//! - [`side`]: one control plane; [`view`]: its slices; `edit`: another client's hand on them
+//! - [`side`]: one control plane; [`view`]: its slices; `edit`: another client's changes
 //! - [`form`]: slices compared; [`wanted`]: what may differ, from `e2e/differences.yaml`
 //! - [`history`]: the steps of one namespace; `probe`: whether the controllers follow; `judge`:
 //!   what a step comes to; [`shrink`]: shorter histories that still fail

@@ -52,7 +52,7 @@ pub struct Pod {
 /// A request of a step.
 #[derive(Debug)]
 pub enum Action {
-    /// Makes an object.
+    /// Creates an object.
     Create(Value),
     /// Merges into an object.
     Patch(Place, Value),
@@ -60,13 +60,13 @@ pub enum Action {
     Status(Place, Value),
     /// Deletes an object at once.
     Delete(Place),
-    /// Asks a pod to end.
+    /// Deletes a pod with grace.
     Terminate(Place),
     /// Changes the nth managed slice.
     Slice(usize, Edit),
     /// Deletes the slices of a Service.
     Collect(String),
-    /// Takes foreign finalizers off.
+    /// Removes foreign finalizers.
     Release,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a Service is like when it is created.
+/// The properties of a Service when it is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Shape {
@@ -104,7 +104,7 @@ pub enum Auto {
     Disabled,
 }
 
-/// What pods are like when they are created.
+/// The properties of pods when they are created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PodShape {

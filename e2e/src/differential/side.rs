@@ -155,7 +155,7 @@ impl Side {
         uids.get(&Place::new(kind, namespace, name)).cloned()
     }
 
-    /// Makes an object and notes its uid.
+    /// Creates an object and records its uid.
     pub async fn create(&self, object: &Value) -> Result<(), Error> {
         let place = Place::of(object)?;
         let created = self.world.create(object).await?;

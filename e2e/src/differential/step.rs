@@ -182,13 +182,13 @@ pub enum Edit {
     WrongHint,
     /// Gives all its endpoints empty hints.
     EmptyHints,
-    /// Takes all hints away.
+    /// Removes all hints.
     DropHints,
     /// Gives it other ports.
     Ports,
     /// Adds a label.
     AddLabel,
-    /// Takes the Service's labels away.
+    /// Removes the Service's labels.
     DropLabels,
     /// Turns the label for headless Services round.
     Headless,
@@ -196,7 +196,7 @@ pub enum Edit {
     Annotate,
     /// Adds a finalizer.
     AddFinalizer,
-    /// Takes its owner away.
+    /// Removes its owner.
     DropOwner,
     /// Adds a finalizer and deletes it, so that it stays and ends.
     Hold,
@@ -204,13 +204,13 @@ pub enum Edit {
     Unmanage,
     /// Says that it is another Service's.
     Rename,
-    /// Makes another one by hand that is the same.
+    /// Creates another one by hand that is the same.
     Copy,
-    /// Makes another one by hand and moves half of its endpoints there.
+    /// Creates another one by hand and moves half of its endpoints there.
     Split,
-    /// Makes another one by hand without endpoints.
+    /// Creates another one by hand without endpoints.
     CopyEmpty,
-    /// Makes another one by hand without endpoints and ports.
+    /// Creates another one by hand without endpoints and ports.
     CopyBare,
 }
 

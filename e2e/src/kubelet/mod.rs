@@ -41,7 +41,7 @@ pub struct Options {
 /// What happens between a pod's deletionTimestamp and its end.
 #[derive(Debug, Clone, Copy)]
 pub struct Termination {
-    /// How long the server goes on serving. Proxies need this time to notice; below a second
+    /// How long the server continues to serve. Proxies need this time to notice; below a second
     /// requests may fail that would not in a real cluster.
     pub serves_for: Duration,
     /// Whether it stays Ready so long, so that the endpoint is serving and terminating.
@@ -60,7 +60,7 @@ pub enum Error {
     /// A namespace or link could not be created.
     #[error("the stand-in for the kubelet: {0}")]
     Network(#[from] crate::net::Error),
-    /// The API server did not take a write for half a minute.
+    /// The API server did not accept a write for half a minute.
     #[error("the stand-in for the kubelet could not write {object}: {source}")]
     Write {
         /// Kind and name of the object.
@@ -71,7 +71,7 @@ pub enum Error {
     /// The server of a pod did not start or does not answer.
     #[error("a pod's server: {0}")]
     Server(#[from] crate::process::Error),
-    /// Something was asked of it after it had ended.
+    /// It received a request after it had ended.
     #[error("the stand-in for the kubelet has ended")]
     Ended,
 }
@@ -115,7 +115,7 @@ impl Kubelet {
         Self { requests, task: tokio::spawn(station.run(received)) }
     }
 
-    /// Makes a node's network, registers its Node and reports it Ready.
+    /// Creates a node's network, registers its Node and reports it Ready.
     pub async fn add_node(&self, node: NodeSpec) -> Result<NodeAddress, Error> {
         self.ask(|reply| Request::AddNode(node, reply)).await?
     }
@@ -141,7 +141,7 @@ impl Kubelet {
         answer.await.map_err(|_| Error::Ended)
     }
 
-    /// Whether it still works; if not, why.
+    /// Checks whether it still works. The error says why not.
     pub async fn check(&mut self) -> Result<(), Error> {
         if self.task.is_finished() {
             return (&mut self.task).await.unwrap_or(Err(Error::Ended));

@@ -120,8 +120,8 @@ pub(super) fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Writes until the API server takes it, for half a minute. That the object is gone or has a
-/// successor is as good as written.
+/// Retries a write until the API server accepts it, for half a minute. That the object is gone or
+/// has a successor is as good as written.
 pub(super) async fn write<T, F>(object: &str, mut attempt: impl FnMut() -> F) -> Result<(), Error>
 where
     F: Future<Output = Result<T, kube::Error>>,

@@ -37,12 +37,12 @@ impl Network {
     /// The ranges of all pods' addresses, for kube-proxy's `clusterCIDR`.
     pub const PODS: &str = "10.244.0.0/16,fd10::/16";
 
-    /// Makes an empty IPv4 network: a bridge, and a link to it with an address on the host.
+    /// Creates an empty IPv4 network: a bridge, and a link to it with an address on the host.
     pub fn new() -> Result<Self, Error> {
         Self::of(false)
     }
 
-    /// Makes an empty network in which nodes and pods have IPv6 addresses too.
+    /// Creates an empty network in which nodes and pods have IPv6 addresses too.
     pub fn dual_stack() -> Result<Self, Error> {
         Self::of(true)
     }
@@ -83,7 +83,7 @@ impl Network {
         let number = number.ok_or_else(|| Error::Node(name.to_owned()))?;
         let namespace = Namespace::new(self.claim.name(&format!("node-{name}")))?;
         if self.dual_stack {
-            // Nobody else has its addresses, and until the kernel is sure of that (2 s) it does
+            // No other client has its addresses, and until the kernel is sure of that (2 s) it does
             // not ask for neighbours on behalf of what it forwards.
             namespace.set(&[("ipv6/conf/default/dad_transmits", 0)])?;
         }

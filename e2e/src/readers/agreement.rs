@@ -1,5 +1,5 @@
 //! The model of kube-proxy against the rules that real ones have programmed, over Services and
-//! slices of which nobody thought before.
+//! slices that are generated at random.
 
 use super::{
     Error,

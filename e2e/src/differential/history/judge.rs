@@ -1,4 +1,4 @@
-//! Judge: what the slices of both sides come to after a step, before and after a touch.
+//! Judge: how the slices of both sides compare after a step, before and after a touch.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ const FAILED_WRITE: &str = "failed to ";
 /// How closehaul logs that it repairs a Service with growing delays, as another client seems to
 /// overwrite its slices. A history edits slices rarely enough to look like manual edits, but
 /// bringing both sides together counts as well: three repairs in a minute, whatever their cause,
-/// are a fight.
+/// count as a second controller.
 const FIGHT: &str = "overwrites the slices of this Service again and again";
 /// Longer than closehaul then waits before a repair.
 const SLOW_REPAIR: Duration = Duration::from_secs(65);
@@ -41,7 +41,7 @@ fn loose_if(is_repaired: bool) -> Loose {
     if is_repaired { every_service() } else { Loose::default() }
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is judged.
@@ -259,8 +259,8 @@ impl History<'_> {
         Ok(Outcome::Judged(Verdict::Agreed))
     }
 
-    /// Makes closehaul's slices like the other side's; closehaul has seen it then, so that its next
-    /// write is on these. Returns how long the writes took.
+    /// Makes closehaul's slices equal to the other side's. closehaul has seen them afterwards, so
+    /// its next write is based on them. Returns how long the writes took.
     async fn align(&self, left: &[Form]) -> Result<Duration, Error> {
         let (side, started) = (&self.pair.closehaul, Instant::now());
         side.align(&self.namespace, left).await?;
