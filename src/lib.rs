@@ -3,20 +3,25 @@
 //! The map, from the top down. Each module imports only from those below it, which
 //! `tests/modules` checks.
 //!
-//! - [`cli`]: what a user types, one file for each command
-//! - [`control`]: the running controller: watch, queue, sync, write, lease
+//! - [`cli`]: what a user types, one file for each command; `cli/plan/` renders the table and the
+//!   other outputs of `closehaul plan`
+//! - [`control`]: the running controller. `watch` follows a kind whatever the API server answers,
+//!   `queue` says which Service is next, `controller` syncs it, `write` sends its slices, and
+//!   `lease` acquires, renews and loses the lease
 //! - [`observe`]: what a running controller reports: metrics, health and Events
-//! - [`report`]: what a plan of a Service amounts to, for all who show it
+//! - [`report`]: what a plan of a Service amounts to, for all that show it
 //! - [`pulse`]: whether the main loop makes progress, as other threads see it
-//! - [`cluster`]: what is known of the cluster now, and which Services a change affects
+//! - [`cluster`]: what is known of the cluster now, and which Services a change affects; `kinds`
+//!   registers what is watched, with one file for each kind
 //! - [`client`]: requests to the API server: connection, list and watch
 //! - [`api`]: Kubernetes objects, decoded and encoded
 //! - [`assess`]: what a plan amounts to: state, reasons and share of the traffic
 //! - [`consumers`]: how kube-proxy, Cilium and Linkerd read slices, as pure models
-//! - [`plan`]: what to write: endpoints, packing, hints and changes, as pure functions
+//! - [`plan`]: what to write, as pure functions: `endpoint` lists the endpoints, `pack` puts them
+//!   into slices, `hints` chooses hints (one file for each mechanism), `changes` are the writes
 //! - [`model`]: what Services, pods, nodes and slices are: plain types, shared by all
 //! - [`pace`]: how often something may happen
-//! - [`clock`]: the clock that decides when leadership ends
+//! - [`clock`]: the clock that decides when leadership ends, and the time of one iteration
 //! - [`random`]: random numbers, from one source
 //! - [`causes`]: an error with all its causes, as one text
 //!

@@ -50,10 +50,10 @@ pub enum Encoding {
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// Not JSON, or not an object that is read.
-    #[error("what came is not understood: {0}")]
+    #[error("the answer is not understood: {0}")]
     Json(#[from] serde_json::Error),
     /// Not Protobuf, or not an object that is read.
-    #[error("what came is not understood: {0}")]
+    #[error("the answer is not understood: {0}")]
     Protobuf(#[from] prost::DecodeError),
     /// An object without the prefix of all objects.
     #[error("an object is not in Kubernetes' Protobuf")]

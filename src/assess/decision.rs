@@ -107,7 +107,7 @@ impl Reason {
 pub struct Decision {
     /// What becomes of it.
     pub state: State,
-    /// Why: at least one, the weightiest first.
+    /// Why: at least one, the most important first.
     pub reasons: Vec<Reason>,
 }
 
@@ -259,7 +259,7 @@ impl Standing<'_> {
 }
 
 impl Decision {
-    /// The weightiest reason.
+    /// The most important reason.
     pub fn reason(&self) -> Reason {
         self.reasons.first().copied().unwrap_or(Reason::Applied)
     }

@@ -215,7 +215,7 @@ impl Own {
             )?,
             services: gauges(
                 "services",
-                "Services by what becomes of their preference for locality, and the weightiest reason.",
+                "Services by what becomes of their preference for locality, and the most important reason.",
                 &["state", "reason"],
             )?,
             decisions: gauges(

@@ -25,7 +25,7 @@ impl Process {
         Ok(Self {
             cpu: Counter::new(
                 "process_cpu_seconds_total",
-                "Time of CPU spent, user and system, in seconds.",
+                "CPU time spent, user and system, in seconds.",
             )?,
             start: gauge("start_time_seconds", "When the process began, in Unix time.")?,
             resident: gauge("resident_memory_bytes", "Resident memory.")?,

@@ -67,8 +67,8 @@ impl Packing<'_> {
         self.creates.len() + self.updates.len()
     }
 
-    /// The endpoints of each slice as it will stand: first those that are created, then those that are
-    /// replaced, then those that are unchanged.
+    /// The endpoints of each slice as it will stand: first those that are created, then those that
+    /// are replaced, then those that are unchanged.
     pub fn slices(&self) -> impl Iterator<Item = &[Endpoint]> {
         let written = self.creates.iter().chain(&self.updates).map(|draft| &*draft.endpoints);
         written.chain(self.unchanged.iter().map(|slice| &*slice.endpoints))
@@ -118,7 +118,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The same written over `base`, whose name and whose metadata by others stay.
+    /// The same, written over `base`. The name of `base` and the metadata that other clients put
+    /// there stay.
     #[must_use]
     pub fn in_place_of(self, base: &'a Slice) -> Self {
         let meta = SliceMeta { labels: self.meta.labels, ..base.meta.clone() };

@@ -17,7 +17,7 @@ pub enum News {
     AutoRemoved,
     /// Locality is requested and cannot be had.
     Ineffective(Reason),
-    /// Locality is requested and can be had again.
+    /// Locality is requested and possible again.
     Effective,
     /// Pods are left out because their node is not known.
     NodeMissing {

@@ -269,7 +269,7 @@ async fn an_endpoint_is_left_out_only_for_its_address() {
     rig.api.fault(on("PUT", "/endpointslices").times(1), invalid(false));
     set_ready(&rig.api, "web-3", false);
     rig.until_endpoints("web", &["web-2!", "web-3!"]).await;
-    // The next try brings it back, as it is refused no more.
+    // The next try brings it back, as it is no longer refused.
     let took = rig.until_endpoints("web", &["web-1", "web-2!", "web-3!"]).await;
     assert!(took < SECOND, "{took:?}");
 }
@@ -296,8 +296,8 @@ async fn a_slice_is_sent_twice_more_at_most() {
     assert_eq!(rig.look().iter().map(zones).collect::<Vec<_>>(), [4]);
 }
 
-/// The slices of the Service before are deleted when the same endpoints stand in new ones. As long as
-/// these are refused, only what no pod stands in goes.
+/// The slices of the Service before are deleted when the same endpoints stand in new ones. As long
+/// as these are refused, only what no pod stands in goes.
 #[tokio::test(start_paused = true)]
 async fn slices_are_not_deleted_whose_endpoints_are_refused_elsewhere() {
     let options = Options { settings: settings_of(1), ..Options::default() };

@@ -105,8 +105,8 @@ fn a_relabelled_pod_affects_what_it_leaves_and_what_it_joins() {
     }
 }
 
-/// `TestPodChanged` 15, and what docs/semantics.md 1.4 names besides. A node's name cannot change
-/// but from nothing.
+/// `TestPodChanged` 15, and what docs/semantics.md 1.4 names in addition. A node's name can only
+/// change from an empty one.
 #[test]
 fn what_makes_a_pod_changed() {
     type Row = (&'static str, fn(&mut Value), bool);

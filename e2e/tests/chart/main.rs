@@ -33,7 +33,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
 }
 
-/// Runs a tool that has to succeed; returns what it printed.
+/// Runs a tool that must succeed; returns what it printed.
 fn succeed(tools: &Tools, tool: Component, args: &[&str]) -> String {
     let output = tools.run(tool, args).unwrap();
     let text = text(&output);

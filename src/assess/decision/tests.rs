@@ -204,7 +204,7 @@ fn the_legacy_annotation() {
         assert_decision(&auto(false, &words, &known), State::Ineffective, &reasons);
     }
 
-    // Only nodes that are ready count, and of them those too that take no ordinary pods.
+    // Only ready nodes count, including those that accept no ordinary pods.
     let mut down = auto(false, &two, &two);
     down.nodes.get_mut("n2").unwrap().ready = false;
     assert_decision(&down, State::Ineffective, &[wins, Reason::SingleZone]);

@@ -206,9 +206,9 @@ impl fmt::Debug for Watched {
     }
 }
 
-/// Does something for each registered kind ([`visit_kinds`]).
+/// A function of each registered kind ([`visit_kinds`]).
 pub trait Visitor {
-    /// Does it for this kind.
+    /// Runs for this kind.
     fn visit<T: Tracked>(&mut self);
 }
 

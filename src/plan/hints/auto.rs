@@ -97,7 +97,7 @@ struct Allocation {
     maximum: usize,
 }
 
-/// Shares `ready` endpoints out; `None` if there are fewer than zones, or if the minima of
+/// Distributes `ready` endpoints; `None` if there are fewer than zones, or if the minima of
 /// all zones together are more than there are.
 fn allocate(shares: &CpuShares, ready: usize) -> Option<BTreeMap<Name, Allocation>> {
     if shares.len() > ready {
