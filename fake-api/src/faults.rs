@@ -10,12 +10,13 @@ pub struct On {
     method: &'static str,
     path: &'static str,
     query: &'static str,
+    service: &'static str,
     times: u32,
 }
 
 /// Requests of `method` (empty: any) whose path contains `path`, every time.
 pub fn on(method: &'static str, path: &'static str) -> On {
-    On { method, path, query: "", times: u32::MAX }
+    On { method, path, query: "", service: "", times: u32::MAX }
 }
 
 /// Starts of watches of paths that contain `path`.
@@ -33,6 +34,12 @@ impl On {
     #[must_use]
     pub fn query(self, query: &'static str) -> Self {
         Self { query, ..self }
+    }
+
+    /// Only writes of slices of the Service of this name.
+    #[must_use]
+    pub fn service(self, service: &'static str) -> Self {
+        Self { service, ..self }
     }
 
     /// At most this many times.
@@ -108,6 +115,7 @@ impl Faults {
                 && (on.method.is_empty() || on.method == seen.method)
                 && seen.path.contains(on.path)
                 && seen.query.contains(on.query)
+                && (on.service.is_empty() || seen.writes_slice_of(on.service))
         };
         let (on, effect) = self.0.iter_mut().find(|(on, _)| strikes(on))?;
         on.times -= u32::from(on.times < u32::MAX);

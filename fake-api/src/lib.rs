@@ -4,6 +4,8 @@
 //! - [`FakeApi`]: the server, without sockets and on tokio's paused time
 //! - [`faults`]: what can fail, and for which requests
 //! - [`collections`]: the names under which the server keeps objects
+//! - [`recorder`]: every change of every object, with its time and who made it
+//! - [`invariants`]: what must hold at all times, checked over what was recorded
 //! - [`samples`]: test objects, written once for all tests
 //! - [`rig`]: the running controller on a server, and what it has written
 //! - [`world`]: a world that changes at random, determined by a seed
@@ -22,6 +24,8 @@ mod clock;
 pub mod collections;
 pub mod faults;
 mod gates;
+pub mod invariants;
+pub mod recorder;
 mod refusal;
 mod request;
 mod respond;

@@ -33,6 +33,17 @@ impl Seen {
         self.query.contains("limit=") && !self.is_watch()
     }
 
+    /// Whether this writes a slice of the Service of this name: by its label, or by the slice's
+    /// name, which begins with the Service's.
+    pub fn writes_slice_of(&self, service: &str) -> bool {
+        let label = &self.body["metadata"]["labels"]["kubernetes.io/service-name"];
+        let name = self.path.rsplit_once("/endpointslices/").map(|(_, name)| name);
+        let is_named = name
+            .and_then(|name| name.strip_prefix(service))
+            .is_some_and(|rest| rest.strip_prefix('-').is_some_and(|rest| !rest.contains('-')));
+        self.method != "GET" && (*label == *service || is_named)
+    }
+
     /// The value of a query parameter, empty if absent.
     pub fn parameter(&self, name: &str) -> String {
         parameters(&self.query).remove(name).unwrap_or_default()

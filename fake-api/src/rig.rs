@@ -101,6 +101,7 @@ impl Rig {
         leadership: Leadership,
         reports: mpsc::UnboundedReceiver<Report>,
     ) -> Self {
+        let api = api.replica();
         let (stop, stopped) = oneshot::channel();
         let (metrics, health) = (Metrics::with_services(2).unwrap(), Health::default());
         let writer = Writer {

@@ -21,6 +21,7 @@ use tokio::{
 use self::watching::Watch;
 use crate::{
     faults::{Effect, Faults, On},
+    recorder::{Caller, Change},
     refusal::Refusal,
     request::{Call, Seen},
     respond::{Body, page, respond, shed},
@@ -40,6 +41,8 @@ pub struct FakeApi {
     /// Wakes the watches in the order in which they began to wait. The requests that follow then
     /// come in the same order in each run.
     pub(crate) pulse: Arc<Notify>,
+    /// Who sends the requests of [`Self::client`].
+    caller: Caller,
 }
 
 pub(crate) struct State {
@@ -55,6 +58,7 @@ pub(crate) struct State {
     random: Random,
     /// Collections whose watches lag behind.
     pub(crate) held: BTreeSet<String>,
+    replicas: u32,
 }
 
 impl Default for FakeApi {
@@ -76,8 +80,25 @@ impl FakeApi {
             gone_as_status: false,
             random: Random::seeded(0),
             held: BTreeSet::new(),
+            replicas: 0,
         };
-        Self { state: Arc::new(Mutex::new(state)), pulse: Arc::default() }
+        Self { state: Arc::new(Mutex::new(state)), pulse: Arc::default(), caller: Caller::World }
+    }
+
+    /// The same server as a new replica of closehaul uses it: the recorder knows what is changed by
+    /// requests of this one's clients.
+    #[must_use]
+    pub fn replica(self) -> Self {
+        let number = self.with(|state| {
+            state.replicas += 1;
+            state.replicas
+        });
+        Self { caller: Caller::Replica(number), ..self }
+    }
+
+    /// All changes so far, in order.
+    pub fn record(&self) -> Vec<Change> {
+        self.with(|state| state.store.record.clone())
     }
 
     /// A client with the same layers as the controller's.
@@ -248,6 +269,15 @@ impl FakeApi {
         outcome
     }
 
+    fn change_by<T>(&self, caller: Caller, act: impl FnOnce(&mut State) -> T) -> T {
+        self.change(|state| {
+            state.store.caller = caller;
+            let outcome = act(state);
+            state.store.caller = Caller::World;
+            outcome
+        })
+    }
+
     async fn handle(self, request: Request<kube::client::Body>) -> io::Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await.unwrap();
@@ -321,7 +351,7 @@ impl FakeApi {
         let (code, object) = if *method == Method::GET {
             (200, self.with(|state| state.store.get(path, &name))?)
         } else {
-            self.change(|state| match *method {
+            self.change_by(self.caller, |state| match *method {
                 Method::POST => {
                     validate(path, &body, None)?;
                     Ok((201, state.store.create(path, &name.0, body)?))

@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 
 use closehaul::clock::WallClock;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
-use crate::{clock::wall_clock, gates::drop_node_hints, refusal::Refusal};
+use crate::{
+    clock::wall_clock,
+    gates::drop_node_hints,
+    recorder::{Caller, Change},
+    refusal::Refusal,
+};
 
 /// Namespace (empty for cluster-wide kinds) and name.
 pub type Name = (String, String);
@@ -51,13 +57,25 @@ pub struct Store {
     /// Whether new hints for nodes are dropped from slices before they are stored.
     pub drops_node_hints: bool,
     pub clock: WallClock,
+    /// Who makes the next change.
+    pub caller: Caller,
+    /// All changes so far.
+    pub record: Vec<Change>,
     made: u64,
 }
 
 impl Store {
     pub fn new() -> Self {
         let (version, clock) = (100, wall_clock());
-        Self { collections: BTreeMap::new(), version, drops_node_hints: false, clock, made: 0 }
+        Self {
+            collections: BTreeMap::new(),
+            version,
+            drops_node_hints: false,
+            clock,
+            caller: Caller::World,
+            record: Vec::new(),
+            made: 0,
+        }
     }
 
     pub fn collection(&mut self, path: &str) -> &mut Collection {
@@ -183,6 +201,16 @@ impl Store {
             None => collection.objects.remove(&name),
         };
         let object = after.clone().or_else(|| before.clone().map(stamp)).unwrap_or_default();
+        self.record.push(Change {
+            at: Instant::now(),
+            by: self.caller,
+            collection: path.to_owned(),
+            namespace: name.0.clone(),
+            name: name.1.clone(),
+            before: before.clone(),
+            after: after.clone(),
+        });
+        let collection = self.collection(path);
         collection.log.push(Entry { version, name, before, after, object: object.clone() });
         object
     }

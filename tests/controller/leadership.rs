@@ -50,7 +50,7 @@ impl Replica {
         let (farewell, said) = oneshot::channel();
         let mut random = api.random();
         let election = Election {
-            leases: Api::namespaced(api.client(), "kube-system"),
+            leases: Api::namespaced(rig.api.client(), "kube-system"),
             name: "closehaul".to_owned(),
             identity: Identity::new(&mut random),
             timing: Timing::default(),
@@ -63,6 +63,12 @@ impl Replica {
         };
         let said = async { said.await.unwrap_or(Farewell::Keep) };
         Self { rig, election: tokio::spawn(election.run(said)), farewell }
+    }
+
+    /// Ends it at once, as a crash does.
+    pub async fn crash(self) {
+        self.election.abort();
+        self.rig.abort().await;
     }
 
     /// Asks it to stop, and returns how it left the lease.

@@ -19,6 +19,7 @@ mod node_hints;
 mod nodes;
 mod others;
 mod pace;
+mod piles;
 mod recreated;
 mod refused;
 mod shutdown;
