@@ -1,5 +1,7 @@
 //! Each invariant finds a planted violation, and none where nothing is wrong.
 
+#![cfg(test)]
+
 use std::time::Duration;
 
 use fake_api::{
