@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench cost` runs each case in its own process under valgrind. It installs
 //! Debian's package `valgrind` if that is missing. valgrind counts the instructions of the measured
-//! code and leaves out what builds the cluster before. The counts are the same on every machine
+//! code and ignores the code that builds the cluster. The counts are the same on every machine
 //! except for a few in a thousand, so the command can check the ratios between them. It fails if a
 //! ratio is above its limit.
 //!
@@ -43,7 +43,7 @@ use self::site::{Shape, Site};
 /// How often each operation runs and is measured.
 const TIMES: usize = 20;
 
-/// An operation whose cost is measured, by name. The limit is at most this multiple of another
+/// An operation whose cost is measured, by name. `limit` bounds the cost by a multiple of another
 /// case's cost.
 struct Case {
     name: &'static str,
@@ -167,7 +167,7 @@ fn one_service(endpoints: usize) -> Shape {
 fn change(shape: Shape) {
     let mut site = Site::new(shape);
     let Shape { services, pods, .. } = shape;
-    // Not the first of their kind, so that cached results exist.
+    // These changes are not the first of their kind, so cached results exist.
     let mut places = (0..TIMES + 2).map(|time| (time * 37 % services, time * 101 % pods));
     let flip = |site: &mut Site, (service, pod)| {
         let event = site.flip(service, pod, false);

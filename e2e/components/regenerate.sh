@@ -1,12 +1,12 @@
 #!/bin/sh
-# Writes one family's go.mod and go.sum anew, for another version.
-# Needs Go and its module proxy, nothing else.
+# Rewrites one family's go.mod and go.sum for another version. Needs Go and its module proxy,
+# nothing else.
 #
 #   e2e/components/regenerate.sh kubernetes 1.37.2
 #   e2e/components/regenerate.sh kubernetes-1.36 1.36.3
 #   e2e/components/regenerate.sh kubernetes-1.34 1.34.4
 #   e2e/components/regenerate.sh etcd 3.7.3
-#   e2e/components/regenerate.sh helm 4.3.1   (what judges the chart beside helm: the latest)
+#   e2e/components/regenerate.sh helm 4.3.1   (the other tools that check the chart: the latest)
 #   e2e/components/regenerate.sh prometheus 0.316.0   (the module version of release 3.16.0)
 #   e2e/components/regenerate.sh rival 1.37.2   (its main.go is ours and stays)
 set -eu
@@ -19,10 +19,10 @@ family=$1 version=v${2#v}
 cd "$(dirname "$0")"
 export GOTOOLCHAIN=local GOWORK=off GOFLAGS=-mod=mod
 
-# The old files stay until the new ones are whole.
+# The old files stay until the new ones are complete.
 trap 'rm -rf "$family.new"' EXIT
 
-# begin MODULE: a new module that asks for the Go that upstream asks for.
+# begin MODULE: a new module that requires the same version of Go as upstream.
 begin() {
     rm -rf "$family.new"
     mkdir "$family.new"
@@ -34,13 +34,13 @@ begin() {
     fi
     {
         echo "module closehaul.io/e2e/components/$family"
-        # With it go the binaries' defaults of GODEBUG too: they behave as upstream's.
+        # The version also sets the binaries' GODEBUG defaults, so they behave as upstream's.
         sed -n '/^go /p' "$upstream"
     } >"$family.new/go.mod"
     cd "$family.new"
 }
 
-# staging: upstream requires its staging modules at v0.0.0, from its own tree; they are published
+# staging: upstream requires its staging modules at v0.0.0, from its source tree. They are published
 # as v0.MINOR.PATCH.
 staging() {
     for module in $(sed -n 's/^\t\{0,1\}\(k8s\.io\/[^ ]*\) v0\.0\.0\( .*\)\{0,1\}$/\1/p' "$upstream"); do
@@ -66,7 +66,7 @@ etcd)
     ;;
 helm)
     begin helm.sh/helm/v4
-    # As helm-unittest does, which needs what that fork has.
+    # helm-unittest needs this fork and has the same replacement.
     go mod edit -replace=github.com/vmware-labs/yaml-jsonpath@v0.3.2=github.com/helm-unittest/yaml-jsonpath@v0.4.0
     # Only for its CRD files.
     go get github.com/prometheus-operator/prometheus-operator@v0.85.0
@@ -98,7 +98,7 @@ else
     go mod tidy
 fi
 
-# The new files take the place of the old ones.
+# The new files replace the old ones.
 cd ..
 rm -rf "$family"
 mv "$family.new" "$family"

@@ -21,7 +21,7 @@ pub enum Error {
     Start {
         /// Its name.
         tool: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// helm rejected the chart or the values.
@@ -59,13 +59,13 @@ impl Tools {
     /// Runs one of them in the repository.
     pub fn run(&self, tool: Component, args: &[&str]) -> Result<Output, Error> {
         let mut command = Command::new(self.components.path(tool));
-        // What a user's own helm has set up must not count.
+        // The user's helm plugins must not have an effect.
         command.env("HELM_NO_PLUGINS", "1").args(args).current_dir(repository());
         command.output().map_err(|source| Error::Start { tool: tool.name(), source })
     }
 
     /// The chart's manifests as helm prints them, for the release `closehaul` in `namespace`.
-    /// `args` are helm's own, such as `--set`.
+    /// `args` are arguments of helm, such as `--set`.
     pub fn render(&self, namespace: &str, args: &[&str]) -> Result<String, Error> {
         let chart = directory().display().to_string();
         let fixed = ["template", "closehaul", &chart, "--namespace", namespace];
@@ -77,7 +77,7 @@ impl Tools {
     }
 }
 
-/// The documents of a manifest; empty ones are left out.
+/// The documents of a manifest, without empty ones.
 pub fn documents(manifest: &str) -> Result<Vec<Value>, Error> {
     let values = serde_saphyr::from_multiple::<Value>(manifest);
     let values = values.map_err(|error| Error::Unreadable(error.to_string()))?;

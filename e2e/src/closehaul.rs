@@ -25,7 +25,7 @@ pub enum Error {
     Cargo {
         /// The program.
         cargo: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The build failed.
@@ -51,7 +51,7 @@ pub enum Profile {
     /// Quick to build, for everything that is not measured.
     #[default]
     Dev,
-    /// As it is shipped, for measurements; takes minutes.
+    /// As released, for measurements. The build takes minutes.
     Release,
 }
 
@@ -62,8 +62,8 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let failed = |source| Error::Cargo { cargo: cargo.display().to_string(), source };
     let mut command = tokio::process::Command::new(&cargo);
-    // What `cargo run` and `cargo test` tell us of our own package: ring's build script looks at
-    // these, so that this build and the one outside would undo each other, minutes each time.
+    // `cargo run` and `cargo test` set these for this package. ring's build script reads them, so
+    // this build and the outer one would invalidate each other, which costs minutes each time.
     let ours = env::vars_os().map(|(name, _)| name).filter(|name| {
         let name = name.to_string_lossy();
         name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
@@ -100,7 +100,7 @@ struct Artifact {
     executable: Option<PathBuf>,
 }
 
-/// The executable among cargo's messages, one JSON object a line.
+/// The executable among cargo's messages, one JSON object per line.
 fn executable(messages: &str) -> Option<PathBuf> {
     let artifact = |line| serde_json::from_str::<Artifact>(line).ok()?.executable;
     messages.lines().rev().find_map(artifact)
@@ -117,9 +117,9 @@ pub async fn start(cluster: &Cluster, args: &[&str]) -> Result<Process, Error> {
 }
 
 /// `closehaul run` as [`start`] starts it, for another binary or kubeconfig (such as that of a
-/// proxy, [`Cluster::kubeconfig_at`]), or to be given a prefix, an environment or, as one of
-/// several replicas, a name before its start. It serves neither metrics nor health, of which one
-/// machine has but one default port, unless the `args` say where: see [`Ports`].
+/// proxy, [`Cluster::kubeconfig_at`]). Before its start, it can get a prefix, an environment or, as
+/// one of several replicas, a name. It serves metrics and health only if the `args` set their
+/// ports, see [`Ports`], because a machine has only one default port for each.
 pub fn command(binary: &Path, kubeconfig: &Path, args: &[&str]) -> Command {
     let off = |command: Command, name| command.env(name, "0");
     let command = Command::new("closehaul", binary).args(["run", "--kubeconfig"]).arg(kubeconfig);
@@ -136,7 +136,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Two that were free a moment ago.
+    /// Two ports that were free a moment ago.
     pub fn free() -> Result<Self, Error> {
         let free = || -> Result<SocketAddr, Error> {
             let address = Ipv4Addr::LOCALHOST.into();
@@ -145,7 +145,7 @@ impl Ports {
         Ok(Self { metrics: free()?, health: free()? })
     }
 
-    /// The arguments of closehaul.
+    /// The arguments of closehaul that set them.
     pub fn args(&self) -> [String; 2] {
         let Self { metrics, health } = self;
         [
@@ -154,7 +154,7 @@ impl Ports {
         ]
     }
 
-    /// What it measures.
+    /// Its metrics.
     pub async fn metrics(&self) -> Result<Scraped, Error> {
         Ok(scrape::scrape(&scrape::client(&format!("http://{}", self.metrics))?).await?)
     }

@@ -1,5 +1,5 @@
-//! The most expensive Services that the API server accepts, while a healthy Service must be kept up
-//! to date and the lease must be kept.
+//! The most expensive Services that the API server accepts. Meanwhile, closehaul must keep a
+//! healthy Service up to date and keep the lease.
 
 use std::{
     collections::BTreeMap,
@@ -22,14 +22,14 @@ use crate::{
     world::{self, Canary, Kind, Place, World, object, until},
 };
 
-/// The namespace of the Service that is expensive.
+/// The namespace of the expensive Service.
 const NAMESPACE: &str = "hostile";
 /// That Service, and the label of its pods.
 const NAME: &str = "hostile";
 const NODE: &str = "hostile";
-/// Between two changes of a pod of that Service.
+/// The time between two changes of a pod of that Service.
 const CHURN: Duration = Duration::from_secs(2);
-/// Pods that are created at the same time: each may be larger than a megabyte.
+/// Pods that are created at the same time. Each may be larger than a megabyte.
 const IN_FLIGHT: usize = 4;
 /// How long the slices of that Service may take.
 const SETTLE: Duration = Duration::from_secs(300);
@@ -71,7 +71,7 @@ pub struct Shape {
 /// What the ports of a Service lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Targets {
-    /// Names, each of which every pod declares under a number of its own, in the opposite order.
+    /// Names. Each pod declares all of them under different numbers, in the opposite order.
     Named,
     /// Numbers.
     Numbers,
@@ -95,25 +95,26 @@ pub struct Options {
     pub seconds: u64,
 }
 
-/// The largest shape, which stays longest, and two smaller ones.
+/// The largest shape, which runs longest, and two smaller ones.
 pub const SHAPES: [Shape; 3] = [
     Shape { ports: 10_000, pods: 60, targets: Targets::Named },
     Shape { ports: 5_000, pods: 50, targets: Targets::Named },
     Shape { ports: 20_000, pods: 5_000, targets: Targets::Numbers },
 ];
 
-/// What happened while a Service of a shape was there.
+/// What happened while a Service of a shape existed.
 #[derive(Debug, Clone)]
 pub struct Endured {
     /// The shape.
     pub shape: Shape,
-    /// How long.
+    /// How long it ran.
     pub time: Duration,
-    /// Changes of the healthy Service, and how long the slowest took until a slice showed it.
+    /// The number of changes of the healthy Service, and how long the slowest took to appear in a
+    /// slice.
     pub healthy: (usize, Duration),
-    /// Until all slices of the expensive Service were there.
+    /// The time until all slices of the expensive Service existed.
     pub settled: Duration,
-    /// Turns of the loop, and the least bound of the histogram that none of them exceeded, in
+    /// The number of loop iterations, and the lowest histogram bound that none of them exceeded, in
     /// seconds.
     pub turns: (u64, f64),
     /// Whether the same process held the lease all the time.
@@ -193,9 +194,9 @@ impl Trial {
         })
     }
 
-    /// Creates the expensive Service and changes a pod of it again and again, and has the healthy
-    /// one followed all the while. Returns until when all slices were there, how many changes of
-    /// the healthy one were followed, and how long the slowest took.
+    /// Creates the expensive Service, changes one of its pods repeatedly, and follows the healthy
+    /// Service all the while. Returns how long it took until all slices existed, how many changes
+    /// of the healthy Service were followed, and how long the slowest took.
     async fn follow_meanwhile(
         &mut self,
         shape: Shape,
@@ -266,7 +267,7 @@ async fn until_listed(world: &World, shape: Shape, started: Instant) -> Result<D
             && slices.iter().all(|slice| {
                 slice["ports"].as_array().is_some_and(|ports| ports.len() == shape.ports as usize)
             });
-        // A look at tens of megabytes.
+        // Each request reads tens of megabytes.
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(is_whole.then_some(()))
     })
@@ -315,14 +316,14 @@ fn target(port: u32) -> String {
     format!("t{port}")
 }
 
-/// Without managed fields, which take more room than the ports themselves: etcd refuses what is
+/// Removes the managed fields, which are larger than the ports themselves. etcd rejects objects
 /// larger than 1.5 MB.
 fn untracked(mut object: Value) -> Value {
     object["metadata"]["managedFields"] = json!([{}]);
     object
 }
 
-/// How many turns of the loop have lasted no longer than each bound, by the bound as it is written.
+/// How many loop iterations took no longer than each bound, by the text of the bound.
 fn turns(scraped: &Scraped) -> BTreeMap<String, f64> {
     let bounds = scraped.series.iter().filter_map(|(series, count)| {
         let bound = series.strip_prefix(BUCKET)?.strip_suffix("\"}")?;
@@ -331,7 +332,8 @@ fn turns(scraped: &Scraped) -> BTreeMap<String, f64> {
     bounds.collect()
 }
 
-/// How many turns there were between two looks, and the least bound that none of them exceeded.
+/// How many iterations there were between two scrapes, and the lowest bound that none of them
+/// exceeded.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
 fn longest(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> (u64, f64) {
     let more = |bound: &str| {

@@ -14,8 +14,8 @@
 //! - [`scrape`]: what processes measure, and whether they report that they are healthy
 //! - [`site`]: a cluster in namespaces with all of these, for the walkthrough and the readers
 //! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
-//! - [`bench`]: what closehaul costs beside the built-in controller, and how late slices are
-//! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is theirs alone
+//! - [`bench`]: what closehaul costs compared with the built-in controller, and how late slices are
+//! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is specific to them
 //! - [`readers`]: real kube-proxies and what their clients reach
 //! - [`world`]: what tests put into a cluster, and how slices are compared
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's

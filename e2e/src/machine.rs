@@ -1,7 +1,7 @@
 //! What this package runs and does not build itself, and what its tests require of the machine.
 //!
-//! Beyond the programs named here it runs what every Debian system has: bash, coreutils and
-//! util-linux.
+//! In addition to the programs named here, it runs what every Debian system has: bash, coreutils
+//! and util-linux.
 
 use crate::{
     net,
@@ -20,13 +20,13 @@ const TESTS: &[Program] = &[IP, NFT, IPTABLES, BUILDAH];
 /// What they run without root, where there are no network namespaces.
 const TESTS_WITHOUT_ROOT: &[Program] = &[BUILDAH];
 
-/// Installs all programs that the tests of this package run, all at once, so that the first test
-/// that needs one names everything that cannot be installed.
+/// Installs all programs that the tests of this package run. It installs them together, so the
+/// first test that needs one reports everything that cannot be installed.
 pub fn prepare_tests() -> Result<(), packages::Error> {
     packages::ensure(if is_root() { TESTS } else { TESTS_WITHOUT_ROOT })
 }
 
-/// Fails without root, which network namespaces require; installs the programs that they need.
+/// Fails without root, which network namespaces require. Installs the programs that they need.
 pub fn require_namespaces() -> Result<(), net::Error> {
     if !is_root() {
         return Err(net::Error::NotRoot);
@@ -36,8 +36,8 @@ pub fn require_namespaces() -> Result<(), net::Error> {
 
 #[cfg(test)]
 mod tests {
-    /// The first test of this package that `cargo test` comes to, so that what is missing is named
-    /// before any cluster is started.
+    /// `cargo test` runs this test first in this package, so it reports what is missing before any
+    /// cluster is started.
     #[test]
     fn this_machine_has_what_the_tests_run() {
         super::prepare_tests().unwrap_or_else(|error| panic!("{error}"));

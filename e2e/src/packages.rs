@@ -48,7 +48,7 @@ pub enum Error {
     Lock {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The command could not be started.
@@ -56,7 +56,7 @@ pub enum Error {
     Start {
         /// The command as one would type it.
         command: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The command failed.
@@ -76,7 +76,7 @@ pub enum Error {
 }
 
 /// Installs the packages of those programs that are not on the `PATH`, with progress on standard
-/// error. Blocks; processes and threads that call this at the same time take turns.
+/// error. Blocks. Processes and threads that call this at the same time take turns.
 pub fn ensure(programs: &[Program]) -> Result<(), Error> {
     let can_install = is_root() && Path::new("/etc/debian_version").exists();
     let check = || install_command(&missing(programs), can_install);
@@ -107,7 +107,7 @@ fn commands(programs: &[Program]) -> String {
     programs.iter().map(|program| program.command).collect::<Vec<_>>().join(", ")
 }
 
-/// The command that installs what is missing; none where nothing is.
+/// The command that installs what is missing, or `None` if nothing is.
 fn install_command(missing: &[Program], can_install: bool) -> Result<Option<String>, Error> {
     if missing.is_empty() {
         return Ok(None);
@@ -122,13 +122,13 @@ fn install_command(missing: &[Program], can_install: bool) -> Result<Option<Stri
     if can_install { Ok(Some(command)) } else { Err(Error::Missing { programs, command }) }
 }
 
-/// Runs the command, again and again while another program holds apt's locks: apt itself would
-/// wait for dpkg's lock alone, and not for that of the package lists.
+/// Runs the command, and retries while another program holds apt's locks. apt itself would wait
+/// only for dpkg's lock, not for that of the package lists.
 fn install(command: &str, mut progress: Progress, patience: Duration) -> Result<(), Error> {
     let deadline = Instant::now() + patience;
     loop {
         let mut shell = Command::new("sh");
-        // apt's messages are looked at, so they have to be in English.
+        // apt's messages are parsed, so they must be in English.
         shell.args(["-c", command]).envs([("DEBIAN_FRONTEND", "noninteractive"), ("LC_ALL", "C")]);
         let (status, output) = progress
             .run(shell)

@@ -1,8 +1,8 @@
 //! A child process with a log file that never outlives its run.
 //!
-//! Each child leads its own process group and is written down in the run's directory. Dropping a
-//! [`Process`] kills it; what a killed run leaves behind is ended by [`end_recorded`] when the
-//! next run finds that directory. (The kernel's parent-death signal would need `unsafe`.)
+//! Each child leads its own process group and is recorded in the run's directory. Dropping a
+//! [`Process`] kills it. When the next run finds the directory of a killed run, [`end_recorded`]
+//! ends the processes that are left. (The kernel's parent-death signal would need `unsafe`.)
 
 mod record;
 
@@ -22,7 +22,7 @@ use rustix::process::{Pid, kill_process_group};
 
 pub use self::record::end_recorded;
 
-/// How often a process that must end is looked at.
+/// How often a process that must end is checked.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Lines of the log that an error shows.
@@ -36,9 +36,9 @@ pub enum Error {
     Start {
         /// The process's name in this run.
         name: String,
-        /// The program that was to be run.
+        /// The program to run.
         program: String,
-        /// Why it could not.
+        /// Why it could not be started.
         source: io::Error,
     },
     /// The log or the record of the run's processes could not be written or read.
@@ -46,7 +46,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The process ended although it was still needed.
@@ -68,7 +68,7 @@ pub enum Error {
         name: String,
         /// How long it was given.
         seconds: u64,
-        /// What the last attempt to reach it answered.
+        /// The result of the last attempt to reach it.
         last: String,
         /// Its log file.
         log: PathBuf,
@@ -80,12 +80,12 @@ pub enum Error {
     Signal {
         /// The process's name in this run.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// A process to be started: program, arguments, environment, and what it is run inside of.
+/// A process to start: program, arguments, environment, and the words before the program.
 #[derive(Debug, Clone)]
 pub struct Command {
     name: String,
@@ -96,13 +96,13 @@ pub struct Command {
 }
 
 impl Command {
-    /// The program at `program`, called `name` in this run: its log is `NAME.log`.
+    /// The program at `program`, called `name` in this run. Its log is `NAME.log`.
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>) -> Self {
         let (name, program) = (name.into(), program.into());
         Self { name, program, prefix: Vec::new(), args: Vec::new(), env: Vec::new() }
     }
 
-    /// Gives it another name: two processes of one name would share a log.
+    /// Gives it another name. Two processes with the same name would share a log.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -132,16 +132,16 @@ impl Command {
 
     /// The words before the program, such as `["ip", "netns", "exec", "x"]`.
     ///
-    /// The last program they name must become ours by `exec`, as `ip netns exec` does; one that
-    /// forks would be signalled in our place.
+    /// The last program among them must `exec` ours, as `ip netns exec` does. If it forked, signals
+    /// would reach it instead of our program.
     #[must_use]
     pub fn prefix(mut self, words: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.prefix = words.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Starts it, with its output in `directory/NAME.log` (appended, so that a restart keeps the
-    /// earlier lines), and writes it down in `directory`.
+    /// Starts it and records it in `directory`. Its output is appended to `directory/NAME.log`, so
+    /// a restart keeps the earlier lines.
     pub fn start(&self, directory: &Path) -> Result<Process, Error> {
         let log = directory.join(format!("{}.log", self.name));
         let file = |path: &Path, source| Error::File { path: path.to_owned(), source };
@@ -199,7 +199,7 @@ impl Process {
         tail(&String::from_utf8_lossy(&bytes), TAIL)
     }
 
-    /// Whether it has not ended yet; a stopped process counts as running.
+    /// Whether it still runs. A stopped process counts as running.
     pub fn is_running(&self) -> bool {
         self.exit_status().is_none()
     }
@@ -216,7 +216,7 @@ impl Process {
         sent.map_err(|source| Error::Signal { name: self.name.clone(), source: source.into() })
     }
 
-    /// Waits until it ends by itself, at most `limit`; `None` when it still runs then.
+    /// Waits until it ends by itself, for at most `limit`. Returns `None` if it still runs then.
     pub async fn wait(&self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
@@ -228,7 +228,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end (SIGTERM), kills it after `limit`, and says how it ended: `None` when it
+    /// Asks it to end (SIGTERM) and kills it after `limit`. Returns how it ended, or `None` if it
     /// had to be killed.
     pub async fn stop(self, limit: Duration) -> Result<Option<ExitStatus>, Error> {
         if self.is_running() {
@@ -252,7 +252,7 @@ impl Process {
         }
     }
 
-    /// Waits until `attempt` succeeds, at most `limit`.
+    /// Waits until `attempt` succeeds, for at most `limit`.
     ///
     /// # Errors
     ///
@@ -294,7 +294,7 @@ impl Drop for Process {
         if !self.is_running() {
             return;
         }
-        // No one is left to hear of a failure; the record in the run's directory remains.
+        // A failure cannot be reported here. The record in the run's directory remains.
         if self.signal(Signal::KILL).is_ok() {
             let _ = self.child().wait();
         }

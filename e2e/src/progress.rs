@@ -1,8 +1,8 @@
 //! What a long step shows on standard error: one line that is rewritten on a terminal, a line
 //! every 5 seconds elsewhere.
 //!
-//! It is written to the stream itself and not by `eprintln!`, which the test runner holds back
-//! until a test has failed: a first run would look dead for minutes.
+//! It is written to the stream directly. The test runner holds the output of `eprintln!` back until
+//! a test has failed, so a first run would look dead for minutes.
 
 use std::{
     fs::{File, TryLockError},
@@ -15,10 +15,10 @@ use std::{
 
 /// How often the line is rewritten on a terminal.
 const TERMINAL: Duration = Duration::from_secs(1);
-/// How often a line is printed elsewhere, such as into a log of CI.
+/// How often a line is printed elsewhere, such as in a CI log.
 const LOG: Duration = Duration::from_secs(5);
 
-/// A step that is shown while it lasts.
+/// A step that is shown while it runs.
 #[derive(Debug)]
 pub(crate) struct Progress {
     what: String,
@@ -29,7 +29,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts to show `what`; the first line comes with the first [`Self::tick`] after `quiet`.
+    /// Starts to show `what`. The first line comes with the first [`Self::tick`] after `quiet`.
     pub(crate) fn after(quiet: Duration, what: String) -> Self {
         let terminal = io::stderr().is_terminal();
         Self { what, terminal, started: Instant::now(), quiet, shown: None }
@@ -53,12 +53,13 @@ impl Progress {
         self.show("");
     }
 
-    /// Runs a command to its end, with the seconds shown. Returns how it ended and what it printed.
+    /// Runs a command until it ends and shows the seconds. Returns how it ended and what it
+    /// printed.
     pub(crate) fn run(&mut self, mut command: Command) -> io::Result<(ExitStatus, String)> {
         let (mut output, writer) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn()?;
-        // Closes this process's ends of the pipe, or reading would never come to an end.
+        // Closes this process's ends of the pipe. Otherwise, reading would never end.
         drop(command);
         let reader = thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -89,7 +90,7 @@ impl Progress {
         let seconds = self.started.elapsed().as_secs();
         let line = format!("e2e: {}  {seconds} s {state}", self.what);
         if self.terminal {
-            // Back to the first column, and what a longer line left is erased.
+            // Returns to the first column and erases the rest of a longer line.
             write(&format!("\r{}\x1b[K", line.trim_end()));
         } else {
             say(line.trim_end());
@@ -99,7 +100,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        // A step that failed: what follows starts on a line of its own.
+        // After a failed step, further output starts on a new line.
         if self.shown.is_some() && self.terminal {
             write("\n");
         }

@@ -21,7 +21,7 @@ pub enum Error {
     Run {
         /// Its arguments.
         args: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -38,7 +38,7 @@ pub fn run(args: &[&str], input: &str) -> Result<Output, Error> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    // Dropped at the end of the statement, which closes it.
+    // The pipe is dropped at the end of the statement, which closes it.
     child.stdin.take().map_or(Ok(()), |mut it| it.write_all(input.as_bytes())).map_err(failed)?;
     child.wait_with_output().map_err(failed)
 }

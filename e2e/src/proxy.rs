@@ -35,7 +35,7 @@ impl fmt::Display for Mode {
 pub struct Options<'a> {
     /// The `kube-proxy` binary.
     pub binary: &'a Path,
-    /// The binary with [`crate::kubelet::Command`], which asks whether it is healthy.
+    /// The binary with [`crate::kubelet::Command`], which checks whether it is healthy.
     pub server: &'a Path,
     /// A kubeconfig of the user `system:kube-proxy`.
     pub kubeconfig: &'a Path,
@@ -65,13 +65,13 @@ pub enum Error {
     Process(#[from] process::Error),
 }
 
-/// How long a kube-proxy may take until it is healthy, among others on a busy machine.
+/// How long a kube-proxy may take until it is healthy on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a kube-proxy logs when it takes over its node's zone.
+/// What a kube-proxy logs when it adopts its node's zone.
 const ZONE_HEARD: &str = "Updated proxier node topology labels";
 
-/// Lines of the log that explain something.
+/// How many lines of the log are evidence.
 const ABOUT: usize = 30;
 
 /// A running kube-proxy.
@@ -82,7 +82,7 @@ pub struct KubeProxy {
 }
 
 impl KubeProxy {
-    /// Starts a kube-proxy; [`KubeProxy::ready`] waits for it, so that several start at once.
+    /// Starts a kube-proxy. [`KubeProxy::ready`] waits for it, so several can start at once.
     pub fn start(options: Options<'_>) -> Result<Self, Error> {
         let name = format!("kube-proxy-{}", options.node);
         let config = options.directory.join(format!("{name}.yaml"));
@@ -91,7 +91,7 @@ impl KubeProxy {
         let process = Command::new(name, options.binary)
             .prefix(Namespace::enter(options.namespace))
             .arg(format!("--config={}", config.display()))
-            // Syncs and zones in the log: they explain a request that went wrong.
+            // Logs syncs and zones, which explain a failed request.
             .arg("--v=4")
             .start(options.directory)?;
         Ok(Self { process, sender: Sender::new(options.server, options.namespace) })
@@ -126,12 +126,12 @@ impl KubeProxy {
         tail(&about.collect::<Vec<_>>().join("\n"), ABOUT)
     }
 
-    /// Whether it still runs; if not, why.
+    /// Returns an error if it no longer runs.
     pub fn check(&self) -> Result<(), Error> {
         Ok(self.process.must_run()?)
     }
 
-    /// Ends it. Its rules stay in the kernel as long as the namespace lives.
+    /// Ends it. Its rules stay in the kernel as long as the namespace exists.
     pub async fn stop(self) -> Result<(), Error> {
         self.process.stop(Duration::from_secs(5)).await?;
         Ok(())
@@ -139,7 +139,7 @@ impl KubeProxy {
 }
 
 fn configuration(options: Options<'_>) -> String {
-    // In a namespace the conntrack sysctl cannot be written, and kube-proxy would die of it.
+    // In a namespace, the conntrack sysctl cannot be written, and kube-proxy would exit.
     format!(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration

@@ -1,17 +1,17 @@
-//! What processes measure, as Prometheus reads it, and how they say that they are well.
+//! Metrics of processes, as Prometheus reads them, and their health checks.
 
 use std::collections::BTreeMap;
 
 use http::{Request, uri::InvalidUri};
 use kube::{Client, Config, client::Body};
 
-/// What can go wrong with a question to a process.
+/// What can go wrong with a request to a process.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none.
+    /// The address is invalid.
     #[error("{url}: {source}")]
     Url {
-        /// What was to be asked.
+        /// The address.
         url: String,
         /// Why it is invalid.
         source: InvalidUri,
@@ -24,12 +24,12 @@ pub enum Error {
         /// Why.
         source: kube::Error,
     },
-    /// The metrics are not served, or are none.
+    /// The metrics are not served, or are malformed.
     #[error("no metrics (status {status}): {text}")]
     Metrics {
         /// The status code.
         status: u16,
-        /// The answer, or the line that is none.
+        /// The answer, or the malformed line.
         text: String,
     },
 }
@@ -37,16 +37,16 @@ pub enum Error {
 /// Metrics at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Scraped {
-    /// As they came.
+    /// The text as received.
     pub text: String,
     /// The type of each metric.
     pub types: BTreeMap<String, String>,
-    /// The value of each series, as it is named in the text; labels are sorted there.
+    /// The value of each series, by its name in the text, where labels are sorted.
     pub series: BTreeMap<String, f64>,
 }
 
 impl Scraped {
-    /// Reads the text format; a line that is none is given back.
+    /// Parses the text format. Returns a malformed line as the error.
     pub fn parse(text: String) -> Result<Self, String> {
         let mut scraped = Self::default();
         for line in text.lines().filter(|line| !line.is_empty()) {
@@ -72,7 +72,7 @@ impl Scraped {
 pub fn client(url: &str) -> Result<Client, Error> {
     let parsed = url.parse().map_err(|source| Error::Url { url: url.to_owned(), source })?;
     let mut config = Config::new(parsed);
-    // It would ask again where the answer is that something is not ready.
+    // It would retry if the answer is that something is not ready.
     config.default_retry = false;
     Client::try_from(config).map_err(|source| Error::Request { path: url.to_owned(), source })
 }

@@ -1,4 +1,4 @@
-//! Address: IP addresses as they may stand in objects.
+//! Address: IP addresses as they may appear in objects.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -27,7 +27,7 @@ pub(super) const POD: &str = "Pod";
 
 // === writing ===
 
-/// A message as far as it is written.
+/// A message as far as it has been written.
 pub(super) struct Fields(pub(super) Vec<u8>);
 
 impl Fields {
@@ -97,8 +97,8 @@ impl Fields {
         self.message(tag, |fields| write(&mut fields.0));
     }
 
-    /// A message within this one. Its length, which stands before it, is known after it; most are
-    /// below 128 and take the one byte that is kept free.
+    /// A message within this one. Its length precedes it but is known only afterwards. Most lengths
+    /// are below 128 and fit in the one byte that is reserved.
     fn message(&mut self, tag: u32, write: impl FnOnce(&mut Self)) {
         encode_key(tag, WireType::LengthDelimited, &mut self.0);
         let place = self.0.len();
@@ -115,7 +115,7 @@ impl Fields {
     }
 }
 
-/// Not by format!: one address for each endpoint of each slice that is sent.
+/// Avoids `format!` because it runs for each endpoint of each slice that is sent.
 fn write_ipv4(address: Ipv4Addr, to: &mut Vec<u8>) {
     for (at, octet) in address.octets().into_iter().enumerate() {
         if at > 0 {
@@ -230,7 +230,7 @@ fn hints(bytes: &[u8], shared: &mut Shared) -> Result<Arc<Hints>, EndpointError>
     Ok(shared.hints(hints))
 }
 
-/// The value of a field, as far as those of an endpoint are read.
+/// The value of a field, of the types that an endpoint needs.
 enum Value<'a> {
     Number(u64),
     /// A text, or a message.
@@ -268,7 +268,7 @@ pub(super) struct Shared {
     hints: Vec<Arc<Hints>>,
 }
 
-/// More than these are not looked through for an equal one.
+/// The search for an equal one covers at most this many.
 const SHARED: usize = 8;
 
 impl Shared {
@@ -376,7 +376,7 @@ mod tests {
         let whole = written(&sample(9));
         let errors = (0..whole.len())
             .filter(|length| endpoint(&whole[..*length], &mut Shared::default()).is_err());
-        // Between two of its fields it is a shorter endpoint.
+        // Cut between two of its fields, it is a shorter endpoint.
         assert_eq!(errors.count(), whole.len() - 7);
         let error = endpoint(&[3 << 3 | 2, 1, 0xff], &mut Shared::default()).unwrap_err();
         assert_eq!(error.to_string(), "a text is not UTF-8");

@@ -8,7 +8,7 @@ use crate::model::name::Name;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct FieldError {
-    /// Where it stands, such as `status.podIPs[0].ip`.
+    /// Where it is, such as `status.podIPs[0].ip`.
     pub path: String,
     /// What is wrong with it.
     pub problem: String,

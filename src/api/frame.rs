@@ -40,7 +40,7 @@ const LONGEST: usize = 64 << 20;
 /// How objects are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// One JSON document a line.
+    /// One JSON document per line.
     Json,
     /// Frames, each after its length.
     Protobuf,
@@ -107,7 +107,7 @@ struct KindMessage {
     kind: String,
 }
 
-/// An object of any kind: which one it is.
+/// An object of any kind: its identity.
 #[derive(Clone, PartialEq, Message)]
 struct Header {
     #[prost(message, required, tag = "1")]
@@ -136,7 +136,7 @@ impl Encoding {
         if content_type.starts_with(PROTOBUF) { Self::Protobuf } else { Self::Json }
     }
 
-    /// The same to be sent.
+    /// The header `Content-Type` to send.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Json => JSON,
@@ -183,8 +183,8 @@ impl Encoding {
         }
     }
 
-    /// Reads what the API server says of a request that it refused; `None` if it is not one of
-    /// its own answers.
+    /// Reads what the API server reports about a request that it refused. Returns `None` if the
+    /// answer is not from the API server itself.
     pub fn status(self, body: Bytes) -> Option<Status> {
         match self {
             Self::Json => serde_json::from_slice(&body).ok(),
@@ -193,7 +193,7 @@ impl Encoding {
     }
 }
 
-/// The first line, without its end; empty ones are skipped.
+/// The first line, without its end. Empty lines are skipped.
 fn line(arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
     while let Some(end) = memchr::memchr(b'\n', arrived) {
         let line = arrived.split_to(end).freeze();
@@ -304,7 +304,7 @@ mod tests {
     const POD: &str = r#"{"metadata": {"name": "a", "namespace": "shop", "resourceVersion": "7"},
         "spec": {"nodeName": "n1"}, "status": {"podIPs": [{"ip": "10.0.0.1"}]}}"#;
 
-    /// A kind as custom resources are.
+    /// A kind like those of custom resources.
     #[derive(Clone, Debug)]
     struct Custom;
 
@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(name, (Some("a"), Some("shop")));
         assert_eq!(bad.metadata.resource_version.as_deref(), Some("7"));
 
-        // A pod's `spec` is a message; here it is a number.
+        // A pod's `spec` is a message. Here, it is a number.
         let mut broken = Header::decode(&*pod(POD).encode_to_vec()).unwrap().encode_to_vec();
         broken.extend([2 << 3, 1]);
         let envelope = Envelope { raw: broken.into() }.encode_to_vec();
@@ -421,7 +421,7 @@ mod tests {
     /// either.
     #[test]
     fn an_annotation_that_is_no_text_hides_nothing() {
-        // metadata, in it the name and an annotation, in that key and value.
+        // metadata with the name and an annotation, which has a key and a value.
         let object = b"\x0a\x0d\x0a\x03web\x62\x06\x0a\x01k\x12\x01\xff";
         let envelope = Envelope { raw: Bytes::from_static(object) }.encode_to_vec();
         let bytes = || super::object([MAGIC, &envelope].concat().into()).unwrap();

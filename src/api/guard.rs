@@ -45,7 +45,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     }
 }
 
-/// As much of the metadata as shows which object this is, whatever else is wrong with it.
+/// The metadata that identifies the object, whatever else is wrong with it.
 fn readable_metadata(text: &str) -> ObjectMeta {
     let object: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
     let field = |name: &str| object["metadata"][name].as_str().map(str::to_owned);

@@ -53,7 +53,7 @@ pub struct Meta {
     pub(super) finalizers: Vec<String>,
 }
 
-/// `metadata` of an object of which neither annotations nor owners are read: pods have many.
+/// `metadata` of an object whose annotations and owners are not read: pods have many.
 #[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct BriefMeta {
@@ -76,7 +76,7 @@ pub(super) struct BriefMeta {
     labels: Pairs,
 }
 
-/// As much of `metadata` as shows which object it is, whatever else is wrong with it.
+/// The part of `metadata` that identifies the object, whatever else is wrong with it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HeaderMeta {
     #[prost(string, tag = "1")]
@@ -198,7 +198,7 @@ impl Meta {
     }
 }
 
-/// Of a slice that is written: the times are the API server's.
+/// For a slice that is written. The API server sets the times.
 impl From<&SliceMeta> for Meta {
     fn from(meta: &SliceMeta) -> Self {
         let text = |name: &Name| String::from(&**name);

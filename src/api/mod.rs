@@ -39,18 +39,18 @@ pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     const VERSION: &'static str;
     /// The plural in the API server's paths.
     const PLURAL: &'static str;
-    /// In which encodings the API server has it, best first: the value of the header `Accept`.
-    /// Custom resources have [`frame::JSON`] alone, with [`NoProtobuf`] as message.
+    /// The encodings that the API server has for it, best first: the value of the header `Accept`.
+    /// Custom resources have only [`frame::JSON`], with [`NoProtobuf`] as message.
     const ACCEPT: &'static str = frame::ACCEPT;
 
-    /// The object as JSON has it, with the fields that are read, all others skipped.
+    /// The object in JSON, with the fields that are read. All others are skipped.
     type Document: DeserializeOwned + Written<Self>;
-    /// The same as Protobuf has it (`generated.proto` of the modules `k8s.io/api` and
+    /// The same in Protobuf (`generated.proto` of the modules `k8s.io/api` and
     /// `k8s.io/apimachinery`).
     type Message: prost::Message + Default + Written<Self>;
 }
 
-/// The message of a kind that the API server has in JSON alone.
+/// The message of a kind that the API server has only in JSON.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct NoProtobuf {}
 
@@ -62,7 +62,7 @@ impl<T: Kind> Written<T> for NoProtobuf {
 
 /// An object as it is encoded.
 pub trait Written<T> {
-    /// Takes from it what is needed.
+    /// Extracts what is needed.
     ///
     /// # Errors
     /// A field whose value cannot be understood.

@@ -31,7 +31,7 @@ pub fn thousandths(text: &str) -> Option<u64> {
         }
     };
     let value = number.parse::<f64>().ok()? * factor * 1000.0;
-    // Nine digits are what a quantity can hold; without them 0.1 + 0.2 would be rounded up.
+    // A quantity has at most nine decimal places. Unless rounded to them, 0.1 + 0.2 goes up.
     let value = (value * 1e6).round() / 1e6;
     (value >= 0.0).then(|| value.min(1e15).ceil() as u64)
 }

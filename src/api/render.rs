@@ -11,7 +11,7 @@ use crate::model::slice::Slice;
 
 const API_VERSION: &str = "discovery.k8s.io/v1";
 
-/// A slice with its kind, as it stands in files and is sent in JSON.
+/// A slice with its kind, as it appears in files and is sent in JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SliceDocument {

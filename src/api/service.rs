@@ -16,7 +16,7 @@ use crate::model::{
     service::{ClusterIp, Service, ServicePort, TargetPort, TrafficDistribution},
 };
 
-/// The annotations that ask for hints by CPU share: the first counts where both are there
+/// The annotations that ask for hints by CPU share. If both are set, the first one applies
 /// (docs/semantics.md 5.1).
 const AUTO: [&str; 2] =
     ["service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"];

@@ -195,7 +195,7 @@ impl From<&Slice> for Document {
     }
 }
 
-/// About how many bytes an endpoint takes.
+/// The approximate number of bytes that an endpoint takes.
 const ENDPOINT: usize = 256;
 
 impl Message {

@@ -36,7 +36,7 @@ struct Hints {
     for_nodes: Vec<Node>,
 }
 
-/// Whichever it is.
+/// A node, whichever it is.
 #[derive(Clone, Copy, PartialEq, Deserialize, prost::Message)]
 struct Node {}
 

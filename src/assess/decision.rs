@@ -1,4 +1,4 @@
-//! Decision: what becomes of a Service's preference for locality, and why; the same words
+//! Decision: what becomes of a Service's preference for locality, and why. The words are the same
 //! everywhere (docs/planner.md 7).
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ pub enum State {
     None,
 }
 
-/// Why, out of a closed list.
+/// Why, from a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Every zone is kept local.
@@ -51,7 +51,7 @@ pub enum Reason {
     OverloadExceeded,
     /// Endpoints of a richer zone serve a poorer one.
     Lent,
-    /// A ready endpoint has no zone, so that readers skip the zones of all.
+    /// A ready endpoint has no zone, so readers ignore the zones of all endpoints.
     EndpointWithoutZone,
     /// A pod's node is not known.
     NodeMissing,
@@ -61,19 +61,19 @@ pub enum Reason {
     NodeWithoutZoneLabel,
     /// A slice of another manager has ready endpoints without the requested hints.
     ForeignSliceWithoutHints,
-    /// Another client overwrites the slices again and again.
+    /// Another client repeatedly overwrites the slices.
     OverwrittenByOtherController,
-    /// The Service's traffic policy is `Local`, for which hints do not count.
+    /// The Service's traffic policy is `Local`, which ignores hints.
     TrafficPolicyLocal,
-    /// The Service has no cluster IP, so that no proxy sees it.
+    /// The Service has no cluster IP, so no proxy sees it.
     Headless,
     /// The Service is an alias.
     ExternalName,
     /// The Service selects no pods; its slices belong to another controller.
     NoSelector,
-    /// The annotation `service.kubernetes.io/topology-mode: Auto` counts, and nothing else.
+    /// Only the annotation `service.kubernetes.io/topology-mode: Auto` counts.
     LegacyAnnotationWins,
-    /// The API server rejects a slice as invalid, so that it differs from the plan.
+    /// The API server rejects a slice as invalid, so it differs from the plan.
     WriteRefused,
 }
 
@@ -120,13 +120,13 @@ pub struct Standing<'a> {
     pub intent: Intent,
     /// The ready endpoints of its managed slices.
     pub ready: &'a Ready,
-    /// Slices of other managers that bear its name.
+    /// Slices of other managers with its name.
     pub foreign: &'a [&'a Slice],
     /// Whether pods were left out because their node is not known.
     pub has_nodeless: bool,
     /// Whether addresses of pods were left out because slices must not contain them.
     pub has_not_allowed: bool,
-    /// Whether slices may hint at nodes: not where the API server drops that.
+    /// Whether slices may have hints for nodes: not if the API server drops them.
     pub node_hints: bool,
     /// All nodes.
     pub nodes: &'a Nodes,
@@ -134,7 +134,7 @@ pub struct Standing<'a> {
     pub topology: &'a Topology,
 }
 
-/// Says what becomes of a Service's preference for locality.
+/// Decides what becomes of a Service's preference for locality.
 pub fn decide(standing: Standing<'_>) -> Decision {
     let service = standing.service;
     let mechanism = standing.intent.mechanism;
@@ -163,13 +163,13 @@ impl Standing<'_> {
         Decision { state: State::None, reasons }
     }
 
-    /// Under `spec.trafficDistribution`.
+    /// The decision under `spec.trafficDistribution`.
     fn preferred(self, preference: Preference) -> Decision {
-        // Without hints at nodes readers have the zones alone.
+        // Without hints for nodes, readers have only the zones.
         let preference = if self.node_hints { preference } else { Preference::Zone };
         let has_zoneless = self.ready.in_zone(None) > 0;
         let mut reasons = self.hindrances(preference);
-        // With a node on every endpoint readers find their own node, zones or not.
+        // If every endpoint has a node, readers find their own node with or without zones.
         if has_zoneless && (preference == Preference::Zone || self.ready.nodeless > 0) {
             reasons.push(Reason::EndpointWithoutZone);
         }
@@ -187,7 +187,7 @@ impl Standing<'_> {
         Decision { state, reasons }
     }
 
-    /// Under the legacy annotation, which gives up rather than hint to some.
+    /// The decision under the legacy annotation, which sets hints on all endpoints or on none.
     fn auto(self) -> Decision {
         let ready = self.ready.count();
         let is_hinted = ready > 0 && self.ready.hinted == ready;
@@ -217,7 +217,7 @@ impl Standing<'_> {
         Decision { state, reasons }
     }
 
-    /// Why pods are missing in the slices, whole or with an address.
+    /// Why pods, or some of their addresses, are missing from the slices.
     fn left_out(self) -> impl Iterator<Item = Reason> {
         let notes = [
             (Reason::NodeMissing, self.has_nodeless),
@@ -226,7 +226,7 @@ impl Standing<'_> {
         notes.into_iter().filter_map(|(reason, holds)| holds.then_some(reason))
     }
 
-    /// What makes readers skip any hint, whatever the endpoints' zones.
+    /// What makes readers ignore all hints, whatever the endpoints' zones.
     fn hindrances(self, preference: Preference) -> Vec<Reason> {
         let notes = [
             (Reason::Headless, self.service.cluster_ip == ClusterIp::Headless),
@@ -236,8 +236,8 @@ impl Standing<'_> {
         those_that_hold(&notes).collect()
     }
 
-    /// Whether proxies find ready endpoints of other managers beside ours, for a port of this
-    /// Service, that lack the hints (docs/semantics.md 6.1, 6.2).
+    /// Whether proxies also find ready endpoints of other managers, for a port of this Service,
+    /// that lack the hints (docs/semantics.md 6.1, 6.2).
     fn has_unhinted_foreign(self, preference: Preference) -> bool {
         let is_of_service = |slice: &&&Slice| {
             let mut names = slice.ports.iter().filter_map(|port| port.name.as_ref());
@@ -252,7 +252,7 @@ impl Standing<'_> {
         })
     }
 
-    /// Whether a node lacks its zone label that sends, or that has a ready endpoint.
+    /// Whether a node that sends, or that has a ready endpoint, lacks its zone label.
     fn has_unlabelled(self) -> bool {
         self.topology.has_zoneless_sender() || self.ready.unlabelled > 0
     }
@@ -264,7 +264,7 @@ impl Decision {
         self.reasons.first().copied().unwrap_or(Reason::Applied)
     }
 
-    /// The same for a Service whose slices another client overwrites again and again.
+    /// The same for a Service whose slices another client repeatedly overwrites.
     #[must_use]
     pub fn overwritten(mut self) -> Self {
         if self.state != State::None {
@@ -274,8 +274,8 @@ impl Decision {
         self
     }
 
-    /// The same for a Service whose slices differ from the plan, as the API server rejects one as
-    /// invalid.
+    /// The same for a Service whose slices differ from the plan, because the API server rejects one
+    /// as invalid.
     #[must_use]
     pub fn refused(mut self) -> Self {
         if self.state == State::Applied {

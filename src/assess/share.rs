@@ -63,8 +63,8 @@ impl fmt::Display for Rung {
     }
 }
 
-/// The share of the port of `service` that fares worst, with the zones of the port whose
-/// traffic travels most; `slices` are of one address type. `None` if no endpoint is ready or no
+/// The worst share and overload of any port of `service`, with the zones of the port whose traffic
+/// stays least. All `slices` have one address type. Returns `None` if no endpoint is ready or no
 /// node has a zone.
 pub fn worst(service: &Service, slices: &[&Slice], clients: &Clients) -> Option<Share> {
     let of_port = |port: &Name| {
@@ -144,8 +144,8 @@ fn share(ready: &[&Endpoint], clients: &Clients) -> Option<Share> {
     })
 }
 
-/// The endpoints that each name stands on; nothing if one of them bears no name at all, for
-/// then no reader follows any (docs/semantics.md 6.2).
+/// The endpoints with each name. Returns nothing if an endpoint has no name at all, because then
+/// readers follow none (docs/semantics.md 6.2).
 fn named<'a>(
     ready: &[&'a Endpoint],
     of: fn(&'a Endpoint) -> &'a [Name],
@@ -209,7 +209,7 @@ mod tests {
         found.zones.iter().map(|zone| (zone.rung, zone.reachable)).collect()
     }
 
-    /// What `PreferSameZone` comes to (docs/planner.md 1).
+    /// What `PreferSameZone` leads to (docs/planner.md 1).
     #[test]
     fn own_zones() {
         for (counts, overload) in [

@@ -50,8 +50,8 @@ impl Topology {
         !self.zoneless_senders.is_empty()
     }
 
-    /// A node has changed. Returns whether decisions may be others now: they read how many zones
-    /// there are, which of them send, and whether a node without a zone does.
+    /// Replaces a node that has changed. Returns whether decisions may change: they depend on how
+    /// many zones there are, which of them send, and whether a node without a zone sends.
     pub fn replace(&mut self, old: Option<&Node>, new: Option<&Node>) -> bool {
         let before = self.read_by_decisions();
         if let Some(node) = old {

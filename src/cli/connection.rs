@@ -54,7 +54,7 @@ impl ConnectError {
 }
 
 impl Connection {
-    /// The settings by which the cluster is reached.
+    /// The settings to reach the cluster.
     ///
     /// # Errors
     /// No usable kubeconfig, and not in a pod either.

@@ -2,7 +2,7 @@
 
 use crate::model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice};
 
-/// The objects of a cluster, or as much of it as is known.
+/// The objects of a cluster, or as many as are known.
 #[derive(Debug, Default)]
 pub struct Objects {
     /// Services.

@@ -193,7 +193,7 @@ fn nothing_to_do(rows: &[Row<'_>], place: &str) -> Option<String> {
     Some(format!("nothing to do: {services}, {slices} {verb} as they should be"))
 }
 
-/// Whether standard output takes colour: a terminal, unless `NO_COLOR` says otherwise.
+/// Whether standard output supports colour: a terminal, unless `NO_COLOR` says otherwise.
 fn is_coloured() -> bool {
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !is_unwanted

@@ -314,7 +314,8 @@ fn attend(
     })
 }
 
-/// Starts the thread that holds the lease, and gives it back when the main loop has said how.
+/// Starts the thread that holds the lease. The main loop's message ends it, and decides whether the
+/// lease is released.
 fn elect(
     config: Config,
     election: impl FnOnce(Client) -> Election + Send + 'static,
@@ -333,7 +334,7 @@ fn elect(
     Ok(Thread::new(ELECTION)?.start(work))
 }
 
-/// Answers at `listener`, if there is one, to the end of the process.
+/// Answers at `listener`, if there is one, until the process ends.
 fn serve(listener: Option<TcpListener>, subject: Subject, what: &str) {
     let Some(listener) = listener else { return };
     if let Ok(address) = listener.local_addr() {
@@ -342,7 +343,7 @@ fn serve(listener: Option<TcpListener>, subject: Subject, what: &str) {
     tokio::spawn(observe::serve(listener, subject));
 }
 
-/// The namespace of the pod that this runs in.
+/// The namespace of the pod in which this runs.
 fn own_namespace() -> Option<String> {
     std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()
 }

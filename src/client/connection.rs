@@ -25,30 +25,30 @@ use super::spacing::Spacing;
 /// The target of the log lines about single requests.
 pub(crate) const REQUESTS: &str = module_path!();
 
-/// To reach the server at all.
+/// To connect to the server.
 const CONNECT: Duration = Duration::from_secs(10);
-/// From a request to the head of its answer. Longer than the minute that the API server itself
-/// gives a request, so that its own 504 is seen where it still answers.
+/// From a request to the head of its answer. This is longer than the minute that the API server
+/// gives a request, so that its 504 is seen if it still answers.
 const ANSWER: Duration = Duration::from_secs(70);
 /// Without a byte of a body that has begun. This is a last resort for a body that stops in the
 /// middle. It is longer than the watches' own limits (80 s and a margin of 5 s), which must come
 /// first.
 ///
-/// Not the connection's own limit (`Config::read_timeout`): with that each read wakes the process
-/// once more, a millisecond later, for nothing (`hyper-timeout` 0.5 resets its timer to now).
+/// This is not the connection's limit (`Config::read_timeout`). With that, each read needlessly
+/// wakes the process once more, a millisecond later (`hyper-timeout` 0.5 resets its timer to now).
 const SILENCE: Duration = Duration::from_secs(100);
 /// Before the first TCP keepalive probe on a quiet connection, and between two probes.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// After this many probes without an answer the connection is dead: a minute in all.
+/// After this many probes without an answer, the connection is dead: a minute in all.
 const PROBES: u32 = 3;
-/// Requests on their way to the connection, as many as kube's own buffer holds.
+/// Requests on their way to the connection, as many as kube's buffer holds.
 const BUFFER: usize = 1024;
 
-/// A client for single requests, that never retries by itself and gives up on silence.
+/// A client for single requests that never retries by itself and gives up on silence.
 ///
-/// kube retries 429, 503 and 504 also for POST, and a 504 may come after the object was created:
-/// retrying belongs to the work queue, which looks at fresh state first. Its
-/// requests have no time limit either; writers set shorter ones than those here.
+/// kube also retries POST after 429, 503 and 504, and a 504 may come after the object was created.
+/// Retrying belongs to the work queue, which looks at fresh state first. kube's requests have no
+/// time limit either. Writers set shorter ones than those here.
 pub fn client(config: Config) -> kube::Result<Client> {
     Ok(builder(config)?.with_layer(&limits()).build())
 }
@@ -61,13 +61,13 @@ pub fn watching(config: Config) -> kube::Result<Client> {
 /// The HTTP connection to one API server.
 type Connection = BoxService<Request<Body>, Response<Incoming>, BoxError>;
 
-/// What kube's own builder creates, but with TCP keepalive, for which it has no setting, and
-/// without its retries.
+/// What kube's builder creates, but with TCP keepalive, for which it has no setting, and without
+/// its retries.
 fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
     if config.proxy_url.is_some() {
-        // Built without proxies, kube refuses it in words of its own.
+        // Built without proxies, kube refuses it with an error message.
         drop(ClientBuilder::try_from(config.clone())?);
     }
     let mut tcp = HttpConnector::new();
@@ -95,7 +95,7 @@ fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
 /// What [`watching`] puts around the connection: watch starts are spaced out, then each request has
 /// time limits.
 pub fn layers() -> Stack<Stack<Limits, BufferLayer<Request<Body>>>, Spacing> {
-    // The buffer makes the service one that can be cloned, which a delayed request needs.
+    // The buffer makes the service cloneable, which a delayed request needs.
     Stack::new(Stack::new(limits(), BufferLayer::new(BUFFER)), Spacing::default())
 }
 

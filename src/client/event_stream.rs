@@ -51,7 +51,7 @@ pub(crate) async fn open<T: Kind>(
     let mut request = Request::new(path).watch(params, version).map_err(Error::BuildRequest)?;
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static(T::ACCEPT));
-    // Nothing here unpacks a stream.
+    // Nothing here decompresses a stream.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let (answer, body) = client.send(request.map(Body::from)).await?.into_parts();
     if !answer.status.is_success() {
@@ -66,7 +66,7 @@ pub(crate) async fn open<T: Kind>(
     Ok(read(body.into_data_stream(), encoding, received).boxed())
 }
 
-/// The events in a body. After an error nothing follows.
+/// The events in a body. After an error, nothing follows.
 fn read<T: Kind>(
     body: BodyDataStream<Body>,
     encoding: Encoding,
@@ -97,7 +97,7 @@ fn read<T: Kind>(
                 Some(Ok(bytes)) => arrived.extend_from_slice(&bytes),
                 Some(Err(error)) => return Some((Err(broken(error)), None)),
                 // A last line may lack its end. One that was cut short is sent again by a watch
-                // that goes on from the event before it.
+                // that continues from the event before it.
                 None => return Some((Ok(encoding.event(arrived.freeze()).ok()?), None)),
             }
         }

@@ -110,7 +110,7 @@ pub(crate) struct Settings {
     pub(crate) received: watch::Sender<Option<Instant>>,
 }
 
-/// What a step brings, if anything, and what comes after it.
+/// The result of a step, if any, and the state after it.
 type Step<T> = (Option<Result<Event<T>, Error>>, State<T>);
 
 enum State<T> {
@@ -125,9 +125,9 @@ enum State<T> {
 
 struct Pages<T> {
     items: VecDeque<Arrival<T>>,
-    /// Where the next page begins; empty: this is the first.
+    /// Where the next page begins. Empty for the first.
     token: String,
-    /// That of the list, with its last page.
+    /// The version of the list, known with its last page.
     version: Option<String>,
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn list_and_watch<T: Kind>(
     run(settings, State::Start)
 }
 
-/// The changes after `version`, once a list has shown what the present version is.
+/// The changes after `version`, once a list has shown the current version.
 pub(crate) fn probe_and_watch<T: Kind>(
     settings: Settings,
     version: u64,
@@ -180,7 +180,7 @@ impl Settings {
             }
             State::Start => {
                 let asked = Instant::now();
-                // No version: at least as new as now.
+                // Without a version, the list is at least as new as now.
                 match self.open(LIST_SECONDS, true, "").await {
                     Ok(events) => (Some(Ok(Event::Init(asked))), State::Streaming(events)),
                     Err(error) => (Some(Err(Error::Start(error))), State::Start),
@@ -262,7 +262,7 @@ impl Settings {
         open(&self.client, &params, version, self.received.clone()).await
     }
 
-    /// The version that a quorum list has, of one object at most.
+    /// The version of a quorum list with at most one object.
     async fn probe<T: Kind>(&self) -> kube::Result<u64> {
         let request = Request::new(Object::<T>::url_path(&(), None));
         let one = ListParams { limit: Some(1), ..ListParams::default() };
@@ -367,7 +367,7 @@ fn changed<T: Kind>(
     }
 }
 
-/// A version as a number; 0 if it is none.
+/// A version as a number, or 0 if it is not one.
 fn number(version: Option<&str>) -> u64 {
     version.and_then(|version| version.parse().ok()).unwrap_or_default()
 }

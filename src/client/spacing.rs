@@ -33,7 +33,7 @@ pub struct Spacing {
 }
 
 impl Spacing {
-    /// When a watch of `path` may start; that start is taken into account from now on.
+    /// When a watch of `path` may start. That start is taken into account from now on.
     fn book(&self, path: &str, now: Instant) -> Instant {
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
         match paces.get_mut(path) {
@@ -70,7 +70,7 @@ where
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    /// Always ready: waiting here would hold up the requests behind this one too.
+    /// Always ready: waiting here would also delay the requests behind this one.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! Island: what is known of one namespace. Selectors never reach beyond it.
+//! Island: what is known about one namespace. Selectors never reach beyond it.
 //!
 //! ```text
 //! pod --labels--> group <--selector--> service <--label-- slice
@@ -122,7 +122,7 @@ impl Island {
         ids.map(|id| &self.pods.at(*id).pod).collect()
     }
 
-    /// Pods that are there.
+    /// Pods that exist.
     pub fn pods_by_id(&self, ids: &[PodId]) -> Vec<&Pod> {
         ids.iter().map(|id| &self.pods.at(*id).pod).collect()
     }
@@ -132,7 +132,7 @@ impl Island {
         self.pods.get(name).map(|record| &record.pod)
     }
 
-    /// On what a plan of a Service is based now, in this generation of the cluster.
+    /// What a plan of a Service is based on now, in this generation of the cluster.
     fn basis(&self, service: &str, cluster: u64) -> Option<Basis> {
         let selected = self.services.get(service)?;
         let generations = selected.groups.iter().map(|group| self.groups[*group].generation);

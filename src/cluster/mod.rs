@@ -1,5 +1,5 @@
-//! What is known of the cluster now, and which Services a change affects. One task owns it.
-//! No I/O and no clock; nothing here decides what slices should look like: see [`crate::plan`].
+//! What is known about the cluster now, and which Services a change affects. One task owns it.
+//! There is no I/O and no clock. What slices should look like is decided in [`crate::plan`].
 
 mod island;
 mod kinds;
@@ -92,7 +92,7 @@ impl Index {
         &self.topology
     }
 
-    /// What must be done for a Service; `None` if it is not known or not served.
+    /// What must be done for a Service. `None` if it is not known or not served.
     pub fn plan(
         &self,
         key: &ServiceKey,
@@ -112,7 +112,7 @@ impl Index {
         }))
     }
 
-    /// The same of a part of it, which [`Self::part`] gave; `None` if the whole must be planned.
+    /// The same for a part that [`Self::part`] returned. `None` if the whole must be planned.
     pub fn patch(
         &self,
         key: &ServiceKey,
@@ -141,7 +141,7 @@ impl Index {
         self.generation += 1;
     }
 
-    /// The island of a namespace, which comes into being with its first object.
+    /// The island of a namespace, which is created with its first object.
     fn island(&mut self, namespace: &Name) -> &mut Island {
         self.islands.entry(namespace.clone()).or_default()
     }

@@ -13,7 +13,7 @@ use crate::model::{
     slice::{Endpoint, Hints, Owner, Slice},
 };
 
-/// Shared values. What only the pool still holds is dropped from time to time.
+/// Shared values. Those that only the pool still holds are dropped from time to time.
 #[derive(Debug, Default)]
 pub struct Pool {
     names: Shared<Name>,
@@ -55,7 +55,7 @@ impl Pool {
         service.ports.shrink_to_fit();
     }
 
-    /// Shares what a pod has in common with others; its labels are shared apart.
+    /// Shares what a pod has in common with others. Its labels are shared separately.
     pub fn pod(&mut self, pod: &mut Pod) {
         pod.node.iter_mut().for_each(|node| self.name(node));
         self.ports.share(&mut pod.ports, Arc::strong_count);
@@ -73,7 +73,7 @@ impl Pool {
         self.name(&mut slice.meta.namespace);
         slice.meta.generate_name.iter_mut().for_each(|name| self.name(name));
         self.slice_ports.share(&mut slice.ports, Ports::holders);
-        // The value is a time, of which each slice has its own.
+        // The value is a time, which is different in each slice.
         let annotations = slice.meta.annotations.iter().cloned().map(|(mut key, value)| {
             self.name(&mut key);
             (key, value)

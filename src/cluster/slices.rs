@@ -47,7 +47,7 @@ impl Slices {
         self.by_service.get(service).map_or(&[], |of| &of.ids)
     }
 
-    /// The slice of a number, which must be there.
+    /// The slice with this number, which must exist.
     pub fn get(&self, id: SliceId) -> &Slice {
         self.held.at(id)
     }

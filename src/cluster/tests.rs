@@ -1,4 +1,4 @@
-//! The index against a naive one: every Service looks at every pod.
+//! Compares the index with a naive one, in which every Service looks at every pod.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Cilium in kube-proxy's place: which backends a client reaches through a Service's cluster IP.
+//! Cilium in place of kube-proxy: which backends a client reaches through a Service's cluster IP.
 //! A model of `DefaultSelectBackends` in Cilium's `pkg/loadbalancer/writer`.
 //!
 //! Unlike kube-proxy, it also reads the Service's field and ignores node hints, and an endpoint
@@ -11,8 +11,8 @@ use crate::model::{
     slice::Slice,
 };
 
-/// What a client reaches through the cluster IP of `service`, by the port that bears `port` as
-/// its name. `topology` is the installation's `loadBalancer.serviceTopology`.
+/// What a client reaches through the cluster IP of `service`, on the port with the name `port`.
+/// `topology` is the installation's `loadBalancer.serviceTopology`.
 pub fn reach<'a>(
     service: &Service,
     slices: impl IntoIterator<Item = &'a Slice>,
@@ -28,7 +28,7 @@ pub fn reach<'a>(
     }
     let selected = match service.traffic_distribution {
         _ if !topology => None,
-        // The node of the backend and not its hint; without one it is all of them at once.
+        // The node of the backend counts, not its hint. If none matches, all are used at once.
         Some(PreferSameNode) => Some(all.on(client.node)),
         Some(PreferClose | PreferSameZone) => zone(&all, client),
         _ if service.auto => zone(&all, client),
@@ -65,7 +65,7 @@ mod tests {
             ("PreferClose", &["zone:a zone:b", "zone:b"], "1"),
             ("PreferSameZone", &["zone:b", "zone:c"], "1 2"),
             ("PreferSameZone", &["zone:a", ""], "1 2"),
-            // kube-proxy would go on by zone.
+            // kube-proxy would still select by zone.
             ("PreferSameZone", &["zone:a", "zone:b", "terminating"], "1 2"),
             ("PreferSameNode", &["on:n1 node:n1 zone:a", "on:n2 node:n2 zone:a"], "1"),
             // The hint does not count.

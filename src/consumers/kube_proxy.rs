@@ -1,6 +1,6 @@
 //! kube-proxy: which endpoints a client reaches through a Service (docs/semantics.md 6). A
-//! model of its rule, to explain slices and to check them; other proxies that conform follow the
-//! same one.
+//! model of its rule, to explain slices and to check them. Other conformant proxies follow the
+//! same rule.
 
 use crate::model::{address::AddressType, name::Name, service::Service, slice::Slice};
 
@@ -24,7 +24,7 @@ pub enum Mode {
 pub struct Reach<'a> {
     /// How near the endpoints are.
     pub mode: Mode,
-    /// The endpoints, by address and port; each gets the same part of the traffic.
+    /// The endpoints, by address and port. Each gets the same share of the traffic.
     pub endpoints: Vec<Target<'a>>,
 }
 
@@ -40,8 +40,8 @@ pub struct Held<'a> {
     pub anywhere: bool,
 }
 
-/// What a client reaches through the cluster IP of `service`, by the port that bears `port` as
-/// its name. Of `slices` only those of this address type count that name the Service.
+/// What a client reaches through the cluster IP of `service`, on the port with the name `port`.
+/// Only those of `slices` count that have this address type and name the Service.
 pub fn reach<'a>(
     service: &Service,
     slices: impl IntoIterator<Item = &'a Slice>,
@@ -54,8 +54,8 @@ pub fn reach<'a>(
 }
 
 /// What the kube-proxy on the client's node holds for the endpoints of a port of `service`.
-/// `is_exposed`: the port has a node port, or the Service an external or load balancer address;
-/// without those the external traffic policy means nothing.
+/// `is_exposed` means that the port has a node port, or the Service an external or load balancer
+/// address. Without those, the external traffic policy has no effect.
 pub fn held<'a>(
     service: &Service,
     targets: &Targets<'a>,
@@ -73,7 +73,7 @@ pub fn held<'a>(
 }
 
 impl<'a> Held<'a> {
-    /// What it holds at all: each endpoint once, by address and port.
+    /// All that it holds: each endpoint once, by address and port.
     pub fn all(&self) -> Vec<Target<'a>> {
         let both = self.cluster.iter().chain(&self.local);
         let mut all: Vec<_> = both.flat_map(|reach| reach.endpoints.iter().cloned()).collect();
@@ -83,7 +83,7 @@ impl<'a> Held<'a> {
     }
 }
 
-/// Under the traffic policy `Local`: the client's own node or nothing, whatever the hints.
+/// Under the traffic policy `Local`: the client's node or nothing, whatever the hints.
 fn local<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
     let endpoints = targets.on(client.node).usable();
     let mode = if endpoints.is_empty() { Mode::None } else { Mode::Node };
@@ -112,7 +112,7 @@ fn nearest<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
 /// The hints of a level.
 type Names = for<'t> fn(&'t Target<'_>) -> &'t [Name];
 
-/// Those meant for `own`; `None` if there are none, or if one of all has no name at all.
+/// Those meant for `own`. Returns `None` if there are none, or if any of `ready` has no name.
 fn meant_for<'a>(ready: &[Target<'a>], names: Names, own: &str) -> Option<Vec<Target<'a>>> {
     if ready.iter().any(|target| names(target).is_empty()) {
         return None;

@@ -5,10 +5,10 @@
 use super::target::{Client, Target, Targets};
 use crate::model::{address::AddressType, service::Service, slice::Slice};
 
-/// What a client reaches through the port of `service` that bears `port` as its name.
+/// What a client reaches through the port of `service` with the name `port`.
 ///
-/// An address that is not ready is left out before hints are looked at, and there is no last
-/// resort: endpoints that serve while they terminate are not used.
+/// An address that is not ready is left out before hints are evaluated. There is no last resort:
+/// endpoints that serve while they terminate are not used.
 pub fn reach<'a>(
     service: &Service,
     slices: impl IntoIterator<Item = &'a Slice>,
@@ -48,7 +48,7 @@ mod tests {
             (&["zone:a", "zone:b", ""], "1 2 3"),
             (&["zone:a", "zone:b", "unready"], "1"),
             (&["zone:a unready", "zone:b"], "2"),
-            // Node hints mean nothing.
+            // Node hints have no effect.
             (&["node:n1 zone:a", "node:n2 zone:a"], "1 2"),
             (&["node:n1", "node:n2"], "1 2"),
             (&["zone:a terminating"], ""),

@@ -23,7 +23,7 @@ pub(super) fn service() -> Service {
     }
 }
 
-/// An endpoint at 10.0.0.`number`, out of words: `on:NODE`, `zone:NAME` and `node:NAME` for
+/// An endpoint at 10.0.0.`number`, described by words: `on:NODE`, `zone:NAME` and `node:NAME` for
 /// hints, `unready`, `terminating` (not ready, but serving), `gone` (neither), `unsaid` (no
 /// condition given).
 pub(super) fn endpoint(number: u8, words: &str) -> Endpoint {

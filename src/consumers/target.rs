@@ -24,7 +24,7 @@ pub struct Client<'a> {
 /// An endpoint as a proxy sees it: with one address and one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// Its first address; the others are not used.
+    /// Its first address. The others are not used.
     pub address: String,
     /// The port's number.
     pub port: i32,
@@ -32,7 +32,7 @@ pub struct Target<'a> {
     pub endpoint: &'a Endpoint,
 }
 
-/// The port of a Service in one family: what the slices hold for it.
+/// The port of a Service in one family: what the slices contain for it.
 #[derive(Clone, Debug)]
 pub struct Targets<'a> {
     /// Each address and port once, in order.
@@ -40,10 +40,10 @@ pub struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// The endpoints of the port of `service` that bears `port` as its name. Of `slices` only
-    /// those of this address type count that name the Service, and of their ports those with
-    /// the name and the protocol; of two endpoints with one address and port one that is not
-    /// terminating.
+    /// The endpoints of the port of `service` with the name `port`. Only those of `slices` count
+    /// that have this address type and name the Service, and of their ports those with the name and
+    /// the protocol. Of two endpoints with the same address and port, one that is not terminating
+    /// counts.
     pub fn new(
         service: &Service,
         slices: impl IntoIterator<Item = &'a Slice>,
@@ -108,7 +108,7 @@ impl<'a> Targets<'a> {
 }
 
 impl Target<'_> {
-    /// Whether it is ready; a condition that is not given counts as true.
+    /// Whether it is ready. A condition that is not given counts as true.
     pub fn is_ready(&self) -> bool {
         self.endpoint.is_served()
     }

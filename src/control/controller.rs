@@ -36,7 +36,7 @@ use crate::{
     report::Report,
 };
 
-/// How long to wait for the watch to show a local write before planning again all the same.
+/// How long to wait for the watch to show a local write before planning again anyway.
 const ECHO_LIMIT: Duration = Duration::from_secs(30);
 /// How many Services are considered in one call. Events must not wait while thousands of Services
 /// are planned that need no write, as at the start.
@@ -84,7 +84,7 @@ pub enum Role {
     Adviser,
 }
 
-/// The index, the queue, and what is remembered of each Service.
+/// The index, the queue, and what is remembered about each Service.
 #[derive(Debug)]
 pub struct Controller {
     settings: Settings,
@@ -123,22 +123,21 @@ struct SlicesList {
     seen: u64,
 }
 
-/// What follows from planning a Service. Nothing of it has happened yet: see
-/// [`Controller::act`].
+/// What follows from planning a Service. None of it has happened yet: see [`Controller::act`].
 struct Synced {
     report: Report,
     finding: Finding,
     /// For the next trigger time.
     sighting: Sighting,
-    /// Whether the plan is one of what has changed.
+    /// Whether the plan covers only what has changed.
     is_patch: bool,
     /// What must be known to patch the Service the next time.
     known: Option<Vec<Known>>,
-    /// What the legacy annotation led to, by address type; empty where it is not in force.
+    /// The result of the legacy annotation, by address type. Empty if it is not in effect.
     counts: BTreeMap<AddressType, Option<ZoneCounts>>,
     /// What must be written, by address type.
     families: Vec<Changes>,
-    /// Whether the writes change hints alone, so that others come first.
+    /// Whether the writes change only hints, so that others come first.
     is_deferred: bool,
 }
 
@@ -295,8 +294,8 @@ impl Controller {
 
     /// A Service that is due is not served.
     fn not_served(&mut self, key: &ServiceKey, began: Instant, now: Instant) {
-        // What was seen stays for when it is served again, and nothing else: for the trigger time
-        // only a Service that is not known is new (docs/semantics.md 4.6).
+        // Only what was seen is kept, for when it is served again: for the trigger time, only a
+        // Service that is not known is new (docs/semantics.md 4.6).
         if let Some(progress) = self.progress.get_mut(key) {
             **progress = Progress { seen: progress.seen.take(), ..Progress::default() };
         }
@@ -418,7 +417,7 @@ impl Controller {
         self.reporter.events()
     }
 
-    /// Records whether this replica may write just now; nothing is decided by it.
+    /// Records whether this replica may write now. Nothing is decided by it.
     pub fn lead(&mut self, is_leading: bool) {
         self.rewinds.lead(self.is_complete(), is_leading);
         self.reporter.tally.lead(is_leading);
@@ -440,7 +439,7 @@ impl Controller {
         }
     }
 
-    /// When [`Self::next_job`] is worth a call, if nothing happens before.
+    /// When to call [`Self::next_job`] again, if nothing happens before.
     pub fn next_due(&self) -> Option<Instant> {
         self.queue.next_due()
     }

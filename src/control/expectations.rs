@@ -7,12 +7,12 @@ use foldhash::HashSet;
 
 use crate::model::name::Name;
 
-/// What an event shows of a slice.
+/// What an event shows about a slice.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Sight {
-    /// It stands in this version.
+    /// It exists in this version.
     Version(u64),
-    /// The slice of this name is gone, or about to go.
+    /// The slice with this name is gone, or about to be removed.
     Gone(Name),
 }
 
@@ -45,8 +45,8 @@ impl Foreign {
 #[derive(Debug, Default)]
 pub struct Expectations {
     awaited: HashSet<Sight>,
-    /// Versions that are not waited for any more. Shown after all, they are news, but not another
-    /// client's.
+    /// Versions that are no longer waited for. If they are shown after all, they are news, but not
+    /// from another client.
     given_up: HashSet<Sight>,
     /// Events seen while writes are under way, whose answers may still be to come.
     undecided: Option<Vec<Shown>>,
@@ -156,9 +156,9 @@ mod tests {
         assert!(own.are_met());
     }
 
-    /// Upstream's `StaleSlices` (docs/semantics.md 1.5): a slice that is older than the own
-    /// write, one whose deletion has not shown, and a new one that has not; not what is as new or
-    /// newer, and not what was never written.
+    /// Upstream's `StaleSlices` (docs/semantics.md 1.5) are a slice that is older than the local
+    /// write, one whose deletion has not been shown, and a new one that has not been shown. What is
+    /// as new or newer, or was never written, is not stale.
     #[test]
     fn what_is_waited_for() {
         let met_after = |written: &[Sight], seen: u64, shown: &[Shown]| {
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// kubernetes#141592: the slice was deleted before its creation had been noted.
+    /// kubernetes#141592: the slice was deleted before its creation had been recorded.
     #[test]
     fn a_slice_that_is_gone_already_is_not_waited_for() {
         let mut own = Expectations::default();

@@ -136,7 +136,7 @@ impl History {
         None
     }
 
-    /// Forgets all versions; answers to requests sent before this are not judged.
+    /// Forgets all versions. Answers to requests sent before this are not judged.
     pub fn forget(&mut self) {
         *self = Self { highest: None, epoch: self.epoch + 1 };
     }
@@ -149,7 +149,7 @@ pub struct LeaseSight {
     pub uid: String,
     /// Of the object.
     pub version: u64,
-    /// Who holds it; empty: no replica.
+    /// Who holds it. Empty if no replica does.
     pub holder: String,
     /// When the holder took it, by the holder's clock.
     pub acquired: Option<Timestamp>,
@@ -162,7 +162,7 @@ pub struct LeaseSight {
 impl LeaseSight {
     /// Whether the Lease went back to an earlier state, which is `next`.
     ///
-    /// Times are compared under one holder only, as each replica has its own clock. A holder that
+    /// Times are compared only under one holder, since clocks of replicas differ. A holder that
     /// sees its Lease go back takes it again, so that `acquired` shows the rewind to the other
     /// replicas, even if they see the Lease later than the holder renewed it. A Lease that was
     /// deleted and created again starts its own count, but under a higher version.
@@ -226,7 +226,7 @@ struct Outage {
 }
 
 impl Contact {
-    /// `limit`: the renew deadline.
+    /// `limit` is the renew deadline.
     pub fn new(limit: Duration) -> Self {
         Self { limit, answered: None, outage: None }
     }

@@ -1,4 +1,4 @@
-//! Leader election: of several replicas at most one writes.
+//! Leader election: of several replicas, at most one writes.
 //!
 //! client-go's semantics (`tools/leaderelection`) on a `coordination.k8s.io/v1` Lease, by get,
 //! create and replace with a version: a conflict means that another client was quicker. A lease is
@@ -70,7 +70,7 @@ pub enum LeaseError {
     Hangs {
         /// The Lease's name.
         name: String,
-        /// What is known of it.
+        /// What is known about it.
         hang: Hang,
     },
 }
@@ -100,9 +100,9 @@ pub struct Election {
     pub leadership: LeadershipSender,
     /// The clock that decides when the leadership ends.
     pub clock: Clock,
-    /// What the Lease says of when it was taken and renewed.
+    /// The clock for the times in the Lease at which it was taken and renewed.
     pub wall: WallClock,
-    /// Spreads the tries of several candidates.
+    /// Spreads the attempts of several candidates.
     pub random: Random,
     /// The pulse of the main loop. While the loop hangs, the lease is neither taken nor renewed.
     pub pulse: Pulse,
@@ -172,11 +172,11 @@ struct Candidate<'a> {
     sight: Option<(LeaseSight, Instant)>,
 }
 
-/// How an attempt ended that met no error.
+/// The result of an attempt that met no error.
 enum Outcome {
     /// The lease is held until then.
     Held(Moment),
-    /// Another replica holds it; it is free after this at the earliest.
+    /// Another replica holds it. It is free after this at the earliest.
     Other(Duration),
 }
 
@@ -296,7 +296,7 @@ impl Candidate<'_> {
 
     async fn put(&mut self, record: Record) -> kube::Result<()> {
         let params = PostParams::default();
-        // Until an answer has come it is not known what the server holds.
+        // Until an answer arrives, it is not known what the server holds.
         let written = if let Some(mut lease) = self.lease.take() {
             record.write(lease.spec.get_or_insert_default());
             limited(self.timing, self.api.replace(self.name, &params, &lease)).await?
@@ -315,7 +315,7 @@ impl Candidate<'_> {
         Ok(())
     }
 
-    /// Whether the Lease stepped back to this, which is reported then.
+    /// Whether the Lease stepped back to this. If so, reports it.
     fn has_stepped_back(&mut self, record: Option<&Record>) -> bool {
         self.leadership.report(Report::Answered(Instant::now()));
         // Without a Lease, later states are compared with what was seen before.
@@ -369,7 +369,8 @@ impl Candidate<'_> {
         }
     }
 
-    /// Releases the lease, if it is ours, so that the next candidate need not wait it out.
+    /// Releases the lease, if it is ours, so that the next candidate does not have to wait until it
+    /// expires.
     async fn release(&mut self, within: Duration) {
         match timeout(within, self.try_release()).await {
             Ok(Ok(())) => {}
@@ -382,7 +383,7 @@ impl Candidate<'_> {
 
     async fn try_release(&mut self) -> kube::Result<()> {
         loop {
-            // A request may have been cut short: what the server holds is not known then.
+            // A request may have been cut short, so it is not known what the server holds.
             if self.lease.is_none() {
                 self.look().await?;
             }
@@ -403,12 +404,12 @@ impl Candidate<'_> {
 }
 
 /// Whether the API server answered and turned this replica away: it lacks a permission, or another
-/// client was quicker. It is there all the same.
+/// client was quicker. Either way, the API server is there.
 fn is_turned_away(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 409))
 }
 
-/// One request, which may take half the renew deadline: so that a second try fits in.
+/// One request, which may take half the renew deadline, so that a second attempt fits in.
 async fn limited<T>(
     timing: &Timing,
     request: impl Future<Output = kube::Result<T>>,

@@ -14,7 +14,7 @@ use crate::{
 /// A pod is often seen before its node. An Event is emitted only after this long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The Services with pods that are left out, by cause; each cause has its own Event.
+/// The Services with pods that are left out, by cause. Each cause has a separate Event.
 #[derive(Debug, Default)]
 pub struct LeftOut(HashMap<ServiceKey, [Option<Waiting>; 2]>);
 
@@ -55,7 +55,7 @@ impl LeftOut {
         self.0.remove(service);
     }
 
-    /// The Events that are due now, sorted by Service; each is returned once.
+    /// The Events that are due now, sorted by Service. Each is returned once.
     pub fn overdue(&mut self, now: Instant) -> Vec<(ServiceKey, News)> {
         let mut overdue = Vec::new();
         for (service, causes) in &mut self.0 {

@@ -1,5 +1,5 @@
 //! The running controller: `watch -> index -> queue -> plan -> write`, and back only through
-//! the API server. What decides is elsewhere ([`crate::plan`]); here things happen in time.
+//! the API server. Decisions are made elsewhere ([`crate::plan`]). Here, things happen in time.
 
 pub mod controller;
 pub mod expectations;

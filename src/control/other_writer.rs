@@ -1,5 +1,5 @@
-//! Other writer: whether another client writes the slices that closehaul manages: the built-in
-//! controller left running beside it, or a second installation (docs/semantics.md 9).
+//! Other writer: whether another client writes the slices that closehaul manages, such as the
+//! built-in controller left running beside it, or a second installation (docs/semantics.md 9).
 //! Pure: it receives the signs with their times, and returns what follows.
 //!
 //! A sign is a write of another client that creates a slice, or changes its endpoints or ports. The
@@ -35,7 +35,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(2);
 /// The longest wait before a repair.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// What is known of other writers.
+/// What is known about other writers.
 #[derive(Debug, Default)]
 pub struct OtherWriter {
     /// Services with signs in the last minutes.
@@ -46,11 +46,11 @@ pub struct OtherWriter {
     active: Option<Instant>,
 }
 
-/// The signs at one Service.
+/// The signs for one Service.
 #[derive(Debug)]
 struct Signs {
     latest: Instant,
-    /// There is one since the Service was planned last.
+    /// There is one since the Service was last planned.
     is_open: bool,
     /// The latest repairs, at most [`REPAIRS`].
     blows: Vec<Instant>,
@@ -63,14 +63,14 @@ struct Signs {
 pub struct Finding {
     /// There is another writer, which was not known before.
     pub is_active: bool,
-    /// The Service's slices are overwritten again and again, which was not known before.
+    /// The Service's slices are repeatedly overwritten, which was not known before.
     pub is_contested: bool,
 }
 
 /// What is too long ago to matter.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// The other writer has just been found gone.
+    /// The other writer has just been found to be gone.
     pub is_gone: bool,
     /// Services whose slices are no longer overwritten, sorted.
     pub freed: Vec<ServiceKey>,
@@ -132,12 +132,12 @@ impl OtherWriter {
         self.active.is_some()
     }
 
-    /// Whether the slices of this Service are overwritten again and again.
+    /// Whether the slices of this Service are repeatedly overwritten.
     pub fn is_contested(&self, service: &ServiceKey) -> bool {
         self.signs.get(service).is_some_and(|signs| signs.fought > 0)
     }
 
-    /// How many Services' slices are overwritten again and again.
+    /// How many Services' slices are repeatedly overwritten.
     pub fn contested(&self) -> usize {
         self.signs.values().filter(|signs| signs.fought > 0).count()
     }
@@ -266,7 +266,7 @@ mod tests {
         let two = |at| [(at, "a", Agrees), (at + 1, "a", Agrees)];
         assert_eq!(play(&[two(0), two(300)].concat()).0, [1], "it never was quiet for so long");
         assert_eq!(play(&[two(0), two(301)].concat()).0, [1, 302]);
-        // A sign of whatever kind keeps it in mind.
+        // A sign of any kind keeps it known.
         let kept = [&two(0)[..], &[(200, "b", Mixed)], &two(400)].concat();
         assert_eq!(play(&kept).0, [1]);
     }

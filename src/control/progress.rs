@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// How long a write of which no answer came may take to be applied: the API server gives up on a
-/// request after a minute.
+/// How long a write without an answer may take to be applied: the API server gives up on a request
+/// after a minute.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
 /// Each slice written makes the next change of the Service's pods wait this long, after
@@ -31,14 +31,14 @@ const AT_ONCE: f64 = 10.0;
 /// No change of a pod is delayed for longer.
 const GATHERED: Duration = Duration::from_millis(250);
 
-/// What is remembered of one Service.
+/// What is remembered about one Service.
 #[derive(Debug)]
 pub struct Progress {
     /// For the trigger time.
     pub seen: Option<Seen>,
-    /// Puts it back to before the writes that are under way.
+    /// Restores it to its state before the writes that are under way.
     pub before: Option<Sighting>,
-    /// What the legacy annotation led to, by address type; empty where it is not in force.
+    /// The result of the legacy annotation, by address type. Empty if it is not in effect.
     pub counts: BTreeMap<AddressType, Option<ZoneCounts>>,
     /// The versions that had been seen when its writes began.
     pub floor: Floor,
@@ -55,7 +55,7 @@ pub struct Progress {
     /// Whether the API server has rejected one of its slices as invalid, so that it differs from
     /// the plan.
     pub is_refused: bool,
-    /// The slices written in the last moments.
+    /// The slices written recently.
     pub pace: Pace,
     /// Whether its last plan took long.
     pub is_slow: bool,
@@ -89,7 +89,7 @@ pub struct Ended {
     pub verdict: Verdict,
 }
 
-/// What follows from the outcome of writes; of two outcomes, the greater holds for both.
+/// What follows from the outcome of writes. Of two outcomes, the greater applies to both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// All is written.
@@ -157,7 +157,7 @@ impl Progress {
         Foreign { signs: if is_doubtful { 0 } else { foreign.signs }, ..foreign }
     }
 
-    /// Whether the legacy annotation is in force and a change of nodes may change its result.
+    /// Whether the legacy annotation is in effect and a change of nodes may change its result.
     pub fn is_unbalanced(&self, shares: Option<&CpuShares>) -> bool {
         self.counts
             .values()

@@ -1,6 +1,6 @@
 //! The work queue: which Service to look at next.
 //!
-//! Pure: time is an argument, there are no tasks and no locks; one task owns it. The rules are
+//! Pure: time is an argument, and there are no tasks and no locks. One task owns it. The rules are
 //! client-go's (docs/semantics.md 1.2, 1.3) with three differences: there are two classes, a key
 //! waits once, whatever its delays, and failing keys are never dropped.
 
@@ -14,11 +14,11 @@ use crate::pace::Pace;
 #[cfg(test)]
 mod tests;
 
-/// The wait after the first failure of a key; it doubles with each further one.
+/// The wait after the first failure of a key. It doubles with each further one.
 pub const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// The longest wait after a failure. A key is retried indefinitely.
 pub const LONGEST_RETRY: Duration = Duration::from_secs(60);
-/// How soon after a failure an event may bring the next try forward.
+/// How soon after a failure an event may bring the next attempt forward.
 ///
 /// An event may cure the failure, so it need not wait for a long back-off. A busy key that keeps
 /// failing is tried at most once in this time.
@@ -45,21 +45,20 @@ pub struct Queue<K> {
     arrivals: u64,
     in_work: usize,
     /// Keys that are expensive to handle, and the earliest time at which each may be taken again. A
-    /// key stays here when its object is gone: an object that is created again and again is no
-    /// cheaper.
+    /// key stays here when its object is gone: an object that is repeatedly created is no cheaper.
     held_off: HashMap<K, Instant>,
-    /// Paces keys of class [`Class::Hints`]; `None`: no limit.
+    /// Paces keys of class [`Class::Hints`]. `None` means no limit.
     hints_pace: Option<Pace>,
 }
 
-/// Where a waiting key stands in its class.
+/// The position of a waiting key in its class.
 type Place = (Instant, u64);
 
 #[derive(Debug)]
 struct Entry {
     state: State,
     failures: u32,
-    /// Events may not bring the next try before this: set by a failure, cleared by success.
+    /// Events may not bring the next attempt before this. Set by a failure, cleared by success.
     not_before: Option<Instant>,
 }
 
@@ -67,7 +66,7 @@ struct Entry {
 enum State {
     Waiting(Class, Place),
     Working {
-        /// When it had become due.
+        /// When it became due.
         due: Instant,
         /// To be handled again after the present work.
         again: Option<(Class, Instant)>,
@@ -77,7 +76,7 @@ enum State {
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// An empty queue that hands out at most `replan_qps` keys of class [`Class::Hints`] a second,
+    /// An empty queue that returns at most `replan_qps` keys of class [`Class::Hints`] per second,
     /// in bursts of `replan_qps` (at least 1). 0 means no limit.
     pub fn new(replan_qps: f64) -> Self {
         let interval = Duration::try_from_secs_f64(replan_qps.recip()).ok();
@@ -99,7 +98,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// key keeps its count of failures and comes at the event's time, but no sooner than
     /// [`EVENT_RETRY`] (or what the server asked for) after the failure.
     ///
-    /// Returns whether this is one more piece of work: it was not waited for already.
+    /// Returns whether this is additional work: it was not pending already.
     pub fn add(&mut self, key: K, class: Class, due: Instant) -> bool {
         match self.entries.get_mut(&key) {
             None => {
@@ -124,7 +123,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// The next due key, which is in work from now on until [`Self::done`], [`Self::retry`],
     /// [`Self::retry_after`] or [`Self::defer`].
     ///
-    /// Keys of class [`Class::Endpoints`] come first; within a class the one that became due first.
+    /// Keys of class [`Class::Endpoints`] come first. Within a class, it is the one that became due
+    /// first.
     pub fn take(&mut self, now: Instant) -> Option<(K, Class)> {
         let (((due, _), key), class) = if is_due(&self.endpoints, now) {
             (self.endpoints.pop_first()?, Class::Endpoints)
@@ -167,8 +167,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.fail(key, now, class, wait, wait);
     }
 
-    /// Gives `key` back unchanged, to be taken later in `class`. Not a failure. It has been due
-    /// since it was before, and so does not come after all that wait in that class.
+    /// Returns `key` unchanged, to be taken later in `class`. This is not a failure. The key keeps
+    /// its due time, and so does not come after all that wait in that class.
     pub fn defer(&mut self, key: &K, class: Class) {
         if let Some(ended) = self.end(key)
             && !ended.forgotten
@@ -186,8 +186,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.move_waiting(key, |class, due| (class, due.max(floor)));
     }
 
-    /// The object behind `key` is gone. Waiting, it is dropped; in work, the outcome of the work
-    /// no longer matters. An [`Self::add`] after this counts from zero.
+    /// The object behind `key` is gone. A waiting key is dropped. If the key is in work, the
+    /// outcome of the work no longer matters. An [`Self::add`] after this counts from zero.
     pub fn forget(&mut self, key: &K) {
         match self.entries.get_mut(key) {
             Some(Entry { state: State::Waiting(class, place), .. }) => {
@@ -207,7 +207,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Whether `key` has been taken and not been given back.
+    /// Whether `key` has been taken and not been returned.
     pub fn is_in_work(&self, key: &K) -> bool {
         matches!(self.entries.get(key), Some(Entry { state: State::Working { .. }, .. }))
     }
@@ -227,7 +227,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.entries.get(key).map_or(0, |entry| entry.failures)
     }
 
-    /// When [`Self::take`] will next give a key, if nothing is added: possibly in the past.
+    /// When [`Self::take`] will next return a key, if nothing is added: possibly in the past.
     pub fn next_due(&self) -> Option<Instant> {
         let endpoints = self.endpoints.keys().next().map(|(due, _)| *due);
         let hints = self.hints.keys().next().map(|(due, _)| match self.hints_ready_at() {
@@ -315,7 +315,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.move_waiting(key, |from, old| (from.min(class), old.min(due)));
     }
 
-    /// Moves a key that waits to another class and time, if it waits; its arrival stays.
+    /// Moves a key to another class and time, if it waits. Its arrival stays the same.
     fn move_waiting(&mut self, key: &K, to: impl FnOnce(Class, Instant) -> (Class, Instant)) {
         let Some(Entry { state: State::Waiting(was, place), .. }) = self.entries.get_mut(key)
         else {

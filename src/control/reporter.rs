@@ -186,7 +186,7 @@ impl Reporter {
         }
     }
 
-    /// Publishes what is known of another writer.
+    /// Publishes what is known about another writer.
     pub fn other_writer(&self, other_writer: &OtherWriter) {
         let is_active = other_writer.is_active();
         self.health.other_writer(is_active);

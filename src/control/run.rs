@@ -179,7 +179,7 @@ async fn drain(
 }
 
 /// Waits until `due`, or indefinitely if there is none. If it has passed already, the other futures
-/// of this task and thread run first; a sleep would last a millisecond (tokio's tick).
+/// of this task and thread run first. A sleep would last a millisecond (tokio's tick).
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) if due > Instant::now() => sleep_until(due).await,
@@ -224,7 +224,7 @@ struct Watches<'a> {
     client: Client,
     random: Random,
     events: mpsc::Sender<Event>,
-    /// A channel of its own for each watch. One for all would wake them in random order (tokio).
+    /// A separate channel for each watch. One for all would wake them in random order (tokio).
     orders: Vec<watch::Sender<Orders>>,
     /// When something was last received of each kind.
     received: Vec<(Watched, watch::Receiver<Option<Instant>>)>,

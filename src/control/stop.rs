@@ -1,4 +1,4 @@
-//! Stop: how writes end when the process is asked to stop. No new write begins; requests that were
+//! Stop: how writes end when the process is asked to stop. No new write begins. Requests that were
 //! sent may be answered, and the next leader completes what is left of a Service.
 
 use std::{future::pending, time::Duration};

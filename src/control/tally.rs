@@ -1,5 +1,5 @@
 //! Tally: what the controller does, in numbers for [`crate::observe`]. Sums over all Services are
-//! kept by difference: each Service's part is remembered, and only what changes of it is added.
+//! updated by difference: each Service's part is remembered, and only its changes are added.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ use crate::{
 pub struct Tally {
     metrics: Metrics,
     parts: HashMap<ServiceKey, Part>,
-    /// Services that have series of their own.
+    /// Services that have individual series.
     named: HashSet<ServiceKey>,
     /// Services whose writes are under way.
     work: HashMap<ServiceKey, Work>,
-    /// Services that have yet to answer an event, and since when.
+    /// Services that have yet to respond to an event, and since when.
     moved: HashMap<ServiceKey, Moved>,
     is_leading: bool,
     started: Instant,
@@ -43,7 +43,7 @@ struct Part {
     ready: i64,
     ready_without_zone: i64,
     ready_hinted: i64,
-    /// The trafficDistribution in force.
+    /// The trafficDistribution in effect.
     preference: Option<TrafficDistribution>,
     state: State,
     reason: Reason,
@@ -78,7 +78,7 @@ struct Work {
     moved: Moved,
 }
 
-/// Since when a Service has been waiting to answer to the first event of each sort.
+/// Since when a Service has been waiting to respond to the first event of each trigger.
 #[derive(Clone, Copy, Debug, Default)]
 struct Moved {
     pod: Option<Instant>,
@@ -172,12 +172,12 @@ impl Tally {
         self.moved.entry(key.clone()).or_default().merge(moved);
     }
 
-    /// A Service was put into the queue that did not wait there.
+    /// A Service was put into the queue that was not waiting there.
     pub fn queued(&self) {
         self.metrics.built_in.adds.inc();
     }
 
-    /// A Service was taken out of the queue that had been due for so long.
+    /// A Service was taken out of the queue that had been due for this long.
     pub fn taken(&self, waited: Duration) {
         self.metrics.built_in.waited(waited);
     }
@@ -277,7 +277,7 @@ impl Tally {
         built_in.working(self.work.values().map(|work| work.since.elapsed()));
         own.queued("endpoints", signed(queue.waiting(Class::Endpoints)));
         own.queued("hints", signed(queue.waiting(Class::Hints)));
-        // On standby nothing is taken out of the queue.
+        // On standby, nothing is taken out of the queue.
         let oldest = if self.is_leading { queue.oldest_age(now) } else { Duration::ZERO };
         own.queue_oldest.set(oldest.as_secs_f64());
         for kind in Watched::ALL {
@@ -289,7 +289,7 @@ impl Tally {
 // === sums ===
 
 impl Tally {
-    /// Puts the part of a Service in place of the one it had.
+    /// Replaces the part that a Service had.
     fn put(&mut self, key: &ServiceKey, part: Part) {
         let old = self.parts.get(key);
         if old == Some(&part) && (self.named.contains(key) || self.is_full()) {
@@ -317,7 +317,7 @@ impl Tally {
         own.ready.add(more(|part| part.ready));
         own.ready_without_zone.add(more(|part| part.ready_without_zone));
         own.ready_hinted.add(more(|part| part.ready_hinted));
-        // Mostly only the numbers change, and to find a series by its labels takes time.
+        // Mostly, only the numbers change, and finding a series by its labels takes time.
         if old.zip(new).is_some_and(|(old, new)| old.has_same_labels(new)) {
             return;
         }
@@ -330,7 +330,7 @@ impl Tally {
         }
     }
 
-    /// Whether no more Services may have series of their own.
+    /// Whether no more Services may have individual series.
     fn is_full(&self) -> bool {
         self.named.len() >= self.metrics.services.limit
     }

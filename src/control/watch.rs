@@ -43,7 +43,7 @@ use crate::{
 
 /// Objects per page where the server does not stream lists: client-go's number.
 pub const PAGE_SIZE: u32 = 500;
-/// The least time from the start of a list to the start of one that is ordered.
+/// The minimum time from the start of a list to the start of one that is ordered.
 const BETWEEN_LISTS: Duration = Duration::from_secs(30);
 /// After this many failures in a row, a list is requested in place of resuming the watch.
 const FAILURES: u32 = 5;
@@ -69,7 +69,7 @@ pub enum Change<T> {
     /// The list is complete: what was not applied (nor reported as malformed) since the last
     /// [`Change::Restarted`] is gone.
     Listed,
-    /// An object did not parse; the others go on.
+    /// An object did not parse. This does not affect the others.
     Malformed {
         /// Which object, and what did not parse.
         object: Box<Malformed>,
@@ -79,13 +79,13 @@ pub enum Change<T> {
     /// A list shows that the history of this kind went back. The consumer decides what to do, by
     /// [`Orders`].
     Rewound(Rewind),
-    /// A request failed or a watch broke; nothing to do but to log it.
+    /// A request failed or a watch broke. The consumer only has to log it.
     Failed {
         /// For the log.
         error: String,
         /// What kind of failure it was.
         cause: Cause,
-        /// The next try comes after this, by itself.
+        /// The next attempt begins after this, by itself.
         will_retry_in: Duration,
     },
 }
@@ -95,7 +95,7 @@ pub enum Change<T> {
 pub struct Orders {
     /// A fresh list, if the last one was requested before this. At most one in 30 s.
     pub relist: Option<Instant>,
-    /// How often to look whether the history went back, without waiting for an error.
+    /// How often to check whether the history went back, without waiting for an error.
     pub probes: u64,
 }
 
@@ -113,7 +113,7 @@ pub struct Reader {
     pub received: watch::Sender<Option<Instant>>,
 }
 
-/// Follows all objects of a kind; never ends.
+/// Follows all objects of a kind. Never ends.
 ///
 /// Lists are streamed. If that is refused or hangs, or breaks twice in a row, paged lists replace
 /// it until the process ends: streaming may be switched off (1.33), unknown, or behind a proxy that
@@ -132,16 +132,16 @@ type Source<T> = BoxStream<'static, Result<Event<T>, Error>>;
 struct Follower<T> {
     reader: Reader,
     streaming: bool,
-    /// How much speaks against streaming, out of [`BREAKS`].
+    /// How much counts against streaming, out of [`BREAKS`].
     breaks: u32,
     source: Source<T>,
-    /// The present source lists because watches could not be resumed.
+    /// The current source lists because watches could not be resumed.
     is_fallback: bool,
-    /// The present source has delivered its list, so that an error need not cost a fresh one.
+    /// The current source has delivered its list, so an error does not always require a fresh one.
     listed: bool,
     /// When the last list was requested, if one was.
     asked: Option<Instant>,
-    /// The version that the present list must not be below.
+    /// The version that the current list must not be below.
     floor: Floor,
     history: History,
     /// The version up to which all is known.
@@ -150,7 +150,7 @@ struct Follower<T> {
     /// The source is not polled until then.
     waits_until: Option<Instant>,
     failures: u32,
-    /// When the present watch began.
+    /// When the current watch began.
     resumed: Option<Instant>,
     progressed: Instant,
     /// Lists requested before this do not count.
@@ -200,8 +200,8 @@ impl<T: Kind> Follower<T> {
                 self.start_afresh();
                 continue;
             }
-            // Without a timer: even a sleep of no time at all lasts until the timer's next tick, a
-            // millisecond, and for each object of a list that would be most of the start.
+            // This uses no timer: even a sleep of zero lasts until the timer's next tick, a
+            // millisecond. For each object of a list, that would be most of the start.
             if self.waits_until.is_none()
                 && let Some(Some(event)) = self.source.next().now_or_never()
             {
@@ -385,7 +385,7 @@ fn settings(reader: &mut Reader, streaming: bool) -> Settings {
     }
 }
 
-/// Ends when there are other orders.
+/// Ends when there are new orders.
 async fn changed(orders: &mut watch::Receiver<Orders>) {
     if orders.changed().await.is_err() {
         // No orders will come.

@@ -57,13 +57,13 @@ const ROUNDS: usize = 2;
 /// Sends writes to the API server.
 #[derive(Clone)]
 pub struct Writer {
-    /// The client; it must not retry by itself.
+    /// The client. It must not retry by itself.
     pub client: Client,
     /// Who may write.
     pub leadership: Leadership,
     /// Whether a write may still begin. The main loop uses it to stop its writers.
     pub stop: Stop,
-    /// How long one request may take; shorter than what is left of the lease at its deadline.
+    /// How long one request may take. Shorter than what is left of the lease at its deadline.
     pub timeout: Duration,
     /// How many writes are sent.
     pub limit: Limit,
@@ -73,12 +73,12 @@ pub struct Writer {
     pub metrics: Metrics,
 }
 
-/// How many writes are sent in all, by all writers together; no limit by default.
+/// How many writes all writers send together. There is no limit by default.
 #[derive(Clone, Debug, Default)]
 pub struct Limit(Option<Arc<Mutex<Pace>>>);
 
 impl Limit {
-    /// At most `qps` a second and `burst` at once; 0 a second means no limit.
+    /// At most `qps` per second and `burst` at once. 0 per second means no limit.
     pub fn new(qps: f64, burst: u32) -> Self {
         let interval = Duration::try_from_secs_f64(qps.recip()).ok();
         Self(interval.map(|interval| Arc::new(Mutex::new(Pace::new(interval, burst.into())))))
@@ -108,7 +108,7 @@ impl WriteEncoding {
     }
 }
 
-/// What came of the writes for one Service.
+/// The outcome of the writes for one Service.
 #[derive(Debug)]
 pub struct Outcome {
     /// The Service.
@@ -117,7 +117,7 @@ pub struct Outcome {
     pub written: Vec<Sight>,
     /// For each address type, the first slice rejected as invalid, and what ended its writes.
     pub failures: Vec<WriteError>,
-    /// The address types of which all was written.
+    /// The address types for which everything was written.
     pub complete: Vec<AddressType>,
     /// Whether the API server stored a slice without the `forNodes` hints that were sent.
     pub node_hints_dropped: bool,
@@ -150,7 +150,7 @@ impl Writer {
         outcome
     }
 
-    /// Returns whether all was written: nothing more can be in a namespace that is going away.
+    /// Returns whether everything was written. In a terminating namespace, nothing more can be.
     async fn write_family(
         &self,
         changes: Changes,
@@ -295,7 +295,7 @@ impl Writer {
         let body = (Encoding::Json, body.to_string().into());
         match self.request(what, Method::DELETE, slice, body).await {
             Ok(_) => Ok(slice.meta.name.clone().map(Sight::Gone)),
-            // Gone is gone (kubernetes#141304); the watch may have shown it long ago.
+            // It is gone as intended (kubernetes#141304). The watch may have shown it long ago.
             Err(WriteError::Refused { status, .. }) if status.code == 404 => Ok(None),
             Err(error) => Err(error),
         }
@@ -331,7 +331,7 @@ impl Writer {
     }
 }
 
-/// As [`Client::request`], in either encoding and with what [`refusal::status`] reads besides.
+/// Like [`Client::request`], in either encoding and with what [`refusal::status`] also reads.
 async fn answer(client: &Client, request: Request<Vec<u8>>) -> kube::Result<(Encoding, Bytes)> {
     let (head, body) = client.send(request.map(Body::from)).await?.into_parts();
     let body = body.collect_bytes().await?;

@@ -40,8 +40,8 @@ pub enum Addresses {
 }
 
 impl Addresses {
-    /// One address in its canonical form is kept as such; everything else as it was written, so
-    /// that comparing is exact.
+    /// One address in its canonical form is kept as an IP address. Everything else is kept as it
+    /// was written, so comparisons are exact.
     pub fn of(texts: &[impl AsRef<str>]) -> Self {
         if let [text] = texts
             && let Ok(address) = text.as_ref().parse::<IpAddr>()

@@ -40,7 +40,7 @@ impl Labels {
         others.chain(value.map(|value| (key.into(), value.into()))).collect()
     }
 
-    /// How many records hold this very storage.
+    /// How many records share this storage.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
@@ -52,7 +52,7 @@ impl Default for Labels {
     }
 }
 
-/// Sorts the pairs; of two with the same key the later one counts.
+/// Sorts the pairs. Of two pairs with the same key, the later one counts.
 impl FromIterator<(Name, Name)> for Labels {
     fn from_iter<I: IntoIterator<Item = (Name, Name)>>(pairs: I) -> Self {
         let mut sorted: Vec<(Name, Name)> = Vec::new();

@@ -47,7 +47,7 @@ impl Uid {
             Self::Text(text) => return to.extend_from_slice(text.as_bytes()),
             Self::Uuid(bytes) => bytes,
         };
-        // Not by format!: one UID for each endpoint of each slice that is sent.
+        // This avoids `format!`: each endpoint of each slice that is sent has a UID.
         let mut text = [b'-'; UUID_LENGTH];
         for (byte, at) in bytes.iter().zip(PAIRS) {
             text[at] = DIGITS[usize::from(byte >> 4)];
@@ -59,7 +59,7 @@ impl Uid {
 
 /// How long a UUID is in its usual form.
 const UUID_LENGTH: usize = 36;
-/// Where the digits of each of its bytes stand.
+/// Where the digits of each of its bytes are.
 const PAIRS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
 impl From<&Uid> for String {

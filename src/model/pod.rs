@@ -1,4 +1,4 @@
-//! Pod: what of it becomes an endpoint.
+//! Pod: the parts of it that become an endpoint.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -34,7 +34,7 @@ pub struct Pod {
     pub host: Option<Box<HostName>>,
     /// Whether its Ready condition is `True`.
     pub ready: bool,
-    /// Since when the Ready condition has been what it is.
+    /// Since when the Ready condition has had its status.
     pub ready_since: Option<Timestamp>,
     /// Whether it has a deletionTimestamp.
     pub terminating: bool,
@@ -62,7 +62,7 @@ pub struct ContainerPort {
     pub number: i32,
 }
 
-/// The name that a pod bears in DNS, below a headless Service of the subdomain's name.
+/// The name that a pod has in DNS, under a headless Service with the subdomain's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName {
     /// `spec.hostname`.

@@ -15,7 +15,7 @@ use super::name::Name;
 pub struct Port {
     /// `name`; empty for the port of a Service whose port has no name.
     pub name: Option<Name>,
-    /// `port`; absent means all ports, which only others write.
+    /// `port`; absent means all ports, which only other controllers write.
     pub number: Option<i32>,
     /// `protocol`.
     pub protocol: Option<Name>,
@@ -28,12 +28,12 @@ pub struct Port {
 #[derive(Clone, Debug)]
 pub struct Ports {
     ports: Arc<[Port]>,
-    /// Of the content, the same in every process.
+    /// The hash of the content, the same in every process.
     hash: u64,
 }
 
 impl Ports {
-    /// How many records hold this very storage.
+    /// How many records share this storage.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.ports)
     }

@@ -1,4 +1,4 @@
-//! Service: what of it decides its slices.
+//! Service: the parts of it that decide its slices.
 
 use jiff::Timestamp;
 
@@ -110,15 +110,15 @@ pub struct ServicePort {
     pub name: Name,
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: Name,
-    /// The port's number at the Service.
+    /// The port number of the Service.
     pub number: i32,
-    /// Where it leads to.
+    /// Where it leads.
     pub target: TargetPort,
     /// `appProtocol`, copied to the slices.
     pub app_protocol: Option<Name>,
 }
 
-/// Where a Service port leads to on the pod.
+/// Where a Service port leads on the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetPort {
     /// A number.

@@ -40,7 +40,7 @@ impl Versioned for Slice {
     }
 }
 
-/// The metadata of a slice, including what others put there and what we only hand on.
+/// The metadata of a slice, including what other clients put there and what we only pass on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceMeta {
     /// Namespace.
@@ -101,7 +101,7 @@ pub struct Endpoint {
     pub hints: Option<Arc<Hints>>,
 }
 
-/// `conditions` of an endpoint; each may be absent in slices made by others.
+/// `conditions` of an endpoint; each may be absent in slices of other controllers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// `ready`.
@@ -136,25 +136,25 @@ pub struct Hints {
 }
 
 impl Endpoint {
-    /// Whether traffic may go to it. An absent condition counts as not ready, as the built-in
-    /// controller counts when it places hints (docs/semantics.md 5.2).
+    /// Whether traffic may go to it. An absent condition counts as not ready, as it does when the
+    /// built-in controller sets hints (docs/semantics.md 5.2).
     pub fn is_ready(&self) -> bool {
         self.conditions.ready == Some(true)
     }
 
-    /// Whether those who send traffic take it for ready: to them an absent condition, which only
-    /// slices of others have, counts as ready (docs/semantics.md 6.1).
+    /// Whether those who send traffic consider it ready. To them, an absent condition, which only
+    /// slices of other controllers have, counts as ready (docs/semantics.md 6.1).
     pub fn is_served(&self) -> bool {
         self.conditions.ready != Some(false)
     }
 
-    /// Whether all but the hints is the same. Who it is has been compared before
-    /// (docs/semantics.md 3.5).
+    /// Whether everything except the hints is the same. The caller has already compared the
+    /// identities (docs/semantics.md 3.5).
     pub fn is_same_but_hints(&self, other: &Self) -> bool {
         self.zone == other.zone && self.is_same_but_locality(other)
     }
 
-    /// Whether all but the zone and the hints is the same: traffic gets there as well.
+    /// Whether everything except the zone and the hints is the same, so traffic still arrives.
     pub fn is_same_but_locality(&self, other: &Self) -> bool {
         self.node == other.node
             && self.conditions == other.conditions
@@ -211,7 +211,7 @@ impl Slice {
     }
 
     /// Whether it belongs to the Service of this UID (docs/semantics.md 4.1).
-    /// A Service without UID, which only files can hold, owns what bears its label.
+    /// A Service without a UID, which only files can contain, owns every slice with its label.
     pub fn is_owned_by(&self, uid: Option<&Uid>) -> bool {
         let Some(uid) = uid else { return true };
         let owners = self.meta.owners.iter();

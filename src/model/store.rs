@@ -1,9 +1,8 @@
 //! Store: the objects of one kind by name, as lists and watches show them.
 //!
-//! Mark and sweep: a list that begins marks all objects stale, each object that it names is fresh
-//! again, and what is still stale when it ends is gone. This is also where the one rule for
-//! outdated versions is: different API servers may answer in turn, so a state older than the known
-//! one is skipped.
+//! Mark and sweep: a list that begins marks all objects stale. Each object that it names is fresh
+//! again, and what is still stale when it ends is gone. The one rule for outdated versions is here
+//! too: different API servers may answer in turn, so a state older than the known one is skipped.
 
 use std::collections::hash_map::Entry;
 
@@ -27,7 +26,7 @@ impl<T: Versioned> Versioned for Box<T> {
     }
 }
 
-/// Objects of one kind, of one namespace where the kind has namespaces.
+/// Objects of one kind, and of one namespace if the kind is namespaced.
 #[derive(Clone, Debug)]
 pub struct Store<T> {
     held: Slab<Held<T>>,
@@ -179,8 +178,8 @@ impl<T: Versioned> Store<T> {
         Admission::Known(id)
     }
 
-    /// Removes an object that was deleted in this version, unless a newer state is known. `None`
-    /// as version: it is gone whatever is known.
+    /// Removes an object that was deleted in this version, unless a newer state is known. Without a
+    /// version, it is removed whatever is known.
     pub fn remove(&mut self, name: &str, version: Option<u64>) -> Option<(Id, T)> {
         let known = self.version_of(name).unwrap_or_default();
         if version.is_some_and(|version| version < known) {

@@ -17,9 +17,9 @@ const BACKLOG: i32 = 1024;
 pub enum Address {
     /// Nowhere.
     Off,
-    /// At this port of all addresses, of both families.
+    /// On this port of all addresses, of both families.
     All(u16),
-    /// At this address.
+    /// On this address.
     At(SocketAddr),
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    /// Listens; `None` if switched off. `flag` is named if that fails.
+    /// Listens, or returns `None` if switched off. An error names `flag`.
     pub fn listen(self, flag: &'static str) -> Result<Option<TcpListener>, ListenError> {
         let listener = match self {
             Self::Off => return Ok(None),
@@ -87,7 +87,7 @@ const EADDRNOTAVAIL: i32 = 99;
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-        // As Go does it: this is IPv4 too, whatever the host's default.
+        // As in Go, this includes IPv4, whatever the host's default.
         socket.set_only_v6(false)?;
     }
     // A restart need not wait for connections of the previous process.

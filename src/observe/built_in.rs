@@ -1,5 +1,5 @@
-//! The built-in controller's metrics, by its names and with its meanings, so that dashboards carry
-//! over (docs/semantics.md 7). `docs/metrics.md` says where ours differ.
+//! The built-in controller's metrics, with its names and meanings, so that dashboards still work
+//! (docs/semantics.md 7). `docs/metrics.md` lists where ours differ.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct BuiltIn {
     pub endpoints_desired: IntGauge,
     /// Slices of all Services.
     pub slices: IntGauge,
-    /// Slices that all Services would have if each was filled up.
+    /// Slices that all Services would have if each slice was full.
     pub slices_desired: IntGauge,
     changes: IntCounterVec,
     slices_changed: HistogramVec,
@@ -190,7 +190,7 @@ impl BuiltIn {
         Ok(metrics)
     }
 
-    /// Shows all series whose labels are known, so that their first increase is seen as one.
+    /// Shows all series whose labels are known, so that their first increase is visible.
     fn begin(&self) {
         for operation in Operation::ALL {
             self.changes.with_label_values(&[operation.as_str()]);

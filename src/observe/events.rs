@@ -304,7 +304,7 @@ fn body(event: &ServiceEvent, instance: &str, now: Timestamp) -> Event {
     Event {
         metadata: ObjectMeta {
             namespace: Some(service.namespace.to_string()),
-            // As Events are called everywhere; a Service's name leaves room for it.
+            // The usual name of an Event. A Service's name leaves room for it.
             name: Some(format!("{}.{:x}", service.name, now.as_nanosecond())),
             ..ObjectMeta::default()
         },

@@ -1,5 +1,5 @@
 //! Health: whether a replica is alive and ready, check by check. Ready means that it knows enough
-//! to write; a replica on standby is ready too.
+//! to write. A replica on standby is ready too.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::{cluster::Watched, pulse::Pulse};
 
-/// How long the main loop may be busy with one thing. It runs once a second; a machine without
-/// spare CPU may delay it, but not for that long. Under a lease the election ends the process
+/// How long the main loop may be busy with one thing. It runs once a second. A machine without
+/// spare CPU may delay it, but not for that long. Under a lease, the election ends the process
 /// earlier.
 const LOOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a replica may keep running after its leadership has ended: it exits at once if it can.
@@ -25,7 +25,7 @@ const LEASE_LIMIT: Duration = Duration::from_secs(5);
 /// page.
 const LETTERS: usize = 300;
 
-/// How long a refusal is shown after it: twice the longest pause before the next try.
+/// How long a refusal is shown: twice the longest pause before the next attempt.
 const REFUSAL: Duration = Duration::from_secs(120);
 
 /// What must be done if there is another writer.
@@ -33,7 +33,7 @@ const OTHER_WRITER: &str = "another controller writes the same EndpointSlices: a
     -endpointslice-controller to --controllers of kube-controller-manager, or remove a second \
     installation of closehaul";
 
-/// What is known of the health; cheap to clone; all clones share it.
+/// What is known about the health. Clones are cheap, and all share it.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<State>);
 
@@ -89,7 +89,7 @@ enum List {
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What is looked at.
+    /// What is checked.
     pub name: &'static str,
     /// What is wrong, if anything is.
     pub wrong: Option<String>,
@@ -104,7 +104,7 @@ impl Check {
 }
 
 impl Default for Health {
-    /// Alive since now, nothing listed, without a lease.
+    /// Alive from now on, nothing listed, without a lease.
     fn default() -> Self {
         Self::new(None)
     }

@@ -1,4 +1,4 @@
-//! Metrics: everything that `/metrics` shows, by the names in `docs/metrics.md`.
+//! Metrics: everything that `/metrics` shows, with the names in `docs/metrics.md`.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use prometheus::{Registry, TextEncoder};
 
 use super::{built_in::BuiltIn, others::Others, own::Own, process::Process, services::Services};
 
-/// What a scraper reads; cheap to clone, all clones count together.
+/// What a scraper reads. Clones are cheap, and all count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// The built-in controller's, by its names.
+    /// The built-in controller's, with its names.
     pub built_in: Arc<BuiltIn>,
     /// closehaul's.
     pub own: Arc<Own>,
@@ -32,12 +32,12 @@ pub enum MetricsError {
 }
 
 impl Metrics {
-    /// All metrics, at zero; none of single Services.
+    /// All metrics at zero, without those of single Services.
     pub fn new() -> Result<Self, MetricsError> {
         Self::with_services(0)
     }
 
-    /// All metrics, at zero; those of single Services for at most `limit` of them.
+    /// All metrics at zero, with those of single Services for at most `limit` of them.
     pub fn with_services(limit: usize) -> Result<Self, MetricsError> {
         Self::register(limit).map_err(MetricsError::Register)
     }

@@ -9,7 +9,7 @@ use super::register::register;
 pub struct Others {
     /// 1 while another client acts as a controller of the slices that closehaul manages.
     pub active: IntGauge,
-    /// Services whose slices are overwritten again and again.
+    /// Services whose slices are repeatedly overwritten.
     pub contested: IntGauge,
     /// Writes of other clients that created managed slices, or changed their endpoints or ports.
     pub writes: IntCounter,

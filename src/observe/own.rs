@@ -60,9 +60,9 @@ pub struct Own {
 /// What led to a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// A pod came, changed or went.
+    /// A pod was added, changed or deleted.
     Pod,
-    /// A node came, moved to another zone, or was given up.
+    /// A node was added, moved to another zone, or was given up.
     Node,
 }
 
@@ -75,7 +75,7 @@ pub enum WriteKind {
     Hints,
 }
 
-/// What came of a write.
+/// The result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteResult {
     /// It is done.
@@ -84,7 +84,7 @@ pub enum WriteResult {
     Conflict,
     /// The API server asked to wait.
     Busy,
-    /// Not sent, as another replica may lead.
+    /// Not sent because another replica may lead.
     NotLeading,
     /// No answer in time.
     TimedOut,
@@ -239,7 +239,7 @@ impl Own {
         Ok(own)
     }
 
-    /// Shows the series whose labels are known, so that their first increase is seen as one.
+    /// Shows the series whose labels are known, so that their first increase is visible.
     fn begin(&self) {
         for kind in Watched::ALL {
             self.decode_errors.with_label_values(&[kind.plural()]);

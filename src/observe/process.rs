@@ -74,7 +74,7 @@ impl Collector for Process {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // Elsewhere than on Linux there is nothing to read.
+        // On other systems than Linux, there is nothing to read.
         let _ = self.read();
         self.all().into_iter().flat_map(Collector::collect).collect()
     }

@@ -2,7 +2,7 @@
 
 use prometheus::Registry;
 
-/// Registers a metric and hands it back.
+/// Registers a metric and returns it.
 pub(super) fn register<M: prometheus::core::Collector + Clone + 'static>(
     registry: &Registry,
     metric: prometheus::Result<M>,

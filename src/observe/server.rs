@@ -32,12 +32,12 @@ use crate::causes::causes;
 
 /// From the start of a connection to the end of the request's header.
 const HEAD: Duration = Duration::from_secs(1);
-/// From the start of a connection to its end, one request and its answer.
+/// From the start of a connection to its end, with one request and its answer.
 const LIMIT: Duration = Duration::from_secs(10);
 /// After a connection could not be accepted, for example for lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What a server answers about.
+/// What a server reports.
 #[derive(Clone, Debug)]
 pub enum Subject {
     /// `/metrics`.

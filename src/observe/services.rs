@@ -11,9 +11,9 @@ use crate::{
 /// The series of single Services.
 #[derive(Debug)]
 pub struct Services {
-    /// How many Services may have series; 0: none.
+    /// How many Services may have series. 0 means none.
     pub limit: usize,
-    /// Services that have none, as there would be too many.
+    /// Services that have none because there would be too many.
     pub left_out: IntGauge,
     ready: IntGaugeVec,
     ready_without_zone: IntGaugeVec,
@@ -50,7 +50,7 @@ impl Services {
         })
     }
 
-    /// Shows a Service as it is now; `before`: what its labels were.
+    /// Shows a Service as it is now. `before` is what its labels were.
     pub fn show(
         &self,
         key: &ServiceKey,
@@ -71,7 +71,7 @@ impl Services {
     /// Removes the series of a Service.
     pub fn hide(&self, key: &ServiceKey, before: (State, Reason)) {
         let name = [&*key.namespace, &*key.name];
-        // They are there, having been shown.
+        // They exist because they have been shown.
         let _ = self.ready.remove_label_values(&name);
         let _ = self.ready_without_zone.remove_label_values(&name);
         self.forget(key, Some(before));

@@ -1,16 +1,16 @@
-//! Census: what a plan is about, in numbers. Nothing is decided by them; they are for those who
-//! watch (docs/semantics.md 7).
+//! Census: a plan in numbers. They are for metrics, and no decision depends on them
+//! (docs/semantics.md 7).
 
 /// The numbers of one address type of a Service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Planned endpoints.
     pub endpoints: usize,
-    /// Slices that they need, if those of each set of ports are filled up; at least 1 in all.
+    /// Slices that they need if the slices of each set of ports are filled; at least 1 in total.
     pub slices: usize,
     /// Endpoints that no slice has yet.
     pub added: usize,
-    /// Endpoints that are taken out of slices whose ports some pod still has.
+    /// Endpoints that are removed from slices whose ports some pod still has.
     pub removed: usize,
 }
 

@@ -9,20 +9,20 @@ use super::{
 };
 use crate::model::{address::AddressType, service::Service, slice::Slice};
 
-/// The writes for one address type of a Service. Creates come before updates before deletes,
-/// so that an endpoint that moves is there twice rather than not at all.
+/// The writes for one address type of a Service. Creates come before updates, and updates before
+/// deletes, so an endpoint that moves is listed twice rather than not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Slices to create, without name.
+    /// Slices to create, without a name.
     pub creates: Vec<Slice>,
-    /// Slices to replace, each with the version it was planned on.
+    /// Slices to replace, each with the version that the plan is based on.
     pub updates: Vec<Slice>,
-    /// What the slices to replace are now, in the order of `updates`.
+    /// The slices to replace as they are now, in the order of `updates`.
     pub replaced: Vec<Slice>,
     /// Slices to delete.
     pub deletes: Vec<Slice>,
-    /// Whether nothing but zones and hints changes, as when a node's zone does: such writes may
-    /// wait for those that move endpoints.
+    /// Whether only zones and hints change, for example because a node's zone does. Such writes
+    /// may wait for those that move endpoints.
     pub is_locality_only: bool,
 }
 
@@ -79,9 +79,9 @@ impl Changes {
     }
 }
 
-/// Lets slices that are no longer needed take the place of ones that must be created, under
-/// their old name and with everything that others put into their metadata. All of them are of
-/// one address type, which cannot be changed.
+/// Reuses slices that are no longer needed in place of new ones. They keep their names and
+/// everything that other clients put into their metadata. All of them have the same address type,
+/// which is immutable.
 fn recycle(packing: &mut Packing<'_>, service: &Service) {
     let mut recycled = Vec::new();
     packing.deletes.retain(|slice| {

@@ -1,4 +1,4 @@
-//! Endpoint: what a pod looks like in a slice, and which pods are there at all
+//! Endpoint: what a pod looks like in a slice, and which pods are listed at all
 //! (docs/semantics.md 3).
 
 use std::{iter, net::IpAddr};

@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn exactly_what_the_api_server_refuses_is_not_allowed() {
-        // The same table is tried on the real API server: e2e/tests/refused.rs.
+        // The same table is checked against the real API server: e2e/tests/refused.rs.
         let table = [
             ("0.0.0.0", false),
             ("0.0.0.1", true),

@@ -19,13 +19,13 @@ pub fn labels(service: &Service) -> Labels {
     copied(&service.labels).cloned().chain(reserved).collect()
 }
 
-/// Whether a slice's labels differ from its Service's, the reserved ones apart: a wrong
+/// Whether a slice's labels differ from its Service's, apart from the reserved ones. A wrong
 /// reserved label alone is no reason to write.
 pub fn are_labels_stale(slice: &Labels, service: &Labels) -> bool {
     !copied(slice).eq(copied(service))
 }
 
-/// The labels that a Service hands on to its slices.
+/// The labels that a Service passes on to its slices.
 fn copied(labels: &Labels) -> impl Iterator<Item = &(Name, Name)> {
     labels.iter().filter(|(key, _)| ![SERVICE_NAME, MANAGED_BY, HEADLESS].contains(&&**key))
 }
@@ -54,10 +54,10 @@ pub fn fresh(service: &Service) -> SliceMeta {
     }
 }
 
-/// `<service>-`, from which the API server makes a name.
+/// `<service>-`, from which the API server generates a name.
 fn generate_name(service: &str) -> Name {
     let prefix = format!("{service}-");
-    // A prefix has to be part of a DNS subdomain; a longer one goes without its hyphen.
+    // A prefix must be part of a DNS subdomain, so a longer one goes without its hyphen.
     if prefix.len() <= 253 { prefix.into() } else { service.into() }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that decides: which endpoints a Service has, into which slices they go, with
-//! which hints, and what has to be written for that. Pure functions over plain data; no I/O,
-//! no clock, no `async`, no logs may come in here, and nothing outside this folder is known.
+//! which hints, and what must be written. Only pure functions over plain data belong here: no
+//! I/O, no clock, no `async`, no logs. They depend on nothing outside but [`crate::model`].
 //!
 //! ```text
 //! pods -> endpoint -> pack -> placeholder -> hints -> changes
@@ -57,7 +57,7 @@ pub struct World<'w, 'a> {
     pub shares: Option<&'a CpuShares>,
     /// The managed slices that bear its name.
     pub slices: &'w [&'a Slice],
-    /// What a write answers to; see [`trigger::trigger_time`].
+    /// When the change happened that a write responds to; see [`trigger::trigger_time`].
     pub trigger_time: Option<Timestamp>,
     /// What is requested for the Service.
     pub intent: Intent,
@@ -70,8 +70,8 @@ pub struct World<'w, 'a> {
 pub struct Settings {
     /// `--max-endpoints-per-slice`, at least 1.
     pub max_endpoints: usize,
-    /// Whether `forNodes` may be written. Not where the API server drops it: what prefers the same
-    /// node gets the hints for its zone alone (docs/semantics.md 5.4).
+    /// Whether `forNodes` may be written. It must not if the API server drops it. Services that
+    /// prefer the same node then get hints for the zone alone (docs/semantics.md 5.4).
     pub node_hints: bool,
 }
 
@@ -104,11 +104,11 @@ pub struct Family<'a> {
     pub address_type: AddressType,
     /// What must be written.
     pub changes: Changes,
-    /// Slices that stay as they are; none of those that a [`patch`] did not look at.
+    /// Slices that stay as they are, without those that a [`patch`] skipped.
     pub unchanged: Vec<&'a Slice>,
     /// Endpoints hinted to each zone, where the legacy annotation is in force.
     pub counts: Option<ZoneCounts>,
-    /// What it is about, in numbers; `None` if the Service has this address type no longer.
+    /// Its numbers; `None` if the Service no longer has this address type.
     pub census: Option<Census>,
     /// The ready endpoints of all slices as they will stand.
     pub ready: Ready,
@@ -135,7 +135,7 @@ impl Plan<'_> {
         self.writes() == 0
     }
 
-    /// Whether nothing but zones and hints changes.
+    /// Whether only zones and hints change.
     pub fn is_locality_only(&self) -> bool {
         self.families.iter().all(|family| family.changes.is_locality_only)
     }
@@ -168,8 +168,8 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
         plan.not_allowed.extend(desired.not_allowed);
     }
     plan.not_allowed.sort_unstable();
-    // Slices of an address type that the Service no longer has, or that no controller writes any
-    // more.
+    // Slices of an address type that the Service no longer has, or that no controller writes
+    // anymore.
     for (address_type, obsolete) in by_type {
         let deletes = obsolete.into_iter().cloned().collect();
         let changes = Changes { deletes, ..Changes::default() };
@@ -226,7 +226,7 @@ fn family<'a>(
     let Choices { endpoints, counts } = hints::choose(world.intent, &packing, world.shares);
     hints::apply(&mut packing, &endpoints, world.settings.node_hints);
     let changes = Changes::of(&mut packing, service, world.trigger_time);
-    // Where there is no endpoint there is the placeholder.
+    // Without endpoints, there is the placeholder.
     let census = Census { slices: packing.census.slices.max(1), ..packing.census };
     let mut family = Family {
         address_type,

@@ -1,5 +1,5 @@
-//! Pack: which endpoint goes into which slice, with as few writes as can be
-//! (docs/semantics.md 4.2). Endpoints of one group: same address type, same ports.
+//! Pack: which endpoint goes into which slice, with as few writes as possible
+//! (docs/semantics.md 4.2). Endpoints of one group have the same address type and the same ports.
 
 use std::cmp::Reverse;
 
@@ -29,7 +29,7 @@ pub struct Packing<'a> {
     pub deletes: Vec<&'a Slice>,
     /// Slices that are right as they are.
     pub unchanged: Vec<&'a Slice>,
-    /// What all of this is about.
+    /// All of this in numbers.
     pub census: Census,
     /// The hints in force of the endpoints that are taken out of slices.
     pub displaced: Displaced<'a>,
@@ -134,7 +134,7 @@ impl<'a> Draft<'a> {
 }
 
 /// Packs the `desired` endpoints of one group into its `existing` slices and as few new ones
-/// as needed, at most `max` endpoints each. Nothing is compacted or rebalanced.
+/// as needed, with at most `max` endpoints each. Nothing is compacted or rebalanced.
 pub fn pack<'a>(
     service: &Service,
     group: &Group,
@@ -142,7 +142,7 @@ pub fn pack<'a>(
     desired: &[Endpoint],
     max: usize,
 ) -> Packing<'a> {
-    // Two endpoints of one identity are one; the later counts.
+    // Two endpoints with the same identity are one, and the later one counts.
     let mut missing: HashMap<Identity<'_>, &Endpoint> =
         desired.iter().map(|endpoint| (endpoint.identity(), endpoint)).collect();
     let mut packing = Packing::default();
@@ -176,8 +176,8 @@ pub fn pack<'a>(
     packing
 }
 
-/// Keeps the endpoints of `slice` that are still `missing` where they stand, fresh, and
-/// decides what becomes of the slice.
+/// Keeps the endpoints of `slice` that are still `missing` in their place, with fresh content,
+/// and decides what becomes of the slice.
 fn keep<'d, 'a: 'd>(
     service: &Service,
     slice: &'a Slice,

@@ -1,12 +1,12 @@
-//! Patch: plans those slices of a Service alone in which an endpoint has other conditions than
-//! before, so that one pod of twenty thousand costs as much as one of a hundred.
+//! Patch: plans only those slices of a Service in which the conditions of an endpoint have changed.
+//! So one pod of twenty thousand costs as much as one of a hundred.
 //!
-//! Where a plan has nothing to write, every planned endpoint stands in exactly one slice
-//! of its ports, and every slice is right by itself. If then nothing happens but that pods become
-//! ready or unready or begin to terminate, all endpoints stay who and where they are: a plan of the
-//! whole would find each slice again with its own endpoints, no more and no fewer. So each slice
-//! may be planned by itself, by the very rules of the whole, and the others not at all. Not under
-//! the legacy annotation, whose hints depend on all endpoints together.
+//! When a plan has nothing to write, every planned endpoint is in exactly one slice with its ports,
+//! and every slice is right by itself. If pods then only become ready or unready or begin to
+//! terminate, all endpoints keep their identity and their place. A full plan would find exactly
+//! the same endpoints in each slice. So each slice can be planned by itself, by the rules of a full
+//! plan, and the other slices can be skipped. This does not hold under the legacy annotation, whose
+//! hints depend on all endpoints together.
 
 use super::{
     Family, Plan, World, census::Census, changes::Changes, endpoint, family, intent::Mechanism,
@@ -19,7 +19,7 @@ use crate::model::{address::AddressType, pod::Pod, service::Service, slice::Slic
 pub struct Known {
     /// The address type.
     pub address_type: AddressType,
-    /// What it is about.
+    /// Its numbers.
     pub census: Census,
     /// The ready endpoints of all slices.
     pub ready: Ready,
@@ -34,13 +34,13 @@ pub struct Changed<'a> {
     pub pods: Vec<&'a Pod>,
 }
 
-/// What has to be known of a Service so that it can be patched after `plan`, once its writes are
-/// done; `None` if it cannot.
+/// What must be known of a Service to patch it after `plan`, once the writes of the plan are done.
+/// Returns `None` if the Service cannot be patched.
 pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
     let is_right = |family: &Family<'_>| {
         family.changes.creates.is_empty() && family.changes.deletes.is_empty()
     };
-    // Of a Service that is going away endpoints may be missing, as no slice is created for them.
+    // A terminating Service may lack endpoints, because no slice is created for them.
     if service.terminating
         || plan.intent.mechanism == Mechanism::Auto
         || !plan.nodeless.is_empty()

@@ -9,8 +9,8 @@ use crate::model::{
     address::AddressType, labels::Labels, port::Ports, service::Service, slice::Slice,
 };
 
-/// Adds a placeholder where nothing else would be left of `existing`, the slices of one
-/// address type; one that stands there already stays.
+/// Adds a placeholder if nothing would be left of the `existing` slices of one address type. A
+/// placeholder that is already there stays.
 pub fn ensure(
     service: &Service,
     address_type: AddressType,
@@ -28,8 +28,8 @@ pub fn ensure(
     }
 }
 
-/// Whether `slice` is what a placeholder of `service` looks like. One that a deleted Service
-/// of the same name left behind does not count: the garbage collector is about to take it.
+/// Whether `slice` looks like a placeholder of `service`. One that a deleted Service of the same
+/// name left behind does not count: the garbage collector is about to delete it.
 fn is_placeholder(service: &Service, slice: &Slice) -> bool {
     // A label that is missing equals one that is empty.
     let differs = |a: &Labels, b: &Labels| {

@@ -1,7 +1,7 @@
 //! Port: which numbers the ports of a Service have on a pod.
 //!
-//! Both lists may be long: the API server accepts 10,000 ports in a Service and in a pod. Neither
-//! is therefore searched once for each entry of the other, each set of declared ports is resolved
+//! Both lists may be long: the API server accepts 10,000 ports in a Service and in a pod. Therefore
+//! neither is searched once for each entry of the other. Each set of declared ports is resolved
 //! once, and a resolved set is hashed once, when it is built.
 
 use std::ptr;
@@ -26,14 +26,15 @@ pub struct Resolver<'s> {
     /// The ports of the Service, by name.
     ports: Vec<&'s ServicePort>,
     has_named: bool,
-    /// Of `ports`; empty where there are [`FEW`].
+    /// The index of `ports`; empty if there are at most [`FEW`].
     targets: Targets<'s>,
-    /// What has been resolved, by the storage of the declared ports: pods of one `ReplicaSet` share it.
+    /// What has been resolved, by the storage of the declared ports. Pods of one `ReplicaSet` share
+    /// that storage.
     resolved: HashMap<*const ContainerPort, Ports>,
 }
 
 impl<'s> Resolver<'s> {
-    /// A resolver that has looked at no pod yet.
+    /// A resolver that has not seen any pod yet.
     pub fn new(service: &'s Service) -> Self {
         let mut ports: Vec<&ServicePort> = service.ports.iter().collect();
         ports.sort_by(|one, other| one.name.cmp(&other.name));
@@ -46,7 +47,7 @@ impl<'s> Resolver<'s> {
     /// declares is left out; if that leaves nothing, the pod has the empty set
     /// (docs/semantics.md 3.3).
     pub fn ports_on(&mut self, pod: &Pod) -> &Ports {
-        // What a pod declares matters to names alone.
+        // The ports that a pod declares matter only to named target ports.
         let key = if self.has_named { pod.ports.as_ptr() } else { ptr::null() };
         let (ports, targets) = (&self.ports, &self.targets);
         self.resolved.entry(key).or_insert_with(|| {
@@ -94,7 +95,7 @@ fn look_up(ports: &[&ServicePort], targets: &Targets<'_>, declared: &[ContainerP
     let mut seen = HashSet::default();
     for port in declared {
         let key = (&*port.name, &*port.protocol);
-        // The first of a name and protocol counts.
+        // The first port with a name and protocol counts.
         if let Some(leading) = targets.get(&key)
             && seen.insert(key)
         {
@@ -141,7 +142,8 @@ mod tests {
     }
 
     proptest! {
-        /// Names that several ports lead to, that are declared twice, in both protocols, or not.
+        /// Names that several target ports share, and that are declared twice, in both protocols,
+        /// or not at all.
         #[test]
         fn an_index_finds_what_a_search_finds(
             ports in prop::collection::vec((0..4_u8, any::<bool>()), FEW + 1..20),

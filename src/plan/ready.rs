@@ -1,17 +1,17 @@
 //! Ready: the ready endpoints of slices, counted. Reports on a Service depend on these numbers
-//! alone, so that they can be kept and what changes of them added.
+//! alone. So the numbers can be kept, and only their changes added.
 
 use std::collections::BTreeMap;
 
 use crate::model::{name::Name, node::Nodes, slice::Slice};
 
-/// The ready endpoints of some slices that stand as they are planned: each of them says whether it
-/// is ready. One that is there twice counts twice, as for the legacy annotation.
+/// The ready endpoints of some slices as planned, in which each endpoint says whether it is ready.
+/// An endpoint that is listed twice counts twice, as for the legacy annotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// The slices.
     pub slices: usize,
-    /// Endpoints in each zone, and in none.
+    /// Endpoints in each zone, and in no zone.
     zones: BTreeMap<Option<Name>, usize>,
     /// Endpoints with hints.
     pub hinted: usize,
@@ -50,12 +50,12 @@ impl Ready {
         self.zones.values().sum()
     }
 
-    /// How many there are in a zone, or in none.
+    /// How many there are in a zone, or in no zone.
     pub fn in_zone(&self, zone: Option<&Name>) -> usize {
         self.zones.get(&zone.cloned()).copied().unwrap_or_default()
     }
 
-    /// Some slices of these, counted `old`, become others, counted `new`.
+    /// Replaces some of these slices, counted in `old`, with others, counted in `new`.
     pub fn replace(&mut self, old: &Self, new: &Self) {
         let swap =
             |all: &mut usize, old: usize, new: usize| *all = (*all + new).saturating_sub(old);

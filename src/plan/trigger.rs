@@ -1,4 +1,4 @@
-//! Trigger time: when the change happened that a write answers to (docs/semantics.md 4.6).
+//! Trigger time: when the change happened that a write responds to (docs/semantics.md 4.6).
 
 use foldhash::HashMap;
 
@@ -13,17 +13,17 @@ pub struct Seen {
     pods: HashMap<Name, Timestamp>,
 }
 
-/// What a sync makes of what was seen.
+/// How a sync changes what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sighting {
-    /// All of it from scratch; `None`: nothing was seen.
+    /// All of it, from scratch; `None` if nothing was seen.
     All(Option<Seen>),
-    /// Some of the pods, each with the time since when it has been ready or unready.
+    /// Some of the pods, each with the time since which it has been ready or unready.
     Some(Vec<(Name, Option<Timestamp>)>),
 }
 
 impl Sighting {
-    /// Puts it in place of what was seen; returns what, put back, undoes that.
+    /// Replaces what was seen. Returns the sighting that undoes this when it is put back.
     #[must_use]
     pub fn put(self, seen: &mut Option<Seen>) -> Self {
         match (self, seen) {
@@ -43,8 +43,9 @@ impl Sighting {
     }
 }
 
-/// The time of the earliest change since `seen` (nothing seen: the Service's creation), and
-/// what has been seen now. `None` if no pod became ready or unready and the Service is not new.
+/// The time of the earliest change since `seen`, and what has been seen now. If nothing was seen,
+/// the time is the Service's creation. The time is `None` if no pod became ready or unready and the
+/// Service is not new.
 pub fn trigger_time(
     seen: Option<&Seen>,
     service: &Service,
@@ -63,13 +64,13 @@ pub fn trigger_time(
     (earliest, Sighting::All(Some(now)))
 }
 
-/// The same where, since `seen`, nothing has changed but these pods.
+/// The same if only these pods have changed since `seen`.
 pub fn trigger_time_of(seen: &Seen, pods: &[&Pod]) -> (Option<Timestamp>, Sighting) {
     let now = pods.iter().map(|pod| (pod.name.clone(), pod.ready_since)).collect();
     (changes(seen, pods).min(), Sighting::Some(now))
 }
 
-/// When pods became ready or unready that have done so since.
+/// The times at which pods have become ready or unready since `seen`.
 fn changes<'a>(seen: &'a Seen, pods: &'a [&Pod]) -> impl Iterator<Item = Timestamp> + 'a {
     let of_pod = |pod: &&Pod| {
         pod.ready_since.filter(|_| seen.pods.get(&pod.name).copied() < pod.ready_since)

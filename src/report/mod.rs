@@ -1,5 +1,5 @@
-//! Report: what a plan of a Service amounts to, for all who show it: `closehaul plan`, the log,
-//! Events, health and metrics. Nothing that decides may read it.
+//! Report: what a plan of a Service amounts to, for everything that shows it: `closehaul plan`, the
+//! log, Events, health and metrics. No code that decides may read it.
 
 pub mod news;
 pub mod outlook;
@@ -34,7 +34,7 @@ pub struct Report {
     pub uid: Option<Uid>,
     /// What becomes of its preference.
     pub outlook: Outlook,
-    /// By what its hints are decided.
+    /// What decides its hints.
     pub label: Label,
     /// By address type.
     pub families: Vec<FamilyReport>,
@@ -42,10 +42,10 @@ pub struct Report {
     pub left_out: LeftOut,
 }
 
-/// By what the hints of a Service are decided, as metrics have it.
+/// What decides the hints of a Service, as metrics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// By the legacy annotation.
+    /// Whether the legacy annotation does.
     pub auto: bool,
     /// The `spec.trafficDistribution` in force.
     pub distribution: Option<TrafficDistribution>,
@@ -62,7 +62,7 @@ pub struct FamilyReport {
     pub slices: Option<Slices>,
 }
 
-/// What the slices of one address type contain when all is written.
+/// What the slices of one address type contain when everything is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slices {
     /// The numbers that the built-in controller counts, too.
@@ -113,8 +113,9 @@ impl Label {
     }
 }
 
-/// What becomes of a Service's preference for locality by this plan, judged by the first address
-/// type; `None`: it is not served. `foreign` are the slices that other controllers have for it.
+/// What becomes of a Service's preference for locality under this plan, judged by the first address
+/// type. `plan` is `None` if the Service is not served. `foreign` contains the slices that other
+/// controllers have for it.
 pub fn decision(
     index: &Index,
     service: &Service,

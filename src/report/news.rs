@@ -11,11 +11,12 @@ pub enum News {
     UpdateFailed(String),
     /// The legacy annotation has led to hints.
     AutoHints,
-    /// The legacy annotation does not lead to hints; why, unless the CPU of nodes is not known.
+    /// The legacy annotation does not lead to hints; with the reason, unless it is that the CPU of
+    /// nodes is not known.
     NoAutoHints(Option<Reason>),
     /// The legacy annotation has led to hints, and is gone.
     AutoRemoved,
-    /// Locality is requested and cannot be had.
+    /// Locality is requested but cannot be achieved.
     Ineffective(Reason),
     /// Locality is requested and possible again.
     Effective,
@@ -35,7 +36,7 @@ pub enum News {
         /// How many other addresses there are.
         others: usize,
     },
-    /// The API server rejects a slice as invalid, so that it differs from the plan; with the cause.
+    /// The API server rejects a slice as invalid, so it differs from the plan; with the cause.
     WriteRefused(String),
     /// Another controller writes its slices as well.
     Overwritten,

@@ -1,5 +1,5 @@
-//! Outlook: what becomes of a Service's preference by its last plan, and which changes of that are
-//! news. Pure.
+//! Outlook: what becomes of a Service's preference under its last plan, and which changes of that
+//! are news. Pure.
 
 use super::news::News;
 use crate::{
@@ -15,25 +15,25 @@ pub struct Outlook {
     pub prefers: Option<&'static str>,
     /// What becomes of that.
     pub decision: Decision,
-    /// Whether the legacy annotation has led to hints; `None` if it is not there.
+    /// Whether the legacy annotation has led to hints; `None` if it is absent.
     pub is_hinted: Option<bool>,
 }
 
 impl Outlook {
-    /// The outlook by a plan, judged by the first address type as the `decision` is.
+    /// The outlook under a plan, judged by the first address type as the `decision` is.
     pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision) -> Self {
         let has_counts = || plan.families.first().is_some_and(|family| family.counts.is_some());
         let is_hinted = service.auto.then(has_counts);
         Self { prefers: plan.intent.mechanism.prefers(), decision, is_hinted }
     }
 
-    /// The same where the API server rejects one of the slices as invalid.
+    /// The same if the API server rejects one of the slices as invalid.
     #[must_use]
     pub fn refused(self) -> Self {
         Self { decision: self.decision.refused(), ..self }
     }
 
-    /// The same where another controller overwrites the slices again and again.
+    /// The same if another controller repeatedly overwrites the slices.
     #[must_use]
     pub fn overwritten(self) -> Self {
         Self { decision: self.decision.overwritten(), ..self }
@@ -46,7 +46,7 @@ impl Outlook {
     }
 
     /// The Event for a change from `before`: a change of state, or of the reason why locality cannot
-    /// be had. The legacy annotation has the built-in controller's Events.
+    /// be achieved. The legacy annotation has the built-in controller's Events.
     pub fn news(&self, before: &Self) -> Option<News> {
         match (before.is_hinted, self.is_hinted) {
             (Some(true), None) => return Some(News::AutoRemoved),
@@ -58,7 +58,7 @@ impl Outlook {
         let key = |outlook: &Self| (outlook.decision.state, outlook.decision.reason());
         match (key(before), key(self)) {
             (old, new) if old == new => None,
-            // Each has an Event of its own, also for Services that ask for nothing.
+            // Each has a separate Event, even for Services that request nothing.
             (
                 _,
                 (State::Ineffective, Reason::OverwrittenByOtherController | Reason::WriteRefused),

@@ -72,11 +72,11 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// cargo as the user has called it.
+/// cargo as the user called it.
 fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What `cargo run` says of this package: build scripts look at it, and would run again when the
-    // same is built by another way.
+    // `cargo run` sets these for this package. Build scripts read them and would run again if the
+    // same crates were built in another way.
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-/// How values become places on an axis.
+/// How values map to positions on an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
     /// From 0, evenly.
     Linear,
     /// Each power of ten as wide as the next.
     Log,
-    /// Percentiles: 90, 99 and 99.9 as far from each other.
+    /// Percentiles, with equal distances between 90, 99 and 99.9.
     Nines,
 }
 
@@ -29,7 +29,7 @@ impl Scale {
         match self {
             Self::Linear => (0.0, if most > 0.0 { most * 1.08 } else { 1.0 }),
             Self::Log => {
-                // At least one power of ten, and a little air at both ends.
+                // At least one power of ten, and a small margin at both ends.
                 let (least, most) = (self.place(least) - 0.05, self.place(most) + 0.05);
                 let air = ((1.0 - (most - least)) / 2.0).max(0.0);
                 (10_f64.powf(least - air), 10_f64.powf(most + air))
@@ -47,7 +47,7 @@ impl Scale {
             }
             Self::Log => {
                 let powers = (-6..9).map(|power| 10_f64.powi(power));
-                // Over many powers the numbers between them have no room.
+                // Over many powers, there is no room for the numbers between them.
                 let between = if to / from > 1e4 { &[1.0][..] } else { &[1.0, 2.0, 5.0] };
                 powers.flat_map(|it| between.iter().map(move |part| it * part)).collect()
             }
@@ -107,7 +107,7 @@ const LEGEND: f64 = 72.0;
 const BOTTOM: f64 = 56.0;
 
 impl Chart {
-    /// The SVG; its size is the same for all.
+    /// The SVG. Its size is the same for all charts.
     pub(super) fn render(&self) -> String {
         let values = |of: fn(&(f64, f64)) -> f64| {
             self.series.iter().flat_map(|series| series.points.iter().map(of)).collect::<Vec<_>>()
@@ -141,25 +141,25 @@ impl Chart {
     }
 }
 
-/// Where on an axis from 0 to 1.
+/// The position on an axis, from 0 to 1.
 fn share(scale: Scale, (from, to): (f64, f64), value: f64) -> f64 {
     let [from, to, value] = [from, to, value].map(|it| scale.place(it));
     if to > from { ((value - from) / (to - from)).clamp(0.0, 1.0) } else { 0.0 }
 }
 
-/// A number as short as it is.
+/// A number without trailing zeros.
 fn label(value: f64) -> String {
     let text = format!("{value:.6}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// About how wide a text is: that of the widest usual font.
+/// The approximate width of a text in the widest usual font.
 #[allow(clippy::cast_precision_loss, reason = "names are short")]
 fn width(text: &str) -> f64 {
     text.chars().count() as f64 * 7.5
 }
 
-/// An SVG in the making. Its ground is white, also where the page's is not.
+/// An unfinished SVG. Its background is white, even if that of the page is not.
 struct Svg(String);
 
 impl Svg {
@@ -214,7 +214,7 @@ impl Svg {
     }
 
     fn add(&mut self, element: std::fmt::Arguments<'_>) {
-        // A String takes all that is written.
+        // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{element}");
     }
 

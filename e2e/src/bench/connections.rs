@@ -1,13 +1,13 @@
 //! How many bytes a process has received, as the kernel counts them for each of its connections
-//! (`tcp_info`, by `ss` of Debian's iproute2): nothing stands between it and the API server.
+//! (`tcp_info`, from `ss` of Debian's iproute2). Nothing is between it and the API server.
 
 use std::{collections::BTreeMap, process::Stdio};
 
-/// Bytes received on each connection of a process that is open now, by its local address. They
-/// are those of TCP, so with what TLS adds, and packed as the two ends have agreed on.
+/// Bytes received on each open connection of a process, by its local address. They are TCP bytes,
+/// so they include TLS, and are compressed as both ends have agreed.
 pub(super) type Connections = BTreeMap<String, u64>;
 
-/// Those of a process; `None` where there is no `ss`.
+/// The connections of a process, or `None` if there is no `ss`.
 pub(super) async fn of(pid: u32) -> Option<Connections> {
     let output = tokio::process::Command::new("ss")
         .args(["--tcp", "--info", "--numeric", "--processes", "--no-header", "state", "connected"])
@@ -20,7 +20,7 @@ pub(super) async fn of(pid: u32) -> Option<Connections> {
     output.status.success().then(|| parse(&String::from_utf8_lossy(&output.stdout), pid))
 }
 
-/// What came in between. A connection that was closed meanwhile does not count.
+/// The bytes received in between. A connection that was closed meanwhile does not count.
 pub(super) fn received(before: &Connections, after: &Connections) -> u64 {
     let new = |(name, bytes): (&String, &u64)| {
         bytes.saturating_sub(before.get(name).copied().unwrap_or_default())
@@ -32,7 +32,7 @@ fn parse(text: &str, pid: u32) -> Connections {
     let mut connections = Connections::new();
     let mut ours = None;
     for line in text.lines() {
-        // What is known of a connection is on a line of its own that begins with a tab.
+        // The details of a connection are on a separate line that begins with a tab.
         if line.starts_with(char::is_whitespace) {
             let bytes = line.split_whitespace().find_map(|it| it.strip_prefix("bytes_received:"));
             if let (Some(name), Some(bytes)) = (ours.take(), bytes.and_then(|it| it.parse().ok())) {

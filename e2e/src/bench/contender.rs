@@ -1,4 +1,4 @@
-//! Who is measured.
+//! Contender: a program that is measured.
 
 use std::{
     env, fmt,
@@ -24,11 +24,11 @@ const FLOOR_START: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
-    /// This one, as it is released
+    /// closehaul, as released
     Closehaul,
     /// kube-controller-manager with no other controller, without client-side limits
     BuiltIn,
-    /// The same with the limits it comes with: 20 requests a second
+    /// The same with its default limits: 20 requests a second
     BuiltInStock,
     /// Upstream's controller package in a small program of ours, without limits
     Library,
@@ -42,7 +42,7 @@ impl Contender {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// Whether it can do no more than follow pods whose slices are there.
+    /// Whether it can only follow pods whose slices exist.
     pub fn only_follows(self) -> bool {
         self == Self::Floor
     }

@@ -45,7 +45,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file that is not a result of an earlier run.
@@ -64,15 +64,15 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<kube::config::KubeconfigError>,
     },
-    /// A step that runs beside the async ones was cancelled.
+    /// A task was cancelled.
     #[error("a step was cancelled: {0}")]
     Cancelled(tokio::task::JoinError),
-    /// A process did not come to rest.
+    /// A process did not become idle.
     #[error("{name} was still busy after {limit:?}")]
     Busy {
         /// Which.
         name: String,
-        /// For how long it was looked at.
+        /// For how long it was observed.
         limit: Duration,
     },
     /// Something did not happen in time.
@@ -83,7 +83,7 @@ pub enum Error {
         /// For how long it was waited for.
         limit: Duration,
     },
-    /// There was nothing to write.
+    /// Slices were written although there was nothing to write.
     #[error(
         "{writes} slice writes where all slices were right: not the same work as the others' \
          (the last of them: {last})"
@@ -97,7 +97,7 @@ pub enum Error {
     /// Not all work was done.
     #[error("not the same work as the others': {what}")]
     Undone {
-        /// What was not.
+        /// What was not done.
         what: String,
     },
 }

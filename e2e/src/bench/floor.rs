@@ -52,7 +52,7 @@ struct Ready {
     body: Mutex<Vec<u8>>,
 }
 
-/// Where in a slice's bytes a pod's two conditions are.
+/// The positions of a pod's two conditions in a slice's bytes.
 #[derive(Debug)]
 struct Spot {
     slice: Arc<Ready>,
@@ -70,7 +70,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let config = config
         .map_err(|error| Error::Kubeconfig { path: options.kubeconfig, source: Box::new(error) })?;
     let client = Client::try_from(config.clone()).map_err(Error::Watch)?;
-    // The watch has a connection of its own anyway; so has what stands before it.
+    // Writes have a separate connection, as the watch does anyway.
     let writer = Client::try_from(config).map_err(Error::Watch)?;
     follow(client, writer).await.map_err(Error::Watch)
 }
@@ -82,7 +82,7 @@ async fn follow(client: Client, writer: Client) -> Result<(), kube::Error> {
     for slice in list["items"].as_array().into_iter().flatten() {
         spots.extend(ready_made(slice));
     }
-    // A pod's changes from before the list are in the slices already.
+    // Changes of pods before the list are already in the slices.
     let version = get("/api/v1/pods?limit=1")?;
     let pods = client.request::<Value>(version).await?;
     let version = pods["metadata"]["resourceVersion"].as_str().unwrap_or_default();
@@ -121,14 +121,14 @@ async fn follow(client: Client, writer: Client) -> Result<(), kube::Error> {
     Ok(())
 }
 
-/// Writes one slice over, after those of its writes that came before.
+/// Overwrites one slice, after its earlier writes.
 async fn write(client: Client, slice: Arc<Ready>, offsets: [usize; 2], ready: bool) {
     let mut body = slice.body.lock().await;
     over(&mut body, offsets, ready);
     let request = Request::put(&slice.path).header(CONTENT_TYPE, "application/json");
     let Ok(request) = request.body(body.clone()) else { return };
     if let Err(error) = client.request_text(request).await {
-        // The pod is never seen then, and the run fails by that.
+        // Then the pod is never seen, and the run fails.
         eprintln!("floor: PUT {}: {error}", slice.path);
     }
 }
@@ -141,7 +141,7 @@ fn over(body: &mut [u8], offsets: [usize; 2], ready: bool) {
     }
 }
 
-/// The bytes of a slice, and each of its pods with where it is in them.
+/// The bytes of a slice, and each of its pods with its position in them.
 fn ready_made(slice: &Value) -> Vec<(String, Spot)> {
     let metadata = &slice["metadata"];
     let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
@@ -152,7 +152,7 @@ fn ready_made(slice: &Value) -> Vec<(String, Spot)> {
     if let Some(head) = head.as_object_mut() {
         head.remove("endpoints");
     }
-    // Without a version it is written whatever the stored one is.
+    // Without a version, the write succeeds regardless of the stored version.
     if let Some(metadata) = head["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
         metadata.remove("managedFields");

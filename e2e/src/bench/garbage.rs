@@ -7,7 +7,7 @@ use kube::Client;
 
 use super::Error;
 
-/// Go's profile of the heap, in words; its last lines are of the collector.
+/// Go's heap profile as text. Its last lines are about the collector.
 const PROFILE: &str = "/debug/pprof/heap?debug=1";
 
 /// Makes the API server collect its garbage. Returns how many times it did since its start.
@@ -15,7 +15,7 @@ pub(super) async fn collect(client: &Client) -> Result<u64, Error> {
     ask(client, &format!("{PROFILE}&gc=1")).await
 }
 
-/// How many times it has.
+/// How many times it has done so.
 pub(super) async fn collections(client: &Client) -> Result<u64, Error> {
     ask(client, PROFILE).await
 }

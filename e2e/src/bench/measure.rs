@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{contender::Contender, scenario::Scenario, shape::Shape};
 
-/// One thing that is measured, in the order of the tables.
+/// A measured quantity, in the order of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -14,15 +14,15 @@ pub enum Measure {
     Binary,
     /// CPU of the contender, in seconds.
     Cpu,
-    /// The same for 1,000 changes.
+    /// The same per 1,000 changes.
     CpuPerThousand,
     /// CPU of kube-apiserver, in seconds.
     ApiserverCpu,
-    /// Collections of kube-apiserver's garbage after the one that the scenario began with.
+    /// Garbage collections of kube-apiserver after the one at the start of the scenario.
     Collections,
     /// CPU of etcd, in seconds.
     EtcdCpu,
-    /// The most memory that was resident during the scenario, in MB.
+    /// The peak of resident memory during the scenario, in MB.
     Peak,
     /// Resident memory at rest after it, in MB.
     Resident,
@@ -34,22 +34,22 @@ pub enum Measure {
     Ready,
     /// Until the last slice was written, in seconds.
     Settled,
-    /// Changes a second that the client made.
+    /// Changes per second by the client.
     Rate,
-    /// Latency in ms: of 100 changes 50 are not above it.
+    /// The latency in ms that 50 of 100 changes do not exceed.
     P50,
-    /// Of 100 changes 99.
+    /// The latency that 99 of 100 changes do not exceed.
     P99,
-    /// The most.
+    /// The highest latency.
     Max,
-    /// Endpoints that were right without anything else happening, in percent.
+    /// Endpoints that became correct without another event, in percent.
     Corrected,
     /// Growth of resident memory, in MB an hour.
     Slope,
 }
 
 impl Measure {
-    /// What tables call it.
+    /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Binary => "binary, MB",
@@ -85,20 +85,21 @@ pub type Measures = BTreeMap<Measure, f64>;
 /// One scenario as one contender ran it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
-    /// Which.
+    /// The scenario.
     pub scenario: Scenario,
-    /// The scenario's variant in words, such as `50 changes a second`; empty if it has but one.
+    /// The scenario's variant in words, such as `50 changes a second`. It is empty if there is only
+    /// one.
     pub variant: String,
     /// The state.
     pub shape: Shape,
-    /// Who.
+    /// The contender.
     pub contender: Contender,
-    /// The pair, from 0; ratios are of the same pair.
+    /// The pair, from 0. Ratios are of the same pair.
     pub pair: u32,
     /// What it cost.
     pub measures: Measures,
-    /// From each acknowledged change to the slice that shows it, in ms, in order of time. One that
-    /// was seen before its client had the answer is below 0.
+    /// From each acknowledged change to the slice that shows it, in ms, in order of time. It is
+    /// below 0 for a change that was seen before its client had the answer.
     pub latencies: Vec<f64>,
     /// Resident memory in MB at seconds since the start of the scenario.
     pub memory: Vec<(f64, f64)>,
@@ -122,7 +123,7 @@ pub struct Raw {
     pub command: String,
     /// The rows.
     pub rows: Vec<Row>,
-    /// What is missing among them.
+    /// The failed runs, which have no rows.
     pub failures: Vec<Failure>,
 }
 

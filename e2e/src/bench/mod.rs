@@ -1,16 +1,17 @@
-//! The cluster bench: what closehaul costs beside the built-in controller and others, and how late
-//! slices are, on the same states (method: docs/performance.md).
+//! The cluster bench: what closehaul costs compared with the built-in controller and others, and
+//! how late slices are, on the same states (method: docs/performance.md).
 //!
 //! - [`options`]: what is measured, how large and how often
 //! - [`scenario`]: the scenarios, and the sessions that they are run in
-//! - [`shape`], `seed`, `state`: states of a size, written into etcd, made right, and kept
-//! - [`contender`], [`floor`]: who is measured
-//! - `stage`, `step`: one contender on a cluster of its own, and what happens there
+//! - [`shape`], `seed`, `state`: states of a size, written into etcd, completed with slices, and
+//!   kept
+//! - [`contender`], [`floor`]: the programs that are measured
+//! - `stage`, `step`: one contender on a separate cluster, and what happens there
 //! - `usage`, `connections`, `garbage`, `witness`: what is read from the kernel and from the API
 //!   server
-//! - [`relabel`]: changes of pods while all nodes move, measured apart
-//! - [`measure`]: what comes out, as it is written into `raw.json`
-//! - [`statistics`], `table`, `chart`, `plots`: what people read
+//! - [`relabel`]: changes of pods while all nodes move, measured separately
+//! - [`measure`]: the results, as written to `raw.json`
+//! - [`statistics`], `table`, `chart`, `plots`: the results for people
 
 pub mod contender;
 pub mod floor;

@@ -43,13 +43,13 @@ pub struct Options {
     /// How long S8 lasts [default: 30; with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub minutes: Option<u32>,
-    /// A closehaul that was built before, in place of a release build of these sources
+    /// A closehaul that was built earlier, instead of a release build of these sources
     #[arg(long, value_name = "PATH")]
     pub closehaul: Option<PathBuf>,
     /// Where raw data, table and plots go [default: target/bench/TIME]
     #[arg(long, value_name = "DIRECTORY")]
     pub out: Option<PathBuf>,
-    /// Runs nothing: makes one table and plots of the raw.json of earlier runs
+    /// Runs nothing, but creates one table and plots from the raw.json of earlier runs
     #[arg(long, value_name = "RAW.JSON", num_args = 1..)]
     pub report: Vec<PathBuf>,
 }
@@ -60,12 +60,12 @@ impl Options {
         or(&self.scenario, &Scenario::USUAL)
     }
 
-    /// Who is measured.
+    /// The contenders.
     pub fn contenders(&self) -> Vec<Contender> {
         or(&self.contenders, &[Contender::Closehaul, Contender::BuiltIn, Contender::Floor])
     }
 
-    /// How often.
+    /// The number of pairs.
     pub fn pairs(&self) -> u32 {
         self.pairs.unwrap_or(if self.quick { 1 } else { 5 })
     }
@@ -85,7 +85,7 @@ impl Options {
         self.big.unwrap_or(if self.quick { 1_000 } else { 20_000 })
     }
 
-    /// Pods of the Service that is rolled.
+    /// Pods of the Service that gets a rolling update.
     pub fn rolling(&self) -> u32 {
         self.rolling.unwrap_or(if self.quick { 500 } else { 5_000 })
     }

@@ -1,4 +1,4 @@
-//! What a run leaves: raw data, a table, plots.
+//! The output of a run: raw data, a table and plots.
 
 use std::{
     env, fs,
@@ -15,7 +15,7 @@ use super::{
     plots, table,
 };
 
-/// Where results are written, and what there is so far.
+/// Where results are written, and the results so far.
 pub(super) struct Output {
     directory: PathBuf,
     raw: Raw,
@@ -54,7 +54,7 @@ impl Output {
         self.raw.failures.push(failure);
     }
 
-    /// Writes the raw data: a run that is ended loses nothing.
+    /// Writes the raw data, so an interrupted run loses nothing.
     pub(super) fn save(&self) -> Result<(), Error> {
         let path = self.directory.join("raw.json");
         let text = serde_json::to_string(&self.raw)
@@ -77,7 +77,8 @@ impl Output {
     }
 }
 
-/// Puts a later run behind an earlier one. Its pairs are others, though it counts them from 0 too.
+/// Appends a later run to an earlier one. Its pairs get new numbers, because each run counts from
+/// 0.
 fn append(raw: &mut Raw, later: Raw) {
     let pairs = raw.rows.iter().map(|row| row.pair + 1).max().unwrap_or_default();
     raw.command = format!("{}; {}", raw.command, later.command);
@@ -89,7 +90,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// CPUs, memory and kernel, and no name.
+/// CPUs, memory and kernel, but no name.
 fn machine() -> String {
     let cpus = available_parallelism().map_or(0, usize::from);
     let read = |path| fs::read_to_string(path).unwrap_or_default();

@@ -21,7 +21,7 @@ pub(super) fn all(raw: &Raw) -> Vec<(String, String)> {
     plots
 }
 
-/// Of each kind of churn: all pairs' latencies together, by percentile.
+/// For each kind of churn, the latencies of all pairs together, by percentile.
 fn latencies(raw: &Raw) -> Vec<(String, String)> {
     let with = raw.rows.iter().filter(|row| !row.latencies.is_empty());
     let mut runs = BTreeMap::<Key, Vec<&Row>>::new();
@@ -60,7 +60,7 @@ fn percents(count: usize) -> impl Iterator<Item = f64> {
     fine.filter(move |percent| *percent <= most)
 }
 
-/// Memory over the time of the soak.
+/// Memory over time during the soak.
 fn memory(raw: &Raw) -> Option<(String, String)> {
     let rows = raw.rows.iter().filter(|row| !row.memory.is_empty()).collect::<Vec<_>>();
     let first = rows.first()?;
@@ -78,7 +78,7 @@ fn memory(raw: &Raw) -> Option<(String, String)> {
     Some(("memory.svg".to_owned(), chart.render()))
 }
 
-/// A measure of the restart by the number of pods, if it was run at several.
+/// A measure of the restart by the number of pods, if it was run at several sizes.
 fn against_size(raw: &Raw, measure: Measure, name: &str) -> Option<(String, String)> {
     let rows = raw.rows.iter().filter(|row| row.scenario == Scenario::S2).collect::<Vec<_>>();
     let sizes = rows.iter().map(|row| row.shape).collect::<BTreeSet<_>>();

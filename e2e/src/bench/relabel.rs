@@ -1,5 +1,6 @@
-//! How long a change of a pod's readiness takes while the slices of all Services are rewritten
-//! because their nodes have moved to other zones, beside how long it takes otherwise.
+//! Measures how long a change of a pod's readiness takes while the slices of all Services are
+//! rewritten because their nodes have moved to other zones, compared with how long it takes
+//! otherwise.
 
 use std::{
     collections::HashMap,
@@ -34,7 +35,7 @@ use crate::{
 
 /// How long the rewrite may take.
 const REWRITE: Duration = Duration::from_secs(200);
-/// How long after the last change its slice may still be on its way.
+/// How long the slice for the last change may take.
 const LAST: Duration = Duration::from_secs(60);
 
 /// The size of the state, and how much happens to it.
@@ -46,13 +47,13 @@ pub struct Options {
     /// How many nodes there are, in 3 zones; all of them move
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub nodes: u32,
-    /// How many pods change their readiness, a second
+    /// How many pods change their readiness per second
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub rate: u32,
-    /// For how many seconds they do while nothing else happens
+    /// For how many seconds they do so while nothing else happens
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
     pub seconds: u32,
-    /// closehaul's own flag: how many Services a second are rewritten for zones and hints alone
+    /// closehaul's flag: how many Services per second are rewritten only for zones and hints
     #[arg(long, default_value_t = 100)]
     pub replan_qps: u32,
 }
@@ -62,13 +63,14 @@ pub struct Options {
 pub struct Relabel {
     options: Options,
     shape: Shape,
-    /// From the answer to a change to the slice that shows it, in ms, while nothing else happened.
+    /// The time from the answer to a change until a slice shows it, in ms, while nothing else
+    /// happened.
     pub at_rest: Vec<f64>,
     /// The same while slices were rewritten.
     pub during: Vec<f64>,
-    /// How long that took.
+    /// How long the rewrite took.
     pub took: Duration,
-    /// Writes in that time, those for the changes included.
+    /// Writes in that time, including those for the changes.
     pub writes: u64,
 }
 
@@ -94,7 +96,7 @@ impl fmt::Display for Relabel {
     }
 }
 
-/// Measures. Takes some minutes, and a few GB of memory at the usual size.
+/// Measures. Takes some minutes, and a few GB of memory at the default size.
 pub async fn run(options: Options) -> Result<Relabel, Error> {
     let binary = closehaul::build(Profile::Release).await?;
     let cluster = Cluster::start(state::options()).await?;
@@ -132,8 +134,8 @@ struct Churn<'a> {
 }
 
 impl Churn<'_> {
-    /// Makes one pod after the other unready until `meanwhile` ends, of each Service the one of
-    /// this `number`; how long their slices took, and what came of `meanwhile`.
+    /// Makes one pod after the other unready until `meanwhile` ends. In each Service, that is the
+    /// pod with this `number`. Returns how long their slices took, and the result of `meanwhile`.
     async fn run<T>(
         &self,
         what: &str,
@@ -169,7 +171,7 @@ impl Churn<'_> {
     }
 }
 
-/// Makes a pod unready; its name, and when the API server had answered.
+/// Makes a pod unready. Returns its name, and when the API server answered.
 async fn unready(client: Client, place: Place) -> Result<(String, Instant), Error> {
     let body = json!({"status": {"conditions": seed::conditions(false)}}).to_string();
     let change = Change { place, ready: false, body };
@@ -177,8 +179,8 @@ async fn unready(client: Client, place: Place) -> Result<(String, Instant), Erro
     Ok((change.place.name, at))
 }
 
-/// Moves all nodes to the next zone and waits until all slices show it; how long it took, and how
-/// many writes there were until then.
+/// Moves all nodes to the next zone and waits until all slices show it. Returns how long it took,
+/// and how many writes there were until then.
 async fn move_nodes(
     world: &World,
     shape: Shape,

@@ -1,4 +1,4 @@
-//! All sessions, in turn by each contender.
+//! All sessions, each by all contenders in turn.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ pub async fn run(options: &Options) -> Result<Raw, Error> {
 
 type Binaries = BTreeMap<Contender, PathBuf>;
 
-/// Builds what is to be run, so that nothing is built between measurements.
+/// Builds everything that will run, so nothing is built between measurements.
 async fn binaries(options: &Options) -> Result<Binaries, Error> {
     let mut binaries = Binaries::new();
     for contender in options.contenders() {

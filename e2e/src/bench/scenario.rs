@@ -16,7 +16,7 @@ pub enum Scenario {
     /// Cold start: no slices yet
     #[value(name = "S1")]
     S1,
-    /// Restart on a state that is right: nothing is written
+    /// Restart on a correct state: nothing is written
     #[value(name = "S2")]
     S2,
     /// Rolling update of one Service
@@ -34,7 +34,7 @@ pub enum Scenario {
     /// Changes of pods that no slice shows: nothing is written
     #[value(name = "S7")]
     S7,
-    /// Churn for a long time; only if it is named
+    /// Churn for a long time; only if named
     #[value(name = "S8")]
     S8,
 }
@@ -44,7 +44,7 @@ impl Scenario {
     pub const USUAL: [Self; 8] =
         [Self::S0, Self::S1, Self::S2, Self::S3, Self::S4, Self::S5, Self::S6, Self::S7];
 
-    /// In words.
+    /// Its title.
     pub fn title(self) -> &'static str {
         match self {
             Self::S0 => "start on an empty cluster",
@@ -73,7 +73,7 @@ pub(super) enum Step {
     Noise,
     /// Readiness changes, this many a second; without a number as fast as one client can.
     Churn(Option<u32>),
-    /// One after the other, each waited for.
+    /// Readiness changes one after the other. Each is awaited.
     Flips,
     /// Pods are replaced.
     Roll,
@@ -104,8 +104,8 @@ impl Step {
         }
     }
 
-    /// Whether a contender takes part that only follows pods. What that takes is the same on each
-    /// state: the one with Services spread over namespaces stands for all.
+    /// Whether a contender that only follows pods takes part. Its work is the same on each state,
+    /// so the state with Services spread over namespaces stands for all.
     pub(super) fn follows(self, shape: Shape) -> bool {
         matches!(self, Self::Churn(_)) && shape == Shape::spread(shape.pods())
     }

@@ -6,7 +6,7 @@ use super::{
     shape::Shape,
 };
 
-/// A start on a state and what follows on it, by the same process.
+/// A start on a state and the steps that follow, by the same process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) shape: Shape,
@@ -20,7 +20,7 @@ pub(super) struct Session {
 /// The rate of churn that is light load.
 const LIGHT: Option<u32> = Some(50);
 
-/// The sessions that the options ask for, those on one state next to each other.
+/// The sessions that the options request. Those on the same state are adjacent.
 pub(super) fn sessions(options: &Options) -> Vec<Session> {
     let wanted = |scenario| options.scenarios().contains(&scenario);
     let session = |shape, start, steps: &[Step]| Session {
@@ -44,7 +44,7 @@ pub(super) fn sessions(options: &Options) -> Vec<Session> {
     sessions.push(other(Shape::single(options.big()), &[Step::Flips]));
     sessions.push(other(Shape::single(options.rolling()), &[Step::Roll]));
     sessions.retain(|session| session.start.is_some() || !session.steps.is_empty());
-    // A size that is named twice, or is the same in two ways.
+    // A size may be named twice, or be the same in two ways.
     let mut unique = Vec::new();
     for session in sessions {
         if !unique.contains(&session) {

@@ -8,11 +8,11 @@ use crate::world::{Kind, Place};
 
 /// Pods on each node.
 const PODS_PER_NODE: u32 = 100;
-/// What the nodes' names are counted through: hints need more than one.
+/// The zones of the nodes, in turn. Hints need more than one.
 const ZONES: [&str; 3] = ["a", "b", "c"];
-/// Of each Service, where there are many.
+/// Pods of each Service, if there are many Services.
 const PODS_PER_SERVICE: u32 = 10;
-/// Of each namespace, where there are many.
+/// Services of each namespace, if there are many namespaces.
 const SERVICES_PER_NAMESPACE: u32 = 100;
 
 /// How many objects of each kind a state has. Services are spread evenly over namespaces, pods
@@ -21,7 +21,7 @@ const SERVICES_PER_NAMESPACE: u32 = 100;
 pub struct Shape {
     /// Namespaces.
     pub namespaces: u32,
-    /// Services in all of them together.
+    /// Services in all namespaces.
     pub services: u32,
     /// Pods of each Service.
     pub pods_per_service: u32,
@@ -30,7 +30,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A cluster of `pods` pods as they come: 10 of each Service, 100 Services in a namespace.
+    /// A typical cluster of `pods` pods: 10 of each Service, 100 Services in a namespace.
     pub fn spread(pods: u32) -> Self {
         let services = pods.div_ceil(PODS_PER_SERVICE);
         Self::new(services.div_ceil(SERVICES_PER_NAMESPACE), services, PODS_PER_SERVICE)
@@ -52,12 +52,12 @@ impl Shape {
         Self { namespaces, services, pods_per_service, nodes }
     }
 
-    /// Pods in all.
+    /// The number of pods.
     pub fn pods(self) -> u32 {
         self.services * self.pods_per_service
     }
 
-    /// Slices that hold them, with 100 endpoints in each at most.
+    /// Slices that hold them, with at most 100 endpoints each.
     pub fn slices(self) -> u32 {
         self.services * self.pods_per_service.div_ceil(100)
     }
@@ -66,7 +66,7 @@ impl Shape {
         format!("team-{number}")
     }
 
-    /// Whether a namespace is one of a shape's.
+    /// Whether a namespace belongs to a shape.
     pub(super) fn owns(namespace: &str) -> bool {
         namespace.starts_with("team-")
     }
@@ -83,7 +83,7 @@ impl Shape {
         format!("service-{number}")
     }
 
-    /// The namespace of the Service of a number.
+    /// The namespace of the Service with a number.
     pub(super) fn namespace_of(self, service: u32) -> String {
         Self::namespace(service / self.services_per_namespace())
     }
@@ -93,13 +93,14 @@ impl Shape {
         self.services.div_ceil(self.namespaces)
     }
 
-    /// The name of the pod of a number; numbers beyond [`Self::pods`] are of pods that come later.
+    /// The name of the pod with a number. Numbers beyond [`Self::pods`] belong to pods that come
+    /// later.
     pub(super) fn pod(self, number: u32) -> String {
         format!("{}-6b7f8c9d5-{number:05}", Self::service(self.service_of_pod(number)))
     }
 
-    /// Its Service's number. Pods that come later take the places of those of the second half, in
-    /// order and again and again: no Service and no namespace grows by it.
+    /// Its Service's number. Pods that come later take the places of those in the second half, in
+    /// order and repeatedly, so no Service and no namespace grows.
     pub(super) fn service_of_pod(self, number: u32) -> u32 {
         let half = self.pods() / 2;
         let place = match number.checked_sub(self.pods()) {
@@ -122,7 +123,7 @@ impl Shape {
         format!("10.{}.{}.{}", 128 + number / 62_500, number / 250 % 250, number % 250 + 1)
     }
 
-    /// Where the pod of a number is in the API.
+    /// The place of the pod with a number in the API.
     pub(super) fn place(self, number: u32) -> Place {
         Place::new(Kind::Pod, &self.namespace_of_pod(number), &self.pod(number))
     }

@@ -31,7 +31,7 @@ const REST: Duration = Duration::from_secs(300);
 /// How long a contender may take to end.
 pub(super) const STOP: Duration = Duration::from_secs(20);
 
-/// A running contender, and what it is measured with.
+/// A running contender, and what measures it.
 pub(super) struct Stage<'a> {
     pub(super) cluster: &'a Cluster,
     client: Client,
@@ -44,13 +44,13 @@ pub(super) struct Stage<'a> {
     started: Instant,
     /// The pods that were made unready.
     unready: BTreeSet<u32>,
-    /// How many changes there were: the next one is of another pod.
+    /// The number of changes so far. The next one affects another pod.
     changes: u32,
 }
 
 impl<'a> Stage<'a> {
-    /// Waits until the control plane rests, then starts the contender. What follows is measured
-    /// from before the start.
+    /// Waits until the control plane is idle, then starts the contender. The measurement begins
+    /// before the start.
     pub(super) async fn open(
         cluster: &'a Cluster,
         shape: Shape,
@@ -100,7 +100,7 @@ impl<'a> Stage<'a> {
         self.started
     }
 
-    /// Begins to measure what follows.
+    /// Starts a measurement.
     pub(super) async fn meter(&self) -> Result<Meter, Error> {
         let collections = garbage::collect(&self.client).await?;
         usage::forget_peak(self.process.pid())?;
@@ -119,7 +119,7 @@ impl<'a> Stage<'a> {
         Ok([ours?, apiserver?, etcd?])
     }
 
-    /// Waits until the contender rests; what everything has cost since the meter began.
+    /// Waits until the contender is idle. Returns what everything has cost since the meter began.
     pub(super) async fn read(&self, meter: Meter) -> Result<Measures, Error> {
         self.process.must_run()?;
         let (pid, name) = (self.process.pid(), self.contender.name());
@@ -147,19 +147,20 @@ impl<'a> Stage<'a> {
         Ok(megabytes(Usage::of(self.process.pid())?.resident))
     }
 
-    /// An error with the end of its log if the contender has ended.
+    /// Returns an error with the end of its log if the contender has ended.
     pub(super) fn must_run(&self) -> Result<(), Error> {
         Ok(self.process.must_run()?)
     }
 
-    /// Waits until the contender has followed the canary, and so has seen all before.
+    /// Waits until the contender has followed the canary, and so has seen everything before.
     pub(super) async fn follow(&mut self) -> Result<(), Error> {
         self.canary.follow(&self.world).await?;
         Ok(())
     }
 
     /// The next pod of `pods` whose readiness is changed, with the body of the request and whether
-    /// it becomes ready. One Service after the other, no pod twice before each had its turn.
+    /// it becomes ready. Services take turns, and no pod changes twice before each has had its
+    /// turn.
     pub(super) fn change(&mut self, pods: u32) -> Change {
         let number = scattered(self.changes, self.shape, pods);
         self.changes += 1;
@@ -190,20 +191,20 @@ pub(super) struct Change {
     pub(super) body: String,
 }
 
-/// Where measuring began.
+/// The values at the start of a measurement.
 pub(super) struct Meter {
     pub(super) begun: Instant,
-    /// Seconds of the contender, the API server and etcd.
+    /// CPU seconds of the contender, the API server and etcd.
     cpu: [f64; 3],
     connections: Option<Connections>,
     writes: u64,
     collections: u64,
 }
 
-/// The pod of a turn: neighbours in time are of other Services and, where there are many, of other
-/// namespaces.
+/// The pod of a turn. Consecutive pods belong to different Services and, if there are many, to
+/// different namespaces.
 fn scattered(turn: u32, shape: Shape, pods: u32) -> u32 {
-    // Of the whole Services among those pods, and of less than one its pods alone.
+    // Uses all complete Services among those pods, or the pods of an incomplete one.
     let services = (pods / shape.pods_per_service).max(1);
     let each = shape.pods_per_service.min(pods);
     let stride = stride(services);

@@ -16,7 +16,7 @@ const QUIET: Duration = Duration::from_secs(3);
 /// How often it may be started to write all slices.
 const STARTS: u32 = 5;
 
-/// A state that is kept, and where its canary stands.
+/// A state that is kept, and its canary.
 #[derive(Debug)]
 pub(super) struct Kept {
     snapshot: Snapshot,
@@ -40,12 +40,12 @@ pub(super) struct State {
     pub(super) right: Kept,
 }
 
-/// Who writes the slices of a state, with its binary.
+/// The contender that writes the slices of a state, with its binary.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Author<'a>(pub(super) Contender, pub(super) &'a Path);
 
 impl State {
-    /// Makes it.
+    /// Creates it.
     pub(super) async fn make(shape: Shape, cold: bool, author: Author<'_>) -> Result<Self, Error> {
         let cluster = Cluster::start(options()).await?;
         let world = World::new(cluster.client(Actor::Admin)?);

@@ -1,6 +1,6 @@
 //! Medians, percentiles, paired ratios, a line through points.
 
-/// The middle value, or the mean of the two in the middle; NaN of none.
+/// The middle value, or the mean of the two in the middle. NaN if there are no values.
 pub fn median(values: &[f64]) -> f64 {
     let sorted = sorted(values);
     let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
@@ -8,8 +8,8 @@ pub fn median(values: &[f64]) -> f64 {
     f64::midpoint(lower, upper)
 }
 
-/// The least value that at least `percent` of 100 values are not above (nearest rank); NaN of
-/// none.
+/// The lowest value that at least `percent` of 100 values do not exceed (nearest rank). NaN if
+/// there are no values.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -22,19 +22,19 @@ pub fn percentile(values: &[f64], percent: f64) -> f64 {
     sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// A median with the least and the most.
+/// A median with the minimum and the maximum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
-    /// The least.
+    /// The minimum.
     pub least: f64,
     /// The median.
     pub median: f64,
-    /// The most.
+    /// The maximum.
     pub most: f64,
 }
 
 impl Spread {
-    /// Of values; `None` of none.
+    /// The spread of values, or `None` if there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         let (least, most) = (*sorted.first()?, *sorted.last()?);
@@ -42,7 +42,8 @@ impl Spread {
     }
 }
 
-/// The increase of `y` for each unit of `x` by least squares; `None` of fewer than two places.
+/// The increase of `y` per unit of `x` by least squares, or `None` for fewer than two values of
+/// `x`.
 pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let mean = |values: &mut dyn Iterator<Item = f64>| {
         let (count, sum) = values.fold((0.0, 0.0), |(count, sum), it| (count + 1.0, sum + it));

@@ -16,7 +16,7 @@ use super::{
 /// One kind of run.
 pub(super) type Key = (Scenario, Shape, String);
 
-/// All results: a table of the first contender beside each other one.
+/// All results: a table of the first contender with each other one.
 pub(super) fn render(raw: &Raw) -> String {
     let contenders = contenders(raw);
     let mut text = format!(
@@ -41,7 +41,7 @@ pub(super) fn render(raw: &Raw) -> String {
     text
 }
 
-/// Those who have results; closehaul, if it is among them, first.
+/// The contenders with results. closehaul, if it is among them, is first.
 pub(super) fn contenders(raw: &Raw) -> Vec<Contender> {
     let contenders = raw.rows.iter().map(|row| row.contender).collect::<BTreeSet<_>>();
     contenders.into_iter().collect()
@@ -55,7 +55,7 @@ fn beside(text: &mut String, raw: &Raw, ours: Contender, theirs: Option<Contende
         runs.entry(key).or_default().push(row);
     }
     if let Some(theirs) = theirs {
-        // What only one of them has done is no comparison.
+        // A run that only one of them has done cannot be compared.
         runs.retain(|_, rows| {
             [ours, theirs].iter().all(|it| rows.iter().any(|row| row.contender == *it))
         });
@@ -108,7 +108,7 @@ fn values(rows: &[&Row], contender: Option<Contender>, measure: Measure) -> Valu
     rows.filter_map(|row| Some((row.pair, *row.measures.get(&measure)?))).collect()
 }
 
-/// The others' values by ours, of each pair that both have.
+/// The other contender's values divided by ours, for each pair that both have.
 fn ratios(ours: &Values, theirs: &Values) -> Vec<f64> {
     let ratio = |(pair, ours): (&u32, &f64)| {
         let theirs = *theirs.get(pair)?;
@@ -121,7 +121,7 @@ fn by_pair(values: &[f64]) -> Values {
     (0..).zip(values.iter().copied()).collect()
 }
 
-/// Median and, of several values, the least and the most.
+/// The median and, for several values, the minimum and the maximum.
 fn spread(values: &Values) -> String {
     let values = values.values().copied().collect::<Vec<_>>();
     match Spread::of(&values) {
@@ -134,7 +134,7 @@ fn spread(values: &Values) -> String {
 }
 
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // A String takes all that is written.
+    // Writing to a String cannot fail.
     let _ = writeln!(text, "{line}");
 }
 

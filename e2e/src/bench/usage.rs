@@ -13,9 +13,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// A controller rests when it has used at most this many ticks in [`REST`]: 1.5 % of a CPU, what a
 /// runtime does by itself.
 pub(super) const RESTING: u64 = 3;
-/// The same of an API server, which always has something to do for itself.
+/// The same for an API server, which always has some work to do by itself.
 pub(super) const RESTING_SERVER: u64 = 40;
-/// For how long it is looked at.
+/// How long a process is observed.
 const REST: Duration = Duration::from_secs(2);
 
 /// What a process has used since its start.
@@ -25,7 +25,7 @@ pub(super) struct Usage {
     ticks: u64,
     /// Resident memory now, in bytes (`VmRSS`).
     pub(super) resident: u64,
-    /// The most that was ever resident, in bytes (`VmHWM`).
+    /// The peak of resident memory, in bytes (`VmHWM`).
     pub(super) peak: u64,
 }
 
@@ -36,7 +36,7 @@ impl Usage {
         self.ticks as f64 / TICKS_PER_SECOND
     }
 
-    /// Of a process.
+    /// The usage of a process.
     pub(super) fn of(pid: u32) -> Result<Self, Error> {
         let read = |name: &str| {
             let path = file(pid, name);
@@ -46,9 +46,9 @@ impl Usage {
     }
 
     fn parse(stat: &str, status: &str) -> Self {
-        // The second field is the command's name in brackets and may hold spaces and brackets.
+        // The second field is the command's name in brackets and may contain spaces and brackets.
         let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        // `utime` and `stime`, fields 14 and 15; the first after the name is field 3.
+        // `utime` and `stime`, fields 14 and 15. The first field after the name is field 3.
         let ticks = fields.split_whitespace().skip(11).take(2);
         let bytes = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -74,8 +74,8 @@ pub(super) fn forget_peak(pid: u32) -> Result<(), Error> {
     fs::write(&path, "5").map_err(|source| Error::File { path, source })
 }
 
-/// What the process called `name` has used when it has come to rest: at most `resting` ticks in
-/// two seconds.
+/// Waits until the process called `name` is idle, which means at most `resting` ticks in two
+/// seconds. Returns what it has used.
 ///
 /// # Errors
 ///

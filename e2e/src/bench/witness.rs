@@ -17,20 +17,20 @@ use tokio::task::JoinHandle;
 use super::{Error, shape::Shape};
 use crate::progress::Progress;
 
-/// The watch, which begins with all slices there are.
+/// The watch, which begins with all existing slices.
 const PATH: &str = "/apis/discovery.k8s.io/v1/endpointslices?watch=true&allowWatchBookmarks=true\
                     &timeoutSeconds=7200";
-/// On the bookmark after the slices that were there already (KEP-3157).
+/// An annotation of the bookmark after the existing slices (KEP-3157).
 const END_OF_LIST: &str = "k8s.io/initial-events-end";
 /// How often the events seen so far are checked.
 const POLL: Duration = Duration::from_millis(5);
-/// How long the slices that are there already may take.
+/// How long the list of existing slices may take.
 const LIST: Duration = Duration::from_secs(60);
 
 /// How many writes are reported, the last ones.
 const TOLD: usize = 3;
 
-/// A slice as far as it is read.
+/// The parts of a slice that are read.
 #[derive(Debug, Clone, Deserialize)]
 struct Slice {
     metadata: Metadata,
@@ -83,9 +83,9 @@ struct Seen {
     /// The slices that were written last, with their endpoints before.
     wrote: VecDeque<(String, Vec<Shown>)>,
     slices: BTreeMap<String, Vec<Shown>>,
-    /// Pods whose readiness is waited for.
+    /// Pods whose readiness is awaited.
     awaited: HashMap<String, bool>,
-    /// When it was seen.
+    /// When an awaited readiness was seen.
     seen: Vec<(String, Instant)>,
     failed: Option<kube::Error>,
 }
@@ -112,7 +112,7 @@ impl Seen {
         let Metadata { namespace, name, resource_version } = slice.metadata;
         self.version = resource_version;
         let name = format!("{namespace}/{name}");
-        // The canary's is apart, and so is that of the API server itself.
+        // Ignores the slices of the canary and of the API server itself.
         if !Shape::owns(&namespace) {
             return;
         }
@@ -148,7 +148,7 @@ impl Seen {
     }
 }
 
-/// What became of a slice.
+/// The change of a slice, in words.
 fn difference(slice: &str, before: &[Shown], now: &[Shown]) -> String {
     let known = |endpoint: &&Shown| before.contains(endpoint);
     let same = now.iter().filter(known).count();
@@ -169,7 +169,7 @@ impl Drop for Witness {
 }
 
 impl Witness {
-    /// Starts to watch, by a client that nothing else uses.
+    /// Starts to watch with a client that nothing else uses.
     pub(super) async fn start(client: Client) -> Result<Self, Error> {
         let shared = Arc::new(Mutex::new(Seen::default()));
         let task = tokio::spawn(follow(client, Arc::clone(&shared)));
@@ -178,7 +178,7 @@ impl Witness {
         Ok(witness)
     }
 
-    /// How often slices were written so far, each create, update and delete.
+    /// How many writes of slices there were so far: creates, updates and deletes.
     pub(super) fn writes(&self) -> u64 {
         self.seen().writes
     }
@@ -209,12 +209,12 @@ impl Witness {
         self.seen().slices.values().flatten().cloned().collect()
     }
 
-    /// From now on a write that shows the pod ready, or not, is waited for.
+    /// Awaits a write that shows the pod as ready or unready.
     pub(super) fn await_pod(&self, pod: &str, ready: bool) {
         self.seen().awaited.insert(pod.to_owned(), ready);
     }
 
-    /// Waits until each pod that was waited for was seen; when each was, in order of time.
+    /// Waits until each awaited pod was seen. Returns when each was seen, in order of time.
     pub(super) async fn all_seen(&self, limit: Duration) -> Result<Vec<(String, Instant)>, Error> {
         let what = "each change in a slice";
         self.until(what, limit, |seen| seen.awaited.is_empty()).await?;

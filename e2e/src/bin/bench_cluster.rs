@@ -1,4 +1,4 @@
-//! What closehaul costs beside the built-in controller, as a table and plots.
+//! What closehaul costs compared with the built-in controller, as a table and plots.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use e2e::{
     interrupt::unless_interrupted,
 };
 
-/// Measures closehaul beside the built-in EndpointSlice controller and others.
+/// Measures closehaul and compares it with the built-in EndpointSlice controller and others.
 ///
 /// States are created once, straight in etcd, and kept; each contender runs each scenario on a
 /// fresh control plane that starts from the same bytes, in alternating pairs. Measured are CPU of

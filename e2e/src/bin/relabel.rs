@@ -6,10 +6,10 @@ use clap::Parser;
 use e2e::bench::relabel::{self, Options};
 
 /// Relabels the zone of every node of a full cluster, and measures how long a change of a pod's
-/// readiness takes meanwhile and before; prints a Markdown table.
+/// readiness takes before and meanwhile. Prints a Markdown table.
 ///
-/// Takes some minutes, and a few GB of memory; the first time also those of the release build and
-/// of the components. Exit code: 0 measured, 1 something failed, 2 wrong usage.
+/// Takes some minutes, and a few GB of memory. The first run also builds the release and the
+/// components, which takes longer. Exit code: 0 measured, 1 something failed, 2 wrong usage.
 #[derive(Parser)]
 #[command(name = "cargo relabel", max_term_width = 100)]
 struct Arguments {

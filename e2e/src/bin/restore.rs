@@ -15,9 +15,9 @@ use e2e::{
 
 /// Restores etcd from a backup while closehaul runs, in eight ways, and makes watches fall silent
 /// in two. Prints how long it took until every slice was correct, or until closehaul noticed. Last,
-/// it counts what closehaul asks of an idle cluster.
+/// it counts the requests of closehaul in an idle cluster.
 ///
-/// Takes about ten minutes, and then those of --idle. The case of dropped packets requires root and
+/// Takes about ten minutes, plus those of --idle. The case of dropped packets requires root and
 /// iproute2. Exit code: 0 all within the goals, 1 otherwise.
 #[derive(Parser)]
 #[command(name = "cargo restore", max_term_width = 100)]

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 /// As root, requests are real; Debian's iproute2, nftables and iptables are installed if they are
 /// missing. Without root the same cluster runs on loopback, and a model of kube-proxy's rule picks
 /// the answers. The first run builds the components from Go modules, which takes some minutes, and
-/// so does the first one of another version of Kubernetes.
+/// so does the first run with another version of Kubernetes.
 ///
 /// Everything is removed at the end. Exit code: 0 every step showed what it must, 1 it did not or
 /// something failed, 2 wrong usage or packages that must be installed first.

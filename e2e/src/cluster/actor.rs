@@ -23,17 +23,17 @@ pub enum Actor {
     ClosehaulB,
     /// The kubelet stand-in, with the permissions of `e2e/rbac/kubelet.yaml`.
     Kubelet,
-    /// kube-proxy, with upstream's own role.
+    /// kube-proxy, with upstream's role.
     KubeProxy,
     /// kube-controller-manager. It runs without service accounts, so its controllers need more
-    /// than its own role has: `system:masters`.
+    /// permissions than its role has: `system:masters`.
     ControllerManager,
-    /// kube-scheduler, with upstream's own roles.
+    /// kube-scheduler, with upstream's roles.
     Scheduler,
 }
 
 impl Actor {
-    /// All of them.
+    /// All actors.
     pub const ALL: [Self; 7] = [
         Self::Admin,
         Self::Closehaul,
@@ -44,7 +44,7 @@ impl Actor {
         Self::Scheduler,
     ];
 
-    /// The user name that the API server knows it by, as in [`super::AuditEvent::user`].
+    /// Its user name in the API server, as in [`super::AuditEvent::user`].
     pub fn user(self) -> &'static str {
         match self {
             Self::Admin => "closehaul-e2e:admin",
@@ -113,7 +113,7 @@ impl Tokens {
         Ok(path)
     }
 
-    /// Where the actor's kubeconfig for the API server itself is.
+    /// The path of the actor's kubeconfig for the API server itself.
     pub(super) fn kubeconfig(&self, actor: Actor) -> PathBuf {
         self.directory.join(format!("{}.kubeconfig", actor.file()))
     }

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::Error;
 
-/// What is logged: each write once, when it is answered; slices and leases with their bodies.
+/// What is logged: each write once, when it is answered. The bodies are logged for slices and
+/// leases.
 pub(super) const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -30,12 +31,12 @@ pub struct AuditEvent {
     pub user: String,
     /// `create`, `update`, `patch`, `delete` or `deletecollection`.
     pub verb: String,
-    /// The resource's plural name, with the subresource behind a slash: `pods/status`.
+    /// The resource's plural name, with the subresource after a slash: `pods/status`.
     pub resource: String,
     /// Empty for resources outside namespaces.
     pub namespace: String,
-    /// The object's name; for a create that leaves the name to the server, the one it chose if
-    /// bodies are logged for this resource (slices and leases), else empty.
+    /// The object's name. If the server chose it, it is known only for resources whose bodies are
+    /// logged (slices and leases), and empty otherwise.
     pub name: String,
     /// The HTTP status of the answer; 0 when there was none.
     pub code: u16,
@@ -104,7 +105,7 @@ impl From<Line> for AuditEvent {
     }
 }
 
-/// Reads the log at `path`; it may be in the middle of a line.
+/// Reads the log at `path`, which may end in the middle of a line.
 pub(super) fn read(path: &Path) -> Result<Vec<AuditEvent>, Error> {
     let text = fs::read_to_string(path).map_err(Error::file(path))?;
     let parse = |line: &str| {

@@ -16,12 +16,13 @@ use crate::{
 /// Which of upstream's controllers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ControllerManager {
-    /// What a cluster has whose slices closehaul writes: all but the `EndpointSlice` controller,
-    /// and but the node lifecycle controller, which would call nodes dead that send no heartbeat.
+    /// The controllers of a cluster whose slices closehaul writes: all except the `EndpointSlice`
+    /// controller and the node lifecycle controller, which would consider nodes without a heartbeat
+    /// dead.
     EverythingButSlices,
     /// Only the built-in `EndpointSlice` controller, without client-side limits: rival and oracle.
     OnlySlices,
-    /// Only the built-in `EndpointSlice` controller, with the limits it comes with.
+    /// Only the built-in `EndpointSlice` controller, with its default limits.
     OnlySlicesLimited,
 }
 
@@ -61,7 +62,7 @@ impl Cluster {
         Ok(self.controller_manager(which, args).await?.process)
     }
 
-    /// The same, with a client for what it measures.
+    /// The same, with a client for its metrics.
     pub async fn start_scraped_controller_manager(
         &self,
         which: ControllerManager,

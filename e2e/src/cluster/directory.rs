@@ -11,13 +11,13 @@ use std::{
 use super::Error;
 use crate::process;
 
-/// How the names of the directories of all runs begin.
+/// The prefix of the names of all runs' directories.
 const PREFIX: &str = "closehaul-e2e-";
 
-/// The file that a run keeps locked as long as it lives; the kernel unlocks it when the run dies.
+/// The file that a run keeps locked while it lives. The kernel unlocks it when the run dies.
 const LOCK: &str = "lock";
 
-/// Tells the runs of one process apart.
+/// Distinguishes the runs of one process.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A name for the directories of a new run.
@@ -34,8 +34,8 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes one called `name` (of [`new_name`]) in `base`, after removing those of killed runs
-    /// there and ending what they left.
+    /// Creates one called `name` (from [`new_name`]) in `base`. First removes the directories of
+    /// killed runs there, and ends the processes that they left.
     pub(super) fn create(base: &Path, name: &str) -> Result<Self, Error> {
         remove_leftovers(base)?;
         // It gets its final name only with its lock held, so that another run does not take a
@@ -52,7 +52,7 @@ impl Directory {
         &self.path
     }
 
-    /// Ends what still runs of the processes recorded in it and removes it.
+    /// Ends the processes recorded in it that still run, and removes it.
     pub(super) fn remove(self) -> Result<(), Error> {
         remove(&self.path)
     }
@@ -82,9 +82,9 @@ fn remove_leftovers(base: &Path) -> Result<(), Error> {
             continue;
         }
         match File::open(path.join(LOCK)) {
-            // Another user's: theirs to remove.
+            // It belongs to another user, who must remove it.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-            // A live run has its lock file; without one the removal was cut short.
+            // A live run has its lock file. Without one, a removal was interrupted.
             Err(_) => remove(&path)?,
             Ok(lock) if lock.try_lock().is_ok() => remove(&path)?,
             Ok(_) => {}
@@ -105,7 +105,7 @@ mod tests {
         let base = std::env::temp_dir().join(format!("e2e-directory-{}", std::process::id()));
         fs::create_dir(&base).unwrap();
         let live = Directory::create(&base, &new_name()).unwrap();
-        // As a killed run leaves it: the lock file there, but not locked, and a child that runs.
+        // As a killed run leaves it: the lock file exists but is not locked, and a child runs.
         let dead = base.join(format!("{PREFIX}dead"));
         fs::create_dir(&dead).unwrap();
         File::create(dead.join(LOCK)).unwrap();

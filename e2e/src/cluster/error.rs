@@ -21,13 +21,13 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A certificate or key could not be created.
     #[error("cannot make the certificates: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// The system gave no random bytes for a token.
+    /// The system provided no random bytes for a token.
     #[error("the system gives no random bytes for a token")]
     Random,
     /// No free port on an address.
@@ -35,7 +35,7 @@ pub enum Error {
     Port {
         /// The address.
         address: std::net::IpAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A URL of the run is invalid.
@@ -56,7 +56,7 @@ pub enum Error {
         command: String,
         /// How it ended.
         status: String,
-        /// What it said.
+        /// What it wrote to its standard error.
         stderr: String,
     },
     /// etcdctl printed something other than an answer.
@@ -73,7 +73,7 @@ pub enum Error {
         /// What is wrong with the line.
         source: serde_json::Error,
     },
-    /// A step that runs beside the async ones was cancelled.
+    /// A blocking step was cancelled.
     #[error("a step of the start was cancelled: {0}")]
     Cancelled(#[from] tokio::task::JoinError),
 }

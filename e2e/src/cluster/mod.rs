@@ -1,9 +1,9 @@
 //! A control plane on this machine: real etcd, kube-apiserver and, as chosen,
 //! kube-controller-manager and kube-scheduler.
 //!
-//! Everything of a run is in one directory below the system's temporary one (etcd's data in
-//! `/dev/shm` where there is one) and goes with the run. What a killed run leaves, processes and
-//! directories, is removed by the next [`Cluster::start`].
+//! All files of a run are in one directory in the system's temporary directory (etcd's data in
+//! `/dev/shm` if it exists), which is removed with the run. The next [`Cluster::start`] removes the
+//! processes and directories of killed runs.
 
 mod actor;
 mod audit;
@@ -45,7 +45,7 @@ pub const UNLIMITED: [&str; 3] = [
     "--max-mutating-requests-inflight=0",
 ];
 
-/// etcd's directory, below that of a run or of a snapshot.
+/// etcd's directory, in that of a run or of a snapshot.
 const ETCD: &str = "etcd";
 
 /// How a cluster is started.
@@ -53,10 +53,10 @@ const ETCD: &str = "etcd";
 pub struct Options {
     /// The version of kube-apiserver and kubectl, and of the controllers that are started later.
     pub kubernetes: Kubernetes,
-    /// The address that the API server listens at; that of the bridge when kube-proxies in
+    /// The address on which the API server listens. It is that of the bridge if kube-proxies in
     /// network namespaces must reach it.
     pub bind: IpAddr,
-    /// The ranges of Service addresses, at most one of each family; the first is the cluster's
+    /// The ranges of Service addresses, at most one of each family. The first one has the cluster's
     /// primary family.
     pub service_cidrs: Vec<String>,
     /// Whether writes are logged for [`Cluster::audit`].
@@ -65,7 +65,7 @@ pub struct Options {
     pub extra_apiserver_args: Vec<String>,
     /// Further arguments of etcd.
     pub extra_etcd_args: Vec<String>,
-    /// The state to start from, [`Snapshot::path`]; an empty store without.
+    /// The state to start from, see [`Snapshot::path`]. Without one, the store is empty.
     pub state: Option<PathBuf>,
 }
 
@@ -83,8 +83,8 @@ impl Default for Options {
     }
 }
 
-/// A running control plane. Dropping it kills its processes and removes its files;
-/// [`Cluster::stop`] does the same in good order.
+/// A running control plane. Dropping it kills its processes and removes its files.
+/// [`Cluster::stop`] does the same gracefully.
 #[derive(Debug)]
 pub struct Cluster {
     // Dropped from top to bottom: first clients, then servers, then the files.
@@ -154,13 +154,13 @@ impl Cluster {
         &self.apiserver.url
     }
 
-    /// The URL of etcd's clients' port, without TLS; its JSON gateway is there too.
+    /// The URL of etcd's client port, without TLS. It also serves the JSON gateway.
     pub fn etcd_url(&self) -> &str {
         &self.etcd.url
     }
 
-    /// The run's directory, with the logs; for files of the run's other parts too. It is removed
-    /// with the run, and processes started with it are ended with the run.
+    /// The run's directory, with the logs and files of the run's other parts. It is removed with
+    /// the run, and processes started with it are ended with the run.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -175,8 +175,9 @@ impl Cluster {
         self.tokens.kubeconfig(actor)
     }
 
-    /// A kubeconfig of the actor for another URL, such as that of a proxy before the API server.
-    /// The server's certificate also holds for 127.0.0.1 and `localhost`. `name` is the file's.
+    /// A kubeconfig of the actor for another URL, such as that of a proxy in front of the API
+    /// server. The server's certificate is also valid for 127.0.0.1 and `localhost`. `name` is the
+    /// name of the file.
     pub fn kubeconfig_at(&self, actor: Actor, url: &str, name: &str) -> Result<PathBuf, Error> {
         let path = self.directory().join(name);
         self.tokens.write_kubeconfig(actor, url, &path)?;
@@ -224,7 +225,8 @@ impl Cluster {
         audit::read(self.audit_log.as_deref().ok_or(Error::NoAudit)?)
     }
 
-    /// Stops the control plane, ends what else was started in its directory, removes its files.
+    /// Stops the control plane, ends everything else that was started in its directory, and removes
+    /// its files.
     pub async fn stop(self) -> Result<(), Error> {
         let Self { apiserver, etcd, data, directory, .. } = self;
         apiserver.process.stop(server::STOP).await?;
@@ -233,8 +235,8 @@ impl Cluster {
         directory.remove()
     }
 
-    /// Creates the roles of closehaul and of the kubelet stand-in, unless a state has them
-    /// already, and waits until they hold.
+    /// Creates the roles of closehaul and of the kubelet stand-in, unless a state already contains
+    /// them, and waits until they take effect.
     async fn grant_rights(&self, create: bool) -> Result<(), Error> {
         let admin = self.client(Actor::Admin)?;
         // The API server creates it a moment after it reports that it is ready.
@@ -248,7 +250,7 @@ impl Cluster {
             let path = rbac.join(file).display().to_string();
             self.kubectl(&["create", "--validate=false", "-f", &path]).await?.success()?;
         }
-        // The authorizer reads the roles by a watch.
+        // The authorizer reads the roles through a watch.
         for (actor, path) in [
             (Actor::Closehaul, "/apis/discovery.k8s.io/v1/endpointslices?limit=1"),
             (Actor::Closehaul, "/api/v1/nodes?limit=1"),
@@ -264,8 +266,8 @@ impl Cluster {
     }
 }
 
-/// Builds what is missing, off the runtime's threads; all named at once, so that the progress says
-/// how much it is.
+/// Builds what is missing, outside the runtime's threads. All components are named at once, so the
+/// progress shows the total.
 pub(crate) async fn ensure(
     kubernetes: Kubernetes,
     wanted: &'static [Component],
@@ -303,8 +305,8 @@ fn apiserver(
         IpAddr::V4(address) => format!("https://{address}:{port}"),
         IpAddr::V6(address) => format!("https://[{address}]:{port}"),
     };
-    // The address in the Service `kubernetes`. A loopback address is refused there, and to look
-    // for another one fails on a machine without a network: one set aside for documentation.
+    // The address in the Service `kubernetes`. A loopback address is rejected there, and the search
+    // for another one fails on a machine without a network. These are reserved for documentation.
     let advertise = match options.bind {
         address if !address.is_loopback() => address.to_string(),
         IpAddr::V4(_) => "192.0.2.1".to_owned(),
@@ -351,7 +353,7 @@ fn with_audit(
     let command = command
         .arg(format!("--audit-policy-file={}", policy.display()))
         .arg(format!("--audit-log-path={}", log.display()))
-        // Each event is in the file before its request is answered, and in one file.
+        // Each event is written before its request is answered, and all are in one file.
         .arg("--audit-log-mode=blocking-strict")
         .arg("--audit-log-maxsize=100000");
     Ok((command, url))

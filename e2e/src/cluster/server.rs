@@ -1,4 +1,4 @@
-//! A server of the control plane: how it is reached, when it is ready.
+//! A server of the control plane: how it is reached, and when it is ready.
 
 use std::{
     net::{IpAddr, TcpListener},
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Error;
 use crate::process::{Command, Process, Signal};
 
-/// How long a component may take until it is ready; a loaded machine is slow, and an API server
+/// How long a component may take until it is ready. A loaded machine is slow, and an API server
 /// reads all objects first.
 pub(super) const START: Duration = Duration::from_secs(180);
 
@@ -72,12 +72,13 @@ impl Server {
     }
 }
 
-/// A client of the server at `url`, which proves itself by a certificate of `ca`.
+/// A client of the server at `url`, which proves its identity with a certificate of `ca`.
 pub(super) fn client(url: &str, ca: &Path, token: Option<&str>) -> Result<Client, Error> {
     let parsed = url.parse().map_err(|source| Error::Url { url: url.to_owned(), source })?;
     let mut config = Config::new(parsed);
     config.root_cert_file = Some(ca.to_owned());
-    // The type of the token's field is of a crate that we do not have; it reads from JSON.
+    // The type of the token field is from a crate that is not a dependency here, so it is read from
+    // JSON.
     config.auth_info =
         serde_json::from_value(json!({"token": token})).map_err(kube::Error::SerdeError)?;
     Ok(Client::try_from(config)?)
@@ -89,7 +90,7 @@ pub(super) async fn get(client: &Client, path: &str) -> Result<(), kube::Error> 
     client.request_text(request).await.map(drop)
 }
 
-/// A port that was free a moment ago: bound once and let go.
+/// A port that was free a moment ago: bound once and released.
 pub(crate) fn free_port(address: IpAddr) -> Result<u16, Error> {
     let port = TcpListener::bind((address, 0)).and_then(|listener| listener.local_addr());
     port.map(|address| address.port()).map_err(|source| Error::Port { address, source })

@@ -1,4 +1,4 @@
-//! The state of a store, kept, so that other clusters start from the same bytes and revisions.
+//! A saved state of a store, from which other clusters start with the same bytes and revisions.
 
 use std::{
     env, fs, io,
@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::{Cluster, ETCD, Error, directory, directory::Directory, ensure, tools};
 use crate::components::Component;
 
-/// A data directory of etcd that clusters are started from, see [`super::Options::state`]. It is
-/// on the disk, as it is read once for each start, and goes with this value.
+/// A data directory of etcd from which clusters start, see [`super::Options::state`]. It is on
+/// disk, because it is read once for each start, and is removed when this value is dropped.
 #[derive(Debug)]
 pub struct Snapshot {
     directory: Directory,
@@ -42,7 +42,7 @@ impl Cluster {
 }
 
 impl Cluster {
-    /// Saves the present store to a file of this name in the run's directory, as a backup. Builds
+    /// Saves the current store to a file of this name in the run's directory, as a backup. Builds
     /// the tool that restores it, if necessary.
     pub async fn back_up(&self, name: &str) -> Result<PathBuf, Error> {
         // The tool that restores it is built before it is needed.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Actor, Cluster, Error};
 use crate::components::Component;
 
-/// What a command line tool answered.
+/// The result of a command line tool.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// The tool and its arguments.
@@ -34,7 +34,7 @@ impl Output {
     }
 }
 
-/// The slices as etcd has them. Equal before and after means that no slice was written between.
+/// The slices as stored in etcd. If two values are equal, no slice was written between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredSlices {
     /// The highest revision at which one of them was written; 0 when there is none.
@@ -56,7 +56,7 @@ impl Cluster {
         run(self.components.path(Component::Kubectl), &args, self.directory()).await
     }
 
-    /// The slices as etcd has them.
+    /// The slices as stored in etcd.
     pub async fn stored_slices(&self) -> Result<StoredSlices, Error> {
         let args = [
             "get",
@@ -73,8 +73,8 @@ impl Cluster {
         Ok(StoredSlices { revision, count: answer.count })
     }
 
-    /// The highest revision at which a slice was written; 0 when there is none. A deletion does
-    /// not show here: [`Self::stored_slices`] counts them too.
+    /// The highest revision at which a slice was written; 0 when there is none. Deletions do not
+    /// show here, but they do in [`Self::stored_slices`].
     pub async fn slice_revision(&self) -> Result<u64, Error> {
         Ok(self.stored_slices().await?.revision)
     }
@@ -100,7 +100,7 @@ struct Stored {
     mod_revision: u64,
 }
 
-/// Runs `program` to its end, with `home` for what it caches.
+/// Runs `program` until it ends, with `home` for its caches.
 pub(super) async fn run(program: &Path, args: &[&str], home: &Path) -> Result<Output, Error> {
     let output = tokio::process::Command::new(program)
         .args(args)

@@ -23,7 +23,7 @@ pub(super) enum Family {
 }
 
 impl Family {
-    /// What its binaries are kept under.
+    /// The prefix of the directory with its binaries.
     fn name(self) -> &'static str {
         match self {
             Self::Kubernetes(_) => "kubernetes",
@@ -54,18 +54,18 @@ impl Family {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("components").join(folder)
     }
 
-    /// What `go` is called with.
+    /// The arguments of `go`.
     fn flags(self) -> Vec<&'static str> {
         let mut flags = vec!["build", "-trimpath", "-buildvcs=false", "-mod=readonly"];
         if self == Self::Prometheus {
-            // Without the clients of two dozen clouds, which would find targets there.
+            // Leaves out service discovery, which needs the clients of two dozen clouds.
             flags.push("-tags=remove_all_sd");
         }
         flags
     }
 
-    /// What the linker writes into the binaries; without the versions `/version` and
-    /// `kubectl version` answer nonsense.
+    /// The values that the linker writes into the binaries. Without the versions, `/version` and
+    /// `kubectl version` return nonsense.
     fn linker_flags(self, version: &str) -> String {
         let mut flags = "-s -w".to_owned();
         if matches!(self, Self::Kubernetes(_)) {
@@ -86,14 +86,14 @@ impl Family {
     }
 }
 
-/// What one go.mod says.
+/// The contents of one go.mod.
 #[derive(Debug)]
 struct Pin {
     /// The family's version, such as `v1.37.2`.
     version: String,
-    /// The least Go, such as `1.26.0`.
+    /// The minimum version of Go, such as `1.26.0`.
     go: String,
-    /// go.mod and go.sum, and the program where it is ours, for the cache's key.
+    /// go.mod, go.sum, and the program if it is ours. The cache key is computed from them.
     bytes: Vec<u8>,
 }
 
@@ -114,7 +114,7 @@ impl Pin {
     }
 }
 
-/// The second word of the first line whose first word is `first` (`require` apart).
+/// The second word of the first line whose first word is `first` (ignoring `require`).
 fn word_after(text: &str, first: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let mut words = line.trim_start_matches("require ").split_whitespace();
@@ -132,7 +132,7 @@ struct Target {
     path: PathBuf,
 }
 
-/// Builds what is missing below `cache`.
+/// Builds the binaries that are missing in `cache`.
 pub(super) fn ensure(
     cache: &Path,
     kubernetes: Kubernetes,
@@ -195,7 +195,7 @@ fn numbers(version: &str) -> Vec<u32> {
 fn key(parts: &[&[u8]]) -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     for part in parts {
-        // With the lengths, so that no byte can move from one part to the next unseen.
+        // Includes the lengths, so moving a byte from one part to the next changes the key.
         context.update(&(part.len() as u64).to_le_bytes());
         context.update(part);
     }
@@ -229,8 +229,9 @@ fn go_build(target: &Target, mut progress: Progress) -> Result<(), Error> {
     if let Some(parent) = target.path.parent() {
         fs::create_dir_all(parent).map_err(Error::file(parent))?;
     }
-    // Under its name only when it is whole: a killed build leaves no half binary behind. Its `go`
-    // may live on after it and write without the lock, so the name is not the next build's.
+    // The binary gets its final name only when it is complete, so a killed build leaves no partial
+    // binary. Its `go` process may outlive it and write without the lock, so the temporary name
+    // differs from that of the next build.
     let unfinished = target.path.with_extension(format!("unfinished-{}", std::process::id()));
     let failed = |tail: String| Error::Build {
         component: target.component.name().to_owned(),

@@ -6,8 +6,8 @@
 //! else `~/.cache/closehaul`, in a directory whose name carries a hash of everything they depend
 //! on, so a changed pin or compiler never finds an old binary.
 //!
-//! `KUBEBUILDER_ASSETS`, when set, is a directory with `etcd`, `kube-apiserver` and `kubectl`
-//! that are taken instead of the default version's.
+//! If `KUBEBUILDER_ASSETS` is set, it is a directory with `etcd`, `kube-apiserver` and `kubectl`,
+//! which replace those of the default version.
 
 mod build;
 mod version;
@@ -26,9 +26,9 @@ pub enum Error {
     /// There is no Go on the PATH.
     #[error("Go is needed to build {component}: install Go {needed} or newer (https://go.dev/dl)")]
     GoMissing {
-        /// What was to be built.
+        /// The component to build.
         component: String,
-        /// The least version, from the family's go.mod.
+        /// The minimum version, from the family's go.mod.
         needed: String,
     },
     /// Go is older than the modules allow.
@@ -36,32 +36,32 @@ pub enum Error {
         "Go {found} is too old for {component}: install Go {needed} or newer (https://go.dev/dl)"
     )]
     GoTooOld {
-        /// What was to be built.
+        /// The component to build.
         component: String,
         /// The version on the PATH.
         found: String,
-        /// The least version, from the family's go.mod.
+        /// The minimum version, from the family's go.mod.
         needed: String,
     },
     /// `go build` failed.
     #[error("building {component} {version} failed; the end of go's output:\n{tail}")]
     Build {
-        /// What was to be built.
+        /// The component to build.
         component: String,
         /// Its version.
         version: String,
         /// The last lines that go printed.
         tail: String,
     },
-    /// A go.mod does not say what is needed from it.
+    /// A go.mod lacks a required line.
     #[error("{}: no `{missing}` line; run regenerate.sh beside it", path.display())]
     Pin {
         /// The go.mod.
         path: PathBuf,
-        /// What was looked for.
+        /// The first word of that line.
         missing: String,
     },
-    /// `KUBEBUILDER_ASSETS` is set and one of its three binaries is not there.
+    /// `KUBEBUILDER_ASSETS` is set and one of its three binaries is missing.
     #[error("{} is missing; unset KUBEBUILDER_ASSETS to have it built", path.display())]
     Asset {
         /// Where the binary should be.
@@ -75,7 +75,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -93,7 +93,7 @@ pub enum Component {
     Etcd,
     /// The store's command line.
     Etcdctl,
-    /// What works on the store's files: a snapshot becomes a data directory.
+    /// The tool for the store's files, which turns a snapshot into a data directory.
     Etcdutl,
     /// The API server.
     KubeApiserver,
@@ -105,7 +105,7 @@ pub enum Component {
     KubeProxy,
     /// The command line.
     Kubectl,
-    /// Upstream's `EndpointSlice` controller with nothing else, `e2e/components/rival/main.go`.
+    /// Upstream's `EndpointSlice` controller alone, `e2e/components/rival/main.go`.
     Rival,
     /// Renders and checks the chart.
     Helm,
@@ -169,9 +169,9 @@ impl Component {
         }
     }
 
-    /// Seconds that its build takes with nothing cached on two cores, in the order of
-    /// `Component` (control-plane 1: what is built later shares most with what was built
-    /// before). Only for the estimate that the progress shows.
+    /// Seconds that its build takes on two cores without a cache, in the order of `Component`
+    /// (control-plane 1: later builds share most of their packages with earlier ones). The progress
+    /// display uses them for its estimate.
     fn seconds(self) -> u32 {
         match self {
             Self::Etcd => 40,
@@ -188,8 +188,8 @@ impl Component {
         }
     }
 
-    /// Where `KUBEBUILDER_ASSETS` has it, if that is set and has components of this kind: of
-    /// Kubernetes one version, which is taken for the default one.
+    /// Its path in `KUBEBUILDER_ASSETS`, if that is set and contains components of this kind. The
+    /// one version of Kubernetes there counts as the default one.
     fn asset(self, kubernetes: Kubernetes) -> Option<PathBuf> {
         let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty())?;
         let known = match self {
@@ -217,16 +217,17 @@ impl Components {
     }
 }
 
-/// Builds what is missing among `components`, with progress on standard error, and says where
-/// the binaries are. Blocks; the first build of all takes about 6 minutes on two cores.
+/// Builds those of `components` that are missing, with progress on standard error, and returns
+/// where the binaries are. Blocks. The first build of all components takes about 6 minutes on two
+/// cores.
 ///
 /// Processes that call this at the same time build each component once.
 pub fn ensure(components: &[Component]) -> Result<Components, Error> {
     ensure_of(Kubernetes::default(), components)
 }
 
-/// The same with the components of that version of Kubernetes; other components are the same for
-/// all of them.
+/// The same with the components of this version of Kubernetes. The other components do not depend
+/// on it.
 pub fn ensure_of(kubernetes: Kubernetes, components: &[Component]) -> Result<Components, Error> {
     let directory = cache()?;
     let mut paths = HashMap::new();
@@ -255,6 +256,6 @@ fn cache() -> Result<PathBuf, Error> {
         .or_else(|| variable("HOME").map(|path| path.join(".cache/closehaul")))
         .ok_or(Error::NoCache)?;
     fs::create_dir_all(&path).map_err(Error::file(&path))?;
-    // A relative path would mean another directory to each package's tests.
+    // A relative path would mean a different directory in the tests of each package.
     path.canonicalize().map_err(Error::file(&path))
 }

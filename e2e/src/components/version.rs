@@ -11,20 +11,21 @@ pub enum Kubernetes {
     /// off.
     #[value(name = "1.34.4")]
     V1_34,
-    /// The one in between.
+    /// The version in between.
     #[value(name = "1.36.3")]
     V1_36,
-    /// What all tests run on that do not say otherwise.
+    /// The default version for all tests.
     #[default]
     #[value(name = "1.37.2")]
     V1_37,
 }
 
 impl Kubernetes {
-    /// All of them, from the oldest.
+    /// All versions, oldest first.
     pub const ALL: [Self; 3] = [Self::V1_34, Self::V1_36, Self::V1_37];
 
-    /// The folder with its go.mod; the default one's is not renamed with every new version.
+    /// The folder with its go.mod. The folder of the default version keeps its name when the
+    /// version changes.
     pub(super) fn folder(self) -> &'static str {
         match self {
             Self::V1_34 => "kubernetes-1.34",
@@ -36,7 +37,7 @@ impl Kubernetes {
 
 impl fmt::Display for Kubernetes {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // All have a name.
+        // Every version has a name.
         self.to_possible_value().map_or(Ok(()), |value| out.write_str(value.get_name()))
     }
 }

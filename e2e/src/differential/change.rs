@@ -41,7 +41,7 @@ pub fn changed(shape: &mut Shape, change: &Change) -> Option<Value> {
             shape.dual = *dual;
             let kind = objects::kind(shape);
             let policy = &kind["ipFamilyPolicy"];
-            // Without the other family named, the server takes it away itself.
+            // If the other family is not named, the server removes it.
             let families =
                 if *dual { json!({"ipFamilies": kind["ipFamilies"]}) } else { json!({}) };
             let mut spec = families;
@@ -72,7 +72,7 @@ pub fn changed(shape: &mut Shape, change: &Change) -> Option<Value> {
     Some(patch)
 }
 
-/// Whether a Service with this selector is left alone.
+/// Whether the controllers ignore this Service.
 pub fn is_left_alone(shape: &Shape) -> bool {
     shape.external || shape.selector == Selector::Absent
 }

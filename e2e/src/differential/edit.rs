@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::step::Edit;
 
-/// What edits leave in the metadata of a slice, as [`super::form::Form::foreign`] has it.
+/// What edits leave in the metadata of a slice, in the format of [`super::form::Form::foreign`].
 pub const FOREIGN: [&str; 2] =
     ["annotation example.com/note=\"mine\"", "finalizer \"example.com/keep\""];
 
@@ -13,7 +13,7 @@ pub const FOREIGN: [&str; 2] =
 pub struct Hand {
     /// The merge patch.
     pub patch: Option<Value>,
-    /// Whether the slice is deleted then.
+    /// Whether the slice is deleted afterwards.
     pub is_deleted: bool,
     /// The slice that is created beside it, still without a name.
     pub copy: Option<Value>,
@@ -118,7 +118,8 @@ fn with(slice: &Value, endpoints: &[Value]) -> Value {
     copy
 }
 
-/// What endpoints are ordered by: the order in a slice differs between the sides.
+/// The key by which endpoints are ordered, because their order in a slice differs between the
+/// sides.
 fn key(endpoint: &Value) -> (String, String) {
     (endpoint["addresses"].to_string(), endpoint["targetRef"]["name"].to_string())
 }

@@ -1,5 +1,5 @@
-//! Form: a slice without what two control planes must do differently (names, uids, versions,
-//! times), and how the slices of two are compared.
+//! Form: a slice without the parts that differ between any two control planes (names, UIDs,
+//! versions, times), and the comparison of their slices.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,9 +16,9 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
-/// In place of the uid of an object that is there.
+/// Replaces the UID of an object that exists.
 pub const CURRENT: &str = "current";
-/// In place of any other uid.
+/// Replaces any other UID.
 pub const OLDER: &str = "older";
 
 /// What the slices of a port set have in common.
@@ -32,7 +32,7 @@ pub struct Group {
     pub ports: BTreeSet<String>,
     /// All labels.
     pub labels: BTreeMap<String, String>,
-    /// The owners, with [`CURRENT`] or [`OLDER`] for the uid.
+    /// The owners, with [`CURRENT`] or [`OLDER`] for the UID.
     pub owners: Vec<String>,
     /// Whether it has a deletionTimestamp.
     pub terminating: bool,
@@ -41,36 +41,36 @@ pub struct Group {
 /// One slice.
 #[derive(Debug, Clone)]
 pub struct Form {
-    /// What it has in common with others.
+    /// What it has in common with other slices.
     pub group: Group,
-    /// Its endpoints as JSON, with [`CURRENT`] or [`OLDER`] for the pod's uid, in order.
+    /// Its endpoints as JSON, with [`CURRENT`] or [`OLDER`] for the pod's UID, in order.
     pub endpoints: Vec<String>,
-    /// Whether it says what its last write answers to.
+    /// Whether it has a trigger time.
     pub trigger: bool,
-    /// What others have put into its metadata: annotations and finalizers.
+    /// What other clients have added to its metadata: annotations and finalizers.
     pub foreign: Vec<String>,
     /// The slice itself.
     pub slice: Arc<Value>,
 }
 
-/// Services in whose histories the sizes of slices, and which are written when, depend on the time
+/// Services for which the sizes of slices, and which slices are written when, depend on the time
 /// between events.
 pub type Loose = BTreeSet<String>;
 
 /// How the slices of two sides compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
-    /// Slice by slice the same.
+    /// All slices are the same.
     Same,
-    /// The same but for which of several slices an endpoint is in.
+    /// The same, except for which of several slices an endpoint is in.
     Placed,
     /// Different in these lines.
     Different(Vec<String>),
 }
 
 impl Group {
-    /// Without the label for headless Services: where it is wrong it stays until there is another
-    /// reason to write the slice, and any slice of the group may get an endpoint.
+    /// The group without the label for headless Services. A wrong label stays until there is
+    /// another reason to write the slice, and any slice of the group may get an endpoint.
     fn unlabelled(&self) -> Self {
         let mut group = self.clone();
         group.labels.remove(HEADLESS);
@@ -79,7 +79,7 @@ impl Group {
 }
 
 impl Form {
-    /// The form of a slice; `uid` says the present uid of a Service or a pod, by kind and name.
+    /// The form of a slice. `uid` returns the current UID of a Service or a pod, by kind and name.
     pub fn new(slice: &Arc<Value>, uid: impl Fn(&str, &str) -> Option<String>) -> Self {
         let metadata = &slice["metadata"];
         let token = |kind: &Value, name: &Value, there: &Value| {
@@ -123,13 +123,13 @@ impl Form {
         }
     }
 
-    /// Whether the controllers count it as theirs.
+    /// Whether the controllers manage it.
     pub fn is_managed(&self) -> bool {
         self.group.labels.get(MANAGED_BY).is_some_and(|by| by == CONTROLLER)
             && !self.group.terminating
     }
 
-    /// What it is compared and ordered by.
+    /// The key by which it is compared and ordered.
     pub fn key(&self) -> (&Group, &[String], bool, &[String]) {
         (&self.group, &self.endpoints, self.trigger, &self.foreign)
     }
@@ -163,11 +163,11 @@ impl fmt::Display for Form {
     }
 }
 
-/// Compares the slices of the built-in controller, `left`, with closehaul's. Of a Service in `loose`
-/// only the endpoints of each group must be the same.
+/// Compares the slices of the built-in controller, `left`, with those of closehaul. For a Service
+/// in `loose`, only the endpoints of each group must be the same.
 ///
-/// Slices with a deletionTimestamp count for neither controller: which of two that are not needed
-/// any more goes, and then stays because of a finalizer, is left to them.
+/// Slices with a deletionTimestamp count for neither controller. If two slices are no longer
+/// needed, a controller may delete either of them, which may then stay because of a finalizer.
 pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
     let live = |forms: &[Form]| {
         forms.iter().filter(|form| !form.group.terminating).cloned().collect::<Vec<_>>()
@@ -197,8 +197,8 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
         contents.retain(|group, endpoints| !is_loose(group) || !endpoints.is_empty());
         contents
     };
-    // How many slices have which labels, in the groups with endpoints; of a Service in `loose`,
-    // whether there are any.
+    // How many slices have which labels, in the groups with endpoints. For a Service in `loose`,
+    // only whether there are any.
     let labelled = |forms: &[Form]| {
         let contents = contents(forms);
         let groups = forms.iter().map(|form| form.group.clone());
@@ -223,9 +223,9 @@ pub fn compare(left: &[Form], right: &[Form], loose: &Loose) -> Comparison {
         packed.sort_unstable();
         packed
     };
-    // Which of several slices is written, and gets or loses a trigger time, goes with which of
-    // them an endpoint is in; and which of those that are equally full gets one is free, whatever
-    // others have put into its metadata.
+    // Which of several slices is written, and gets or loses a trigger time, depends on which of
+    // them an endpoint is in. Any of the equally full slices may get an endpoint, regardless of
+    // what other clients have added to its metadata.
     let written = |forms: &[Form]| {
         let mut written = BTreeMap::<Group, (Vec<bool>, Vec<Vec<String>>)>::new();
         for form in forms.iter().filter(|form| !is_loose(&form.group)) {

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::world::Random;
 
-/// How often a step is drawn before a history is given up; most fit at once.
+/// How often a step is drawn before the history ends. Most steps fit at once.
 const DRAWS: usize = 1000;
 
-/// Steps from a seed; those of [`super::opening`] come first.
+/// Steps from a seed, which follow those of [`super::opening`].
 #[derive(Debug)]
 pub struct Generator {
     random: Random,
@@ -44,19 +44,19 @@ const EDITS: [Edit; 21] = [
     Edit::CopyEmpty,
     Edit::CopyBare,
 ];
-/// Edits that trap the built-in controller's tracker; they end a history.
+/// Edits that trap the built-in controller's tracker. They end a history.
 const TRAPS: [Edit; 2] = [Edit::Unmanage, Edit::Rename];
 
 impl Generator {
     /// The steps of one history of a run.
     pub fn new(seed: u64, history: u64) -> Self {
         let mut random = Random::new(seed);
-        // Far from the neighbours' numbers.
+        // Far from the numbers of other histories.
         let far = random.below(u64::MAX);
         Self { random: Random::new(far ^ history.wrapping_mul(0xd134_2543_de82_ef95)) }
     }
 
-    /// The next step, or `None` if none is found; `last` is one that may end the history.
+    /// The next step, or `None` if none is found. If it is the `last`, it may end the history.
     pub fn next(&mut self, model: &Model, last: bool) -> Option<Step> {
         if model.held {
             return Some(Step::Release);
@@ -139,7 +139,7 @@ impl Generator {
     }
 
     fn ports(&mut self) -> usize {
-        // Named ports are where pods differ.
+        // Pods differ in named ports.
         if self.random.chance(40) { 1 + self.number(2) } else { self.number(objects::PORTS) }
     }
 
@@ -156,8 +156,8 @@ impl Generator {
         let pod = self.number(PODS);
         if model.pods[pod].is_none() {
             let shape = self.pod_shape()?;
-            // Many at once mostly where no Service selects them yet, so that a change of its
-            // selector brings them all in one sync.
+            // Mostly creates many pods at once if no Service selects them yet, so a change of a
+            // selector adds all of them in one sync.
             let many = model.selecting(shape.coat).next().is_none() || self.random.chance(15);
             let room = model.pods[pod..].iter().take_while(|pod| pod.is_none()).count();
             let count = if many { 1 + self.number(room.min(9)) } else { 1 };
@@ -202,7 +202,7 @@ impl Generator {
         })
     }
 
-    /// Mostly one that is there from the beginning.
+    /// Mostly a node that exists from the beginning.
     fn pod_node(&mut self) -> usize {
         match self.random.below(10) {
             0 => NODES - 1,
@@ -224,9 +224,9 @@ impl Generator {
         Step::Address { pod, address }
     }
 
-    /// While the built-in controller fails to write a Service: other pods change, and soon the one
-    /// that is to blame. Steps that the built-in controller may be trapped by, or see late, would
-    /// show only afterwards.
+    /// A step while the built-in controller fails to write a Service. Other pods change, and soon
+    /// the pod that causes the failure. Steps that may trap the built-in controller, or that it may
+    /// see late, would show only afterwards.
     fn thaw(&mut self, special: usize, model: &Model) -> Step {
         let pod = self.number(PODS);
         let step = match self.random.below(10) {
@@ -283,7 +283,7 @@ mod tests {
         steps
     }
 
-    /// The API server deletes such pods at once, whatever time they are given.
+    /// The API server deletes such pods at once, regardless of their grace period.
     #[test]
     fn a_pod_that_is_over_is_not_asked_to_end() {
         let mut model = Model::new("h");

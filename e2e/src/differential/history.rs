@@ -21,19 +21,19 @@ use super::{
 };
 use crate::world::{normal::items, object};
 
-/// How often slices are looked at.
+/// How often slices are checked.
 pub const POLL: Duration = Duration::from_millis(20);
-/// The least of [`History::quiet`].
+/// The minimum of [`History::quiet`].
 pub(super) const QUIET: Duration = Duration::from_millis(300);
-/// How long both may take to agree: the built-in controller backs off for some seconds when its
+/// How long both may take to agree. The built-in controller backs off for some seconds when its
 /// watch is behind.
 pub(super) const AGREE: Duration = Duration::from_secs(15);
-/// How long the built-in controller is given where it may be backing off.
+/// How long to wait for the built-in controller if it may be backing off.
 pub(super) const PATIENT: Duration = Duration::from_secs(2);
 
 /// How many repairs a minute closehaul attributes to manual edits.
 const HAND: usize = 2;
-/// A minute, and how much later a repair may come than the edit.
+/// A minute, plus the time by which a repair may come later than the edit.
 const MINUTE: Duration = Duration::from_secs(65);
 
 /// The outcome of a step.
@@ -57,11 +57,11 @@ pub struct History<'p> {
     pub(super) flips: u64,
     pub(super) touches: u64,
     pub(super) hints: bool,
-    /// Neither side has written for so long after the canary's: both have settled.
+    /// If neither side has written for this long after the canary's slice, both have settled.
     pub(super) quiet: Duration,
     /// How many comparisons were made.
     pub comparisons: u64,
-    /// The Services for which what happened since both last agreed has more than one right outcome.
+    /// The Services for which the events since both last agreed have more than one correct outcome.
     pub(super) loose: Loose,
     /// How long the built-in controller's log was when both last agreed.
     pub(super) logged: u64,
@@ -104,8 +104,8 @@ impl<'p> History<'p> {
         Ok(history)
     }
 
-    /// Takes a step on both sides and compares. What may be trapped, or is to be restarted, waits
-    /// for a restart of the controllers.
+    /// Takes a step on both sides and compares. If a controller may be trapped, or the step is a
+    /// restart, it waits for a restart of the controllers.
     pub async fn step(&mut self, step: &Step) -> Result<Verdict, Error> {
         let mut model = self.model.clone();
         let Some(effect) = model.take(step) else { return Ok(Verdict::Nothing) };
@@ -187,7 +187,7 @@ impl<'p> History<'p> {
         self.edits.push_back(Instant::now());
     }
 
-    /// What closehaul serves; Services that are left alone do not count.
+    /// What closehaul serves. Services that the controllers ignore do not count.
     fn served(&self) -> BTreeMap<String, Vec<String>> {
         let services = self.model.services.iter().enumerate();
         let services = services.filter_map(|(number, shape)| {
@@ -200,7 +200,7 @@ impl<'p> History<'p> {
         form::served(&forms)
     }
 
-    /// Restarts both controllers: closehaul finds its slices right.
+    /// Restarts both controllers. closehaul must find its slices correct.
     async fn restart(&mut self) -> Result<Verdict, Error> {
         let Pair { closehaul, restarts, .. } = self.pair;
         let before = closehaul.versions(&self.namespace);
@@ -216,14 +216,14 @@ impl<'p> History<'p> {
         }
     }
 
-    /// Waits until both controllers follow, and have written what they have to.
+    /// Waits until both controllers follow, and have written what they must.
     pub async fn follow(&mut self) -> Result<(), Error> {
         self.probe(true).await?;
         self.settle(AGREE).await;
         Ok(())
     }
 
-    /// Deletes everything of the history.
+    /// Deletes all objects of the history.
     pub async fn end(self) -> Result<(), Error> {
         let namespace = &self.namespace;
         let nodes = (0..NODES).chain([CANARY_NODE]);
@@ -237,7 +237,7 @@ impl<'p> History<'p> {
         (built_in.forms(&self.namespace), closehaul.forms(&self.namespace))
     }
 
-    /// All slices in short, for the reader of a failure.
+    /// A summary of all slices, for the report of a failure.
     fn outline(&self) -> Vec<String> {
         let (left, right) = self.forms();
         let line = |(side, form): (&str, &Form)| {

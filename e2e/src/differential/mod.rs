@@ -1,5 +1,6 @@
-//! The differential test: the same seeded random histories on two control planes, one with the
-//! built-in controller, the oracle, and one with closehaul; compared when both have settled.
+//! The differential test: it runs the same seeded random histories on two control planes, and
+//! compares them when both have settled. One has the built-in controller, the oracle. The other has
+//! closehaul.
 //!
 //! - [`step`], [`shape`]: the steps, as data; [`model`], `change`, [`node`]: what each consists of;
 //!   `generate`: random ones, `opening`: what some histories begin with
@@ -58,7 +59,7 @@ pub enum Error {
         /// The log.
         log: String,
     },
-    /// The file of wanted differences is wrong.
+    /// The file of wanted differences is invalid.
     #[error("e2e/differences.yaml: {0}")]
     Differences(String),
     /// The script cannot be read.
@@ -71,7 +72,7 @@ pub enum Error {
     },
 }
 
-/// Two control planes that were alike at the beginning, and what may differ.
+/// Two control planes that were equal at the start, and what may differ.
 pub struct Pair {
     /// The oracle's.
     pub built_in: Side,
@@ -97,7 +98,7 @@ impl Pair {
         try_join(act(&self.built_in), act(&self.closehaul)).await.map(|_| ())
     }
 
-    /// Restarts both controllers, so that neither remembers more than the other.
+    /// Restarts both controllers, so neither remembers more than the other.
     pub async fn restart(&self) -> Result<(), Error> {
         self.both(Side::restart).await
     }

@@ -30,7 +30,7 @@ pub struct Model {
     pub held: bool,
     /// Whether a slice may have a foreign finalizer.
     finalizers: bool,
-    /// Seconds since the pods' beginning of time, so that both sides have the same times.
+    /// Seconds since a fixed time, so both sides have the same times.
     clock: i64,
     addresses: u64,
     forged: u64,
@@ -44,7 +44,7 @@ pub struct Pod {
     terminating: bool,
     phase: Phase,
     address: Option<u64>,
-    /// Whether its addresses are ones that slices must not contain.
+    /// Whether it has addresses that slices must not contain.
     special: bool,
     changed: i64,
 }
@@ -75,10 +75,10 @@ pub enum Action {
 pub struct Effect {
     /// The requests, one after the other.
     pub actions: Vec<Action>,
-    /// The Services whose sizes of slices depend on how many syncs the step is seen in.
+    /// The Services whose slice sizes depend on how many syncs see the step.
     pub loose: Loose,
-    /// The wanted difference by which the built-in controller may not see the step before the
-    /// touch.
+    /// The wanted difference because of which the built-in controller may not see the step before
+    /// the touch.
     pub lag: Option<&'static str>,
     /// Whether pods are changed.
     pub pods: bool,
@@ -95,7 +95,7 @@ pub struct Effect {
 }
 
 impl Model {
-    /// The state before the first step: three nodes that are no workers.
+    /// The state before the first step: three nodes that are not workers.
     pub fn new(namespace: &str) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -112,7 +112,7 @@ impl Model {
         }
     }
 
-    /// The names of the Services that would have pods in this coat.
+    /// The names of the Services that select pods in this coat.
     pub fn selecting(&self, coat: Coat) -> impl Iterator<Item = String> {
         let services = self.services.iter().enumerate();
         services.filter_map(move |(number, shape)| {
@@ -134,7 +134,7 @@ impl Model {
         self.pods.iter().position(|pod| pod.as_ref().is_some_and(|pod| pod.special))
     }
 
-    /// A number for addresses that no pod had yet.
+    /// A number for addresses that no pod has had yet.
     pub fn fresh_address(&self) -> u64 {
         self.addresses + 1
     }
@@ -144,7 +144,7 @@ impl Model {
         self.pods.iter().flatten().filter_map(|pod| pod.address)
     }
 
-    /// Takes a step: what it does, or `None` if it does not fit.
+    /// Takes a step. Returns what it does, or `None` if it does not fit.
     pub fn take(&mut self, step: &Step) -> Option<Effect> {
         self.clock += 1;
         match step {
@@ -166,7 +166,7 @@ impl Model {
             Step::Restart => Some(Effect { restart: true, ..Effect::default() }),
             Step::Slice { slice, edit } => Some(self.slice_step(*slice, *edit)),
             Step::Release => {
-                // What was not done for a slice that was held may wait for the touch.
+                // Work that a held slice has delayed may wait for the touch.
                 let lag = self.held.then_some("unseen-changes");
                 (self.held, self.finalizers) = (false, false);
                 let actions = vec![Action::Release];
@@ -263,7 +263,7 @@ impl Model {
             }
             Step::TerminatePod { pod } => {
                 let held = self.pods.get_mut(*pod)?.as_mut()?;
-                // A pod that is on no node, or is over, is gone at once.
+                // A pod without a node, or one that has ended, is deleted at once.
                 held.node?;
                 if held.terminating || held.phase.is_over() {
                     return None;
@@ -340,7 +340,7 @@ impl Model {
             edits: edit.is_of_content(),
             lag,
             trap: matches!(edit, Edit::Unmanage | Edit::Rename),
-            // A controller that comes between sees some endpoints in both slices.
+            // A controller that syncs in between sees some endpoints in both slices.
             loose: if edit == Edit::Split { every_service() } else { Loose::default() },
             ..Effect::default()
         }
@@ -374,7 +374,7 @@ impl Model {
     }
 }
 
-/// The names of all Services that there may be.
+/// The names of all Services that may exist.
 pub fn every_service() -> Loose {
     (0..SERVICES).map(objects::service_name).collect()
 }

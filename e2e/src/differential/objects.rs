@@ -10,7 +10,7 @@ use crate::world::object;
 
 /// How many sets of ports there are.
 pub const PORTS: usize = 11;
-/// The number of the set without ports, for headless Services alone.
+/// The number of the set without ports, only for headless Services.
 pub const NO_PORTS: usize = 10;
 /// How many sets of labels there are.
 pub const LABELS: usize = 4;
@@ -61,7 +61,7 @@ pub fn ports(number: usize) -> Value {
     }
 }
 
-/// A set of Service labels, by its number; `null` for those that it has not.
+/// A set of Service labels, by its number. Absent labels are `null`.
 pub fn labels(number: usize) -> Value {
     let mut labels = json!({
         "team": null,
@@ -76,7 +76,7 @@ pub fn labels(number: usize) -> Value {
             labels["team"] = json!("south");
             labels["tier"] = json!("");
         }
-        // The reserved keys, which are not handed on.
+        // The reserved keys, which are not propagated.
         3 => {
             labels["tier"] = json!("back");
             labels["endpointslice.kubernetes.io/managed-by"] = json!("me");
@@ -88,7 +88,7 @@ pub fn labels(number: usize) -> Value {
     labels
 }
 
-/// A selector; `null` for none.
+/// A selector, or `null`.
 pub fn selector(selector: Selector) -> Value {
     // A merge patch keeps what it does not name.
     match selector {
@@ -111,7 +111,7 @@ pub fn selects(selector: Selector, coat: Coat) -> bool {
     }
 }
 
-/// The labels of a pod in that coat, `null` for those that it has not.
+/// The labels of a pod in that coat. Absent labels are `null`.
 pub fn coat(coat: Coat) -> Value {
     let worn = |worn: bool| if worn { json!("yes") } else { Value::Null };
     json!({"app": "any", "red": worn(coat.red), "blue": worn(coat.blue)})
@@ -141,7 +141,7 @@ pub fn auto(auto: Auto) -> Value {
     })
 }
 
-/// The part of a Service's spec that its type decides.
+/// The part of a Service's spec that depends on its type.
 pub fn kind(shape: &Shape) -> Value {
     if shape.external {
         return json!({
@@ -221,7 +221,7 @@ pub fn special_addresses(families: Addresses) -> Vec<String> {
     }
 }
 
-/// The object without fields that are null, for a creation.
+/// The object without null fields, for a create request.
 fn without_nulls(mut value: Value) -> Value {
     if let Value::Object(fields) = &mut value {
         let all = std::mem::take(fields);

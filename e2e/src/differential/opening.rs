@@ -1,4 +1,4 @@
-//! Openings: the steps with which some histories begin, for what chance seldom brings about.
+//! Openings: the first steps of some histories, for situations that random steps seldom create.
 
 use super::{
     objects,
@@ -23,7 +23,7 @@ const RED: Coat = Coat { red: true, blue: false };
 const BLUE: Coat = Coat { red: false, blue: true };
 const PURPLE: Coat = Coat { red: true, blue: true };
 
-/// Ready pods, the first of them on this node that all histories share, the others on the next.
+/// Ready pods. The first one is on this shared node, and the others are on the next ones.
 fn pods(pod: usize, count: usize, coat: Coat, node: usize) -> Step {
     let (node, web, addresses) = (Some(NODES + node), Web::Container(8080), Addresses::Both);
     let shape = PodShape { coat, node, ready: true, web, addresses, hostname: false };
@@ -50,21 +50,21 @@ fn change(service: usize, change: Change) -> Step {
     Step::Service { service, change }
 }
 
-/// Several slices that lose some endpoints and get others in one sync: in which slice an endpoint
-/// was is random, so it is done for two Services of two families.
+/// Several slices that lose some endpoints and get others in one sync. Which slice an endpoint was
+/// in is random, so there are two Services with two families.
 fn packing() -> Vec<Step> {
     let both = |step: &dyn Fn(usize) -> Step| [0, 1].map(step);
     let create = |service| Step::CreateService { service, shape: Shape { dual: true, ..shape() } };
     let blue = |service| change(service, Change::SelectorAndLabels(Selector::Blue, 1));
     let pods = [pods(0, 6, PURPLE, 0), pods(6, 3, RED, 0), pods(9, 1, BLUE, 0)];
     let steps = pods.into_iter().chain(both(&create)).chain(both(&blue));
-    // A ready pod that ends, which is selected.
+    // A selected, ready pod ends.
     steps.chain([Step::TerminatePod { pod: 0 }]).collect()
 }
 
 /// A placeholder whose Service gets exactly as many endpoints in one sync as a slice holds by
-/// default, of the same ports, namely none: there is no room for one more, and yet it is not
-/// filled.
+/// default. They have the same ports as the placeholder, namely none. There is no room for one more
+/// endpoint, and yet the placeholder is not filled.
 fn exactly() -> Vec<Step> {
     let shape = Shape { headless: true, ports: objects::NO_PORTS, ..shape() };
     vec![
@@ -74,8 +74,8 @@ fn exactly() -> Vec<Step> {
     ]
 }
 
-/// A Service that is rebuilt while the slices of the one before still stand, later and at once;
-/// and a pod that is, at its old address, while nobody looks.
+/// A Service that is rebuilt, later and at once, while the slices of its predecessor still exist. A
+/// pod that is rebuilt at its old address while no Service selects it.
 fn recreated() -> Vec<Step> {
     let create = || Step::CreateService { service: 0, shape: shape() };
     vec![
@@ -90,9 +90,9 @@ fn recreated() -> Vec<Step> {
     ]
 }
 
-/// The legacy annotation, with three ready pods in each of two zones and one in the third: which of
-/// the two gives one away is drawn, when all slices are written, and once more when only the first
-/// is.
+/// The legacy annotation, with three ready pods in each of two zones and one in the third. Which of
+/// the two zones gives one away is random. It is decided when all slices are written, and again
+/// when only the first one is.
 fn givers() -> Vec<Step> {
     let (a, b) = (0, 1);
     vec![
@@ -108,8 +108,8 @@ fn givers() -> Vec<Step> {
     ]
 }
 
-/// A pod gets addresses that slices must not contain. Meanwhile others change and go, and at the
-/// end it has valid addresses again.
+/// A pod gets addresses that slices must not contain. Meanwhile, other pods change and are deleted,
+/// and at the end it has valid addresses again.
 fn refused() -> Vec<Step> {
     vec![
         Step::CreateService { service: 0, shape: Shape { dual: true, ..shape() } },

@@ -1,5 +1,5 @@
-//! Restarts of both controllers, for all histories at once: a step ends before, and none begins
-//! until both follow again.
+//! Restarts of both controllers for all histories at once. Running steps end before a restart, and
+//! no step begins until both controllers follow again.
 
 use std::{
     convert::Infallible,
@@ -13,17 +13,17 @@ use super::{Error, Pair, history::History};
 
 /// How many histories wait for one restart.
 const TOGETHER: u32 = 16;
-/// How long a history waits for others, for each that is under way: all stand still for a restart.
+/// How long a history waits for others, per active history, because a restart stops all of them.
 const PATIENCE: Duration = Duration::from_millis(2500);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Who runs, and who waits for the next restart.
+/// Which histories run, and which wait for the next restart.
 #[derive(Debug, Default)]
 pub struct Restarts {
     /// Held for reading during a step, for writing during a restart.
     gate: RwLock<()>,
     desk: Mutex<Desk>,
-    /// How many there were.
+    /// The number of restarts so far.
     done: watch::Sender<u64>,
 }
 
@@ -34,7 +34,7 @@ struct Desk {
     since: Option<Instant>,
 }
 
-/// A history that is under way.
+/// An active history.
 #[derive(Debug)]
 pub struct Active<'r>(&'r Restarts);
 
@@ -45,18 +45,18 @@ impl Drop for Active<'_> {
 }
 
 impl Restarts {
-    /// A history begins; it ends when this is dropped.
+    /// Starts a history, which ends when the result is dropped.
     pub fn active(&self) -> Active<'_> {
         self.desk().active += 1;
         Active(self)
     }
 
-    /// For as long as this is held, nothing is restarted.
+    /// While the result is held, nothing is restarted.
     pub async fn running(&self) -> RwLockReadGuard<'_, ()> {
         self.gate.read().await
     }
 
-    /// Waits for the next restart; must not be called with what [`Self::running`] gives.
+    /// Waits for the next restart. The caller must not hold the guard of [`Self::running`].
     pub async fn wait(&self) {
         let mut done = self.done.subscribe();
         {
@@ -68,13 +68,13 @@ impl Restarts {
         let _ = done.changed().await;
     }
 
-    /// How many there were.
+    /// The number of restarts so far.
     pub fn count(&self) -> u64 {
         *self.done.borrow()
     }
 
-    /// Restarts the controllers whenever enough histories, or half of those that are left, wait for it.
-    /// Returns only when something fails.
+    /// Restarts the controllers whenever enough histories, or half of those that are left, wait for
+    /// it. Returns only if something fails.
     pub async fn serve(&self, pair: &Pair) -> Result<Infallible, Error> {
         let mut canary = History::begin(pair, "restarts").await?;
         loop {
@@ -82,7 +82,7 @@ impl Restarts {
             if self.desk().is_due() {
                 let _nobody_steps = self.gate.write().await;
                 pair.restart().await?;
-                // What they do first, they do before any further step.
+                // Their first work is done before any further step.
                 canary.follow().await?;
                 self.desk().close();
                 self.done.send_modify(|count| *count += 1);
@@ -96,7 +96,7 @@ impl Restarts {
 }
 
 impl Desk {
-    /// Nobody waits any more.
+    /// No history waits any more.
     fn close(&mut self) {
         (self.waiting, self.since) = (0, None);
     }

@@ -112,9 +112,9 @@ pub struct Report {
 }
 
 struct Run {
-    /// Where many histories are played at a time.
+    /// The control planes where many histories run at a time.
     shared: Pair,
-    /// Where they are alone, one after the other, meanwhile.
+    /// The control planes where histories run alone, one after the other, meanwhile.
     alone: Pair,
     options: Options,
     /// How many steps are done.
@@ -123,7 +123,7 @@ struct Run {
     failed: AtomicU64,
 }
 
-/// What came of one history.
+/// The outcome of one history.
 #[derive(Debug, Default)]
 struct Outcome {
     history: u64,
@@ -140,7 +140,7 @@ pub async fn run(options: Options) -> Result<Report, Error> {
     let script = options.script.clone().map(read).transpose()?;
     let max = options.max_endpoints_per_slice.into();
     let (shared, alone) = Box::pin(try_join(Pair::start(max), Pair::start(max))).await?;
-    // They give the zones their shares of CPU for the legacy annotation.
+    // These nodes determine the zones' shares of CPU for the legacy annotation.
     let zones = Zone::ALL.into_iter().take(SHARED).enumerate();
     let nodes = zones
         .map(|(number, zone)| object::node(&objects::shared_node_name(number), Some(zone.name())));
@@ -295,7 +295,7 @@ async fn shorter(run: &Run, outcome: Outcome) -> Result<Failure, Error> {
 }
 
 impl Report {
-    /// Whether nothing but wanted differences was found, and all of these if there was time.
+    /// Whether only wanted differences were found, and all of them if the run was long enough.
     pub fn ok(&self) -> bool {
         self.failures.is_empty() && self.idle().is_empty()
     }

@@ -1,4 +1,4 @@
-//! The shapes of Services, pods and nodes, as data: what the steps of a script say of them.
+//! The shapes of Services, pods and nodes, as data: what the steps of a script say about them.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct Shape {
     pub external: bool,
 }
 
-/// A change of one thing of a Service.
+/// A change of one property of a Service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
@@ -62,7 +62,7 @@ pub enum Selector {
     Blue,
     /// Pods in red and blue.
     Both,
-    /// Pods in whatever colour.
+    /// Pods in any colour.
     Any,
     /// It has no selector.
     Absent,
@@ -110,7 +110,7 @@ pub enum Auto {
 pub struct PodShape {
     /// Their labels.
     pub coat: Coat,
-    /// The node of the first one; `None` for pods on no node at all.
+    /// The node of the first pod, or `None` for pods without a node.
     pub node: Option<usize>,
     /// Whether they are ready.
     pub ready: bool,
@@ -154,14 +154,14 @@ pub enum Phase {
     Pending,
     /// Running.
     Running,
-    /// Over, and well.
+    /// Ended with success.
     Succeeded,
-    /// Over.
+    /// Ended with a failure.
     Failed,
 }
 
 impl Phase {
-    /// Whether the pod will not run any more.
+    /// Whether the pod has ended.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed)
     }
@@ -182,7 +182,7 @@ pub enum Zone {
 }
 
 impl Zone {
-    /// All of them.
+    /// All zones.
     pub const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
 
     /// Its name.

@@ -15,10 +15,10 @@ use crate::progress::say;
 /// How many shorter histories are tried at a time, unless one must be alone.
 const AT_ONCE: usize = 16;
 
-/// What came of a replay.
+/// The outcome of a replay.
 #[derive(Debug)]
 pub struct Replay {
-    /// The number of the step after which the sides differed, and in what.
+    /// The number of the step after which the sides differed, and the differences.
     pub failure: Option<(usize, Vec<String>)>,
     /// How many steps fitted.
     pub steps: u64,
@@ -26,7 +26,7 @@ pub struct Replay {
     pub comparisons: u64,
 }
 
-/// Plays a script in a namespace of its own.
+/// Plays a script in a new namespace.
 pub async fn replay(pair: &Pair, namespace: &str, script: &[Step]) -> Result<Replay, Error> {
     let _active = pair.restarts.active();
     let mut history = History::begin(pair, namespace).await?;
@@ -47,8 +47,8 @@ pub async fn replay(pair: &Pair, namespace: &str, script: &[Step]) -> Result<Rep
     Ok(replay)
 }
 
-/// A script that still fails, with as many steps of `script` left out as the time allows. What is
-/// left of a failure that does not come again is the script itself.
+/// A script that still fails, with as many steps of `script` left out as the time allows. If the
+/// failure does not recur, this is the script itself.
 pub async fn shrink(
     pair: &Pair,
     namespace: &str,
@@ -63,7 +63,7 @@ pub async fn shrink(
     }
 }
 
-/// Leaves out ever smaller pieces, as long as what remains fails.
+/// Leaves out smaller and smaller pieces, as long as the rest fails.
 async fn rounds(pair: &Pair, namespace: &str, shortest: &mut Vec<Step>) -> Result<(), Error> {
     let mut size = shortest.len().div_ceil(2);
     let mut round = 0;
@@ -81,7 +81,7 @@ async fn rounds(pair: &Pair, namespace: &str, shortest: &mut Vec<Step>) -> Resul
         let tried = stream::iter(candidates).map(async |(number, candidate)| {
             let namespace = format!("{namespace}-{round}-{number}");
             let replay = replay(pair, &namespace, &candidate).await?;
-            // Nothing after the step that failed is needed.
+            // Nothing after the failed step is needed.
             Ok::<_, Error>(replay.failure.map(|(at, _)| candidate[..=at].to_vec()))
         });
         let mut tried = Box::pin(tried.buffer_unordered(at_once));

@@ -27,11 +27,11 @@ use crate::{
     world::{self, Kind, Place, World, normal::items},
 };
 
-/// The Service and pod of each namespace by which a controller shows that it has caught up.
+/// The Service and pod of each namespace with which a controller shows that it has caught up.
 pub const CANARY: &str = "canary";
 const STOP: Duration = Duration::from_secs(10);
 
-/// Whose controller a side has.
+/// Which controller a side has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// kube-controller-manager's, the oracle.
@@ -110,7 +110,7 @@ impl Side {
         log.map(|log| log.len()).unwrap_or_default()
     }
 
-    /// What the controller has logged since its log was so long.
+    /// What the controller has logged since its log had this length.
     pub fn logged_since(&self, length: u64) -> String {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |process: &Process| {
@@ -133,7 +133,7 @@ impl Side {
         Ok(self.cluster.stop().await?)
     }
 
-    /// The slices of a namespace, the canary's apart, in the order of what is in them.
+    /// The slices of a namespace, except the canary's, in the order of their content.
     pub fn forms(&self, namespace: &str) -> Vec<Form> {
         let (slices, _) = self.view.slices(namespace);
         let forms = slices
@@ -144,7 +144,7 @@ impl Side {
         forms
     }
 
-    /// The present uid of a Service or a pod.
+    /// The current UID of a Service or a pod.
     pub fn uid(&self, kind: &str, namespace: &str, name: &str) -> Option<String> {
         let kind = match kind {
             "Service" => Kind::Service,
@@ -219,7 +219,7 @@ impl Side {
         Ok(())
     }
 
-    /// Merges into a slice; `None` if its controller has deleted it in the meantime.
+    /// Merges into a slice. Returns `None` if its controller has deleted it in the meantime.
     pub async fn patch_slice(&self, slice: &Value, patch: &Value) -> Result<Option<Value>, Error> {
         match self.world.patch(&place(slice), patch).await {
             Err(world::Error::Request { source: kube::Error::Api(status), .. })
@@ -231,9 +231,9 @@ impl Side {
         }
     }
 
-    /// Makes the slices of a namespace like `wanted`, those of the other side: which of several
-    /// slices an endpoint is in, and what the controller was free to do. All requests are sent at
-    /// once, since both controllers wait only one second after another client's write.
+    /// Makes the slices of a namespace like `wanted`, those of the other side, including which of
+    /// several slices an endpoint is in and what else a controller may choose. All requests are
+    /// sent at once, because both controllers wait only one second after another client's write.
     pub async fn align(&self, namespace: &str, wanted: &[Form]) -> Result<(), Error> {
         let mut have = self.forms(namespace);
         let name = |slice: &Value| slice["metadata"]["name"].clone();
@@ -251,7 +251,7 @@ impl Side {
         for form in missing {
             let there = have.iter().position(|other| other.group == form.group);
             let mut body = self.like(namespace, form);
-            // A slice of this name may be there, in another group or terminating.
+            // A slice with this name may exist, in another group or terminating.
             if taken.contains(&name(&body)) {
                 body["metadata"]["generateName"] = body["metadata"]["name"].take();
             }
@@ -273,7 +273,7 @@ impl Side {
         Ok(())
     }
 
-    /// The other side's slice with this side's uids, to be created.
+    /// The other side's slice with this side's UIDs, for a create request.
     fn like(&self, namespace: &str, form: &Form) -> Value {
         let mut slice = Value::clone(&form.slice);
         slice["endpoints"] =
@@ -292,7 +292,7 @@ impl Side {
         slice
     }
 
-    /// Puts this side's uid in place of the word for it, in an endpoint or an owner.
+    /// Replaces the word for a UID in an endpoint or an owner with this side's UID.
     fn own(&self, namespace: &str, text: &str) -> Value {
         let mut value = serde_json::from_str::<Value>(text).unwrap_or_default();
         let named =
@@ -307,7 +307,7 @@ impl Side {
         value
     }
 
-    /// Deletes what a history has left, which no garbage collector does here.
+    /// Deletes what a history has left, because no garbage collector runs here.
     pub async fn clear(&self, namespace: &str, nodes: &[String]) -> Result<(), Error> {
         for kind in [Kind::Service, Kind::Pod] {
             self.world.delete_all(kind, namespace).await?;
@@ -323,7 +323,7 @@ impl Side {
         Ok(())
     }
 
-    /// The versions of a namespace's slices, the canary's apart, by name.
+    /// The versions of a namespace's slices, except the canary's, by name.
     pub fn versions(&self, namespace: &str) -> BTreeMap<String, String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let forms = self.forms(namespace);
@@ -339,7 +339,7 @@ impl Side {
     }
 }
 
-/// Where a slice is.
+/// The place of a slice.
 pub fn place(slice: &Value) -> Place {
     let text = |field: &str| slice["metadata"][field].as_str().unwrap_or_default();
     Place::new(Kind::Slice, text("namespace"), text("name"))

@@ -10,7 +10,7 @@ pub const SERVICES: usize = 2;
 pub const PODS: usize = 16;
 /// How many nodes a history has room for.
 pub const NODES: usize = 4;
-/// How many nodes all histories share; their numbers follow those of a history's own.
+/// How many nodes all histories share. Their numbers follow those of a history's nodes.
 pub const SHARED: usize = 3;
 
 /// One change that a user makes. Services, pods and nodes are numbered; one that does not fit
@@ -25,7 +25,8 @@ pub enum Step {
         /// What it is like.
         shape: Shape,
     },
-    /// A Service is deleted; with `collect`, so are its slices, as the garbage collector does.
+    /// A Service is deleted. With `collect`, its slices are deleted too, as by the garbage
+    /// collector.
     DeleteService {
         /// Which.
         service: usize,
@@ -41,10 +42,10 @@ pub enum Step {
     Service {
         /// Which.
         service: usize,
-        /// In what.
+        /// The change.
         change: Change,
     },
-    /// Pods appear, with numbers that follow each other and nodes in turn.
+    /// Pods appear, with consecutive numbers and on nodes in turn.
     CreatePods {
         /// The first one.
         pod: usize,
@@ -53,14 +54,14 @@ pub enum Step {
         /// What they are like.
         shape: PodShape,
     },
-    /// Pods are gone.
+    /// Pods are deleted.
     DeletePods {
         /// The first one.
         pod: usize,
         /// How many, of those that exist.
         count: usize,
     },
-    /// A pod is gone and there again at once, under another uid, at the same address or not.
+    /// A pod is deleted and rebuilt at once, with another UID, at the same address or a new one.
     RecreatePod {
         /// Which.
         pod: usize,
@@ -72,11 +73,11 @@ pub enum Step {
         /// Which.
         pod: usize,
     },
-    /// A pod becomes ready or unready; `late` says so with the time of an earlier change.
+    /// A pod becomes ready or unready. With `late`, the condition keeps its earlier time.
     Ready {
         /// Which.
         pod: usize,
-        /// Whether it is.
+        /// Whether it is ready.
         ready: bool,
         /// Whether the condition's time stays.
         late: bool,
@@ -119,7 +120,7 @@ pub enum Step {
         /// Which.
         node: usize,
     },
-    /// A node is gone and there again at once.
+    /// A node is deleted and rebuilt at once.
     RecreateNode {
         /// Which.
         node: usize,
@@ -128,7 +129,7 @@ pub enum Step {
     NodeReady {
         /// Which.
         node: usize,
-        /// Whether it is.
+        /// Whether it is ready.
         ready: bool,
     },
     /// A node's CPU changes.
@@ -138,8 +139,8 @@ pub enum Step {
         /// Its cores.
         cores: u32,
     },
-    /// The history's nodes count for the zones' shares of CPU from now on. The shares are the
-    /// whole cluster's, so no other history may be under way.
+    /// The history's nodes count for the zones' shares of CPU from now on. The shares are those of
+    /// the whole cluster, so no other history may be active.
     Workers,
     /// A node's zone changes.
     Zone {
@@ -148,20 +149,20 @@ pub enum Step {
         /// The zone.
         zone: Option<Zone>,
     },
-    /// Another client edits a managed slice: the nth in the order of what is in them.
+    /// Another client edits a managed slice: the nth in the order of their content.
     Slice {
         /// Which.
         slice: usize,
-        /// What is done.
+        /// The edit.
         edit: Edit,
     },
-    /// Foreign finalizers are taken off all slices.
+    /// Foreign finalizers are removed from all slices.
     Release,
-    /// Both controllers are restarted; closehaul must write nothing for that.
+    /// Both controllers are restarted. closehaul must not write anything because of that.
     Restart,
-    /// A slice that says that it is managed and a Service's, but has another owner.
+    /// A slice appears that has the labels of a managed slice, but comes from another client.
     Forge {
-        /// Whose.
+        /// Which.
         service: usize,
     },
 }
@@ -172,11 +173,11 @@ pub enum Step {
 pub enum Edit {
     /// Deletes it.
     Delete,
-    /// Takes its first endpoint out.
+    /// Removes its first endpoint.
     DropEndpoint,
-    /// Adds an endpoint that no pod stands for.
+    /// Adds an endpoint without a pod.
     AddEndpoint,
-    /// Turns its first endpoint's condition `ready` round.
+    /// Inverts the condition `ready` of its first endpoint.
     FlipReady,
     /// Gives its first endpoint another zone's hint.
     WrongHint,
@@ -190,7 +191,7 @@ pub enum Edit {
     AddLabel,
     /// Removes the Service's labels.
     DropLabels,
-    /// Turns the label for headless Services round.
+    /// Adds or removes the label for headless Services.
     Headless,
     /// Adds an annotation.
     Annotate,
@@ -198,11 +199,11 @@ pub enum Edit {
     AddFinalizer,
     /// Removes its owner.
     DropOwner,
-    /// Adds a finalizer and deletes it, so that it stays and ends.
+    /// Adds a finalizer and deletes the slice, so it remains terminating.
     Hold,
-    /// Says that another client manages it.
+    /// Labels it as managed by another client.
     Unmanage,
-    /// Says that it is another Service's.
+    /// Labels it as a slice of another Service.
     Rename,
     /// Creates another one by hand that is the same.
     Copy,
@@ -215,7 +216,7 @@ pub enum Edit {
 }
 
 impl Edit {
-    /// Whether it makes a slice, or changes the endpoints or ports of one.
+    /// Whether it creates a slice, or changes the endpoints or ports of one.
     pub fn is_of_content(self) -> bool {
         !matches!(
             self,

@@ -19,7 +19,7 @@ use kube_runtime::{
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-/// The slices of all namespaces, kept by a task that ends with this.
+/// The slices of all namespaces, maintained by a task that ends when this is dropped.
 #[derive(Debug)]
 pub struct View {
     shown: Arc<Mutex<Shown>>,
@@ -29,7 +29,7 @@ pub struct View {
 #[derive(Debug, Default)]
 struct Shown {
     namespaces: HashMap<String, Slices>,
-    /// What a list that is under way has named so far.
+    /// The objects that an unfinished list has returned so far.
     listed: Vec<Value>,
 }
 
@@ -40,7 +40,7 @@ struct Slices {
 }
 
 impl View {
-    /// Begins to watch.
+    /// Starts to watch.
     pub fn new(client: Client) -> Self {
         let shown = Arc::<Mutex<Shown>>::default();
         let task = tokio::spawn(follow(client, Arc::clone(&shown)));
@@ -73,7 +73,7 @@ impl Drop for View {
 }
 
 async fn follow(client: Client, shown: Arc<Mutex<Shown>>) {
-    // As the API has them: no field is lost in a type of ours.
+    // Reads slices as the API returns them, so no field is lost in a typed object.
     let resource = ApiResource::erase::<EndpointSlice>(&());
     let api = Api::<DynamicObject>::all_with(client, &resource);
     let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();

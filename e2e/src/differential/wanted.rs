@@ -17,11 +17,11 @@ use super::{
     shape::{Auto, Zone},
 };
 
-/// The file, as it was when this was built.
+/// The file at build time.
 const FILE: &str = include_str!("../../differences.yaml");
 
-/// Those by which the built-in controller does not follow before the touch, or not at all: see
-/// [`super::model::Effect::lag`] and [`super::history`].
+/// Entries for which the built-in controller does not follow before the touch, or does not follow
+/// at all. See [`super::model::Effect::lag`] and [`super::history`].
 const IN_TIME: [&str; 7] = [
     "late-nodes",
     "deleted-nodes",
@@ -31,7 +31,7 @@ const IN_TIME: [&str; 7] = [
     "refused-addresses",
     "tracker-trap",
 ];
-/// Those that show in the slices, and what is left out of account then.
+/// Entries that show in the slices, and the functions that remove these differences.
 const IN_SLICES: [(&str, Relax); 5] = [
     ("own-placeholder", own_placeholder),
     ("recycled-metadata", recycled_metadata),
@@ -46,9 +46,9 @@ type Relax = fn(&mut [Form], &mut [Form], &Model);
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// Its name, by which the program knows it.
+    /// Its name, which the program knows.
     pub name: String,
-    /// Where the difference is written up.
+    /// Where the difference is described.
     pub section: String,
     /// Why it is wanted.
     pub reason: String,
@@ -97,8 +97,8 @@ impl Wanted {
         self.entries.iter().map(|entry| (entry.clone(), count(entry))).collect()
     }
 
-    /// Compares again without what the entries allow to differ: the entries that are needed, or
-    /// `None` if they are not enough.
+    /// Compares again without the differences that the entries allow. Returns the entries that are
+    /// needed, or `None` if they are not enough.
     pub fn explain(
         &self,
         left: &[Form],
@@ -107,7 +107,7 @@ impl Wanted {
         loose: &Loose,
     ) -> Option<Vec<&'static str>> {
         let allowed = IN_SLICES.iter().filter(|(name, _)| self.has(name)).collect::<Vec<_>>();
-        // Each alone, and then all of them.
+        // Tries each one alone, and then all of them.
         let alone = allowed.iter().map(|entry| vec![*entry]);
         for relaxed in alone.chain([allowed.clone()]) {
             let (mut left, mut right) = (left.to_vec(), right.to_vec());
@@ -151,7 +151,7 @@ fn own_placeholder(left: &mut [Form], right: &mut [Form], model: &Model) {
                 && other.group.address_type == form.group.address_type
         });
         if let (true, true, Some(own)) = (exists, is_left_over, own) {
-            // A reserved label on it that is wrong stays with it.
+            // The old placeholder also keeps a wrong reserved label.
             form.group.clone_from(&own.group);
             (form.trigger, form.foreign) = (own.trigger, own.foreign.clone());
         }
@@ -173,7 +173,7 @@ fn recycled_metadata(left: &mut [Form], right: &mut [Form], _: &Model) {
             }
             None => false,
         };
-        // The built-in controller has lost some and has no other, and another client gave them.
+        // The built-in controller has lost some and has no others, and another client added them.
         let is_lost = foreign(left).iter().all(is_there) && !kept.is_empty();
         if is_lost && kept.iter().all(|it| edit::FOREIGN.contains(&it.as_str())) {
             let forms = left.iter_mut().chain(right.iter_mut());
@@ -188,7 +188,8 @@ fn auto_ties(left: &mut [Form], right: &mut [Form], model: &Model) {
 
 fn auto_givers(left: &mut [Form], right: &mut [Form], model: &Model) {
     drop_hints(left, right, model, |left, right| {
-        // One endpoint in another zone: one count is less by one, and one is more by one.
+        // If one endpoint is in another zone, one count is lower by one and another is higher by
+        // one.
         let classes = left.keys().chain(right.keys()).collect::<BTreeSet<_>>();
         let distances = classes.into_iter().map(|class| {
             let counts = |counts: &Counts| counts.get(class).cloned().unwrap_or_default();
@@ -204,12 +205,12 @@ fn auto_givers(left: &mut [Form], right: &mut [Form], model: &Model) {
     });
 }
 
-/// How many endpoints are hinted to each zone, by the cores of the zone: those of zones that have
-/// as many are in order of size.
+/// How many endpoints are hinted to each zone, by the cores of the zone. The counts of zones with
+/// equally many cores are in order of size.
 type Counts = BTreeMap<Option<u32>, Vec<usize>>;
 
-/// Leaves the hints of those slices of Services with the legacy annotation out of account that are
-/// only on one side, where the counts of both sides are `alike`.
+/// Removes the hints from slices of Services with the legacy annotation that are on one side only,
+/// if the counts of both sides are `alike`.
 fn drop_hints(
     left: &mut [Form],
     right: &mut [Form],
@@ -263,7 +264,8 @@ fn idle_writes(left: &mut [Form], right: &mut [Form], model: &Model) {
     let zoneless = left.iter().filter(|form| form.endpoints.iter().any(is_zoneless));
     let zoneless = zoneless.map(|form| form.group.service.clone());
     let zoneless = zoneless.filter(|service| auto.contains(service)).collect::<BTreeSet<_>>();
-    // A placeholder is written again where other slices go, and pods that go have no trigger time.
+    // A placeholder is written again if other slices are deleted, and a deleted pod has no trigger
+    // time.
     let is_idle = |form: &Form| {
         is_placeholder(form) && !form.trigger || zoneless.contains(&form.group.service)
     };
@@ -287,7 +289,7 @@ fn auto_services(model: &Model) -> impl Iterator<Item = String> {
     })
 }
 
-/// Which slices are written, and lose or get a trigger time, goes with the hints.
+/// The hints determine which slices are written, and thus lose or get a trigger time.
 fn without_hints(form: &mut Form) {
     form.trigger = false;
     for endpoint in &mut form.endpoints {

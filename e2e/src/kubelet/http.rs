@@ -16,10 +16,10 @@ use tokio::{
     time,
 };
 
-/// How a time of day looks in what is printed: as in kube-proxy's log.
+/// The format of a printed time of day, as in kube-proxy's log.
 const TIME: &str = "%H:%M:%S%.3f";
 
-/// How a line starts that stands for a request without a good answer.
+/// The start of a line that stands for a request without a good answer.
 pub(super) const ERROR: &str = "ERROR ";
 
 /// Answers every request with `answer` and a line end, `/healthz` with `ok`, on every address of
@@ -27,7 +27,7 @@ pub(super) const ERROR: &str = "ERROR ";
 pub(super) async fn serve(answer: String, ports: &[u16]) -> Result<Infallible, io::Error> {
     let mut listeners = Vec::new();
     for port in ports {
-        // On Linux `::` takes IPv4 connections too.
+        // On Linux, `::` accepts IPv4 connections too.
         listeners.push(TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).await?);
     }
     futures::future::try_join_all(listeners.into_iter().map(|listener| accept(listener, &answer)))
@@ -44,12 +44,12 @@ async fn accept(listener: TcpListener, answer: &str) -> Result<Infallible, io::E
                 if request.uri().path() == "/healthz" { "ok\n".into() } else { answer.clone() };
             async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(body)))) }
         });
-        // A client that went away in the middle counts the failure itself.
+        // A client that disconnects early counts the failure itself.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-/// Sends `count` requests (0: indefinitely), one after the other and `every` so often, prints a
+/// Sends `count` requests (0: indefinitely), one after the other at intervals of `every`. Prints a
 /// line for each, and returns how many failed.
 pub(super) async fn get_many(url: &Uri, count: u64, every: Duration, timeout: Duration) -> u64 {
     let mut failed = 0;

@@ -1,11 +1,11 @@
 //! A stand-in for the kubelets of a cluster: one task for all nodes.
 //!
-//! It registers nodes, gives each pod that is bound to one of them a network namespace with a
-//! small HTTP server in it, reports what a kubelet would report, and takes pods down again with
-//! their grace. There are no containers, probes, volumes or images: the server of a pod is always
-//! the one of this package, and it answers `POD@NODE`.
+//! It registers nodes. It gives each pod that is bound to one of them a network namespace with a
+//! small HTTP server, reports what a kubelet would report, and terminates pods after their grace
+//! period. There are no containers, probes, volumes or images. Each pod runs the server of this
+//! package, which answers `POD@NODE`.
 //!
-//! Without a [`Network`] pods get an address and a status but nothing listens there.
+//! Without a [`Network`], pods get an address and a status, but nothing listens there.
 
 mod http;
 mod node;
@@ -28,7 +28,8 @@ pub use server::Command;
 /// What the stand-in works with.
 #[derive(Debug)]
 pub struct Options {
-    /// Where nodes and pods are put. None: addresses are invented and nothing listens.
+    /// Where nodes and pods are created. With `None`, addresses are invented and nothing listens
+    /// there.
     pub network: Option<Network>,
     /// The binary with the commands of [`Command`]: `walkthrough`.
     pub server: PathBuf,
@@ -44,7 +45,7 @@ pub struct Termination {
     /// How long the server continues to serve. Proxies need this time to notice; below a second
     /// requests may fail that would not in a real cluster.
     pub serves_for: Duration,
-    /// Whether it stays Ready so long, so that the endpoint is serving and terminating.
+    /// Whether it stays Ready during that time, so the endpoint is serving and terminating.
     pub stays_ready: bool,
 }
 
@@ -54,7 +55,7 @@ impl Default for Termination {
     }
 }
 
-/// What went wrong in the stand-in. It then stands still: see [`Kubelet::check`].
+/// What went wrong in the stand-in, which then stops. See [`Kubelet::check`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A namespace or link could not be created.
@@ -92,7 +93,7 @@ pub struct NodeAddress {
     pub namespace: Option<String>,
 }
 
-/// What the owner asks of the task.
+/// A request of the owner to the task.
 #[derive(Debug)]
 enum Request {
     AddNode(NodeSpec, oneshot::Sender<Result<NodeAddress, Error>>),
@@ -120,13 +121,13 @@ impl Kubelet {
         self.ask(|reply| Request::AddNode(node, reply)).await?
     }
 
-    /// Stops the node's pods' servers and removes its network. The Node object is the caller's
-    /// to delete, and no process of the caller may be left in the node's namespace.
+    /// Stops the servers of the node's pods and removes its network. The caller deletes the Node
+    /// object and must not leave a process in the node's namespace.
     pub async fn remove_node(&self, name: &str) -> Result<(), Error> {
         self.ask(|reply| Request::RemoveNode(name.to_owned(), reply)).await?
     }
 
-    /// The network namespace of a pod that runs.
+    /// The network namespace of a running pod.
     pub async fn pod_namespace(&self, namespace: &str, pod: &str) -> Result<Option<String>, Error> {
         let key = PodKey { namespace: namespace.to_owned(), name: pod.to_owned() };
         self.ask(|reply| Request::PodNamespace(key, reply)).await

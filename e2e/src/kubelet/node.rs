@@ -16,7 +16,7 @@ pub struct NodeSpec {
     pub name: String,
     /// The zone label, if it has one.
     pub zone: Option<String>,
-    /// Whether it bears the control plane's role and taint.
+    /// Whether it has the control plane's role and taint.
     pub control_plane: bool,
 }
 
@@ -50,7 +50,7 @@ impl NodeSpec {
     }
 }
 
-/// Registers a node and reports it Ready.
+/// Registers a node and reports it as Ready.
 pub(super) async fn register(
     client: &Client,
     spec: &NodeSpec,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{self, Instant};
 
-/// What the stand-in has to know of a pod.
+/// What the stand-in must know about a pod.
 #[derive(Debug, Clone)]
 pub(super) struct PodView {
     pub(super) key: PodKey,
@@ -47,7 +47,7 @@ impl PodView {
         Api::namespaced(client.clone(), &self.key.namespace)
     }
 
-    /// Reports the pod running and ready.
+    /// Reports the pod as running and ready.
     pub(super) async fn report_running(
         &self,
         client: &Client,
@@ -80,7 +80,7 @@ impl PodView {
         .await
     }
 
-    /// Reports the pod not ready any more.
+    /// Reports the pod as no longer ready.
     pub(super) async fn report_not_ready(&self, client: &Client) -> Result<(), Error> {
         let now = now();
         let conditions = ["ContainersReady", "Ready"].map(|kind| condition(kind, false, &now));
@@ -89,7 +89,7 @@ impl PodView {
 
     async fn patch(&self, client: &Client, status: Value) -> Result<(), Error> {
         let (pods, name) = (self.api(client), &self.key.name);
-        // The uid makes it a conflict to write to a successor of the same name.
+        // With the UID, a write to a successor of the same name is a conflict.
         let patch = Patch::Strategic(json!({"metadata": {"uid": self.uid}, "status": status}));
         let parameters = PatchParams::default();
         write(&self.key.to_string(), || pods.patch_status(name, &parameters, &patch)).await

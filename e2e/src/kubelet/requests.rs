@@ -1,4 +1,4 @@
-//! Requests sent from inside of a network namespace.
+//! Requests sent from inside a network namespace.
 
 use super::http::ERROR;
 use crate::{
@@ -19,15 +19,15 @@ use tokio::{
     time::{self, Instant},
 };
 
-/// How long a request may take until it counts as failed: the kernel sends a connection's first
-/// packet again after 1 s and after 3 s. One that was sent to nobody has no answer then either,
-/// since its later packets go where the first one went.
+/// How long a request may take before it counts as failed. The kernel retransmits the first packet
+/// of a connection after 1 s and after 3 s. If its destination does not exist, there is no answer
+/// then either, because later packets go where the first one went.
 pub const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The first line of the answer, or why there was none.
 pub type Answer = Result<String, String>;
 
-/// Sends requests from one namespace, each on a new connection, by the binary with
+/// Sends requests from one namespace, each on a new connection. Runs the binary with
 /// [`super::Command`].
 #[derive(Debug, Clone)]
 pub struct Sender {
@@ -35,7 +35,7 @@ pub struct Sender {
     namespace: String,
 }
 
-/// Requests that go on beside other work. Dropping it ends them.
+/// Requests that continue during other work. Dropping it ends them.
 #[derive(Debug)]
 pub struct Flow {
     child: Child,
@@ -57,8 +57,8 @@ impl Sender {
         Ok(flow.answers.await?)
     }
 
-    /// Waits until `process` gives a good answer at `url`, at most `limit`.
-    // Not by `Process::ready`: a future with its attempt in it cannot be spawned.
+    /// Waits until `process` returns a good answer at `url`, for at most `limit`.
+    // `Process::ready` does not work here: a future that contains its attempt cannot be spawned.
     pub async fn wait(
         &self,
         process: &Process,
@@ -88,7 +88,7 @@ impl Sender {
         })
     }
 
-    /// Sends a request every so often until [`Flow::finish`].
+    /// Sends a request at intervals of `every` until [`Flow::finish`].
     pub fn flow(&self, url: &str, every: Duration) -> io::Result<Flow> {
         self.start(url, 0, every)
     }
@@ -114,7 +114,7 @@ impl Sender {
 }
 
 impl Flow {
-    /// Waits until a request has failed, and says why; indefinitely if none does.
+    /// Waits until a request has failed and returns why. Waits indefinitely if none fails.
     pub async fn failure(&self) -> String {
         let mut failed = self.failed.clone();
         let first = failed.wait_for(Option::is_some).await;

@@ -1,9 +1,9 @@
-//! The two commands that run in the pods, hidden among those of the `walkthrough` binary.
+//! The two commands that run in the pods. They are hidden commands of the `walkthrough` binary.
 
 use super::http;
 use std::{process::ExitCode, time::Duration};
 
-/// What runs in a pod. The binary that has these commands is called the server everywhere here.
+/// What runs in a pod. This module calls the binary with these commands the server.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Answers every GET with one line; /healthz with "ok"
@@ -35,7 +35,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs it to its end.
+    /// Runs it until it ends.
     pub async fn run(self) -> ExitCode {
         match self {
             Self::Serve { answer, ports } => {

@@ -1,4 +1,4 @@
-//! The task: pods that come and go, one after the other.
+//! The task, which handles the pods that come and go, one after the other.
 
 use super::{
     Error, NodeAddress, NodeSpec, Options, PodKey, Request, node, pod::PodView, requests::Sender,
@@ -26,13 +26,13 @@ use tokio::{
     time,
 };
 
-/// The port of a pod that names none.
+/// The port of a pod that declares none.
 const DEFAULT_PORT: u16 = 80;
 
-/// How long a pod's server may take to answer, among others on a busy machine.
+/// How long a pod's server may take to answer on a busy machine.
 const READY: Duration = Duration::from_secs(60);
 
-/// What the task owns. Steps that wait run beside it as [`Later`].
+/// What the task owns. Steps that wait run in separate tasks, see [`Later`].
 pub(super) struct Station {
     client: Client,
     options: Options,
@@ -52,10 +52,10 @@ struct Running {
     terminating: bool,
 }
 
-/// What a waiting step brings back.
+/// What a waiting step returns.
 enum Later {
     Done,
-    /// The grace of this pod is over.
+    /// The grace period of this pod is over.
     GraceOver(PodView),
 }
 
@@ -71,7 +71,7 @@ impl Station {
         }
     }
 
-    /// Runs until the owner has gone or something fails.
+    /// Runs until the owner is gone or something fails.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), Error> {
         let bound = watcher::Config::default().fields("spec.nodeName!=");
         let pods: Api<Pod> = Api::all(self.client.clone());
@@ -84,7 +84,7 @@ impl Station {
                     None => return self.stop().await,
                 },
                 Some(step) = self.later.join_next() => {
-                    // A step is only ever broken off by the end of its pod.
+                    // A step is aborted only when its pod ends.
                     if let Later::GraceOver(pod) = step.unwrap_or(Ok(Later::Done))? {
                         self.end(&pod.key);
                         self.later(async move |client| pod.delete(&client).await.map(|()| Later::Done));
@@ -125,7 +125,7 @@ impl Station {
     }
 
     async fn answer(&mut self, request: Request) {
-        // Nobody waits for an answer any more if sending fails.
+        // If sending fails, the caller no longer waits for an answer.
         match request {
             Request::AddNode(spec, reply) => drop(reply.send(self.add_node(spec).await)),
             Request::RemoveNode(name, reply) => drop(reply.send(self.remove_node(&name))),
@@ -162,13 +162,13 @@ impl Station {
         Ok(())
     }
 
-    /// An address out of a /16 at which nothing listens.
+    /// An address in a /16, on which nothing listens.
     fn invent(&mut self, range: Ipv4Addr) -> Addresses {
         self.invented += 1;
         Ipv4Addr::from_bits(range.to_bits() + u32::from(self.invented)).into()
     }
 
-    /// Starts what is new and ends what is to end.
+    /// Starts a new pod, and ends one that is deleted.
     fn see(&mut self, pod: PodView) -> Result<(), Error> {
         if !self.nodes.contains(&pod.node) {
             return Ok(());
@@ -178,7 +178,7 @@ impl Station {
         match (known, pod.deleted) {
             (false, false) => self.begin(pod),
             (false, true) => {
-                // Deleted before it ran: nothing to wait for.
+                // It was deleted before it ran, so there is nothing to wait for.
                 self.later(async move |client| pod.delete(&client).await.map(|()| Later::Done));
                 Ok(())
             }
@@ -191,7 +191,7 @@ impl Station {
     }
 
     fn begin(&mut self, pod: PodView) -> Result<(), Error> {
-        // A predecessor of the same name whose end was not seen.
+        // Ends a predecessor of the same name whose end was not observed.
         self.end(&pod.key);
         let (addresses, namespace) = match &mut self.options.network {
             Some(network) => {
@@ -208,7 +208,7 @@ impl Station {
         let sender = namespace.as_ref().map(|name| Sender::new(&self.options.server, name));
         let starting = self.later(async move |client| {
             if let (Some(server), Some(sender)) = (serving, sender) {
-                // It listens some milliseconds after its start; a kubelet would probe it too.
+                // It listens some milliseconds after its start. A kubelet would also probe it.
                 let port = pod.ports.first().unwrap_or(&DEFAULT_PORT);
                 sender.wait(&server, &format!("http://127.0.0.1:{port}/healthz"), READY).await?;
             }
@@ -255,7 +255,7 @@ impl Station {
         if let Some(running) = self.pods.remove(key) {
             running.starting.abort();
             if let Some(server) = running.server {
-                // It may have ended by itself; there is nothing to do then.
+                // If it has ended by itself, there is nothing to do.
                 let _ = server.signal(Signal::KILL);
             }
             if let Some(network) = &mut self.options.network {
@@ -273,7 +273,7 @@ impl Station {
     }
 }
 
-/// The pod's name in the network, and that of its log.
+/// The pod's name in the network, which is also the name of its log.
 fn net_name(key: &PodKey) -> String {
     format!("{}-{}", key.namespace, key.name)
 }

@@ -12,7 +12,7 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// All of them, the first one first.
+    /// All addresses, IPv4 first.
     pub fn iter(self) -> impl Iterator<Item = IpAddr> {
         [IpAddr::V4(self.v4)].into_iter().chain(self.v6.map(IpAddr::V6))
     }

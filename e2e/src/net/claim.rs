@@ -11,13 +11,13 @@ use rustix::process::{Pid, Signal, kill_process};
 const NUMBERS: std::ops::RangeInclusive<u8> = 77..=99;
 const LOCKS: &str = "/run/closehaul-e2e";
 
-/// Held by the client that looks for a free number, who meanwhile locks all the free ones.
+/// Held by the run that looks for a free number. Meanwhile it locks all free numbers.
 const SEARCH: &str = "search";
 
 /// The third octet of this run's network. It also names everything that the run creates: `chl-N`.
 ///
-/// The lock is the kernel's: it ends with the process however that ends, so a number that can be
-/// locked has no live owner, and what still bears its name is a leftover.
+/// The kernel releases the lock when the process ends for any reason. A number that can be locked
+/// therefore has no live owner, and anything that still has its name is a leftover.
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) number: u8,
@@ -25,7 +25,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Takes the first free number, and removes what killed runs left under any free one.
+    /// Takes the first free number, and removes what killed runs left under any free number.
     pub(super) fn new() -> Result<Self, Error> {
         let _search = lock_search()?;
         let mut claims = Vec::new();
@@ -40,7 +40,7 @@ impl Claim {
         claims.into_iter().find(free).ok_or(Error::NoneFree)
     }
 
-    /// The name of something of this run.
+    /// The name of an object of this run.
     pub(super) fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.link())
     }
@@ -93,7 +93,7 @@ fn remove_leftovers(number: u8) -> Result<(), Error> {
             ip::ip(&["netns", "del", name])?;
         }
     }
-    // The link goes with its other end's namespace, but only a moment later.
+    // The kernel deletes the link with the namespace of its other end, but only a moment later.
     let _ = ip::ip(&["link", "del", &link]);
     Ok(())
 }
@@ -108,13 +108,13 @@ mod tests {
     #[test]
     fn claims_made_at_the_same_time_get_different_numbers() {
         require_namespaces().unwrap();
-        // Other tests hold numbers meanwhile, so not all of them.
+        // Other tests hold numbers at the same time, so this one does not take all of them.
         let start = Barrier::new(8);
         let claim = || {
             start.wait();
             let mut claim = Claim::new().unwrap();
             for _ in 0..4 {
-                // The one before is dropped once this one is there.
+                // The previous claim is dropped after this one is made.
                 claim = Claim::new().unwrap();
             }
             claim

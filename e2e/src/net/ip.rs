@@ -17,7 +17,7 @@ pub(super) fn ip(args: &[&str]) -> Result<String, Error> {
     accepted(&output, command)
 }
 
-/// Runs many `ip` commands (one a line, without the word `ip`) in one process, in `namespace`.
+/// Runs many `ip` commands (one per line, without the word `ip`) in one process, in `namespace`.
 pub(super) fn batch(namespace: &str, lines: &[String]) -> Result<(), Error> {
     let command = |line: &str| format!("ip -n {namespace} {line}");
     let output = piped(namespace, lines)
@@ -37,7 +37,7 @@ fn piped(namespace: &str, lines: &[String]) -> io::Result<Output> {
         .stderr(Stdio::piped())
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A broken pipe means that it gave up early; its stderr says why.
+        // A broken pipe means that `ip` stopped early. Its stderr says why.
         let _ = stdin.write_all((lines.join("\n") + "\n").as_bytes());
     }
     child.wait_with_output()

@@ -11,7 +11,7 @@
 //! reach their node by a routed link. IPv4 always, IPv6 beside it if requested; the host itself
 //! takes no part in IPv6.
 //!
-//! Nothing in here knows Kubernetes.
+//! Nothing here depends on Kubernetes.
 
 mod addresses;
 mod claim;
@@ -27,10 +27,10 @@ pub use addresses::Addresses;
 pub use namespace::Namespace;
 pub use network::{Network, Node, Pod};
 
-/// What can go wrong between us and the kernel's network.
+/// What can go wrong with the kernel's network.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `ip` could not be started at all.
+    /// `ip` could not be started.
     #[error("cannot run `{command}`: {source}")]
     Start {
         /// The command as one would type it.
@@ -38,10 +38,10 @@ pub enum Error {
         /// Why it did not start.
         source: io::Error,
     },
-    /// `ip` ran and refused.
+    /// `ip` ran and failed.
     #[error("`{command}` failed: {stderr}")]
     Refused {
-        /// The command as one would type it; of a batch the line that failed.
+        /// The command as one would type it. For a batch, the line that failed.
         command: String,
         /// What it wrote to its standard error.
         stderr: String,
@@ -57,10 +57,10 @@ pub enum Error {
     /// Every network is in use by another live run or by the host.
     #[error("all networks 192.168.77.0/24 to 192.168.99.0/24 are in use; stop another run first")]
     NoneFree,
-    /// More than 250 nodes, or two of one name.
+    /// More than 250 nodes, or two with the same name.
     #[error("cannot add node {0} to the network: the name is taken or there are 250 nodes already")]
     Node(String),
-    /// A pod was to be added to or removed from a node that is not in the network.
+    /// The node of an operation is not in the network.
     #[error("node {0} is not in the network")]
     UnknownNode(String),
     /// More than 250 pods at a time on one node.

@@ -2,7 +2,7 @@
 
 use super::{Error, ip};
 
-/// A network namespace with its loopback up. Dropping it removes it with all links in it.
+/// A network namespace with its loopback up. Dropping it removes the namespace and all links in it.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -21,12 +21,12 @@ impl Namespace {
         &self.name
     }
 
-    /// What stands before a command that is to run in a namespace.
+    /// The words before a command that run it in a namespace.
     pub fn enter(name: &str) -> [&str; 4] {
         ["ip", "netns", "exec", name]
     }
 
-    /// Runs `ip` commands, one a line, in the namespace.
+    /// Runs `ip` commands, one per line, in the namespace.
     pub(super) fn ip(&self, lines: &[String]) -> Result<(), Error> {
         ip::batch(&self.name, lines)
     }
@@ -43,7 +43,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Already gone if another client removed it; the next run removes what is left otherwise.
+        // Another process may have removed it already. If this fails, the next run removes it.
         let _ = ip::ip(&["netns", "del", &self.name]);
     }
 }

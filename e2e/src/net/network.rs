@@ -12,7 +12,7 @@ pub struct Network {
     nodes: BTreeMap<String, Node>,
     dual_stack: bool,
     lan: Namespace,
-    // Last: the number is free again only when nothing bears its name any more.
+    // The last field, so the number becomes free only when nothing has its name any more.
     claim: Claim,
 }
 
@@ -64,8 +64,8 @@ impl Network {
         Ok(network)
     }
 
-    /// The host's address, which every node reaches: API servers listen here. Pods do not reach
-    /// it: the host has no routes to them, so that runs beside each other do not meet there.
+    /// The host's address, on which API servers listen. Every node reaches it. Pods do not, because
+    /// the host has no routes to them, which would collide between concurrent runs.
     pub fn host(&self) -> Ipv4Addr {
         self.addresses(254).v4
     }
@@ -76,7 +76,7 @@ impl Network {
         Addresses { v4: Ipv4Addr::new(192, 168, number, last), v6: self.dual_stack.then_some(v6) }
     }
 
-    /// Adds a node and the routes between its pods and those of the others.
+    /// Adds a node and the routes between its pods and those of the other nodes.
     pub fn add_node(&mut self, name: &str) -> Result<&Node, Error> {
         let unused = |number: &u8| self.nodes.values().all(|node| node.number != *number);
         let number = (1..=250).find(unused).filter(|_| !self.nodes.contains_key(name));
@@ -119,7 +119,7 @@ impl Network {
         Ok(self.nodes.entry(name.to_owned()).or_insert(node))
     }
 
-    /// Removes a node with its pods. One that is not there is gone already.
+    /// Removes a node with its pods, if it exists.
     pub fn remove_node(&mut self, name: &str) -> Result<(), Error> {
         if let Some(node) = self.nodes.remove(name) {
             for other in self.nodes.values() {
@@ -146,14 +146,14 @@ impl Network {
         self.lan.ip(&[format!("link set n{number} {setting}")])
     }
 
-    /// Adds a pod to a node; `name` must be unique in the network.
+    /// Adds a pod to a node. `name` must be unique in the network.
     pub fn add_pod(&mut self, node: &str, name: &str) -> Result<&Pod, Error> {
         let namespace = self.claim.name(&format!("pod-{name}"));
         let unknown = || Error::UnknownNode(node.to_owned());
         self.nodes.get_mut(node).ok_or_else(unknown)?.add_pod(name, namespace)
     }
 
-    /// Removes a pod. One that is not there is gone already.
+    /// Removes a pod, if it exists.
     pub fn remove_pod(&mut self, node: &str, name: &str) {
         if let Some(node) = self.nodes.get_mut(node) {
             node.pods.remove(name);
@@ -183,7 +183,7 @@ impl Node {
         self.addresses
     }
 
-    /// The address of its pod of this number; 0 is that of the range.
+    /// The addresses of its pod with this number. Number 0 stands for the range.
     fn pod(&self, pod: u8) -> Addresses {
         let v6 = Ipv6Addr::new(0xfd10, self.number.into(), 0, 0, 0, 0, 0, pod.into());
         Addresses {
@@ -206,7 +206,7 @@ impl Node {
         let number = self.next_pod().ok_or_else(|| Error::Pod(name.to_owned()))?;
         let Addresses { v4, v6 } = self.pod(number);
         let pod = Pod { namespace: Namespace::new(namespace)?, addresses: self.pod(number) };
-        // Few processes for a pod: on a busy machine each waits for its turn.
+        // Uses few processes per pod, because each one waits for its turn on a busy machine.
         let mut node = vec![
             format!("link add p{number} type veth peer name eth0 netns {}", pod.namespace.name()),
             format!("link set p{number} up"),
@@ -219,7 +219,7 @@ impl Node {
             "route add default via 169.254.1.1".into(),
         ];
         if let Some(v6) = v6 {
-            // No waiting for another client with the same address, on either end.
+            // `nodad`: neither end checks whether the address is already in use.
             node.push(format!("address add fe80::1/64 dev p{number} nodad"));
             node.push(format!("route add {v6}/128 dev p{number}"));
             inside.push(format!("address add {v6}/128 dev eth0 nodad"));
@@ -227,7 +227,8 @@ impl Node {
             inside.push("route add ::/0 via fe80::1 dev eth0".into());
         }
         self.namespace.ip(&node)?;
-        // The node answers for 169.254.1.1, and at once: the kernel waits up to 0.8 s by default.
+        // The node answers for 169.254.1.1 without a delay. By default, the kernel waits up to 0.8
+        // s.
         self.namespace.set(&[
             (&format!("ipv4/conf/p{number}/proxy_arp"), 1),
             (&format!("ipv4/neigh/p{number}/proxy_delay"), 0),
@@ -237,8 +238,8 @@ impl Node {
         Ok(self.pods.entry(name.to_owned()).or_insert(pod))
     }
 
-    /// The next address after the last one given: an address that was just freed is used again
-    /// as late as possible, as a proxy may still send to it.
+    /// The next number after the last one assigned. An address that was just freed is reused as
+    /// late as possible, because a proxy may still send to it.
     fn next_pod(&self) -> Option<u8> {
         let used = |number| self.pods.values().any(|pod| pod.addresses.v4.octets()[3] == number);
         (self.last_pod + 1..=250).chain(1..=self.last_pod).find(|number| !used(*number))
@@ -270,7 +271,8 @@ mod tests {
 
     fn ping(from: &Namespace, to: impl Into<IpAddr>) -> bool {
         let to = to.into();
-        // bash's own /dev/tcp: refused by a live address, unreachable or timed out otherwise.
+        // bash's /dev/tcp: a live address refuses the connection. Others are unreachable or time
+        // out.
         let script = format!("exec 3<>/dev/tcp/{to}/9");
         let mut command = Command::new("ip");
         command.args(["netns", "exec", from.name(), "timeout", "2", "bash", "-c", &script]);

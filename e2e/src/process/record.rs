@@ -1,4 +1,4 @@
-//! The record of a run's processes: by it the next run finds what a killed one left.
+//! The record of a run's processes, with which the next run finds what a killed run has left.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, POLL, Signal, append, group};
 
-/// The file in a run's directory that lists the run's processes, one JSON object a line.
+/// The file in a run's directory that lists the run's processes, one JSON object per line.
 const RECORD: &str = "processes";
 
 /// Adds the process `pid`, which runs `program`, to the record in `directory`.
@@ -21,13 +21,13 @@ pub(super) fn write(directory: &Path, pid: u32, program: &Path) -> Result<(), Er
     let write = || {
         let started = started(pid).unwrap_or_default();
         let line = Record { pid, started, program: program.canonicalize()? };
-        // One write, so that the lines of two children never mix.
+        // A single write keeps the lines of two children apart.
         append(&path)?.write_all(format!("{}\n", serde_json::to_string(&line)?).as_bytes())
     };
     write().map_err(|source| Error::File { path: path.clone(), source })
 }
 
-/// A line of the record: enough to know a process again after its id was given to another.
+/// A line of the record. It identifies a process even if its id was reused.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     pid: u32,
@@ -48,10 +48,10 @@ impl Record {
     }
 }
 
-/// Kills those processes recorded in `directory` that still run, each only if id, start time and
-/// program are the recorded ones, and says how many they were.
+/// Kills the processes recorded in `directory` that still run, and returns how many. A process is
+/// killed only if its id, start time and program match the record.
 ///
-/// A directory without a record has none.
+/// Without a record, there are none.
 pub fn end_recorded(directory: &Path) -> Result<usize, Error> {
     let path = directory.join(RECORD);
     let text = match fs::read_to_string(&path) {
@@ -59,7 +59,8 @@ pub fn end_recorded(directory: &Path) -> Result<usize, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(source) => return Err(Error::File { path, source }),
     };
-    // A run killed in the middle of a write leaves half a line, of a process that just started.
+    // A run that is killed during a write leaves a partial line for a process that has just
+    // started.
     let records = text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok());
     let running = records.filter(Record::runs).collect::<Vec<_>>();
     for record in &running {
@@ -69,7 +70,7 @@ pub fn end_recorded(directory: &Path) -> Result<usize, Error> {
             source: source.into(),
         })?;
     }
-    // A killed process holds its files and ports until the kernel has taken it down.
+    // A killed process holds its files and ports until the kernel has removed it.
     let deadline = Instant::now() + Duration::from_secs(5);
     while running.iter().any(Record::runs) && Instant::now() < deadline {
         std::thread::sleep(POLL);
@@ -77,10 +78,10 @@ pub fn end_recorded(directory: &Path) -> Result<usize, Error> {
     Ok(running.len())
 }
 
-/// When the process started, in clock ticks after boot; `None` if there is none of that id.
+/// When the process started, in clock ticks after boot; `None` if there is none with that id.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the command's name in brackets and may hold spaces and brackets.
+    // The second field is the command's name in brackets and may contain spaces and brackets.
     stat[stat.rfind(')')? + 1..].split_whitespace().nth(19)?.parse().ok()
 }
 

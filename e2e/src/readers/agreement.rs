@@ -35,7 +35,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Objects that are written at a time.
 const AT_ONCE: usize = 16;
 
-/// The nodes and their zones; one has none.
+/// The nodes and their zones. One node has none.
 const NODES: [(&str, Option<&str>); 3] =
     [("n1", Some("zone-a")), ("n2", Some("zone-b")), ("n3", None)];
 
@@ -46,14 +46,14 @@ pub struct Agreement {
     pub seed: u64,
     /// How many Services there were.
     pub services: usize,
-    /// How many ways through a Service were compared: by port, family, node, and by cluster IP,
-    /// from outside, and from a pod to an address for outside; all of it in two rounds.
+    /// How many paths through a Service were compared, in two rounds: by port, family and node, and
+    /// by cluster IP, from outside, and from a pod to an external address.
     pub cases: usize,
     /// Of those, how many led to endpoints.
     pub endpoints: usize,
-    /// Of those, how many to what hints or a traffic policy keep near: to fewer than all.
+    /// Of those, how many led to fewer than all endpoints because of hints or a traffic policy.
     pub near: usize,
-    /// The cases in which model and rules did not agree, with what both say.
+    /// The cases in which model and rules did not agree, with the outcomes of both.
     pub disagreements: Vec<String>,
 }
 
@@ -119,7 +119,7 @@ impl Agreement {
     }
 }
 
-/// Writes new slices for all Services in place of the ones that are there.
+/// Replaces the slices of all Services with new ones.
 async fn write_slices(site: &Site, seed: &mut Seed, services: &[v1::Service]) -> Result<(), Error> {
     let api: Api<EndpointSlice> = Api::default_namespaced(site.api.clone());
     let all = ListParams::default().labels(closehaul::model::slice::SERVICE_NAME);
@@ -158,7 +158,8 @@ struct Round {
     disagreements: Vec<String>,
 }
 
-/// Compares until model and rules agree or the time is over: kube-proxies need some to program.
+/// Compares until model and rules agree or the time limit is reached, because kube-proxies need
+/// time to program the rules.
 async fn compare(
     site: &Site,
     services: &[v1::Service],
@@ -193,7 +194,7 @@ struct Port {
     service: Service,
     name: String,
     family: AddressType,
-    /// The keys of the rules: cluster IP, and what is for outside.
+    /// The keys of the rules, for the cluster IP and for external addresses.
     inside: String,
     outside: Vec<String>,
 }

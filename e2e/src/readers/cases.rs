@@ -1,9 +1,9 @@
-//! The cases: upstream's traffic distribution specs (docs/semantics.md 10.8), and more of
-//! the same kind. Every client of a step is on its node.
+//! The cases: upstream's traffic distribution specs (docs/semantics.md 10.8), and more of the same
+//! kind. Each client has the name of its node.
 
 use std::collections::BTreeSet;
 
-/// Zone of the nodes; the last one moves.
+/// The nodes and their zones. The last node moves.
 pub(super) const NODES: [(&str, &str); 7] = [
     ("a1", "zone-a"),
     ("a2", "zone-a"),
@@ -23,11 +23,11 @@ pub(super) struct Case {
     pub(super) distribution: Option<&'static str>,
     /// The servers: words `NODE` or `NODE-SUFFIX`.
     pub(super) servers: &'static str,
-    /// The first one is the beginning.
+    /// The first one is the initial state.
     pub(super) steps: &'static [Step],
 }
 
-/// A change, and whom the clients must reach after it.
+/// A change, and which servers the clients must reach after it.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) change: Change,
@@ -39,15 +39,15 @@ pub(super) struct Step {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
     Nothing,
-    /// A server's pod is deleted; it serves on.
+    /// A server's pod is deleted, but continues to serve.
     Delete(&'static str),
-    /// The pod of a server that was deleted, and is reached no more, ends.
+    /// The pod of a deleted server, which is no longer reached, ends.
     End(&'static str),
-    /// A further server.
+    /// A server is added.
     Create(&'static str),
-    /// A server's pod is Ready no more.
+    /// A server's pod is no longer Ready.
     Unready(&'static str),
-    /// It is again.
+    /// It is Ready again.
     Ready(&'static str),
     /// `spec.trafficDistribution` is set.
     Distribution(Option<&'static str>),
@@ -56,7 +56,7 @@ pub(super) enum Change {
         node: &'static str,
         zone: &'static str,
     },
-    /// Somebody takes all hints out of the slices; they must come back.
+    /// Another client removes all hints from the slices. They must come back.
     Unhint,
 }
 
@@ -112,7 +112,7 @@ pub(super) const CASES: [Case; 13] = [
             Step { change: Change::End("a1"), expected: &[("a1", "a1-new"), ("b1", "b1")] },
         ],
     },
-    // The same with both levels to fall back to: the zone, then everybody.
+    // The same with both fallbacks: the zone, and then all servers.
     Case {
         name: "node-fail-over-twice",
         distribution: NODE,
@@ -164,7 +164,7 @@ pub(super) const CASES: [Case; 13] = [
             Step { change: Change::Ready("a1"), expected: &[("a1 a2", "a1")] },
         ],
     },
-    // No one is ready between the deletion and the successor; who ends serves on.
+    // No server is ready between the deletion and the successor. The one that ends still serves.
     Case {
         name: "last-terminating",
         distribution: ZONE,
@@ -198,7 +198,7 @@ pub(super) const CASES: [Case; 13] = [
 ];
 
 impl Change {
-    /// What the change makes of the servers that are ready.
+    /// Applies the change to the set of ready servers.
     pub(super) fn turn(self, ready: &mut BTreeSet<&'static str>) {
         match self {
             Self::Delete(server) | Self::Unready(server) => drop(ready.remove(server)),
@@ -213,7 +213,7 @@ impl Change {
 }
 
 impl Step {
-    /// The server that is deleted in this step and reached all the same.
+    /// The server that is deleted in this step and still reached.
     pub(super) fn last(&self) -> Option<&'static str> {
         let Change::Delete(server) = self.change else { return None };
         self.expected.iter().any(|(_, servers)| *servers == server).then_some(server)
@@ -227,7 +227,7 @@ impl Case {
         expected.flat_map(|(clients, _)| clients.split(' ')).collect()
     }
 
-    /// A server that is deleted as the last one, and reached until its successor is.
+    /// A server that is deleted as the last one, and is reached until its successor is reached.
     pub(super) fn last(&self) -> Option<&'static str> {
         self.steps.iter().find_map(Step::last)
     }

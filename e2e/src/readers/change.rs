@@ -19,11 +19,11 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use tokio::time::{self, Instant};
 
-/// How long the slices may take until they are as they must be. On a busy machine most of it goes
-/// by before the pods run.
+/// How long the slices may take to become correct. On a busy machine, most of this time passes
+/// before the pods run.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Makes the Service of a case with its servers and returns its addresses.
+/// Creates the Service of a case with its servers and returns its addresses.
 pub(super) async fn create(api: &Client, case: &Case) -> Result<Vec<IpAddr>, Error> {
     let what = format!("the Service {}", case.name);
     let object = json!({
@@ -45,7 +45,7 @@ pub(super) async fn create(api: &Client, case: &Case) -> Result<Vec<IpAddr>, Err
     Ok(addresses.iter().filter_map(|address| address.parse().ok()).collect())
 }
 
-/// Makes a pod on a node; it is ready a moment later.
+/// Creates a pod on a node. It becomes ready a moment later.
 pub(super) async fn create_pod(
     api: &Client,
     name: &str,
@@ -64,8 +64,8 @@ pub(super) async fn create_pod(
 
 /// Waits until the slices of both families list these servers as ready and no others.
 ///
-/// Who changes something before takes the wrong state for the one that it meant: a server that is
-/// not ready yet cannot stand in for one that becomes unready, and requests rightly fail.
+/// A change before that starts from the wrong state. A server that is not ready yet cannot replace
+/// one that becomes unready, and requests rightly fail.
 pub(super) async fn listed(
     api: &Client,
     case: &Case,
@@ -82,13 +82,13 @@ pub(super) async fn listed(
     .await
 }
 
-/// An error if a pod is gone.
+/// Returns an error if a pod is gone.
 pub(super) async fn must_exist(api: &Client, name: &str) -> Result<(), Error> {
     let pods: Api<Pod> = Api::default_namespaced(api.clone());
     pods.get(name).await.map(drop).map_err(Error::api(format!("the pod {name}, which is needed")))
 }
 
-/// Does what a step says.
+/// Applies the change of a step.
 pub(super) async fn apply(site: &Site, case: &Case, change: Change) -> Result<(), Error> {
     let api = &site.api;
     match change {
@@ -101,7 +101,7 @@ pub(super) async fn apply(site: &Site, case: &Case, change: Change) -> Result<()
             served_by_terminating(api, case, &name).await
         }
         Change::End(server) => {
-            // A request that was on its way to it has had its answer, or has failed, by then.
+            // By then, a request that was on its way to it has been answered or has failed.
             time::sleep(requests::TIMEOUT).await;
             let (pods, name): (Api<Pod>, _) =
                 (Api::default_namespaced(api.clone()), case.pod(server));
@@ -130,7 +130,7 @@ async fn set_ready(api: &Client, name: &str, status: &str) -> Result<(), Error> 
     patched.map(drop).map_err(Error::api(format!("the pod {name}")))
 }
 
-/// Waits until the slices of both families say that the pod is serving and terminating.
+/// Waits until the slices of both families show the pod as serving and terminating.
 async fn served_by_terminating(api: &Client, case: &Case, pod: &str) -> Result<(), Error> {
     until(api, case, &format!("{pod} serving and terminating"), |slice| {
         let mut endpoints = slice.endpoints.iter().filter(|endpoint| {
@@ -170,7 +170,7 @@ async fn unhint(api: &Client, case: &Case) -> Result<(), Error> {
     .await
 }
 
-/// Waits until all slices of a case are as they must be.
+/// Waits until all slices of a case are correct.
 async fn until(
     api: &Client,
     case: &Case,

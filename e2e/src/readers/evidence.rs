@@ -1,4 +1,4 @@
-//! What explains a failure, gathered while it is there to be seen.
+//! Evidence that explains a failure, collected while it can still be observed.
 
 use super::{Error, cases::Case, change, family::Family, rules, site::Site};
 use crate::{net::Namespace, progress};
@@ -20,8 +20,8 @@ use tokio::process::Command;
 /// How many failures of a case are explained: one stale kube-proxy causes many.
 const ENOUGH: usize = 3;
 
-/// What was done in a case, and what can be seen when something failed. Times are UTC, as in
-/// the logs of kube-proxy.
+/// What was done in a case, and the evidence after a failure. Times are UTC, as in the logs of
+/// kube-proxy.
 pub(super) struct Witness<'a> {
     site: &'a Site,
     case: &'a Case,
@@ -34,13 +34,13 @@ impl<'a> Witness<'a> {
         Self { site, case, diary: Mutex::default(), reported: AtomicUsize::new(0) }
     }
 
-    /// Writes down that something was done now.
+    /// Records that something was done now.
     pub(super) fn note(&self, what: &str) {
         let line = format!("{} {what}", now());
         self.diary.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
-    /// Gathers what can be seen now of the way from a client to the Service.
+    /// Collects the current evidence about the path from a client to the Service.
     pub(super) async fn look(&self, client: &str, address: IpAddr) -> String {
         let mut text = format!(
             "{} evidence for the way from {client} to {address} of {}",
@@ -74,7 +74,7 @@ impl<'a> Witness<'a> {
         text
     }
 
-    /// Says why a request failed and what can be seen, unless that was done often enough.
+    /// Reports why a request failed, with the evidence, unless it has done so often enough.
     pub(super) async fn tell(&self, client: &str, address: IpAddr, why: &str) {
         if self.reported.fetch_add(1, Ordering::Relaxed) < ENOUGH {
             let evidence = self.look(client, address).await;
@@ -99,7 +99,7 @@ impl<'a> Witness<'a> {
             .await
     }
 
-    /// What the kernel counted of things that went wrong, in the client's pod.
+    /// The kernel's counters of failures in the client's pod.
     async fn counters(&self, client: &str) -> Result<String, Error> {
         let pod = format!("client-{client}");
         let namespace = self.site.pod(&pod).await?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Family: the address families that requests go by.
+//! Family: the address families that requests use.
 
 use std::{fmt, net::IpAddr};
 

@@ -3,13 +3,13 @@
 use closehaul::model::slice::{MANAGED_BY, SERVICE_NAME};
 use serde_json::{Value, json};
 
-/// Who writes the slices: nobody that runs.
+/// The manager of the slices, which is no running controller.
 const WRITER: &str = "rules.closehaul-e2e";
 
-/// Names of nodes on which endpoints are; of one there is no Node.
+/// Names of the endpoints' nodes. One of them has no Node object.
 const NODES: [&str; 4] = ["n1", "n2", "n3", "gone"];
 
-/// Zones of endpoints and hints; in the last one there is no node.
+/// Zones of endpoints and hints. The last one has no node.
 const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-x"];
 
 /// Numbers that follow from a seed (`SplitMix64`).
@@ -30,7 +30,7 @@ impl Seed {
         usize::try_from(self.next() % end).unwrap_or(0)
     }
 
-    /// Whether something happens that does so in `percent` of all cases.
+    /// True in `percent` of all cases.
     fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
@@ -45,12 +45,12 @@ impl Seed {
 struct Hints {
     zones: bool,
     nodes: bool,
-    /// In percent of the endpoints they are left out.
+    /// The percentage of endpoints without hints.
     missing: usize,
 }
 
-/// A Service of both families. Its name is its number, its ports are named `http` and, of some,
-/// `dns`.
+/// A Service of both families. Its name contains its number. Its ports are named `http` and, for
+/// some Services, `dns`.
 pub(super) fn service(seed: &mut Seed, number: usize) -> Value {
     let protocol = |seed: &mut Seed| if seed.chance(20) { "UDP" } else { "TCP" };
     let mut ports = vec![json!({"name": "http", "port": 80, "protocol": protocol(seed)})];
@@ -89,7 +89,7 @@ pub(super) fn slices(seed: &mut Seed, service: &str) -> Vec<Value> {
             nodes: seed.chance(50),
             missing: [0, 0, 0, 15][seed.below(4)],
         };
-        // No one is ready in some Services, and everybody in others.
+        // No endpoint is ready in some Services, and all are ready in others.
         let unready = [0, 20, 50, 100][seed.below(4)];
         let mut last = 0;
         let mut twins = Vec::new();
@@ -98,7 +98,7 @@ pub(super) fn slices(seed: &mut Seed, service: &str) -> Vec<Value> {
             for _ in 0..seed.below(5) {
                 last += 1;
                 let endpoint = endpoint(seed, family, last, hints, unready);
-                // The address is that of a pod, too, which has nearly ended.
+                // The address also belongs to a pod that has nearly ended.
                 if seed.chance(10) && endpoint["conditions"]["terminating"] != json!(true) {
                     let mut twin = endpoint.clone();
                     twin["conditions"] =
@@ -122,8 +122,8 @@ pub(super) fn slices(seed: &mut Seed, service: &str) -> Vec<Value> {
     slices
 }
 
-/// Ports with other numbers than those of the Service; now and then of another protocol, or one
-/// that is not there.
+/// Ports with other numbers than those of the Service. Sometimes the protocol differs, or a port is
+/// missing.
 fn ports(seed: &mut Seed) -> Vec<Value> {
     let mut ports = Vec::new();
     for (name, number) in [("http", 8080), ("dns", 5353)] {
@@ -165,7 +165,7 @@ fn endpoint(seed: &mut Seed, family: &str, number: usize, hints: Hints, unready:
 
 fn conditions(seed: &mut Seed, unready: usize) -> Value {
     if !seed.chance(unready) {
-        // Not to say so is to be ready.
+        // A missing condition means ready.
         return if seed.chance(15) { json!({}) } else { json!({"ready": true, "serving": true}) };
     }
     match seed.below(4) {

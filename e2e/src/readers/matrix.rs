@@ -1,5 +1,5 @@
-//! Upstream's matrix of traffic distributions on a real network: one Service for each case, all
-//! at a time, by both families.
+//! Upstream's matrix of traffic distributions on a real network. There is one Service for each
+//! case, all at the same time, with both families.
 
 use super::{
     Count, Error, Family,
@@ -23,11 +23,11 @@ use std::{
 };
 use tokio::time;
 
-/// How long the last endpoint is watched while it serves and terminates, and its successor when
-/// it has ended. kube-proxies look at changes at least once a second.
+/// How long the last endpoint is watched while it serves and terminates, and its successor after it
+/// has ended. kube-proxies process changes at least once a second.
 const LAST: Duration = Duration::from_secs(3);
 
-/// How long the clients may take to run.
+/// How long the clients may take to start.
 const CLIENTS: Duration = Duration::from_secs(120);
 
 /// The outcome of the matrix under one mode of kube-proxy.
@@ -68,13 +68,13 @@ impl fmt::Display for Matrix {
 ///
 /// # Errors
 ///
-/// Also when a client does not reach whom it must, with what it reached instead.
+/// Also if a client does not reach the right servers. The error contains what it reached instead.
 pub async fn matrix(mode: Mode, server: &std::path::Path) -> Result<Matrix, Error> {
     let mut site = Site::start(mode, server).await?;
     let ran = run(&mut site).await;
     let running = site.check().await;
     let stopped = site.stop().await;
-    // A process that ended explains whatever else went wrong.
+    // A process that ended explains everything else that went wrong.
     running?;
     let (checks, counts, elapsed) = ran?;
     stopped?;
@@ -139,7 +139,7 @@ async fn play(
         .collect();
     try_join_all(paths.iter().map(Path::open)).await?;
     witness.note("every client has had an answer");
-    // Where nothing changes, the checks themselves are enough requests.
+    // If nothing changes, the checks send enough requests.
     let changing: &[Path<'_>] = if case.steps.len() > 1 { &paths } else { &[] };
     let flows = changing.iter().map(Path::flow).collect::<Result<Vec<_>, _>>()?;
     let steps = async {
@@ -164,7 +164,8 @@ async fn play(
         never = watched => match never {},
     };
     if let Some(server) = case.last() {
-        // It must not have ended before its successor was reached: requests would rightly fail.
+        // It must not have ended before its successor was reached, because requests would rightly
+        // fail.
         change::must_exist(&site.api, &case.pod(server)).await?;
     }
     let ends = changing.iter().zip(flows).map(|(path, flow)| path.finish(flow, tally));
@@ -172,7 +173,7 @@ async fn play(
     Ok(checks)
 }
 
-/// Checks whom the clients reach and returns how many checks that were.
+/// Checks which servers the clients reach. Returns the number of checks.
 async fn check(
     case: &Case,
     step: &Step,

@@ -1,7 +1,7 @@
-//! Those who read the slices: real kube-proxies, real requests.
+//! The readers of slices: real kube-proxies and real requests.
 //!
-//! - [`matrix`]: upstream's matrix of traffic distributions, by requests that are counted
-//! - [`agreement()`]: the model of kube-proxy against the rules that real ones have programmed
+//! - [`matrix`]: upstream's matrix of traffic distributions, with counted requests
+//! - [`agreement()`]: the model of kube-proxy against the rules of real kube-proxies
 
 mod agreement;
 mod cases;

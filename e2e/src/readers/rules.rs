@@ -11,14 +11,14 @@ use std::{
 };
 use tokio::process::Command;
 
-/// What becomes of a connection.
+/// What happens to a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// One of these endpoints, each `ADDRESS PORT`.
     To(BTreeSet<String>),
     /// It is refused at once.
     Refused,
-    /// It hears nothing.
+    /// It gets no answer.
     Dropped,
     /// There is no rule for it.
     Nothing,
@@ -27,9 +27,9 @@ pub(super) enum Outcome {
 /// The table of one family on one node.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    /// Where `ADDRESS PROTOCOL PORT` and `PROTOCOL NODEPORT` lead to: a chain.
+    /// The chain to which `ADDRESS PROTOCOL PORT` or `PROTOCOL NODEPORT` leads.
     services: BTreeMap<String, String>,
-    /// What is left without an endpoint: whether it is refused.
+    /// Whether a key without endpoints is refused.
     without: BTreeMap<String, bool>,
     chains: BTreeMap<String, Chain>,
 }
@@ -37,7 +37,7 @@ pub(super) struct Rules {
 #[derive(Debug, Default)]
 struct Chain {
     endpoints: BTreeSet<String>,
-    /// Where all go on, and where only some do: pods and the node itself.
+    /// The next chain for all connections, and that for pods and the node itself.
     onward: Option<String>,
     short: Option<String>,
 }
@@ -53,8 +53,8 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What is programmed for a Service (`NAMESPACE/NAME`) in a node's network namespace, to be read by
-/// people: chains of nftables, or rules of iptables.
+/// What is programmed for a Service (`NAMESPACE/NAME`) in a node's network namespace, as text for a
+/// report: chains of nftables, or rules of iptables.
 pub(super) async fn text(
     mode: Mode,
     namespace: &str,
@@ -70,7 +70,7 @@ pub(super) async fn text(
     Ok(about(&listing, service))
 }
 
-/// The lines that name a Service, and those of the chains of nftables that bear its name.
+/// The lines that name a Service, and those of the chains of nftables that have its name.
 fn about(listing: &str, service: &str) -> String {
     let mut inside = false;
     let own = listing.lines().map(str::trim).filter(|line| {
@@ -117,7 +117,7 @@ impl Rules {
         Ok(Self::parse(&listing))
     }
 
-    /// What is not understood is left out, and then missed by who compares.
+    /// Skips what it does not understand. A comparison then shows that as missing.
     fn parse(listing: &Value) -> Self {
         let mut rules = Self::default();
         for item in listing["nftables"].as_array().into_iter().flatten() {
@@ -151,8 +151,8 @@ impl Rules {
         }
     }
 
-    /// Where a connection to a cluster IP leads, or one from outside to another address or port
-    /// of the Service; `key` is `ADDRESS PROTOCOL PORT` or `PROTOCOL NODEPORT`.
+    /// Where a connection to a cluster IP leads, or one from outside to another address or port of
+    /// the Service. `key` is `ADDRESS PROTOCOL PORT` or `PROTOCOL NODEPORT`.
     pub(super) fn outcome(&self, key: &str) -> Outcome {
         match self.without.get(key) {
             Some(true) => Outcome::Refused,
@@ -161,8 +161,7 @@ impl Rules {
         }
     }
 
-    /// Where a connection of a pod of this node leads, to an address that others use from
-    /// outside.
+    /// Where a connection from a pod on this node to an external address leads.
     pub(super) fn short_circuit(&self, key: &str) -> Outcome {
         self.follow(key, |chain| chain.short.as_ref())
     }
@@ -203,7 +202,7 @@ impl Chain {
     }
 }
 
-/// Strings and numbers in a row.
+/// Joins strings and numbers with spaces.
 fn words(list: &Value) -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let words = list.as_array().into_iter().flatten().map(word);

@@ -14,7 +14,7 @@ use crate::{
 };
 use std::{ops::Deref, path::Path, time::Duration};
 
-/// All that may have to be built.
+/// All components that may have to be built.
 const COMPONENTS: [Component; 5] = [
     Component::Etcd,
     Component::Etcdctl,
@@ -26,8 +26,8 @@ const COMPONENTS: [Component; 5] = [
 /// The ranges of Service addresses.
 const SERVICES: [&str; 2] = ["10.96.0.0/16", "fd00:96::/112"];
 
-/// How long a pod serves on after its deletion: longer than any case, so that none ends while it
-/// is still needed. A case that wants its end deletes it for good.
+/// How long a pod continues to serve after its deletion. This is longer than any case, so no pod
+/// ends while it is still needed. A case that needs its end deletes it without a grace period.
 const SERVES_FOR: Duration = Duration::from_secs(3600);
 
 /// Everything that runs.
@@ -77,13 +77,13 @@ impl Site {
         self.site.ready().await
     }
 
-    /// An error if something that must run does not.
+    /// Returns an error if something that must run does not.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
         self.site.check().await?;
         Ok(self.controller.as_ref().map_or(Ok(()), Process::must_run)?)
     }
 
-    /// Stops everything in good order: first who asks, then who answers.
+    /// Stops everything in order: clients before servers.
     pub(super) async fn stop(mut self) -> Result<(), Error> {
         self.site.stop_proxies().await?;
         if let Some(controller) = self.controller {

@@ -11,22 +11,22 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The pace of the requests that go on while things change.
+/// The interval of the requests that continue during changes.
 const PACE: Duration = Duration::from_millis(250);
 
 /// How many answers in a row must be right (upstream: 10).
 const IN_A_ROW: u64 = 12;
 
-/// How long a change that is in the slices may take until the clients see it. A kube-proxy whose
-/// sync failed tries again after 30 s (its `syncPeriod`): time for two of those.
+/// How long the clients may take to see a change that is in the slices. A kube-proxy whose sync
+/// failed retries after 30 s (its `syncPeriod`), so this allows two retries.
 const LIMIT: Duration = Duration::from_secs(75);
 
-/// How many requests were sent, and what became of those that failed.
+/// How many requests were sent, and why some of them failed.
 #[derive(Debug, Default, Clone)]
 pub struct Count {
-    /// All of them.
+    /// All requests.
     pub sent: usize,
-    /// Who got no answer: client, Service, reason.
+    /// Requests without an answer: client, Service, reason.
     pub failed: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ impl Tally {
     }
 }
 
-/// The way from a client to one address of a Service.
+/// The path from a client to one address of a Service.
 pub(super) struct Path<'a> {
     pub(super) client: &'a str,
     pub(super) family: Family,
@@ -80,8 +80,8 @@ impl<'a> Path<'a> {
         Self { client, family: Family::of(address), address, service, sender, witness, url }
     }
 
-    /// Waits until the Service is programmed. These requests do not count: nobody can be blamed
-    /// for those that come before.
+    /// Waits until the Service is programmed. These requests do not count, because they may fail
+    /// before that.
     pub(super) async fn open(&self) -> Result<(), Error> {
         let started = Instant::now();
         loop {
@@ -95,8 +95,8 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// Sends until answers in a row are right and all servers that are expected have answered;
-    /// and for at least as long as `holds` without a wrong one between.
+    /// Sends requests until consecutive answers are right, all expected servers have answered, and
+    /// no answer has been wrong for at least `holds`.
     pub(super) async fn expect(
         &self,
         expected: &BTreeSet<String>,
@@ -137,13 +137,13 @@ impl<'a> Path<'a> {
         Err(Error::Late { what, seconds: LIMIT.as_secs(), last })
     }
 
-    /// Tells what can be seen when the first request of a flow fails.
+    /// Reports the evidence when the first request of a flow fails.
     pub(super) async fn watch(&self, flow: &Flow) {
         let why = flow.failure().await;
         self.witness.tell(self.client, self.address, &why).await;
     }
 
-    /// Starts requests that go on beside other work.
+    /// Starts requests that continue during other work.
     pub(super) fn flow(&self) -> Result<Flow, Error> {
         self.sender.flow(&self.url, PACE).map_err(run)
     }

@@ -18,7 +18,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// An open gate before the server at `url`, which must name an IPv4 address and a port.
+    /// An open gate in front of the server at `url`, which must name an IPv4 address and a port.
     pub async fn before(url: &str) -> io::Result<Self> {
         let (_, target) = url.split_once("://").unwrap_or_default();
         let target = target.to_owned();
@@ -29,7 +29,7 @@ impl Gate {
         connections.spawn(async move {
             let mut forwarded = JoinSet::new();
             while let Ok((from, _)) = listener.accept().await {
-                // One that comes while it is closed is dropped, which ends it.
+                // A connection that comes while the gate is closed is dropped, which ends it.
                 if *is_open.borrow() {
                     forwarded.spawn(forward(from, target.clone(), is_open.clone()));
                 }

@@ -11,7 +11,7 @@ use crate::{
     world::{Canary, World},
 };
 
-/// Has the API server log each request with its address and who asked.
+/// Makes the API server log each request with its URI and its client.
 const LOG_REQUESTS: &str = "-v=3";
 
 /// What happened in an idle cluster.

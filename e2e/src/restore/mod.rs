@@ -66,16 +66,16 @@ pub enum Error {
 /// How etcd is restored.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// 2: under the lease; 1: without.
+    /// 2 with leader election, or 1 without it.
     pub replicas: usize,
-    /// With `--bump-revision` and `--mark-compacted`.
+    /// Whether `--bump-revision` and `--mark-compacted` are set.
     pub bumps: bool,
-    /// The new history is longer than the old one before closehaul is connected again.
+    /// Whether the new history is longer than the old one before closehaul is connected again.
     pub overtakes: bool,
 }
 
 impl Case {
-    /// All of them.
+    /// All cases.
     pub fn all() -> Vec<Self> {
         let mut cases = Vec::new();
         for replicas in [1, 2] {
@@ -98,15 +98,15 @@ impl fmt::Display for Case {
     }
 }
 
-/// What came of a restore.
+/// The outcome of a restore.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// From the moment that the API server answered closehaul again, until every slice was right;
-    /// `None`: it was not, in twice the goal.
+    /// The time from when the API server answered closehaul again until every slice was correct.
+    /// `None` if that took longer than twice the goal.
     pub right: Option<Duration>,
     /// How long the API server did not answer closehaul.
     pub outage: Duration,
-    /// The signs that were counted, of all replicas that still run.
+    /// The counted signs of all replicas that still run.
     pub rewinds: f64,
     /// Whether a replica logged that the history went back or may have.
     pub is_logged: bool,
@@ -124,13 +124,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A replica, and where it is measured.
+/// A replica, and the ports for its metrics.
 struct Replica {
     process: Process,
     ports: Ports,
 }
 
-/// Restores etcd under `closehaul` at `binary`.
+/// Restores etcd while the `closehaul` at `binary` runs.
 pub async fn restore(case: Case, binary: &Path) -> Result<Outcome, Error> {
     let mut cluster = Cluster::start(Options::default()).await?;
     let world = World::new(cluster.client(Actor::Admin)?);
@@ -161,12 +161,12 @@ pub async fn restore(case: Case, binary: &Path) -> Result<Outcome, Error> {
         overtake(&cluster, &world, lost).await?;
         tokio::time::sleep(OUTAGE.saturating_sub(away.elapsed())).await;
     }
-    // In the gap of which a resumed watch shows nothing.
+    // This change is in the gap that a resumed watch does not show.
     set_ready(&world, "cart-0-1", false).await?;
     let outage = away.elapsed();
     let back = Instant::now();
     gate.open();
-    // A holder of the lease that could not renew it has ended; a kubelet would start it again.
+    // A holder of the lease that could not renew it has ended. A kubelet would restart it.
     for (number, replica) in replicas.iter_mut().enumerate() {
         if !replica.process.is_running() {
             *replica = start(&cluster, &gate, binary, case, number)?;
@@ -212,7 +212,7 @@ fn start(
     Ok(Replica { process, ports })
 }
 
-/// Services and pods that the backup has.
+/// Services and pods that the backup contains.
 async fn create(world: &World) -> Result<(), Error> {
     world.create(&object::namespace(SHOP)).await?;
     for (number, zone) in ["zone-a", "zone-b", "zone-c"].into_iter().enumerate() {
@@ -234,7 +234,7 @@ fn service_and_pods(name: &str, first: u64) -> Vec<Value> {
     (0..PODS).map(pod).chain([object::service(SHOP, name)]).collect()
 }
 
-/// What the restore undoes: new Services, deleted pods and Services, and others that became unready.
+/// What the restore undoes: new Services, deleted pods, and pods whose readiness changed.
 async fn change(world: &World) -> Result<(), Error> {
     let mut objects = Vec::new();
     for service in 0..LATE {
@@ -284,7 +284,7 @@ async fn is_right(world: &World) -> Result<bool, world::Error> {
     let shown: &mut BTreeMap<String, BTreeMap<String, bool>> = &mut shown;
     for slice in world.list(Kind::Slice, Some(SHOP)).await? {
         let service = text(&slice["metadata"]["labels"]["kubernetes.io/service-name"]);
-        // Slices of a Service that is gone are the garbage collector's, which does not run here.
+        // Slices of a deleted Service are left to the garbage collector, which does not run here.
         let Some(pods) = shown.get_mut(&service) else { continue };
         for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
             let is_ready = endpoint["conditions"]["ready"] == true;

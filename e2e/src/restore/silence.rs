@@ -15,27 +15,27 @@ use crate::{
     world::{Canary, World, until},
 };
 
-/// The goal: a watch lasts 80 s at most, and is dead after 5 s more of silence.
+/// The goal: a watch lasts at most 80 s, and is dead after 5 s more of silence.
 pub const GOAL: Duration = Duration::from_secs(85);
-/// For a check of the log, and a busy machine.
+/// A margin for checks of the log and a busy machine.
 pub const MARGIN: Duration = Duration::from_secs(3);
 const ARGS: [&str; 1] = ["--leader-elect=false"];
 
-/// When each kind's watch was found dead after it fell silent, the earliest first.
+/// How long it took until watches were found dead after they fell silent.
 #[derive(Debug, Clone)]
 pub struct Noticed {
-    /// The first and the last of the four kinds.
+    /// The first of the four kinds.
     pub first: Duration,
-    /// The same.
+    /// The last of the four kinds.
     pub last: Duration,
     /// The first reason that was logged.
     pub reason: String,
-    /// From the moment that the server could be reached again, until a change was written.
+    /// The time from when the server was reachable again until a change was written.
     pub right: Duration,
 }
 
-/// The API server's process is stopped behind a proxy: both keep all connections open, and answer
-/// TCP keepalive.
+/// Stops the API server's process behind a proxy. Both keep all connections open and answer TCP
+/// keepalive.
 pub async fn stopped_process(binary: &Path) -> Result<Noticed, Error> {
     let cluster = Cluster::start(Options::default()).await?;
     let gate = Gate::before(cluster.url()).await?;
@@ -53,7 +53,7 @@ pub async fn stopped_process(binary: &Path) -> Result<Noticed, Error> {
     Ok(Noticed { first, last, reason, right })
 }
 
-/// All packets between closehaul and the API server are dropped. Needs root.
+/// Drops all packets between closehaul and the API server. Requires root.
 pub async fn dropped_packets(binary: &Path) -> Result<Noticed, Error> {
     const NODE: &str = "silent";
     let mut network = Network::new()?;

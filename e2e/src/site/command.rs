@@ -1,4 +1,4 @@
-//! What the commands have in common that run a cluster in namespaces.
+//! What all commands that run a cluster in namespaces have in common.
 
 use super::Error;
 use crate::kubelet::Command;

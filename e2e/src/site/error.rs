@@ -1,11 +1,10 @@
-//! What can go wrong with a cluster in namespaces and those who use it.
+//! What can go wrong with a cluster in namespaces and its users.
 
 use crate::{closehaul, cluster, kubelet, net, packages, process, proxy};
 use std::{io, process::ExitCode};
 
-/// What can keep the walkthrough or the readers' tests from their end. A step with another outcome
-/// than expected, requests that went wrong and rules that disagree are no errors: the reports say
-/// so.
+/// What can end the walkthrough or the readers' tests early. A step with an unexpected outcome,
+/// failed requests and rules that disagree are not errors. The reports show them.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The network of namespaces.
@@ -29,7 +28,7 @@ pub enum Error {
     /// A program could not be run.
     #[error("cannot run {what}: {source}")]
     Run {
-        /// What was to be run.
+        /// What could not be run.
         what: &'static str,
         /// Why not.
         source: io::Error,
@@ -42,10 +41,10 @@ pub enum Error {
         /// What it wrote to its standard error.
         output: String,
     },
-    /// The API server refused a request or could not be asked.
+    /// The API server rejected a request or was not reachable.
     #[error("{what}: {source}")]
     Api {
-        /// What was to be read or written.
+        /// What could not be read or written.
         what: String,
         /// The answer.
         source: Box<kube::Error>,
@@ -53,7 +52,7 @@ pub enum Error {
     /// An object or a rule could not be understood.
     #[error("cannot read {what}: {source}")]
     Decode {
-        /// What was to be read.
+        /// What could not be read.
         what: String,
         /// Why not.
         source: serde_json::Error,
@@ -61,17 +60,17 @@ pub enum Error {
     /// An object lacks what it must have by now.
     #[error("{0}")]
     Incomplete(&'static str),
-    /// Something that had to come did not come in time.
+    /// Something did not happen in time.
     #[error("{what} did not come within {seconds} s; last seen: {last}")]
     Late {
         /// What was waited for.
         what: String,
         /// How long.
         seconds: u64,
-        /// What was there instead.
+        /// The last observed state.
         last: String,
     },
-    /// Signals could not be listened to.
+    /// The process could not listen for signals.
     #[error("cannot listen for Ctrl-C: {0}")]
     Signal(io::Error),
     /// Ctrl-C.
@@ -88,8 +87,8 @@ impl Error {
         move |source| Self::Decode { what: what.into(), source }
     }
 
-    /// The exit code of a command that ends with it: 2 when something must be installed first,
-    /// 130 after Ctrl-C as a shell says it, otherwise 1.
+    /// The exit code of a command that ends with this error: 2 if something must be installed
+    /// first, 130 after Ctrl-C as in a shell, otherwise 1.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Network(net::Error::Packages(packages::Error::Missing { .. })) => {

@@ -1,5 +1,5 @@
-//! A cluster in network namespaces: a control plane, the stand-in for the kubelets, and on each
-//! node a kube-proxy. What the walkthrough and the readers' tests stand on.
+//! A cluster in network namespaces: a control plane, the stand-in for the kubelets, and a
+//! kube-proxy on each node. The walkthrough and the readers' tests use it.
 
 mod command;
 mod error;
@@ -29,11 +29,11 @@ pub use error::Error;
 
 /// How a site is started.
 pub(crate) struct Options<'a> {
-    /// Without one nothing listens, and there are no kube-proxies.
+    /// Without a network, nothing listens and there are no kube-proxies.
     pub(crate) network: Option<Network>,
-    /// With kube-proxy among them if there is a network.
+    /// They include kube-proxy if there is a network.
     pub(crate) components: Components,
-    /// The control plane; it listens at the network's address of the host.
+    /// The control plane, which listens on the host's address in the network.
     pub(crate) cluster: cluster::Options,
     /// How pods end.
     pub(crate) termination: Termination,
@@ -43,9 +43,9 @@ pub(crate) struct Options<'a> {
     pub(crate) server: &'a Path,
 }
 
-/// Everything that runs, but for who writes the slices.
+/// Everything that runs, except the controller that writes the slices.
 pub(crate) struct Site {
-    /// As the test itself.
+    /// A client with the permissions of the test.
     pub(crate) api: Client,
     /// The binary with [`kubelet::Command`].
     pub(crate) server: PathBuf,
@@ -95,13 +95,14 @@ impl Site {
         })
     }
 
-    /// Adds a node and starts its kube-proxy; [`Site::ready`] waits for it, so that several start
-    /// at once, and gives the node its zone.
+    /// Adds a node and starts its kube-proxy. [`Site::ready`] waits for it and gives the node its
+    /// zone, so several can start at once.
     ///
-    /// Not before: kube-proxy (1.37.2) may lose the zone that its node has when it starts. Its
-    /// `NodeTopologyConfig` hears of the node before the proxier is registered with it if the
-    /// machine is busy, and calls it again only when the zone changes; until then every Service is
-    /// spread over all zones. A zone that comes later it does not lose.
+    /// The zone must not be set earlier, because kube-proxy (1.37.2) may lose the zone that its
+    /// node has when it starts. On a busy machine, its `NodeTopologyConfig` sees the node before
+    /// the proxier is registered, and calls the proxier again only when the zone changes. Until
+    /// then, every Service is spread over all zones. kube-proxy does not lose a zone that is set
+    /// later.
     pub(crate) async fn join(&mut self, mut node: NodeSpec) -> Result<(), Error> {
         let name = node.name.clone();
         self.zones.extend(node.zone.take().map(|zone| (name.clone(), zone)));
@@ -148,7 +149,7 @@ impl Site {
         patched.map(drop).map_err(Error::api(format!("the node {node}")))
     }
 
-    /// Switches a node off; its object stays.
+    /// Switches a node off. Its object stays.
     pub(crate) async fn leave(&mut self, node: &str) -> Result<(), Error> {
         if let Some(node) = self.proxies.remove(node) {
             node.proxy.stop().await?;
@@ -161,7 +162,7 @@ impl Site {
         self.proxies.iter().map(|(name, node)| (name.as_str(), node.namespace.as_str()))
     }
 
-    /// The network namespace of a node; empty if there is no such node.
+    /// The network namespace of a node. It is empty if there is no such node.
     pub(crate) fn namespace(&self, node: &str) -> &str {
         self.proxies.get(node).map_or("", |node| &node.namespace)
     }
@@ -176,7 +177,7 @@ impl Site {
         Ok(self.kubelet.pod_namespace("default", name).await?)
     }
 
-    /// An error if something that must run does not.
+    /// Returns an error if something that must run does not.
     pub(crate) async fn check(&mut self) -> Result<(), Error> {
         self.kubelet.check().await?;
         for node in self.proxies.values() {

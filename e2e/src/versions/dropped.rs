@@ -28,13 +28,13 @@ const AT_ONCE: usize = 5;
 const PODS: [(&str, &str); 3] = [("node-a", "zone-a"), ("node-b", "zone-b"), ("node-c", "zone-c")];
 /// How long nothing may be written.
 const QUIET: Duration = Duration::from_secs(12);
-/// After so long without a write the slices are taken for settled: longer than the second after
-/// which closehaul looks at a slice that another client has edited.
+/// After this long without a write, the slices count as settled. It is longer than the second after
+/// which closehaul checks a slice that another client has edited.
 const SETTLED: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(90);
 const STOP: Duration = Duration::from_secs(10);
 
-/// What came of a step, or what was wrong.
+/// The result of a step, or what was wrong.
 type Verdict = Result<String, String>;
 
 /// The cluster and what runs on it.
@@ -53,7 +53,7 @@ struct Hinted {
     nodes: usize,
 }
 
-/// Goes through the scenario; what ends it early is its last row.
+/// Runs the scenario. If an error ends it early, that is the last row.
 pub(super) async fn run(console: Console, kubernetes: Kubernetes) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut tell = |step: &str, verdict: Verdict| {
@@ -127,7 +127,7 @@ impl Scene {
         Ok(self.cluster.stop().await?)
     }
 
-    /// Starts closehaul and waits until it has looked at everything.
+    /// Starts closehaul and waits until it has processed everything.
     async fn start_closehaul(&mut self) -> Result<(), Error> {
         self.controller = Some(closehaul::start(&self.cluster, &["--leader-elect=false"]).await?);
         self.canary.follow(&self.world).await?;
@@ -147,7 +147,7 @@ impl Scene {
         self.start_closehaul().await
     }
 
-    /// Starts the API server again with the gate on or off.
+    /// Restarts the API server with the gate on or off.
     async fn gate(&mut self, on: bool) -> Result<(), Error> {
         let gate = format!("--feature-gates={GATE}={on}");
         Ok(self.cluster.restart_apiserver_with(&[&gate]).await?)
@@ -161,7 +161,7 @@ impl Scene {
         Ok(hinted(&self.slices().await?))
     }
 
-    /// Takes all hints out of the slices, as `kubectl edit` would.
+    /// Removes all hints from the slices, as `kubectl edit` would.
     async fn clear_hints(&self) -> Result<(), Error> {
         self.edit_slices(|slice| {
             for endpoint in slice["endpoints"].as_array_mut().into_iter().flatten() {
@@ -171,8 +171,8 @@ impl Scene {
         .await
     }
 
-    /// Annotates all slices: closehaul looks at a Service whose slice another client has written,
-    /// and finds nothing to do. Waits until it must have.
+    /// Annotates all slices. closehaul checks a Service whose slice another client has written, and
+    /// finds nothing to do. Waits until it must have done so.
     async fn touch(&mut self) -> Result<(), Error> {
         self.edit_slices(|slice| {
             let version = slice["metadata"]["resourceVersion"].clone();
@@ -186,7 +186,7 @@ impl Scene {
 
     async fn edit_slices(&self, edit: impl Fn(&mut Value)) -> Result<(), Error> {
         for mut slice in self.slices().await? {
-            // Objects of a list do not say what they are.
+            // Objects in a list have no kind.
             slice["apiVersion"] = json!("discovery.k8s.io/v1");
             slice["kind"] = json!("EndpointSlice");
             edit(&mut slice);
@@ -195,12 +195,12 @@ impl Scene {
         Ok(())
     }
 
-    /// How much the audit log holds.
+    /// How many events the audit log contains.
     fn mark(&self) -> Result<usize, Error> {
         Ok(self.cluster.audit()?.len())
     }
 
-    /// What closehaul wrote since then, but for the canary's slice.
+    /// What closehaul has written since then, except for the canary's slice.
     fn written_since(&self, mark: usize) -> Result<Vec<AuditEvent>, Error> {
         let mut events = self.cluster.audit()?.split_off(mark);
         events.retain(|event| {
@@ -212,7 +212,7 @@ impl Scene {
     }
 }
 
-// === what must be so ===
+// === the checks ===
 
 impl Scene {
     async fn first_hints(&self) -> Result<Verdict, Error> {
@@ -227,7 +227,8 @@ impl Scene {
         Ok(Ok(format!("{all} of {all} endpoints with forZones and forNodes")))
     }
 
-    /// Every slice was cleared: each is written once, the first ones in vain as far as nodes go.
+    /// Every slice was cleared, so each is written once. The first writes lose their hints for
+    /// nodes.
     async fn written_once(&self, mark: usize) -> Result<Verdict, Error> {
         quiet(&self.cluster, SETTLED, LIMIT).await?;
         let written = self.written_since(mark)?;
@@ -258,7 +259,7 @@ impl Scene {
         self.nothing_written_since(mark).await
     }
 
-    /// Neither since the mark nor in the time that comes.
+    /// Nothing was written since the mark, and nothing is for a while.
     async fn nothing_written_since(&self, mark: usize) -> Result<Verdict, Error> {
         let before = self.cluster.stored_slices().await?;
         sleep(QUIET).await;
@@ -272,7 +273,7 @@ impl Scene {
         Ok(verdict(written.is_empty() && before == after, text))
     }
 
-    /// Each process says it once.
+    /// Each process logs it once.
     fn told(&self, times: usize) -> Result<Verdict, Error> {
         let Some(controller) = &self.controller else { return Ok(Err("not running".to_owned())) };
         let log = fs::read_to_string(controller.log_path()).map_err(Error::Log)?;
@@ -298,9 +299,9 @@ impl Scene {
         Ok(verdict((1..=2).contains(&written), format!("{written} writes, with zone hints")))
     }
 
-    /// A new process tries again, as many at the same time as it writes. The server stores each
-    /// with a new generation, which it counts before it drops hints, and with the endpoints as they
-    /// were.
+    /// A new process tries again, with as many slices as it writes at the same time. The server
+    /// stores each with a new generation, which it increments before it drops hints, and with the
+    /// same endpoints.
     async fn tried_again(&self, mark: usize, before: &[Value]) -> Result<Verdict, Error> {
         quiet(&self.cluster, SETTLED, LIMIT).await?;
         let written = self.written_since(mark)?.len();

@@ -1,5 +1,6 @@
 //! closehaul with every version of Kubernetes that is pinned here: the walkthrough with an API
-//! server, controllers, kube-proxies and kubectl of that version, and what only one of them does.
+//! server, controllers, kube-proxies and kubectl of that version, and what is specific to one
+//! version.
 
 mod dropped;
 
@@ -16,7 +17,7 @@ use crate::{
     world,
 };
 
-/// What is to be run.
+/// What to run.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Options {
     /// Only this version; may be given several times
@@ -30,7 +31,7 @@ pub struct Options {
     pub only: Option<Part>,
 }
 
-/// A part of what is run with a version.
+/// A part of the run with a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
     /// The walkthrough, with every version.
@@ -39,18 +40,18 @@ pub enum Part {
     Dropped,
 }
 
-/// What was looked at with one version.
+/// What was checked with one version.
 #[derive(Debug, Clone)]
 pub struct Check {
     /// The version.
     pub kubernetes: Kubernetes,
     /// What was done.
     pub step: String,
-    /// What came of it, or what was wrong.
+    /// The result, or what was wrong.
     pub result: Result<String, String>,
 }
 
-/// What can keep the scenario of one version from its end.
+/// What can end the scenario of one version early.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -70,8 +71,8 @@ enum Error {
 ///
 /// # Errors
 ///
-/// [`walkthrough::Error`] only where no other version would do better: after Ctrl-C, or without
-/// the packages that are needed. What goes wrong with one version is a row of the table.
+/// [`walkthrough::Error`] only if no other version would succeed either: after Ctrl-C, or without
+/// the required packages. A failure with one version is a row of the table.
 pub async fn run(options: &Options, server: &Path) -> Result<Vec<Check>, walkthrough::Error> {
     let console = Console::new();
     let versions = match &options.kubernetes[..] {
@@ -84,7 +85,7 @@ pub async fn run(options: &Options, server: &Path) -> Result<Vec<Check>, walkthr
             console.heading(format_args!("Kubernetes {kubernetes}: the walkthrough"));
             checks.extend(walk(kubernetes, options.proxy, server).await?);
         }
-        // The gate is locked on in later ones.
+        // In later versions, the gate is locked on.
         if kubernetes == Kubernetes::V1_34 && options.only != Some(Part::Walkthrough) {
             console.heading(format_args!(
                 "Kubernetes {kubernetes}: an API server that drops hints for nodes"

@@ -1,4 +1,5 @@
-//! What the walkthrough and whatever is like it print. Nothing is wider than 100 columns; colour only on a terminal.
+//! The output of the walkthrough and similar commands. No line is wider than 100 columns. Colour is
+//! used only on a terminal.
 
 use std::{
     fmt::Display,
@@ -11,7 +12,7 @@ pub(crate) struct Console {
     colour: bool,
 }
 
-/// One of the terminal's renderings.
+/// A rendering of the terminal.
 #[derive(Debug, Clone, Copy)]
 enum Paint {
     Bold = 1,

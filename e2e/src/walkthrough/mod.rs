@@ -1,8 +1,8 @@
 //! The published Kubernetes 1.34 walkthrough of `trafficDistribution`, on real components.
 //!
 //! Six [`steps`], each done as a user does it: kubectl commands, then requests from a pod, counted
-//! by who answers. As root the requests go through real kube-proxies in network namespaces;
-//! without root the same cluster runs on loopback and a model of kube-proxy picks the answers.
+//! by who answers. As root, the requests go through real kube-proxies in network namespaces.
+//! Without root, the same cluster runs on loopback, and a model of kube-proxy picks the answers.
 
 pub(crate) mod console;
 mod endpoints;
@@ -27,7 +27,7 @@ pub use report::{Report, Row};
 /// [`crate::kubelet::Command`]. Everything that was started and created is gone afterwards, also
 /// after an error or Ctrl-C.
 ///
-/// With [`Options::keep`] it waits for Ctrl-C before it cleans up.
+/// With [`Options::keep`], it waits for Ctrl-C before it cleans up.
 pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
     let console = Console::new();
     let interrupted = interrupted().map_err(Error::Signal)?;

@@ -1,4 +1,4 @@
-//! Without root there is no network: the model of kube-proxy's rule picks who answers.
+//! Without root, there is no network. The model of kube-proxy's rule picks who answers.
 
 use super::{
     Error,
@@ -12,7 +12,7 @@ use closehaul::{
 };
 use kube::{Api, api::ListParams};
 
-/// A kube-proxy on the client's node that has always just read the slices.
+/// A kube-proxy on the client's node that always knows the current slices.
 #[derive(Clone)]
 pub(super) struct Model {
     api: kube::Client,

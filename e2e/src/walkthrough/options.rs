@@ -1,8 +1,8 @@
-//! What the walkthrough can be asked for.
+//! The options of the walkthrough.
 
 use crate::{components::Kubernetes, proxy};
 
-/// What the walkthrough can be asked for.
+/// The options of the walkthrough.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Options {
     /// The version of kube-apiserver, the controllers, kube-proxy and kubectl; those of another one
@@ -12,7 +12,7 @@ pub struct Options {
     /// How the kube-proxies program the kernel
     #[arg(long, value_enum, default_value_t)]
     pub proxy: proxy::Mode,
-    /// Who writes the EndpointSlices; both must give the same
+    /// Who writes the EndpointSlices; both must lead to the same results
     #[arg(long, value_enum, default_value_t)]
     pub controller: Controller,
     /// Leave the cluster up after the last step, to play with, until Ctrl-C

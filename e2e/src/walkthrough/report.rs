@@ -15,7 +15,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// Changes that `closehaul plan` would still write at the end; there must be none.
     pub left: Vec<String>,
-    /// Whether the model of kube-proxy picked the answers, as nothing can be sent without root.
+    /// Whether the model of kube-proxy picked the answers, because nothing can be sent without
+    /// root.
     pub modelled: bool,
     /// From the start to the last step.
     pub elapsed: Duration,
@@ -28,11 +29,11 @@ pub struct Row {
     pub step: &'static str,
     /// The counted requests, by the answering `pod@node`.
     pub answers: BTreeMap<String, u64>,
-    /// Requests sent while things changed; who answers them is not judged.
+    /// Requests sent during changes. Who answers them is not judged.
     pub beside: u64,
-    /// Requests without a good answer, the counted ones and those beside.
+    /// Requests without a good answer, both counted ones and those during changes.
     pub failed: u64,
-    /// What was not as expected; empty if the step is ok.
+    /// What was not as expected. It is empty if the step is ok.
     pub problems: Vec<String>,
     /// How long it took.
     pub elapsed: Duration,
@@ -89,12 +90,12 @@ pub(super) fn count(answers: &[Answer]) -> BTreeMap<String, u64> {
     counts
 }
 
-/// The requests that failed, each with why.
+/// The failed requests, each with its reason.
 pub(super) fn failures(answers: &[Answer]) -> impl Iterator<Item = &String> {
     answers.iter().filter_map(|answer| answer.as_ref().err())
 }
 
-/// What is wrong with who answered; requests that failed are judged elsewhere.
+/// What is wrong with the answers. Failed requests are judged elsewhere.
 pub(super) fn judge(
     counts: &BTreeMap<String, u64>,
     endpoints: &[Ready],

@@ -33,7 +33,7 @@ use std::{
 };
 use tokio::process::Command;
 
-/// All that may have to be built.
+/// All components that may have to be built.
 const COMPONENTS: [Component; 7] = [
     Component::Etcd,
     Component::Etcdctl,
@@ -55,7 +55,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Builds what is missing and starts everything, with the three nodes of the beginning.
+    /// Builds what is missing and starts everything, with the three initial nodes.
     pub(super) async fn start(
         options: Options,
         server: &Path,
@@ -115,7 +115,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Does one thing of a step.
+    /// Performs one action of a step.
     pub(super) async fn act(&mut self, action: &Action) -> Result<(), Error> {
         match action {
             Action::Run(command) => self.run(command).await.map(drop),
@@ -131,7 +131,7 @@ impl Site {
         }
     }
 
-    /// Prints a shell command, runs it and prints what it says. Returns its standard output.
+    /// Prints a shell command, runs it and prints its output. Returns its standard output.
     pub(super) async fn run(&self, command: &str) -> Result<String, Error> {
         self.console.command(command);
         let commands = [self.site.components.path(Component::Kubectl), &self.closehaul];
@@ -160,7 +160,7 @@ impl Site {
         Err(Error::Command { command: command.to_owned(), output: stderr.trim().to_owned() })
     }
 
-    /// An error if something that must run does not.
+    /// Returns an error if something that must run does not.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
         self.site.check().await?;
         for controller in &self.controllers {
@@ -190,7 +190,7 @@ impl Site {
         Ok(nodes.into_iter().filter_map(zone).collect())
     }
 
-    /// How the client's requests travel, once the client and the Service are there.
+    /// How the client's requests travel, once the client and the Service exist.
     pub(super) async fn traffic(&self) -> Result<Traffic, Error> {
         if !self.has_network {
             return Ok(Traffic::Model(Model::new(self.site.api.clone())));
@@ -207,7 +207,7 @@ impl Site {
         address.ok_or(Error::Incomplete("the Service has no address"))
     }
 
-    /// Says how to go on with a cluster that is kept.
+    /// Prints how to use a cluster that is kept.
     pub(super) async fn invite(&self) -> Result<(), Error> {
         let client = self.site.pod("client").await?;
         let kubeconfig = self.site.cluster.kubeconfig(Actor::Admin);
@@ -226,7 +226,7 @@ impl Site {
         Ok(())
     }
 
-    /// Stops everything in good order: first who asks, then who answers.
+    /// Stops everything in order: clients before servers.
     pub(super) async fn stop(mut self) -> Result<(), Error> {
         self.site.stop_proxies().await?;
         for controller in self.controllers.into_iter().rev() {
@@ -236,7 +236,7 @@ impl Site {
     }
 }
 
-/// The network of namespaces, or none without root; installs the packages it needs.
+/// The network of namespaces, or `None` without root. Installs the packages that it needs.
 fn network(console: Console) -> Result<Option<Network>, Error> {
     if !packages::is_root() {
         console

@@ -1,4 +1,4 @@
-//! The six steps: what a user does, and what must come of it.
+//! The six steps: what a user does, and the expected outcome.
 
 /// One step of the walkthrough.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ pub(super) struct Expected {
 pub(super) enum Hints {
     /// None at all.
     Absent,
-    /// Its own zone.
+    /// Its zone.
     Zone,
-    /// Its own zone and its own node.
+    /// Its zone and its node.
     Node,
 }
 

@@ -5,18 +5,18 @@ use crate::kubelet::requests::{Answer, Flow, Sender};
 use std::{io, path::Path, time::Duration};
 use tokio::{sync::oneshot, task::JoinHandle, time};
 
-/// The pace of the requests that go on while things change.
+/// The interval of the requests that continue during changes.
 const PACE: Duration = Duration::from_millis(100);
 
 /// How a request finds its pod.
 pub(super) enum Traffic {
     /// Through the kernel, as a kube-proxy has programmed it.
     Real { sender: Sender, url: String },
-    /// By the model of kube-proxy; nothing is sent.
+    /// By the model of kube-proxy. Nothing is sent.
     Model(Model),
 }
 
-/// Requests that go on beside other work.
+/// Requests that continue during other work.
 pub(super) enum Beside {
     Real(Flow),
     Model { stop: oneshot::Sender<()>, answers: JoinHandle<Result<Vec<Answer>, Error>> },

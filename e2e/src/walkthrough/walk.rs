@@ -1,4 +1,4 @@
-//! One step: change something, wait until it has come about, count requests.
+//! One step: change something, wait until the change has taken effect, and count requests.
 
 use super::{
     Error, Row,
@@ -13,7 +13,7 @@ use crate::kubelet::requests::Answer;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{self, Instant};
 
-/// How long a change may take to come about.
+/// How long a change may take to take effect.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How often the wait is mentioned.
@@ -28,7 +28,7 @@ const SHOW_HINTS: &str = "kubectl get endpointslices -l kubernetes.io/service-na
   -o custom-columns=\"NODES:endpoints[*].nodeName,READY:endpoints[*].conditions.ready,\\
 FOR-ZONES:endpoints[*].hints.forZones[*].name,FOR-NODES:endpoints[*].hints.forNodes[*].name\"";
 
-/// What closehaul would write now, judging by what kubectl prints.
+/// What closehaul would write now, according to the output of kubectl.
 const REHEARSE: &str = "kubectl get nodes,services,pods,endpointslices -A -o yaml | \\\n  closehaul plan -f - -o changes";
 
 /// How the wait for a change ended.
@@ -39,7 +39,7 @@ struct Settled {
     problem: Option<String>,
 }
 
-/// Goes through one step. `traffic` is there from the end of the first step's actions on.
+/// Runs one step. `traffic` exists after the actions of the first step.
 pub(super) async fn step(
     site: &mut Site,
     traffic: &mut Option<Traffic>,
@@ -89,8 +89,8 @@ pub(super) async fn step(
     })
 }
 
-/// Asks `closehaul plan` what is left to write when all steps are done: nothing, as it decides by
-/// the same functions as the controller. Returns what is.
+/// Asks `closehaul plan` what is left to write after all steps. It must be nothing, because the
+/// command decides by the same functions as the controller. Returns what is left.
 pub(super) async fn rehearse(site: &Site) -> Result<Vec<String>, Error> {
     site.console.heading("Rehearsal: what closehaul plan would still write");
     let changes: Vec<_> = site.run(REHEARSE).await?.lines().map(str::to_owned).collect();
@@ -112,7 +112,7 @@ async fn first_answer(site: &mut Site) -> Result<Traffic, Error> {
     Ok(traffic)
 }
 
-/// Waits until the slices are as expected and the client's node has them in force.
+/// Waits until the slices are as expected and are in effect on the client's node.
 async fn settle(site: &mut Site, traffic: &Traffic, step: &Step) -> Result<Settled, Error> {
     let started = Instant::now();
     let mut mentioned = started;

@@ -6,22 +6,22 @@ use serde_json::json;
 
 use super::{Error, Kind, Place, World, object, until};
 
-/// The namespace that only the canary is in.
+/// The namespace, which contains only the canary.
 const NAMESPACE: &str = "canary";
 /// Its only node, Service and pod.
 const NAME: &str = "canary";
 /// How long a controller may take to start, list everything and serve one Service.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// A Service with one pod, whose readiness a controller is asked to follow.
+/// A Service with one pod, whose readiness a controller must follow.
 #[derive(Debug, Clone)]
 pub struct Canary {
     ready: bool,
 }
 
 impl Canary {
-    /// Makes it. Its node has no zone and is a control-plane node, so that it changes nothing for
-    /// the hints of others.
+    /// Creates it. Its node has no zone and is a control-plane node, so it does not affect the
+    /// hints of other Services.
     pub async fn create(world: &World) -> Result<Self, Error> {
         world.create(&object::namespace(NAMESPACE)).await?;
         let mut node = object::node(NAME, None);
@@ -34,8 +34,8 @@ impl Canary {
     }
 
     /// Flips the pod's readiness, waits until a slice shows it, and returns that slice's version
-    /// and how long it took. Whoever wrote it has listed all kinds, and has looked at whatever it
-    /// had to do before this.
+    /// and how long it took. The controller that wrote it has listed all kinds and has processed
+    /// everything that it had to do before this change.
     pub async fn follow(&mut self, world: &World) -> Result<(u64, Duration), Error> {
         self.ready = !self.ready;
         let pod = Place::new(Kind::Pod, NAMESPACE, NAME);

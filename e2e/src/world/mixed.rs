@@ -1,8 +1,7 @@
-//! Services and pods of all sorts that an API server takes, from a seed.
+//! Services and pods of all sorts that an API server accepts, from a seed.
 //!
-//! Apart, each in a namespace of its own: [`NODELESS`], where pods name nodes that do not exist.
-//! Services with the Auto annotation are not among them: the built-in controller breaks ties at
-//! random there.
+//! [`NODELESS`] is a separate namespace, where pods name nodes that do not exist. No Service has
+//! the Auto annotation, because the built-in controller breaks ties at random for it.
 
 use serde_json::{Value, json};
 
@@ -16,10 +15,10 @@ pub const NODELESS: &str = "nodeless";
 pub const FOREIGN: &str = "managed-elsewhere";
 /// Services in [`NODELESS`].
 const NODELESS_SERVICES: u64 = 6;
-/// Endpoints of the big Services: more than two and more than one slice's.
+/// Endpoints of the big Services, which need more than two slices and more than one.
 const BIG: [u64; 2] = [230, 130];
 
-/// A world before it is created, in the order in which its parts are.
+/// A world before it is created. Its parts are in the order of their creation.
 #[derive(Debug, Default)]
 pub struct Mixed {
     places: Vec<Value>,
@@ -31,7 +30,7 @@ pub struct Mixed {
 }
 
 impl Mixed {
-    /// A world of about `services` Services; the same for the same seed.
+    /// A world of about `services` Services. It is the same for the same seed.
     pub fn new(seed: u64, services: u64) -> Self {
         let mut maker = Maker { random: Random::new(seed), pods: 0, mixed: Self::default() };
         maker.nodes();
@@ -55,8 +54,8 @@ impl Mixed {
         self.pods.len()
     }
 
-    /// Creates it: Services before their pods; then some pods end and some vanish, so that a
-    /// controller that runs meanwhile leaves slices with gaps.
+    /// Creates Services before their pods. Then some pods end and some vanish, so a controller that
+    /// runs meanwhile leaves slices with gaps.
     pub async fn create(&self, world: &World) -> Result<(), Error> {
         world.create_all(&self.places).await?;
         world.create_all(&self.services).await?;
@@ -73,7 +72,7 @@ struct Maker {
     mixed: Mixed,
 }
 
-/// The sorts of Services, by number; each comes with every traffic distribution by chance.
+/// The number of sorts of Services. Each Service gets a random traffic distribution.
 const SORTS: u64 = 18;
 
 impl Maker {
@@ -162,7 +161,7 @@ impl Maker {
         self.mixed.pods.push(pod);
     }
 
-    /// What has become of the pod.
+    /// Sets the state of the pod.
     fn state(&mut self, pod: &mut Value) {
         let metadata = &pod["metadata"];
         let text = |field: &str| metadata[field].as_str().unwrap_or_default();
@@ -191,13 +190,13 @@ impl Maker {
         }
     }
 
-    /// A slice that a user wrote for a Service without selector.
+    /// A slice that a user wrote for a Service without a selector.
     fn slice_by_hand(&mut self, namespace: &str, service: &str) {
         let labels = json!({"kubernetes.io/service-name": service});
         self.slice(namespace, &format!("{service}-by-hand"), &labels);
     }
 
-    /// A slice for a Service with selector, of another manager.
+    /// A slice of another manager for a Service with a selector.
     fn slice_of_somebody_else(&mut self) {
         let labels = json!({
             "kubernetes.io/service-name": "service-0",
@@ -223,14 +222,14 @@ fn node(number: u64) -> String {
     format!("node-{number}")
 }
 
-/// Makes `service` one of a sort.
+/// Gives `service` the properties of a sort.
 fn sorted(service: &mut Value, sort: u64) {
     let spec = &mut service["spec"];
     match sort {
         1 => spec["clusterIP"] = json!("None"),
         2 => spec["ipFamilyPolicy"] = json!("RequireDualStack"),
         3 => spec["ipFamilies"] = json!(["IPv6"]),
-        // Of containers and of sidecars; numbers differ between pods.
+        // Ports of containers and of sidecars. Their numbers differ between pods.
         4 | 5 => spec["ports"][0]["targetPort"] = json!("web"),
         8 => spec["publishNotReadyAddresses"] = json!(true),
         9 => {
@@ -254,7 +253,7 @@ fn sorted(service: &mut Value, sort: u64) {
             spec["externalName"] = json!("elsewhere.example.com");
             spec["ports"] = Value::Null;
         }
-        // All pods of the namespace, also those of other Services.
+        // All pods of the namespace, including those of other Services.
         16 => spec["selector"] = json!({"shared": "yes"}),
         17 => {
             spec["clusterIP"] = json!("None");

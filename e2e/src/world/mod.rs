@@ -38,10 +38,10 @@ pub enum Error {
         /// Why.
         source: kube::Error,
     },
-    /// An object to be created says not what or where it is.
+    /// An object to create lacks a kind or a name.
     #[error("no object with kind and name: {0}")]
     Object(String),
-    /// The cluster could not be asked.
+    /// The cluster could not be queried.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
     /// Something did not happen in time.

@@ -22,7 +22,7 @@ pub struct Group {
     pub owners: Vec<String>,
 }
 
-/// The endpoints of each group, in order of their text, each as often as it is there.
+/// The endpoints of each group, in order of their text, each as often as it occurs.
 pub type Normal = BTreeMap<Group, Vec<String>>;
 
 /// The normal form of `slices`. Endpoints keep all their fields, with `UID` for the pod's uid.
@@ -36,7 +36,7 @@ pub fn form(slices: &[Value]) -> Normal {
     normal
 }
 
-/// What two normal forms differ in, one line each; none if they are equal.
+/// The differences between two normal forms, one per line. There are none if they are equal.
 pub fn differences(left: &Normal, right: &Normal) -> Vec<String> {
     let groups = left.keys().chain(right.keys()).collect::<std::collections::BTreeSet<_>>();
     let mut lines = Vec::new();

@@ -53,15 +53,15 @@ pub fn pod(namespace: &str, name: &str, app: &str, node: &str, addresses: &[Stri
     })
 }
 
-/// The conditions of a pod or node that is ready, or not, since now.
+/// The conditions of a pod or node that has just become ready or not ready.
 pub fn ready(ready: bool) -> Value {
     let (status, now) = (if ready { "True" } else { "False" }, Timestamp::now());
-    // Whole seconds, as the API has them.
+    // The API uses whole seconds.
     let now = now.round(jiff::Unit::Second).unwrap_or(now);
     json!([{"type": "Ready", "status": status, "lastTransitionTime": now.to_string()}])
 }
 
-/// The addresses of the pod of a number below 2^16, of IPv4 and of IPv6.
+/// The IPv4 and IPv6 addresses of the pod with a number below 2^16.
 pub fn addresses(number: u64) -> [String; 2] {
     [format!("10.200.{}.{}", number / 250, number % 250 + 1), format!("fd10::{:x}", number + 1)]
 }

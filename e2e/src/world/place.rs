@@ -72,7 +72,7 @@ impl Place {
         Self { kind: Kind::Node, namespace: None, name: name.to_owned() }
     }
 
-    /// Where `object`, which has `kind`, belongs.
+    /// The place of `object`, which must have a `kind`.
     ///
     /// # Errors
     ///

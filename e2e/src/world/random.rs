@@ -27,7 +27,7 @@ impl Random {
         self.below(100) < percent
     }
 
-    /// `items` in another order (Fisher and Yates).
+    /// `items` in random order (Fisher and Yates).
     pub fn shuffled<T>(&mut self, mut items: Vec<T>) -> Vec<T> {
         for place in (1..items.len()).rev() {
             let other = self.below(place as u64 + 1);
@@ -36,7 +36,7 @@ impl Random {
         items
     }
 
-    /// One of `items`; `None` only if there is none.
+    /// One of `items`. `None` only if there are none.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let index = usize::try_from(self.below(items.len() as u64)).ok()?;
         items.get(index)

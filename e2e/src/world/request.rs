@@ -25,7 +25,7 @@ impl World {
         Self { client }
     }
 
-    /// Creates an object; if it has a status, that too, as a kubelet does.
+    /// Creates an object, and then sets its status if it has one, as a kubelet does.
     pub async fn create(&self, object: &Value) -> Result<Value, Error> {
         let place = Place::of(object)?;
         let path = place.kind.path(place.namespace.as_deref());
@@ -36,12 +36,12 @@ impl World {
         }
     }
 
-    /// Creates objects, many at the same time and in no order.
+    /// Creates objects, many at the same time and in no particular order.
     pub async fn create_all(&self, objects: &[Value]) -> Result<(), Error> {
         self.for_all("creating", objects, async |object| self.create(object).await.map(drop)).await
     }
 
-    /// Does `action` for all `items`, many at the same time and in no order.
+    /// Does `action` for all `items`, many at the same time and in no particular order.
     pub async fn for_all<T>(
         &self,
         what: &str,
@@ -116,7 +116,7 @@ impl World {
         self.send("PUT", &Place::of(object)?.path(), Some(object)).await
     }
 
-    /// Deletes the object at once; one that is gone already is no error.
+    /// Deletes the object at once. An object that is already gone is not an error.
     pub async fn delete(&self, place: &Place) -> Result<(), Error> {
         self.delete_with(place, &json!({"gracePeriodSeconds": 0})).await
     }
@@ -127,7 +127,7 @@ impl World {
         self.send("DELETE", &kind.path(Some(namespace)), Some(&options)).await.map(drop)
     }
 
-    /// Asks a pod to end, as its owner does: it stays, terminating, until [`Self::delete`].
+    /// Asks a pod to end, as its owner does. It remains terminating until [`Self::delete`].
     pub async fn terminate(&self, place: &Place) -> Result<(), Error> {
         self.delete_with(place, &json!({"gracePeriodSeconds": 3600})).await
     }

@@ -1,4 +1,4 @@
-//! Waiting for what must happen, and for nothing to happen any more.
+//! Waiting until something happens, or until nothing happens any more.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use crate::{
     progress::Progress,
 };
 
-/// How often a world is looked at.
+/// How often a world is checked.
 const POLL: Duration = Duration::from_millis(50);
-/// How often the store is asked, which starts a process.
+/// How often the store is queried. Each query starts a process.
 const STORE_POLL: Duration = Duration::from_millis(300);
-/// A wait as long as this is shown.
+/// A wait that takes this long is shown.
 const SHOWN: Duration = Duration::from_secs(10);
 
-/// Asks `ask` again and again until it answers; returns the answer and how long it took.
+/// Calls `ask` repeatedly until it returns an answer. Returns the answer and how long it took.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub async fn until<T>(
     }
 }
 
-/// Waits until no slice has been written for `quiet`, as the store has them.
+/// Waits until no slice in the store has been written for `quiet`. Returns the slices.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-# Runs a container's command as its Deployment says, in a mount namespace of its own. Nothing but
-# the binary, the C library and the service account's directory is there, and nothing is writable.
+# Runs a container's command as its Deployment says, in a separate mount namespace. It contains only
+# the binary, the C library and the service account's directory, and nothing is writable.
 #
 #   container.sh ROOT BINARY ACCOUNT USER GROUP VARIABLE=VALUE... /closehaul ARGUMENT...
 set -eu
@@ -16,12 +16,13 @@ mount --bind /usr "$root/usr"
 mount -o remount,bind,ro "$root/usr"
 mount --bind /proc "$root/proc"
 cp "$binary" "$root/closehaul"
-# As the kubelet projects it: for the container's user alone.
+# As the kubelet projects it, readable only by the container's user.
 cp "$account"/* "$secrets"
 chown "$user:$group" "$secrets"/*
 chmod 0400 "$secrets"/*
 mount -o remount,ro "$root"
 
-# Each of these becomes the next by exec, so the process keeps its id; and it ends with the test.
+# Each of these commands replaces itself with the next by exec, so the process keeps its id. It ends
+# with the test.
 exec chroot "$root" /usr/bin/setpriv --pdeathsig KILL --reuid "$user" --regid "$group" --clear-groups \
     --no-new-privs --bounding-set=-all --inh-caps=-all /usr/bin/env -i "$@"

@@ -92,14 +92,14 @@ annotations:
 httpGet:
   path: {{ index . 1 }}
   port: health
-  {{- /* Without it the kubelet asks the pod's address, where nothing listens then. */}}
+  {{- /* Without it, the kubelet probes the pod's address, where nothing listens then. */}}
   {{- if and $address (ne $address "0.0.0.0") (ne $address "[::]") }}
   host: {{ $address | trimPrefix "[" | trimSuffix "]" | quote }}
   {{- end }}
 {{ toYaml (index . 2) }}
 {{- end }}
 
-{{- /* What the values say that cannot be. The schema judges each value, this how they fit. */ -}}
+{{- /* Rejects values that do not fit together. The schema checks each value by itself. */ -}}
 {{- define "closehaul.check" -}}
 {{- if and .Values.networkPolicy.enabled .Values.hostNetwork }}
 {{- fail "networkPolicy.enabled: a NetworkPolicy has no effect on pods in the node's network; set hostNetwork=false or networkPolicy.enabled=false" }}

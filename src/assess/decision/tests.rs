@@ -18,14 +18,14 @@ fn service(distribution: Option<&str>) -> Service {
     }
 }
 
-/// Nodes out of `NAME:ZONE`, the zone empty where there is none.
+/// Nodes from `NAME:ZONE`. The zone is empty if the node has none.
 fn nodes(words: &[&str]) -> Nodes {
     let pairs = words.iter().map(|word| word.split_once(':').unwrap());
     samples::nodes(&pairs.collect::<Vec<_>>())
 }
 
-/// A slice with one ready endpoint on each of these nodes, hinted to its zone and node or
-/// not at all.
+/// A slice with one ready endpoint on each of these nodes. Each endpoint has hints for its zone and
+/// node, or no hints at all.
 fn slice(words: &[&str], is_hinted: bool) -> Slice {
     let endpoint = |(number, word): (u16, &&str)| {
         let (node, zone) = word.split_once(':').unwrap();
@@ -47,7 +47,7 @@ struct Case {
     node_hints: bool,
 }
 
-/// Two zones, an endpoint in each.
+/// Two zones with an endpoint in each.
 fn case(distribution: Option<&str>) -> Case {
     let words = ["n1:a", "n2:b"];
     Case {
@@ -139,7 +139,7 @@ fn readers_that_pass_hints_over() {
     assert_decision(&internal, State::Ineffective, &[Reason::TrafficPolicyLocal]);
 }
 
-/// Zones need a zone on every endpoint; nodes do without.
+/// Hints for zones need a zone on every endpoint. Hints for nodes do not.
 #[test]
 fn an_endpoint_without_zone() {
     let words = ["n1:a", "n2:b", "n3:"];
@@ -150,7 +150,7 @@ fn an_endpoint_without_zone() {
     let reasons = [Reason::EndpointWithoutZone, Reason::NodeWithoutZoneLabel];
     assert_decision(&zoneless(ZONE), State::Ineffective, &reasons);
     assert_decision(&zoneless(NODE), State::Applied, &reasons);
-    // The API server drops hints at nodes.
+    // The API server drops hints for nodes.
     let dropped = Case { node_hints: false, ..zoneless(NODE) };
     assert_decision(&dropped, State::Ineffective, &reasons);
 }

@@ -1,5 +1,5 @@
-//! Document: what kind of object it is, and the object itself with what the API server would
-//! have filled in.
+//! Document: the kind of an object, and the object itself with what the API server would have
+//! filled in.
 
 use std::cell::RefCell;
 
@@ -14,7 +14,7 @@ use crate::{
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
-/// The group of closehaul's own kinds.
+/// The group of closehaul's kinds.
 const OWN: &str = "closehaul.io";
 
 /// The kinds of objects, as far as they make a difference.

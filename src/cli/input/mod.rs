@@ -38,11 +38,11 @@ pub struct Input {
     seen: HashMap<(&'static str, Name, Name), Place>,
 }
 
-/// Reads all documents of all `files`; `-` is standard input, a directory stands for its YAML
+/// Reads all documents of all `files`. `-` is standard input, and a directory stands for its YAML
 /// and JSON files. Objects without a namespace are put into `namespace`.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first error.
 pub fn read(files: &[PathBuf], namespace: &str) -> Result<Input, InputError> {
     let mut input = Input::default();
     for text in source::texts(files)? {

@@ -1,4 +1,4 @@
-//! Place: where in the input something stands, and the errors that say so.
+//! Place: where something is in the input, and the errors that report it.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::field::FieldError;
 
-/// Where an object stands: file, document, and the item of a list.
+/// Where an object is: file, document, and the item of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     file: Arc<str>,
@@ -40,7 +40,7 @@ pub enum InputError {
     Syntax {
         /// The file.
         file: Arc<str>,
-        /// The document in it, from 1.
+        /// The document in it, counted from 1.
         document: usize,
         /// What is wrong, with line and column.
         problem: String,
@@ -48,7 +48,7 @@ pub enum InputError {
     /// A field whose value cannot be understood.
     #[error("{place}: {}{problem}", lead(path))]
     Field {
-        /// Where the object stands.
+        /// Where the object is.
         place: Box<Place>,
         /// The field in it, empty for the object itself.
         path: String,
@@ -58,9 +58,9 @@ pub enum InputError {
     /// An object that occurs twice.
     #[error("{place}: the same object stands in {}; leave one of them out", first.position())]
     Twice {
-        /// Where it stands the second time.
+        /// Where it appears the second time.
         place: Box<Place>,
-        /// Where it stands the first time.
+        /// Where it appears the first time.
         first: Box<Place>,
     },
 }
@@ -71,19 +71,19 @@ fn lead(path: &str) -> String {
 }
 
 impl Place {
-    /// A document of a file, from 1.
+    /// A document of a file, counted from 1.
     pub(super) fn document(file: &Arc<str>, document: usize) -> Self {
         Self { file: file.clone(), document, items: Vec::new(), object: None }
     }
 
-    /// An item of the list that stands here, from 0.
+    /// An item of the list in this place, counted from 0.
     pub(super) fn item(&self, at: usize) -> Self {
         let mut place = self.clone();
         place.items.push(at);
         place
     }
 
-    /// The same, with the name of the object that stands here.
+    /// The same, with the name of the object in this place.
     pub(super) fn object(&self, kind: &str, document: &Value) -> Self {
         let text = |key: &str| document["metadata"][key].as_str().filter(|text| !text.is_empty());
         let object = text("name").map(|name| match text("namespace") {

@@ -15,13 +15,13 @@ use super::InputError;
 /// What one file holds.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// The file as messages call it.
+    /// The name of the file in messages.
     pub(super) name: Arc<str>,
     content: String,
     is_json: bool,
 }
 
-/// The contents of all files, those of a directory by name.
+/// The contents of all files. Those of a directory are sorted by name.
 pub(super) fn texts(files: &[PathBuf]) -> Result<Vec<Text>, InputError> {
     if files.iter().filter(|file| is_stdin(file)).count() > 1 {
         return Err(InputError::StdinTwice);
@@ -52,7 +52,7 @@ fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// The files of a directory that are read, sorted; subdirectories are not entered.
+/// The files of a directory that are read, sorted. Subdirectories are skipped.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -78,12 +78,12 @@ fn unreadable(file: &Path, source: io::Error) -> InputError {
     InputError::Unreadable { file: file.to_owned(), source }
 }
 
-/// The documents of a text; empty ones are not counted.
+/// The documents of a text. Empty ones are not counted.
 pub(super) fn documents(text: &Text) -> Result<Vec<Value>, InputError> {
     if text.is_json {
         return json(text);
     }
-    // YAML's own braces may open a document too, so JSON is only tried first.
+    // A YAML document may open with a brace too, so JSON is only tried first.
     let opens_json = text.content.trim_start().starts_with('{');
     match opens_json.then(|| json(text)) {
         Some(Ok(documents)) => Ok(documents),
@@ -104,15 +104,15 @@ fn json(text: &Text) -> Result<Vec<Value>, InputError> {
     Ok(documents)
 }
 
-/// YAML documents, with the types that Kubernetes' own readers give to plain values: `yes` is
-/// a boolean and `1e3` a number.
+/// YAML documents, with the types that Kubernetes gives to plain values: `yes` is a boolean and
+/// `1e3` a number.
 fn yaml(text: &Text) -> Result<Vec<Value>, InputError> {
     let options = serde_saphyr::options! {
-        // The user decides how much there is to read; copies that aliases
-        // make stay limited.
+        // The user decides how much there is to read. Copies that aliases create are still
+        // limited.
         budget: None,
-        // `76e1234567` is infinite as a number, and yet `kubectl` prints such a text without
-        // quotes. It does not stop anyone who does not ask for it; see `strict`.
+        // `76e1234567` is infinite as a number, and yet `kubectl` prints such a string without
+        // quotes. It is an error only in a field that is read; see `strict`.
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     };

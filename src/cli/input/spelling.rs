@@ -1,6 +1,6 @@
-//! Spelling: finds fields that are meant to be read but written wrongly. Which fields are read
-//! is taken from the decoded types themselves, and which others exist from the API's types, so
-//! that neither list can fall behind.
+//! Spelling: finds misspelled names of fields that are read. The fields that are read are those of
+//! the decoded types, and the other fields that exist are those of the API's types. So neither
+//! list can become outdated.
 
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use serde::de::DeserializeOwned;
@@ -42,7 +42,7 @@ impl Spelled for Slice {
 const DISTANCE: usize = 2;
 
 /// The field that was meant, if `unknown` is one letter or two away from a field that is read
-/// and that is absent there. Of a name of three letters or less, one may be wrong.
+/// and that is absent there. In a name of three letters or fewer, one may be wrong.
 pub(super) fn meant(unknown: &Unknown<'_>) -> Option<&'static str> {
     let is_absent = |name: &&&'static str| !unknown.siblings.contains_key(**name);
     let distance = |name: &'static str| (strsim::levenshtein(unknown.name, name), name);
@@ -60,8 +60,8 @@ pub(super) fn misspelt(unknown: &Unknown<'_>, meant: &str) -> FieldError {
     FieldError::new("", format!("unknown field `{path}`: did you mean `{meant}`?"))
 }
 
-/// Whether the API has a field of this name in this place. Asked of the API's type itself, with
-/// a document that holds nothing but the way there.
+/// Whether the API has a field of this name in this place. To find out, the API's type decodes a
+/// document that contains only the path to the field.
 pub(super) fn is_in_api<K: Spelled>(unknown: &Unknown<'_>) -> bool {
     let mut document = nested(unknown.name, Value::Null);
     for step in unknown.steps().into_iter().rev() {
@@ -94,7 +94,7 @@ mod tests {
         serde_json::from_str::<BTreeMap<String, Places>>(FIELDS).unwrap().remove(kind).unwrap()
     }
 
-    /// A document that holds only `field`, at the end of `path`.
+    /// A document that contains only `field`, at the end of `path`.
     fn only(path: &str, field: &str) -> Value {
         let document = nested(field, Value::Null);
         path.split('.').filter(|step| !step.is_empty()).rev().fold(document, |inner, step| {

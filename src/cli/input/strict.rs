@@ -24,7 +24,7 @@ pub(super) enum Step<'a> {
     Entry(usize),
 }
 
-/// The way from an object's root, last step first.
+/// The path from an object's root, last step first.
 #[derive(Clone, Copy, Debug)]
 struct Path<'p> {
     before: Option<&'p Self>,
@@ -39,12 +39,12 @@ pub(super) struct Unknown<'p> {
     pub(super) name: &'p str,
     /// The names that the struct has.
     pub(super) known: &'static [&'static str],
-    /// All that the document has in its place.
+    /// All fields that the document has in this place.
     pub(super) siblings: &'p Map<String, Value>,
 }
 
 impl<'p> Unknown<'p> {
-    /// The way to the struct that does not have the field.
+    /// The path to the struct that does not have the field.
     pub(super) fn steps(&self) -> Vec<Step<'p>> {
         steps(self.path)
     }
@@ -94,7 +94,7 @@ struct Reader<'a, 'p> {
     unknown: &'p dyn Fn(&Unknown<'_>),
 }
 
-/// What is wrong; the innermost place that knows its path fills it in.
+/// What is wrong. The innermost place that knows its path fills it in.
 #[derive(Debug)]
 struct Failure {
     path: Option<String>,

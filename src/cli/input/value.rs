@@ -27,7 +27,7 @@ const LISTS: &[(&str, &str, &[&str])] = &[
 const PROTOCOLS: &[&str] = &["TCP", "UDP", "SCTP"];
 const CONDITIONS: &[&str] = &["True", "False", "Unknown"];
 
-/// Checks the values of a document whose types are right.
+/// Checks the values of a document whose types are correct.
 pub(super) fn check(kind: &str, document: &Value) -> Result<(), FieldError> {
     for (_, path, known) in LISTS.iter().filter(|(of, _, _)| *of == kind) {
         each(document, path, "", &mut |path, value| match value.as_str() {
@@ -48,7 +48,7 @@ pub(super) fn check(kind: &str, document: &Value) -> Result<(), FieldError> {
     }
 }
 
-/// Checks that the addresses of a slice are of the type that it says.
+/// Checks that the addresses of a slice are of the type that it states.
 fn addresses(slice: &Value) -> Result<(), FieldError> {
     let wants_v4 = match slice["addressType"].as_str() {
         Some("IPv4") => true,
@@ -70,7 +70,7 @@ fn addresses(slice: &Value) -> Result<(), FieldError> {
     })
 }
 
-/// Checks that `status.podIP` is the first of `status.podIPs`, as the API demands.
+/// Checks that `status.podIP` is the first of `status.podIPs`, as the API requires.
 fn pod_ip(pod: &Value) -> Result<(), FieldError> {
     let status = &pod["status"];
     match (status["podIP"].as_str(), status["podIPs"][0]["ip"].as_str()) {
@@ -84,7 +84,7 @@ fn pod_ip(pod: &Value) -> Result<(), FieldError> {
     }
 }
 
-/// Calls `visit` for every value that `path` leads to; `[]` stands for every entry of a list.
+/// Calls `visit` for every value that `path` leads to. `[]` stands for every entry of a list.
 fn each(
     value: &Value,
     path: &str,

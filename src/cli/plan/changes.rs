@@ -1,4 +1,4 @@
-//! The writes, one JSON object a line.
+//! The writes, one JSON object per line.
 
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ struct Line<'a> {
 }
 
 /// All writes in the order in which they would be sent: Services whose endpoints change come
-/// before those of which only zones and hints change.
+/// before those in which only zones and hints change.
 pub(super) fn render(rows: &[Row<'_>]) -> Result<String, PlanError> {
     let mut text = String::new();
     for locality_only in [false, true] {

@@ -1,4 +1,4 @@
-//! The slices as they would stand, as a `List`.
+//! The resulting slices, as a `List`.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ struct List {
 
 /// The list as YAML.
 pub(super) fn yaml(rows: &[Row<'_>]) -> Result<String, PlanError> {
-    // Long texts stay on one line, as kubectl has them.
+    // Long strings stay on one line, as in kubectl.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let text = serde_saphyr::to_string_with_options(&list(rows), options);
     text.map_err(|error| PlanError::Render(error.to_string()))
@@ -28,8 +28,8 @@ pub(super) fn json(rows: &[Row<'_>]) -> Result<String, PlanError> {
     Ok(text.map_err(|error| PlanError::Render(error.to_string()))? + "\n")
 }
 
-/// The slices of all Services that are planned, each Service's by address type, then those that
-/// have a name by name, then new ones by ports.
+/// The slices of all Services that are planned. Those of one Service are sorted by address type.
+/// Then come those with a name, sorted by name, and then new ones, sorted by ports.
 fn list(rows: &[Row<'_>]) -> List {
     let items = rows.iter().flat_map(|row| {
         let families = row.plan.iter().flat_map(|plan| &plan.families);

@@ -32,7 +32,7 @@ pub(super) struct Row<'a> {
     pub(super) service: &'a Service,
     /// What is requested for it.
     pub(super) intent: Intent,
-    /// What would be written; absent if the Service is left alone.
+    /// What would be written. Absent if the Service is left alone.
     pub(super) plan: Option<Plan<'a>>,
     /// What becomes of its preference for locality.
     pub(super) decision: Decision,
@@ -62,7 +62,7 @@ impl Row<'_> {
 }
 
 impl Snapshot {
-    /// Takes in what was read.
+    /// Indexes what was read.
     pub(super) fn of(objects: Objects) -> Self {
         let Objects { services, pods, nodes, slices } = objects;
         let mut index = Index::default();
@@ -117,7 +117,7 @@ impl Snapshot {
         Row { service, intent, plan, decision, ready, share }
     }
 
-    /// The slices of this address type that others have for a Service.
+    /// The slices of this address type that other controllers have for a Service.
     fn foreign_of(&self, key: &ServiceKey, address_type: Option<AddressType>) -> Vec<&Slice> {
         let foreign = self.foreign.get(key).into_iter().flatten();
         foreign.filter(|slice| Some(slice.address_type) == address_type).collect()

@@ -8,7 +8,7 @@ use crate::assess::{
     share::{Share, ZoneShare},
 };
 
-/// The columns, and whether their cells stand at the right as numbers do.
+/// The columns, and whether their cells are aligned to the right, as numbers are.
 const COLUMNS: [(&str, bool); 10] = [
     ("NAMESPACE", false),
     ("SERVICE", false),
@@ -22,15 +22,15 @@ const COLUMNS: [(&str, bool); 10] = [
     ("CHANGES", false),
 ];
 
-/// Where the state stands.
+/// The column of the state.
 const STATE: usize = 4;
 
-/// What stands where a column does not apply.
+/// The cell of a column that does not apply.
 const NOTHING: &str = "-";
 
 type Cells = [String; COLUMNS.len()];
 
-/// The table, in colour or not; `wide` adds a line for each zone.
+/// The table, in colour or not. `wide` adds a line for each zone.
 pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> String {
     let head = COLUMNS.map(|(name, _)| name.to_owned());
     let mut rows = vec![(head, Style::new())];
@@ -48,7 +48,7 @@ pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> Strin
     rows.iter().map(|(row, style)| line(row, &widths, in_colour.then_some(*style))).collect()
 }
 
-/// One line; the state in this colour.
+/// One line, with the state in this colour.
 fn line(cells: &Cells, widths: &[usize; COLUMNS.len()], colour: Option<Style>) -> String {
     let mut text = String::new();
     for (at, ((cell, width), (_, right))) in cells.iter().zip(widths).zip(COLUMNS).enumerate() {

@@ -39,9 +39,9 @@ pub(super) fn start(format: Option<LogFormat>, verbosity: u8) {
     };
 }
 
-/// What is logged. The lines of kube's client are off: it logs each failed connection, which
-/// closehaul reports itself, and it prints an answer that it cannot decode as a whole. That may be
-/// a list of pods, with the contents of their environment variables.
+/// What is logged. The lines of kube's client are off. It logs each failed connection, which
+/// closehaul also reports. It also prints in full an answer that it cannot decode. That may be a
+/// list of pods, with the contents of their environment variables.
 fn filter(verbosity: u8) -> String {
     let (own, requests) = match verbosity {
         TRACE.. => ("trace", "debug"),

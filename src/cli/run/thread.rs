@@ -40,7 +40,7 @@ impl Thread {
         make()
     }
 
-    /// Runs the work; the thread ends with it. The result comes through the channel, which is
+    /// Runs the work. The thread ends with it. The result comes through the channel, which is
     /// closed if there is none.
     pub(super) fn start<T: Send + 'static>(
         self,

@@ -2,8 +2,9 @@
 //! what has happened to it since, so that it can be patched ([`crate::plan::patch`]).
 //!
 //! A plan is based on generations of the Service, its pods and its slices ([`Basis`]). Whatever
-//! happens to such a Service changes one of them, and it is planned as a whole, but for two things:
-//! pods that become ready or unready or begin to terminate, and local writes that show as planned.
+//! happens to such a Service changes one of them, and the Service is planned as a whole. There are
+//! two exceptions: pods that become ready or unready or begin to terminate, and local writes that
+//! the watch shows as planned.
 
 #[cfg(test)]
 mod tests;
@@ -28,20 +29,20 @@ const FEW: usize = 2;
 /// If more pods than this change at once, a plan of the whole Service costs no more.
 const MANY: usize = 64;
 
-/// The generations of what a plan is based on. Where one of them differs, the plan is void.
+/// The generations of what a plan is based on. If one of them differs, the plan is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Basis {
     /// Of the Service, and of which label sets it selects.
     pub service: u64,
-    /// Of its pods and their nodes, the conditions of pods aside.
+    /// Of its pods and their nodes, apart from the conditions of pods.
     pub pods: u64,
-    /// Of its slices, local writes that have shown aside.
+    /// Of its slices, apart from local writes that have been shown.
     pub slices: u64,
     /// Of the cluster ([`Index::void_plans`]).
     pub cluster: u64,
 }
 
-/// A Service whose slices are right, but for the pods that have changed since.
+/// A Service whose slices are correct, except for the pods that have changed since.
 #[derive(Debug)]
 pub struct Settled {
     basis: Basis,
@@ -54,7 +55,7 @@ pub struct Settled {
     places: Option<Vec<(PodId, SliceId)>>,
 }
 
-/// What must be planned of a settled Service.
+/// The part of a settled Service that must be planned.
 #[derive(Debug)]
 pub struct Part {
     /// Pods that have changed.
@@ -78,7 +79,7 @@ impl Settled {
         self.changed.len() <= MANY
     }
 
-    /// The local write which `slice` shows as it was planned.
+    /// The local write that `slice` shows as it was planned.
     fn take_awaited(&mut self, slice: &Slice) -> Option<Slice> {
         let is_shown = |own: &Slice| {
             own.meta.name == slice.meta.name
@@ -99,7 +100,7 @@ impl Island {
     }
 
     /// A Service was planned as a whole, or `is_patch`, in this generation of the cluster. What is
-    /// `known` of it allows to patch it the next time, when the `writes` have been shown.
+    /// `known` about it allows patching it the next time, when the `writes` have been shown.
     pub fn settle(
         &mut self,
         service: &str,
@@ -131,7 +132,8 @@ impl Island {
         self.services.get_mut(service)?.settled.as_mut()?.take_awaited(slice)
     }
 
-    /// What of a Service must be planned in this generation of the cluster; `None`: all of it.
+    /// The part of a Service that must be planned in this generation of the cluster. `None` means
+    /// all of it.
     pub fn part(&mut self, service: &str, cluster: u64) -> Option<Part> {
         // Most Services have few slices and are never settled.
         self.known(service)?;
@@ -160,7 +162,7 @@ impl Island {
         Some(Part { pods, slices })
     }
 
-    /// What was known of a Service at its last plan, if it is settled.
+    /// What was known about a Service at its last plan, if it is settled.
     pub fn known(&self, service: &str) -> Option<&[Known]> {
         Some(&self.services.get(service)?.settled.as_ref()?.known)
     }
@@ -189,8 +191,8 @@ fn places(pods: &Store<Record>, slices: &Slices, service: &str) -> Vec<(PodId, S
 }
 
 impl Index {
-    /// What of a Service must be planned, if since its last plan nothing has happened but that pods
-    /// have other conditions and local writes have shown; `None`: all of it.
+    /// The part of a Service that must be planned if, since its last plan, only conditions of pods
+    /// have changed and local writes have been shown. `None` means all of it.
     pub fn part(&mut self, key: &ServiceKey) -> Option<Part> {
         self.islands.get_mut(&key.namespace)?.part(&key.name, self.generation)
     }
@@ -208,7 +210,7 @@ impl Index {
         island.has_many_slices(&service.key.name).then(|| patch::known(service, plan)).flatten()
     }
 
-    /// A Service was planned, as a whole or in part, with these writes; `known` is that of
+    /// A Service was planned, as a whole or in part, with these writes. `known` is the result of
     /// [`Self::known`].
     pub fn settle(
         &mut self,

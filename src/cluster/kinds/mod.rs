@@ -1,7 +1,7 @@
-//! Kinds: what is listed and watched. Each kind has a file here that says what an event of it
-//! changes and which Services this affects; what holds for all kinds alike is in this one. A list
-//! that begins puts all objects of its kind into doubt, and what it has not named at its end is
-//! gone ([`crate::model::store`]).
+//! Kinds: what is listed and watched. Each kind has a file here that defines what its events change
+//! and which Services this affects. What all kinds have in common is in this file. When a list
+//! begins, all objects of its kind are in doubt. What the list has not named when it ends is gone
+//! ([`crate::model::store`]).
 //!
 //! To add a kind, write its [`Tracked`] in a file here, register it below, and give it a place in
 //! the [`Index`].
@@ -67,17 +67,17 @@ pub trait Tracked: Kind + Versioned {
     type Record: Versioned + 'static;
     /// Where it stores it.
     const STORES: Stores<Self::Record>;
-    /// Whether nothing may be written before all objects of the kind are known. The API server need
-    /// not know a kind that is not required, nor permit to read it.
+    /// Whether nothing may be written before all objects of the kind are known. If a kind is not
+    /// required, the API server may not know it, or may not permit reading it.
     const IS_REQUIRED: bool = true;
-    /// How long a deleted object remains known, as it may be created again.
+    /// How long a deleted object remains known because it may be created again.
     const GRACE: Duration = Duration::ZERO;
 
     /// Stores an object. Returns the Services that this affects.
     fn apply(index: &mut Index, object: Object<Self>) -> Affected;
 
     /// Removes an object that was deleted in this version, unless a newer state of it is known.
-    /// `None`: it is gone whatever is known. Returns the Services that this affects.
+    /// `None` means that it is gone whatever is known. Returns the Services that this affects.
     fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected;
 }
 
@@ -99,7 +99,7 @@ pub enum Stores<R: 'static> {
     },
 }
 
-/// Which Services a change affects, and what of them may be out of date. A change affects each
+/// Which Services a change affects, and what about them may be out of date. A change affects each
 /// Service whose plan or decision reads what has changed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Affected {
@@ -107,7 +107,7 @@ pub enum Affected {
     None,
     /// This Service itself has changed, in a part that its endpoints depend on.
     Service(ServiceKey),
-    /// The hints of these Services are decided in another way.
+    /// The hints of these Services are decided differently.
     Hints(Vec<ServiceKey>),
     /// This Service itself has changed, in a part that its slices do not depend on. The built-in
     /// controller syncs it then too (docs/semantics.md 4.6).
@@ -125,14 +125,14 @@ pub enum Affected {
 /// What an event of a node changed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct NodeChange {
-    /// Services with pods on the node, sorted, if its zone changed, it came, or it went.
+    /// Services with pods on the node, sorted, if its zone changed, or it was added or removed.
     pub services: Vec<ServiceKey>,
-    /// Whether it was there before and still is: zones and hints change, and no endpoint.
+    /// Whether it existed before and still does: zones and hints change, and no endpoint.
     pub is_move: bool,
-    /// Whether the zones' shares of CPU may be others now.
+    /// Whether the zones' shares of CPU may have changed.
     pub shares: bool,
-    /// The Services with a preference for locality, sorted, if their decisions may be others now:
-    /// the zones, or those that send, have changed.
+    /// The Services with a preference for locality, sorted, if their decisions may have changed:
+    /// the zones, or the senders of traffic, have changed.
     pub preferring: Vec<ServiceKey>,
 }
 
@@ -145,8 +145,8 @@ pub struct SliceChange {
     pub is_rewritten: bool,
     /// Its name.
     pub name: Name,
-    /// Its version; `None` if it is gone, or about to go: a slice with a `deletionTimestamp` does
-    /// not count any more, whatever keeps it.
+    /// Its version. `None` if it is gone, or about to be removed: a slice with a
+    /// `deletionTimestamp` no longer counts, whatever keeps it.
     pub version: Option<u64>,
 }
 
@@ -227,7 +227,7 @@ impl Index {
         store.version_of(&key.name)
     }
 
-    /// A list begins; what it does not name is gone when it ends.
+    /// A list begins. What it does not name is gone when it ends.
     pub fn begin_list<T: Tracked>(&mut self) {
         match T::STORES {
             Stores::Namespaced { of_mut, .. } => {
@@ -247,7 +247,8 @@ impl Index {
         }
     }
 
-    /// A list is complete; returns what is known and was not named, sorted, still to be removed.
+    /// A list is complete. Returns what is known and was not named, sorted. It is still to be
+    /// removed.
     pub fn end_list<T: Tracked>(&self) -> Vec<ObjectKey> {
         let mut gone = Vec::new();
         for (namespace, store) in self.stores::<T>() {

@@ -11,7 +11,7 @@ use crate::{
     plan::intent::Intent,
 };
 
-/// What an event changed of a Service.
+/// What an event changed about a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServiceChange {
     /// Nothing, or the event is older than what is known.

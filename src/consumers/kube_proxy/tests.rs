@@ -1,4 +1,4 @@
-//! Rows of kube-proxy's own tests, and what they leave open.
+//! Rows of kube-proxy's tests, and what they leave open.
 
 use super::*;
 use crate::{
@@ -92,7 +92,7 @@ const UPSTREAM: [Row; 32] = [
             "1 2 4",
         )
     },
-    // Upstream switches the gate off; what a proxy without it sees is no node hint.
+    // Upstream disables the gate. A proxy without it sees no node hint.
     plain("node, gate off", &["zone:a", "zone:b", "zone:c", "zone:a"], "1 4"),
     plain("node", NODES, "1"),
     plain(

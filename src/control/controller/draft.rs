@@ -16,13 +16,13 @@ pub(super) struct Draft<'a> {
     pub(super) plan: Plan<'a>,
     /// For the next trigger time.
     pub(super) sighting: Sighting,
-    /// Whether it is one of what has changed.
+    /// Whether it covers only what has changed.
     pub(super) is_patch: bool,
 }
 
 impl<'a> Draft<'a> {
-    /// Plans a Service of which `part` has changed (`None`: anything) since `seen`; `None` if it is
-    /// not known or not served.
+    /// Plans a Service of which `part` has changed (`None`: anything) since `seen`. Returns `None`
+    /// if it is not known or not served.
     pub(super) fn of(
         index: &'a Index,
         key: &ServiceKey,

@@ -40,7 +40,7 @@ impl<T: Tracked> Happening for Change<T> {
     }
 }
 
-/// A deleted object that is still in the index, as it may be created again.
+/// A deleted object that is still in the index because it may be created again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
     due: Instant,
@@ -125,7 +125,7 @@ impl Controller {
         }
     }
 
-    /// An object was deleted in this version; `None`: a list shows that it is gone.
+    /// An object was deleted in this version. `None` means that a list shows that it is gone.
     fn gone<T: Tracked>(&mut self, key: ObjectKey, version: Option<u64>, now: Instant) {
         if T::GRACE == Duration::ZERO {
             let affected = T::remove(&mut self.index, &key, version);
@@ -173,18 +173,18 @@ impl Controller {
     }
 
     fn service_gone(&mut self, key: &ServiceKey, now: Instant) {
-        // Its slices are the garbage collector's (docs/semantics.md 1.3).
+        // Its slices are left to the garbage collector (docs/semantics.md 1.3).
         self.queue.forget(key);
         self.unseen.remove(key);
         self.leave(key);
         let progress = self.progress.remove(key);
         if progress.is_some_and(|progress| progress.ended.is_some()) {
-            // Its writes will not be waited for, and a Service of the same name may come again.
+            // Nothing waits for its writes, and a Service with the same name may be created again.
             self.queue.done(key, now);
         }
     }
 
-    /// A Service is not served any more: what is counted and reported of it ends.
+    /// A Service is not served any more: it is no longer counted or reported.
     pub(super) fn leave(&mut self, key: &ServiceKey) {
         self.reporter.left(key);
         self.others.writer.forget(key);
@@ -202,8 +202,8 @@ impl Controller {
     }
 
     fn node_changed(&mut self, change: NodeChange, now: Instant) {
-        // A node that moves may have all Services rewritten: behind the changes of pods, as those
-        // whose hints alone depend on how much CPU each zone has.
+        // A node that moves may lead to a rewrite of all Services. They come after the changes of
+        // pods, as do Services of which only the hints depend on how much CPU each zone has.
         let class = if change.is_move { Class::Hints } else { Class::Endpoints };
         self.services_of_node(change.services, class, now);
         if change.shares {
@@ -252,7 +252,7 @@ impl Controller {
                 None => Foreign { events: 1, signs: 0 },
             };
             self.saw_others(&key, foreign, now);
-            // Slices of a deleted Service are the garbage collector's.
+            // Slices of a deleted Service are left to the garbage collector.
             if foreign.events > 0 && self.index.service(&key).is_some() {
                 let due = self.repair_due(&key, now);
                 self.enqueue(key.clone(), Class::Endpoints, due);

@@ -22,7 +22,7 @@ const HANDOVER: Duration = Duration::from_secs(10);
 /// writers that disagree do not overwrite each other without end (docs/semantics.md 1.4).
 const SLICE_DELAY: Duration = Duration::from_secs(1);
 
-/// What is known of other writers.
+/// What is known about other writers.
 #[derive(Debug, Default)]
 pub(super) struct Others {
     pub(super) writer: OtherWriter,
@@ -34,14 +34,14 @@ pub(super) struct Others {
 
 impl Controller {
     /// Whether an event that shows a new slice, or other endpoints or ports, is a sign of another
-    /// writer, unless it shows a local write. Not so
+    /// writer, unless it shows a local write. It is not a sign
     ///
-    /// - to a replica that does not lead: to it all writes are by other clients;
+    /// - to a replica that does not lead: to it, all writes are by other clients;
     /// - just after it has begun to lead, unless the version is later than a local write's;
     /// - in a list: it does not show when and in which order its slices were written, and after a
     ///   restore from a backup it shows old ones;
     /// - while a Service ends, when the client that cleans up after it may do anything;
-    /// - a slice's end: the garbage collector and namespaces that go away delete slices, too.
+    /// - if a slice is deleted: the garbage collector and ending namespaces also delete slices.
     pub(super) fn is_sign(&self, service: &ServiceKey, sight: &Sight, now: Instant) -> bool {
         let Sight::Version(version) = sight else { return false };
         let Some(leads_since) = self.others.leads_since else { return false };
@@ -74,7 +74,7 @@ impl Controller {
         self.reporter.other_writer(&self.others.writer);
     }
 
-    /// When a slice of a Service is repaired that another client has changed.
+    /// When to repair a slice of a Service that another client has changed.
     pub(super) fn repair_due(&self, service: &ServiceKey, now: Instant) -> Instant {
         let delay = SLICE_DELAY.max(self.others.writer.delay(service));
         now + self.settings.batch_period.max(delay)

@@ -19,7 +19,7 @@ use crate::{
     model::name::ServiceKey,
 };
 
-/// What is known of the history.
+/// What is known about the history.
 #[derive(Debug)]
 pub(super) struct Rewinds {
     /// What has been ordered.
@@ -95,8 +95,8 @@ impl Rewinds {
         self.lists.get(&kind).is_some_and(|list| list.lost_until.is_some())
     }
 
-    /// Records whether this replica leads. A replica that takes over from another has its knowledge
-    /// from watches that may have been blind for long.
+    /// Records whether this replica leads. A replica that takes over from another relies on watches
+    /// that may have been blind for a long time.
     pub(super) fn lead(&mut self, is_complete: bool, is_leading: bool) {
         self.wanted.probe |= is_leading && self.is_standby;
         self.is_standby = is_complete && !is_leading;
@@ -112,7 +112,7 @@ impl Rewinds {
 }
 
 impl Controller {
-    /// What the followers of all kinds must do since the last call; `None`: nothing.
+    /// What the followers of all kinds must do since the last call. `None` means nothing.
     pub fn wanted(&mut self) -> Option<Wanted> {
         let wanted = std::mem::take(&mut self.rewinds.wanted);
         (wanted != Wanted::default()).then_some(wanted)

@@ -101,8 +101,8 @@ fn a_list_under_way_shows_no_write() {
     assert_eq!((job.families[0].creates.len(), job.families[0].updates.len()), (0, 1));
 }
 
-/// The API server may have made a list before a write, and its beginning be taken in after the
-/// write's answer.
+/// The API server may have built a list before a write, and the beginning of the list may be taken
+/// in after the write's answer.
 #[test]
 fn a_list_that_was_asked_for_before_a_write_says_nothing_of_it() {
     let (asked, later) = (Instant::now(), Instant::now() + Duration::from_secs(1));
@@ -144,7 +144,7 @@ fn a_slice_without_service_is_nothing_to_do() {
     assert_eq!(controller.next_due(), None);
 }
 
-/// Between two calls events are taken in and the lease is renewed.
+/// Between two calls, events are taken in and the lease is renewed.
 #[test]
 fn many_services_that_need_nothing_do_not_hold_everything_up() {
     let now = Instant::now();
@@ -166,7 +166,7 @@ fn many_services_that_need_nothing_do_not_hold_everything_up() {
     assert!(controller.queue.is_empty());
 }
 
-/// What one answer shows holds for every Service (docs/semantics.md 5.4).
+/// What one answer shows applies to every Service (docs/semantics.md 5.4).
 #[test]
 fn hints_for_nodes_are_given_up_for_all_services() {
     let now = Instant::now();

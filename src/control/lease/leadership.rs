@@ -28,7 +28,7 @@ pub struct LeadershipSender {
     reports: Option<mpsc::UnboundedSender<Report>>,
 }
 
-/// What the election reports of the API server, for [`crate::control::history`].
+/// What the election reports about the API server, for [`crate::control::history`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report {
     /// It answered.
@@ -66,7 +66,7 @@ impl LeadershipSender {
         self.deadline.send_replace(Some(until));
     }
 
-    /// It is held no more.
+    /// It is no longer held.
     pub(super) fn end(&self) {
         self.deadline.send_replace(None);
     }
@@ -113,7 +113,7 @@ impl Leadership {
         }
     }
 
-    /// Ends when it is not held, be it given up, taken, or run out.
+    /// Ends when it is not held, whether it was given up, was taken, or has expired.
     pub async fn lost(&self) {
         let Kind::Until(deadline, clock) = &self.0 else { return pending().await };
         let mut deadline = deadline.clone();

@@ -10,11 +10,11 @@ use k8s_openapi::{api::coordination::v1::LeaseSpec, apimachinery::pkg::apis::met
 /// client-go's `LeaderElectionRecord`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record {
-    /// Who holds it; empty: no one.
+    /// Who holds it. Empty if no one does.
     pub holder: String,
-    /// How long it holds after a change was seen; whole seconds.
+    /// How long it holds after a change was seen, in whole seconds.
     pub duration: Duration,
-    /// When the holder took it, by its own clock. For people only.
+    /// When the holder took it, by the holder's clock. For people only.
     pub acquired: Option<Timestamp>,
     /// When the holder renewed it, by its own clock. Only changes of it matter, not its value.
     pub renewed: Option<Timestamp>,
@@ -35,7 +35,7 @@ impl Record {
         }
     }
 
-    /// Puts this into a Lease, leaving alone what leader election does not use.
+    /// Puts this into a Lease, without changing what leader election does not use.
     pub(super) fn write(&self, spec: &mut LeaseSpec) {
         spec.holder_identity = Some(self.holder.clone());
         spec.lease_duration_seconds = i32::try_from(self.duration.as_secs()).ok();
@@ -79,7 +79,7 @@ impl Record {
     }
 }
 
-/// A Lease has microseconds; more would make what was written differ from what is read.
+/// A Lease has microseconds. With more digits, what was written would differ from what is read.
 fn micros(clock: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(clock.as_microsecond()).unwrap_or(clock)
 }
@@ -106,7 +106,7 @@ pub enum Step {
     Wait(Duration),
 }
 
-/// What `me` does about a Lease as `observed`; `None`: there is none.
+/// What `me` does about a Lease as `observed`. `None` means that there is none.
 pub fn decide(observed: Option<&Observed>, me: &Identity, now: Moment) -> Step {
     let Some(Observed { record, since }) = observed else { return Step::Create };
     if record.holder == me.as_str() {

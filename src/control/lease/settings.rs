@@ -14,7 +14,7 @@ pub struct Timing {
 
 impl Timing {
     /// Checks the times as client-go does: the lease must outlast the renew deadline, and the
-    /// deadline must leave room for more than one try, retries being spread by a factor of 1.2.
+    /// deadline must leave room for more than one attempt. Retries are spread by a factor of 1.2.
     pub fn new(
         lease_duration: Duration,
         renew_deadline: Duration,
@@ -35,7 +35,7 @@ impl Timing {
         Ok(Self { lease_duration, renew_deadline, retry_period })
     }
 
-    /// How long nothing must have changed before another candidate takes over. Whole seconds.
+    /// How long a lease must be unchanged before another candidate takes over. Whole seconds.
     pub fn lease_duration(&self) -> Duration {
         self.lease_duration
     }
@@ -45,14 +45,14 @@ impl Timing {
         self.renew_deadline
     }
 
-    /// Between two tries to renew; candidates wait 1 to 2.2 times as long.
+    /// Between two attempts to renew. Candidates wait 1 to 2.2 times as long.
     pub fn retry_period(&self) -> Duration {
         self.retry_period
     }
 }
 
 impl Default for Timing {
-    /// 15 s, 10 s and 2 s, as kube-controller-manager.
+    /// 15 s, 10 s and 2 s, as in kube-controller-manager.
     fn default() -> Self {
         let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
         Self { lease_duration, renew_deadline, retry_period }
@@ -82,7 +82,7 @@ pub struct Identity(String);
 
 impl Identity {
     /// The host's name (in a cluster, the pod's) and a random part: a restarted replica is another
-    /// one, which knows nothing of what the one before had under way.
+    /// one, which does not know what the previous one had under way.
     pub fn new(random: &mut Random) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self(format!("{}_{:016x}{:016x}", host.trim(), random.bits(), random.bits()))

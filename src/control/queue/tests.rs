@@ -167,7 +167,7 @@ fn events_bring_a_failing_key_forward_to_once_a_second_at_most() {
     let mut now = start;
     queue.add("a", Class::Endpoints, now);
     let mut tries = 0;
-    // An event every 10 ms for a minute, and every try fails.
+    // An event every 10 ms for a minute, and every attempt fails.
     while now < start + 60 * SECOND {
         queue.add("a", Class::Endpoints, now);
         if queue.take(now).is_some() {
@@ -230,7 +230,7 @@ fn what_is_deferred_keeps_its_turn() {
     let (mut queue, start) = queue();
     queue.add("a", Class::Hints, start);
     queue.add("b", Class::Hints, start + MS);
-    // A pod changes, and it turns out that this changed hints alone.
+    // A pod changes, and it turns out that this changed only hints.
     queue.add("a", Class::Endpoints, start + 2 * MS);
     assert_eq!(queue.take(start + 2 * MS), Some(("a", Class::Endpoints)));
     queue.defer(&"a", Class::Hints);

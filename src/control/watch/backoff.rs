@@ -1,8 +1,9 @@
 //! Back-off: the wait after an error of a list or a watch.
 //!
-//! The same as kube-runtime's `DefaultBackoff`, which is that of client-go's reflector: from 0.8 s
-//! doubling to 30 s, each lengthened by up to as much again, and from the start after two minutes
-//! without an error. That one cannot be seeded, so a run could not be repeated.
+//! The same as kube-runtime's `DefaultBackoff`, which is that of client-go's reflector. Waits
+//! double from 0.8 s to 30 s, and each is lengthened by up to as much again. After two minutes
+//! without an error, they start over. kube-runtime's cannot be seeded, so a run could not be
+//! repeated.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ pub(super) const BREAKS: u32 = 2;
 /// What kind of failure broke a list or a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// Lists cannot be streamed; pages take their place.
+    /// Lists cannot be streamed. Pages take their place.
     NoStreaming,
     /// The server has forgotten the version, or does not know it yet.
     Expired,
@@ -105,7 +105,7 @@ impl Cause {
     }
 }
 
-/// Whether the system gave a connection up: TCP keepalive, or a segment, was not acknowledged.
+/// Whether the system gave up a connection: TCP keepalive, or a segment, was not acknowledged.
 fn has_timed_out(error: &kube::Error) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {

@@ -9,7 +9,7 @@ use crate::observe::WriteResult;
 /// A write that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Another client wrote or deleted it in the meantime; the watch will show it.
+    /// Another client wrote or deleted it in the meantime. The watch will show it.
     #[error("{what}: another client changed it in the meantime")]
     Conflict {
         /// The write.
@@ -35,7 +35,7 @@ pub enum WriteError {
         /// The write.
         what: String,
     },
-    /// No answer; the write may have been applied or not.
+    /// No answer. The write may or may not have been applied.
     #[error("{what}: no answer within {after:?}")]
     TimedOut {
         /// The write.
@@ -72,7 +72,7 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Whether the write may have been applied all the same, now or later.
+    /// Whether the write may be applied anyway, now or later.
     pub fn is_unanswered(&self) -> bool {
         match self {
             Self::TimedOut { .. } | Self::Lost { .. } => true,
@@ -99,7 +99,7 @@ impl WriteError {
         }
     }
 
-    /// Whether the body was not understood: something on the way may read JSON alone.
+    /// Whether the body was not understood: something on the way may read only JSON.
     pub(super) fn is_about_the_body(&self) -> bool {
         matches!(self, Self::Refused { status, .. } if matches!(status.code, 400 | 415))
     }
@@ -118,7 +118,7 @@ impl WriteError {
         }
     }
 
-    /// What came of the write, in one word.
+    /// The outcome of the write, in one word.
     pub fn result(&self) -> WriteResult {
         match self {
             Self::Conflict { .. } => WriteResult::Conflict,

@@ -3,7 +3,7 @@
 //!
 //! As long as nothing is rejected, the order is that of [`Changes`]. A rejection concerns one slice
 //! and would be repeated at each retry, so it must not keep deleted pods in the other slices. From
-//! then on removals come first, and a write is held back only if it would remove an endpoint that a
+//! then on, removals come first. A write is held back only if it would remove an endpoint that a
 //! rejected slice was meant to add, since that endpoint might then be in no slice.
 
 use std::collections::VecDeque;
@@ -27,11 +27,11 @@ pub(super) struct Step<'c> {
     pub(super) operation: Operation,
     /// The slice that is sent, or deleted.
     pub(super) slice: &'c Slice,
-    /// The slice as it stands.
+    /// The slice as it is now.
     before: Option<&'c Slice>,
 }
 
-/// What traffic reaches by a slice: a pod by the name of a Service port, given by its class.
+/// What traffic reaches through a slice: a pod by the name of a Service port, given by its class.
 type Place = (usize, Name, Option<Uid>);
 
 /// The classes of port names in each set of ports. Names that are in the same sets are in the same
@@ -45,7 +45,7 @@ struct PortNames<'c>(HashMap<&'c Ports, Vec<usize>>);
 pub(super) struct Order<'c> {
     changes: &'c Changes,
     steps: VecDeque<Step<'c>>,
-    /// Where endpoints would be that the API server has refused.
+    /// The places of endpoints that the API server has refused.
     refused: HashSet<Place>,
     /// Of all slices; `None` until something is refused.
     names: Option<PortNames<'c>>,
@@ -121,25 +121,25 @@ impl<'c> Step<'c> {
         self.operation != Operation::Create || !trimmed.endpoints.is_empty()
     }
 
-    /// What stands in the slice now.
+    /// What is in the slice now.
     fn stands(&self, names: &PortNames<'c>) -> HashSet<Place> {
         let before = self.before.into_iter();
         before.flat_map(|slice| places(names.of(slice), &slice.endpoints)).collect()
     }
 
-    /// What stands in the slice afterwards.
+    /// What is in the slice afterwards.
     fn brings<'n>(&self, names: &'n PortNames<'c>) -> impl Iterator<Item = Place> + use<'n, 'c> {
         let slice = Some(self.slice).filter(|_| self.operation != Operation::Delete);
         slice.into_iter().flat_map(|slice| places(names.of(slice), &slice.endpoints))
     }
 
-    /// What stands in the slice afterwards and does not now.
+    /// What is in the slice afterwards and not now.
     fn adds<'n>(&self, names: &'n PortNames<'c>) -> impl Iterator<Item = Place> + use<'n, 'c> {
         let before = self.stands(names);
         self.brings(names).filter(move |place| !before.contains(place))
     }
 
-    /// What stands in the slice now and not afterwards.
+    /// What is in the slice now and not afterwards.
     fn takes_out(&self, names: &PortNames<'c>) -> impl Iterator<Item = Place> + use<'c> {
         let after: HashSet<Place> = self.brings(names).collect();
         self.stands(names).into_iter().filter(move |place| !after.contains(place))
@@ -179,13 +179,13 @@ impl<'c> PortNames<'c> {
     }
 }
 
-/// The names of ports; a slice without ports has the one place of a port without name.
+/// The names of ports. A slice without ports has the one place of a port without name.
 fn port_names(ports: &Ports) -> impl Iterator<Item = Option<&Name>> {
     let portless = ports.is_empty().then_some(None);
     ports.iter().map(|port| port.name.as_ref()).chain(portless)
 }
 
-/// Where these endpoints stand.
+/// The places of these endpoints.
 fn places<'e>(names: &'e [usize], endpoints: &'e [Endpoint]) -> impl Iterator<Item = Place> + 'e {
     let targets = endpoints.iter().filter_map(|endpoint| endpoint.target.as_ref());
     targets.flat_map(move |target| {
@@ -226,7 +226,7 @@ mod tests {
         }
     }
 
-    /// The names of the slices in the order in which they are sent, where these are refused.
+    /// The names of the slices in the order in which they are sent, if these are refused.
     fn sent(changes: &Changes, refused: &[&str]) -> Vec<String> {
         let mut order = Order::of(changes);
         let mut sent = Vec::new();
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(sent(&changes, &["c"]), ["a", "b", "c", "d", "e"]);
     }
 
-    /// The ports have changed, and endpoints stand in other slices than before.
+    /// The ports have changed, and endpoints are in other slices than before.
     #[test]
     fn what_a_refused_slice_was_to_bring_is_taken_out_nowhere() {
         let moved = changes(&["a=1,2"], &[("b=3,1", "b=3")], &["c=2,4", "d=4"]);
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(order.next().unwrap().slice.meta.name.as_deref(), Some("c"));
         assert!(order.next().is_none());
     }
-    /// Of two sets of ports the names that both have, and those of each alone.
+    /// Two sets of ports: the names that both have, and those that only one has.
     #[test]
     fn names_of_ports_that_stand_together_count_as_one() {
         let port = |number: i32| Port {

@@ -8,7 +8,7 @@ use tower::service_fn;
 use super::*;
 use crate::api::Object;
 
-/// Content types of as many updates of a slice as there are answers, and what came of each.
+/// The content types of the updates of a slice, one for each answer, and the outcome of each.
 async fn sent(answers: &[(u16, Encoding)]) -> (Vec<String>, Vec<Outcome>) {
     let document = json!({
         "metadata": {"name": "cart-x", "namespace": "shop", "resourceVersion": "7"},

@@ -27,7 +27,7 @@ pub(super) struct Trimmed {
     pub(super) slice: Slice,
     /// What is left out, in words.
     pub(super) without: String,
-    /// Those endpoints that are left out whole.
+    /// Those endpoints that are left out completely.
     pub(super) endpoints: Vec<Endpoint>,
 }
 
@@ -41,7 +41,7 @@ impl Trimmed {
     }
 }
 
-/// The smallest thing of an endpoint that can be left out.
+/// The smallest part of an endpoint that can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Hints,
@@ -78,7 +78,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// The slice without what `status` refuses of it; `None` unless the API server's own validation
+/// The slice without the parts that `status` refuses. `None` unless the API server's own validation
 /// refuses parts of endpoints, and nothing else.
 pub(super) fn trim(slice: &Slice, status: &Status) -> Option<Trimmed> {
     let mut refused: BTreeMap<usize, BTreeSet<Part>> = BTreeMap::new();
@@ -120,7 +120,7 @@ pub(super) fn trim(slice: &Slice, status: &Status) -> Option<Trimmed> {
     Some(Trimmed { slice, without, endpoints: left_out })
 }
 
-/// What the API server's own validation rejects in a slice; `None` if the answer may come from a
+/// What the API server's own validation rejects in a slice. `None` if the answer may come from a
 /// webhook or policy. A webhook's message begins with its name, whatever status it returns, and a
 /// policy names no fields.
 fn causes(status: &Status) -> Option<&[StatusCause]> {
@@ -132,7 +132,7 @@ fn causes(status: &Status) -> Option<&[StatusCause]> {
     is_own.then_some(&details.causes)
 }
 
-/// The endpoint and its part that hold the field.
+/// The endpoint and its part that contain the field.
 fn place(field: &str) -> Option<(usize, Part)> {
     let (at, below) = field.strip_prefix("endpoints[")?.split_once("].")?;
     Some((at.parse().ok()?, Part::of(below)?))
@@ -177,7 +177,7 @@ mod tests {
         object.value
     }
 
-    /// As kube-apiserver 1.37 answers; e2e/tests/refused.rs shows that it still does.
+    /// As kube-apiserver 1.37 answers. e2e/tests/refused.rs shows that it still does.
     fn answer(causes: &[(&str, &str)]) -> Value {
         let causes: Vec<_> = causes
             .iter()

@@ -55,7 +55,7 @@ impl Places {
     }
 
     /// Gives a new connection its place. If all are taken, this closes the oldest connection that
-    /// has not sent a request; if all have sent one, the oldest.
+    /// has not sent a request. If all have sent one, this closes the oldest.
     pub(super) async fn take<F>(&mut self, talk: impl FnOnce(Asking) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// The numbers of the connections that are open; each asks if `asks` says so.
+    /// The numbers of the connections that are open. Each sends a request if `asks` holds for it.
     async fn open(connections: usize, asks: fn(usize) -> bool) -> Vec<usize> {
         struct Open(usize, Arc<Mutex<Vec<usize>>>);
         impl Drop for Open {

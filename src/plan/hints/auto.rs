@@ -1,6 +1,6 @@
 //! Hints by the legacy annotation: zones get endpoints in proportion to their CPU
-//! (docs/semantics.md 5.3; KEP-2433). Deterministic where the built-in controller
-//! chooses at random: of equal zones the one whose name sorts first.
+//! (docs/semantics.md 5.3; KEP-2433). Where the built-in controller chooses at random,
+//! this is deterministic: of equal zones, it chooses the one whose name sorts first.
 
 use std::{collections::BTreeMap, iter};
 
@@ -14,10 +14,10 @@ use crate::{
     plan::pack::Packing,
 };
 
-/// How much more than its share a zone's endpoints may have to carry: 20 %.
+/// How much more than its share the endpoints of a zone may carry: 20 %.
 const OVERLOAD: f64 = 0.2;
 
-/// Each zone's share of the CPU of all nodes that count; at least two zones, sum 1.
+/// The share of each zone in the CPU of all nodes that count: at least two zones, with the sum 1.
 pub type CpuShares = BTreeMap<Name, f64>;
 
 /// How many endpoints are hinted to each zone.
@@ -43,7 +43,7 @@ pub fn cpu_shares(nodes: &Nodes) -> Option<CpuShares> {
     Some(by_zone.into_iter().map(|(zone, cpu)| (zone, as_float(cpu) / as_float(total))).collect())
 }
 
-/// Whether a Service with these counts should be planned again after a change of nodes.
+/// Whether a Service with these counts should be planned again after nodes have changed.
 pub fn is_overloaded(counts: &ZoneCounts, shares: Option<&CpuShares>) -> bool {
     let Some(shares) = shares else { return true };
     let total = counts.values().sum::<usize>();
@@ -90,7 +90,7 @@ fn shared_out(packing: &Packing<'_>, shares: Option<&CpuShares>) -> Option<Choic
     Some(Choices { endpoints: endpoints.collect(), counts: Some(counts) })
 }
 
-/// What a zone must have of the endpoints.
+/// How many endpoints a zone should have, and how many it may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Allocation {
     desired: f64,
@@ -192,7 +192,7 @@ fn most(amounts: &BTreeMap<Name, f64>) -> Option<(Name, f64)> {
     most.map(|(zone, amount)| (zone.clone(), amount))
 }
 
-/// Takes one from a zone's amount and the zone from the list when nothing is left.
+/// Subtracts one from a zone's amount, and removes the zone if nothing is left.
 fn move_one(amounts: &mut BTreeMap<Name, f64>, zone: &Name, amount: f64) {
     if amount > 1.0 {
         amounts.insert(zone.clone(), amount - 1.0);
@@ -221,7 +221,7 @@ fn redistribute(
     }
 }
 
-/// Takes one from a zone's count and the zone from the list when none is left.
+/// Subtracts one from a zone's count, and removes the zone if none is left.
 fn take_one(counts: &mut ZoneCounts, zone: &Name) {
     match counts.get_mut(zone) {
         Some(count) if *count > 1 => *count -= 1,

@@ -1,5 +1,5 @@
-//! A full cluster written straight into etcd, which takes seconds where the API would take
-//! minutes.
+//! A full cluster, written directly into etcd, which takes seconds instead of the minutes that the
+//! API would take.
 
 mod pod;
 
@@ -70,7 +70,7 @@ fn objects(shape: Shape) -> impl Iterator<Item = (String, Value)> {
 
 /// Writes objects in one transaction through etcd's JSON gateway.
 async fn put(client: &Client, batch: Vec<(String, Value)>) -> Result<(), kube::Error> {
-    // Its values are base64, as those of a Secret.
+    // Its values are base64, like those of a Secret.
     let put = |(key, object): &(String, Value)| {
         let value = ByteString(object.to_string().into_bytes());
         json!({"requestPut": {"key": ByteString(key.clone().into_bytes()), "value": value}})
@@ -112,7 +112,7 @@ fn address(shape: Shape, number: u32) -> (String, Value) {
     (format!("/registry/ipaddresses/{name}"), stored(address))
 }
 
-/// Of the upper part of the cluster's range.
+/// An address in the upper part of the cluster's range.
 fn cluster_ip(number: u32) -> String {
     format!("10.96.{}.{}", 100 + number / 250, number % 250 + 1)
 }

@@ -8,8 +8,8 @@ use crate::world::object;
 
 /// The size of a pod as JSON.
 const POD_BYTES: usize = 13_000;
-/// A pod's conditions beside `Ready`. (The kubelet turns `ContainersReady` with it; nobody here
-/// reads that one.)
+/// A pod's conditions except `Ready`. (The kubelet changes `ContainersReady` together with it, but
+/// nothing here reads that.)
 const CONDITIONS: [&str; 4] =
     ["PodScheduled", "Initialized", "ContainersReady", "PodReadyToStartContainers"];
 
@@ -50,7 +50,7 @@ pub fn pod(namespace: &str, name: &str, service: &str, node: &str, address: Stri
     pod
 }
 
-/// All conditions of a pod that is ready, or not, since now.
+/// All conditions of a pod that has just become ready or unready.
 pub fn conditions(ready: bool) -> Value {
     let mut conditions = object::ready(ready);
     if let Some(conditions) = conditions.as_array_mut() {
@@ -121,7 +121,7 @@ fn status(name: &str) -> Value {
     })
 }
 
-/// Who has set which fields, as the API server keeps it.
+/// Who has set which fields, as the API server stores it.
 fn managed(manager: &str, part: &str) -> Value {
     let fields = (0..12).map(|number| (format!("f:field{number}"), json!({".": {}, "f:name": {}})));
     let fields = fields.collect::<serde_json::Map<_, _>>();

@@ -20,12 +20,12 @@ use crate::{
     progress::Progress,
 };
 
-/// How many times the changes at light load there are at full speed, which lasts less long.
+/// The changes at full speed, which take less time, as a multiple of those at light load.
 const TIMES: u32 = 3;
-/// With more Services in one namespace there are as many as at light load: the built-in controller
-/// takes minutes for them.
+/// With more Services than this in one namespace, there are as many changes as at light load,
+/// because the built-in controller takes minutes for them.
 const CROWDED: u32 = 1_000;
-/// How long the last change may take to be seen; with 20 writes a second it is minutes.
+/// How long the last change may take to be seen. With 20 writes a second, it takes minutes.
 pub(super) const SEEN: Duration = Duration::from_secs(600);
 
 /// Changes readiness `rate` times a second, or one after the other as fast as they are answered.
@@ -34,7 +34,7 @@ pub(super) async fn run(
     rate: Option<u32>,
     changes: u32,
 ) -> Result<Outcome, Error> {
-    // No pod twice: what is seen of it belongs to one change.
+    // No pod changes twice, so what is seen of it belongs to one change.
     let pods = stage.shape.pods();
     let lasts_long = rate.is_some() || stage.shape.services_per_namespace() > CROWDED;
     let changes = if lasts_long { changes } else { changes * TIMES }.min(pods);
@@ -68,7 +68,7 @@ pub(super) async fn run(
     Ok(Outcome { measures, latencies, ..Outcome::default() })
 }
 
-/// Sends a change; when its answer came.
+/// Sends a change. Returns when its answer came.
 pub(in crate::bench) async fn patch(client: &Client, change: &Change) -> Result<Instant, Error> {
     let path = format!("{}/status", change.place.path());
     let request = Request::patch(path)
@@ -81,7 +81,7 @@ pub(in crate::bench) async fn patch(client: &Client, change: &Change) -> Result<
     Ok(now)
 }
 
-/// From each answer to the slice, in ms.
+/// The time from each answer to the slice, in ms.
 pub(in crate::bench) fn latencies(
     acknowledged: &HashMap<String, Instant>,
     seen: &[(String, Instant)],

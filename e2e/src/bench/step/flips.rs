@@ -1,4 +1,4 @@
-//! S5: in a big Service the readiness of one pod changes, then of the next.
+//! S5: in a big Service, the readiness of one pod changes, then that of the next.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use super::{
 };
 use crate::cluster::Actor;
 
-/// How many: one is too short for the kernel's clock of CPU time.
+/// How many changes: one is too short for the kernel's clock of CPU time.
 const FLIPS: u32 = 50;
 
-/// Changes pods one by one, each when the one before was seen.
+/// Changes pods one by one, each after the previous one was seen.
 pub(super) async fn run(stage: &mut Stage<'_>) -> Result<Outcome, Error> {
     let client = stage.cluster.client(Actor::Admin)?;
     let meter = stage.meter().await?;

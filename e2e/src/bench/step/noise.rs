@@ -1,4 +1,4 @@
-//! S7: pods change in what no slice shows.
+//! S7: pods change in ways that no slice shows.
 
 use serde_json::json;
 
@@ -7,9 +7,9 @@ use crate::bench::{measure::Measure, stage::count};
 
 /// Changes a second.
 const RATE: u32 = 300;
-/// Of them at the same time.
+/// Changes at the same time.
 const IN_FLIGHT: usize = 8;
-/// How many times the changes of the churn at light load.
+/// The changes, as a multiple of those of the churn at light load.
 const TIMES: u32 = 5;
 
 /// Annotates pods, [`RATE`] a second.
@@ -43,7 +43,7 @@ pub(super) async fn run(stage: &mut Stage<'_>, changes: u32) -> Result<Outcome, 
     Ok(Outcome { measures, ..Outcome::default() })
 }
 
-/// Adds the contender's CPU for 1,000 changes.
+/// Replaces the contender's CPU with that per 1,000 changes.
 pub(super) fn per_thousand(measures: &mut super::Measures, changes: u32) {
     if let Some(cpu) = measures.remove(&Measure::Cpu) {
         measures.insert(Measure::CpuPerThousand, cpu * 1_000.0 / f64::from(changes));

@@ -1,4 +1,4 @@
-//! Changes at a rate, several at the same time if need be.
+//! Changes at a rate, several at the same time if necessary.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::Error;
 use crate::progress::Progress;
 
-/// Does `count` things, `rate` of them a second, at most `in_flight` at the same time; how long
-/// that took. Where they cannot be done at that rate it takes longer, the same for all contenders.
+/// Does `count` actions, `rate` of them per second and at most `in_flight` at the same time.
+/// Returns how long that took. If that rate is impossible, it takes longer, as for all contenders.
 pub(super) async fn paced<F: Future<Output = Result<(), Error>>>(
     what: &str,
     count: u32,

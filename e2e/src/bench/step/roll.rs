@@ -1,4 +1,4 @@
-//! S3: the pods of one Service are replaced by others, one new one for each old one.
+//! S3: the pods of one Service are replaced, one new pod for each old one.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
 
 /// Pods a second, five requests each: about what one API server on two cores can handle.
 const RATE: u32 = 40;
-/// Of them at the same time.
+/// Pods at the same time.
 const IN_FLIGHT: usize = 8;
 /// The pods that are replaced, if there are that many.
 const REPLACED: u32 = 1_000;

@@ -25,7 +25,7 @@ const RATE: u32 = 50;
 const REPLACED: u32 = 25;
 /// How often memory is measured.
 const SAMPLE: Duration = Duration::from_secs(5);
-/// A third of the time passes before growth is growth, and not the first fill.
+/// A third of the time passes before growth counts, because memory first fills up.
 const SETTLED: f64 = 1.0 / 3.0;
 
 /// Changes readiness in one half of the pods and replaces those of the other half.

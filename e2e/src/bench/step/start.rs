@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::{super::stage::Meter, Error, Outcome, Stage};
 use crate::bench::measure::Measure;
 
-/// How long the slices of a whole cluster may take, also with 20 writes a second.
+/// How long the slices of a whole cluster may take, even with 20 writes a second.
 const COLD: Duration = Duration::from_secs(30 * 60);
 
-/// Waits until the contender has done all there is to do, and follows a pod.
+/// Waits until the contender has done all its work, and follows a pod.
 ///
 /// # Errors
 ///
-/// [`Error::Wrote`] if slices were right and it wrote some.
+/// [`Error::Wrote`] if the slices were correct and it wrote some.
 pub(in crate::bench) async fn start(
     stage: &mut Stage<'_>,
     meter: Meter,

@@ -1,4 +1,4 @@
-//! S6: a node gets another zone, and with it each endpoint on it.
+//! S6: a node gets another zone, and so does each endpoint on it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,7 +15,7 @@ use crate::{
 
 /// The node.
 const NODE: u32 = 0;
-/// Its new zone is that of this one.
+/// The node whose zone it gets.
 const OTHER: u32 = 1;
 /// How long a contender may take to correct the slices by itself. The built-in controller does not
 /// ([#117245](https://github.com/kubernetes/kubernetes/issues/117245)).
@@ -23,8 +23,8 @@ const BY_ITSELF: Duration = Duration::from_secs(5);
 /// How long it may take after the Services were changed.
 const TOLD: Duration = Duration::from_secs(120);
 
-/// Relabels the node; Services that are not corrected by then are touched, so that in the end all
-/// contenders have done the same.
+/// Relabels the node. Services that are not corrected in time are touched, so all contenders do the
+/// same work in the end.
 pub(super) async fn run(stage: &mut Stage<'_>) -> Result<Outcome, Error> {
     let shape = stage.shape;
     let zone = Shape::zone(OTHER);

@@ -16,8 +16,8 @@ use crate::differential::{
     side::{CANARY, Side, place},
 };
 
-/// How often both sides are brought together for one comparison: the built-in controller may still
-/// be writing what it need not, and breaks ties again each time that it tries a sync again.
+/// How often both sides are aligned for one comparison. The built-in controller may still be
+/// writing unnecessarily, and it breaks ties again each time it retries a sync.
 const ROUNDS: u32 = 3;
 
 /// How the built-in controller logs a write that failed.
@@ -28,15 +28,15 @@ const FAILED_WRITE: &str = "failed to ";
 /// bringing both sides together counts as well: three repairs in a minute, whatever their cause,
 /// count as a second controller.
 const FIGHT: &str = "overwrites the slices of this Service again and again";
-/// Longer than closehaul then waits before a repair.
+/// A time longer than closehaul then waits before a repair.
 const SLOW_REPAIR: Duration = Duration::from_secs(65);
 
-/// If the test's writes take longer than this, on a busy machine, closehaul may repair those done
-/// so far before the last one: it waits one second after another client's write. Its repair drops
-/// the trigger times.
+/// If the test's writes take longer than this on a busy machine, closehaul may repair the first
+/// ones before the last one is done, because it waits only one second after another client's write.
+/// Its repair drops the trigger times.
 const REPAIRED: Duration = Duration::from_millis(500);
 
-/// All Services, if closehaul may have repaired them meanwhile; none otherwise.
+/// All Services if closehaul may have repaired them meanwhile, none otherwise.
 fn loose_if(is_repaired: bool) -> Loose {
     if is_repaired { every_service() } else { Loose::default() }
 }
@@ -46,7 +46,7 @@ fn loose_if(is_repaired: bool) -> Loose {
 pub enum Outcome {
     /// It is judged.
     Judged(Verdict),
-    /// The built-in controller may be trapped: to be compared after its restart.
+    /// The built-in controller may be trapped, so the comparison must follow its restart.
     Trapped,
 }
 
@@ -59,16 +59,16 @@ impl History<'_> {
             // Until the repair, both sides may have the same slices.
             sleep(SLOW_REPAIR).await;
         }
-        // Before the touch: closehaul must have followed; the built-in controller too, unless an
-        // entry says that it may not.
+        // Before the touch, closehaul must have followed. The built-in controller must have
+        // followed too, unless an entry allows that it has not.
         let is_free = lag.is_none() && self.model.frozen().is_empty();
         let mut early = self.settle(if is_free { PATIENT } else { Duration::ZERO }).await;
         if matches!(early, Comparison::Different(_)) && self.is_fought_for() {
             early = self.settle(SLOW_REPAIR).await;
         }
         if self.model.held && !self.held().is_empty() {
-            // With more than one step until it is free there is more than one way to do what was
-            // not done.
+            // If more than one step follows until the slice is free, there is more than one way to
+            // catch up.
             if lag.is_none() {
                 self.loose = every_service();
             }
@@ -76,7 +76,7 @@ impl History<'_> {
         }
         let frozen = self.model.frozen();
         if !frozen.is_empty() {
-            // What was not done meanwhile is done in one sync, as after a held slice.
+            // The built-in controller catches up in one sync, as after a held slice.
             self.loose = every_service();
             if !self.is_explained_without(&frozen) {
                 early = self.settle(AGREE).await;
@@ -87,7 +87,7 @@ impl History<'_> {
         // back (docs/semantics.md 4.6).
         self.loose.extend(self.failed(&[FAILED_WRITE]));
         if matches!(early, Comparison::Different(_)) && lag.is_none() {
-            // What is wanted shows at once; only a back-off is over with the touch.
+            // Wanted differences show at once. Only a back-off ends with the touch.
             if !self.is_explained() && !self.is_backing_off() {
                 early = self.settle(AGREE).await;
             }
@@ -121,8 +121,8 @@ impl History<'_> {
         held.map(|form| form.group.service).collect()
     }
 
-    /// What differs but for these Services, which the built-in controller does not write until a
-    /// held slice is gone, or no address is refused any more: the wanted difference of this name.
+    /// The verdict without these Services, which the built-in controller does not write until a
+    /// held slice is gone or no address is refused any more. `name` is the wanted difference.
     fn but(&self, services: &Loose, name: &str, found: Comparison) -> Verdict {
         let Comparison::Different(lines) = found else { return Verdict::Agreed };
         let wanted = &self.pair.wanted;
@@ -133,12 +133,12 @@ impl History<'_> {
         Verdict::Agreed
     }
 
-    /// Whether the wanted differences are enough for what differs now.
+    /// Whether the wanted differences explain everything that differs now.
     fn is_explained(&self) -> bool {
         self.is_explained_without(&Loose::default())
     }
 
-    /// The same but for some Services.
+    /// The same without some Services.
     fn is_explained_without(&self, services: &Loose) -> bool {
         let (mut left, mut right) = self.forms();
         for forms in [&mut left, &mut right] {
@@ -147,24 +147,23 @@ impl History<'_> {
         self.pair.wanted.explain(&left, &right, &self.model, &self.loose).is_some()
     }
 
-    /// Whether what differs and is not wanted otherwise is of Services of which the built-in
-    /// controller has said since both last agreed that a sync has failed for its own slices, so
-    /// that it backs off. A pod whose node is missing fails each sync as well, but after everything
-    /// else is written.
+    /// Whether all other differences are in Services for which the built-in controller backs off:
+    /// since both last agreed, it has logged that a sync failed because of its slices. A pod whose
+    /// node is missing also fails each sync, but only after everything else is written.
     fn is_backing_off(&self) -> bool {
         let failed = self.failed(&["informer cache is out of date", FAILED_WRITE]);
         !failed.is_empty() && self.is_explained_without(&failed)
     }
 
     /// Whether closehaul takes the history's edits for those of another controller. The time that
-    /// it waits then is its own, and no difference; a touch would cut it short.
+    /// it then waits is not a difference. A touch would cut it short.
     fn is_fought_for(&self) -> bool {
         let service = format!("\"service\":\"{}/", self.namespace);
         let log = self.pair.closehaul.logged_since(0);
         log.lines().any(|line| line.contains(FIGHT) && line.contains(&service))
     }
 
-    /// The Services of which the built-in controller has logged one of these since both last
+    /// The Services for which the built-in controller has logged one of these texts since both last
     /// agreed.
     fn failed(&self, words: &[&str]) -> Loose {
         let lines = self.logged().into_iter();
@@ -195,8 +194,8 @@ impl History<'_> {
         })
     }
 
-    /// What the built-in controller has logged of the Services, the canary apart, since both last
-    /// agreed.
+    /// What the built-in controller has logged about the Services, except the canary, since both
+    /// last agreed.
     pub(super) fn logged(&self) -> Vec<String> {
         let log = self.pair.built_in.logged_since(self.logged);
         let is_of_history =
@@ -204,8 +203,8 @@ impl History<'_> {
         log.lines().filter(is_of_history).map(str::to_owned).collect()
     }
 
-    /// Touches all Services until both agree, or differ as they may: a sync that the built-in
-    /// controller's own watch was behind for is not repeated soon without.
+    /// Touches all Services until both agree, or only wanted differences remain. Without a touch,
+    /// the built-in controller does not soon repeat a sync for which its watch was behind.
     async fn settle_touched(&mut self) -> Result<Comparison, Error> {
         let started = Instant::now();
         loop {
@@ -220,8 +219,8 @@ impl History<'_> {
         }
     }
 
-    /// What a comparison comes to with the wanted differences; if it comes to nothing, both sides
-    /// are brought together.
+    /// The outcome of a comparison with the wanted differences. If they explain it, both sides are
+    /// aligned.
     async fn explained(&mut self, effect: &Effect, found: Comparison) -> Result<Outcome, Error> {
         let mut found = found;
         let (mut rounds, mut is_repaired) = (0, false);
@@ -269,8 +268,8 @@ impl History<'_> {
         Ok(elapsed)
     }
 
-    /// Does the garbage collector's work, and takes away what lost its owner; after a touch both
-    /// must agree.
+    /// Does the garbage collector's work and deletes slices that have lost their owner. After a
+    /// touch, both sides must agree.
     async fn collect(&mut self) -> Result<Verdict, Error> {
         let namespace = &self.namespace;
         let lost = |side: &Side| {
@@ -309,11 +308,11 @@ impl History<'_> {
         }
     }
 
-    /// Compares after the built-in controller was restarted, where it had been trapped.
+    /// Compares after a restart of the built-in controller, which had been trapped.
     pub(super) async fn after_trap(&mut self) -> Result<Verdict, Error> {
         self.probe(true).await?;
         self.touch().await?;
-        // The trigger times are of the restart.
+        // The trigger times come from the restart.
         self.loose = every_service();
         let found = self.settle(AGREE).await;
         if let Comparison::Different(lines) = found {

@@ -1,5 +1,5 @@
-//! Probe: shows that both controllers have caught up with a history, by its canary: a Service with
-//! one pod, on a node of its own.
+//! Probe: shows that both controllers have caught up with a history. It uses the history's canary,
+//! a Service with one pod on a separate node.
 
 use std::time::{Duration, Instant};
 
@@ -16,19 +16,19 @@ use crate::{
 
 /// The number of the canary's node.
 pub const CANARY_NODE: usize = 9;
-/// How long a controller may take to follow the canary; a machine is slow at times.
+/// How long a controller may take to follow the canary on a slow machine.
 const FOLLOW: Duration = Duration::from_secs(60);
 
-/// A label that no slice of a controller's has.
+/// A label that no slice of a controller has.
 const ODD: &str = "example.com/odd";
 
-/// How many writes one after the other a Service of a history may need.
+/// How many consecutive writes a Service of a history may need.
 const WRITES: u32 = 4;
-/// The most of [`History::quiet`].
+/// The maximum of [`History::quiet`].
 const STILL: Duration = Duration::from_secs(5);
 
 impl History<'_> {
-    /// Touches all Services, which makes the built-in controller look at each, and waits until
+    /// Touches all Services, which makes the built-in controller sync each of them, and waits until
     /// both controllers have seen it.
     pub(super) async fn touch(&mut self) -> Result<(), Error> {
         self.touches += 1;
@@ -48,8 +48,8 @@ impl History<'_> {
         self.probe(false).await
     }
 
-    /// Changes the canary, and waits until both controllers have followed: they have taken in
-    /// what came before it by the same watches.
+    /// Changes the canary and waits until both controllers have followed. Then they have also
+    /// received everything that came earlier through the same watches.
     pub(super) async fn probe(&mut self, pods: bool) -> Result<(), Error> {
         self.probes += 1;
         self.flips += u64::from(pods);
@@ -71,12 +71,12 @@ impl History<'_> {
                 .await
             })
             .await?;
-        // A Service may need some writes where the canary needs one.
+        // A Service may need several writes where the canary needs one.
         self.quiet = (WRITES * started.elapsed()).clamp(QUIET, STILL);
         Ok(())
     }
 
-    /// The same by its hints, which closehaul changes after everything else.
+    /// The same through the canary's hints, which closehaul changes after everything else.
     pub(super) async fn probe_hints(&mut self) -> Result<(), Error> {
         self.hints = !self.hints;
         let (namespace, hints) = (&self.namespace, self.hints);
@@ -91,12 +91,12 @@ impl History<'_> {
             .await
     }
 
-    /// The same by the watch of slices.
+    /// The same through the watch of slices.
     pub(super) async fn probe_slices(&self) -> Result<(), Error> {
         self.pair.both(async |side| repaired(side, &self.namespace).await).await
     }
 
-    /// The same by the watch of nodes, which the built-in controller does not follow.
+    /// The same through the watch of nodes, which the built-in controller does not follow.
     pub(super) async fn probe_nodes(&mut self) -> Result<(), Error> {
         self.probes += 1;
         let (namespace, zone) = (&self.namespace, format!("zone-{}", self.probes));
@@ -107,7 +107,8 @@ impl History<'_> {
     }
 
     /// Waits until closehaul has given up the nodes that were deleted before, which takes some
-    /// seconds: the canary's is deleted after them, and rebuilt when its zone has left.
+    /// seconds. The canary's node is deleted after them, and rebuilt when its zone is no longer in
+    /// the slice.
     pub(super) async fn outlast_nodes(&mut self) -> Result<(), Error> {
         let (namespace, side) = (&self.namespace, &self.pair.closehaul);
         let node = canary_node(namespace);
@@ -125,12 +126,12 @@ fn canary_node(namespace: &str) -> Value {
     node
 }
 
-/// What a history needs to see whether the controllers follow.
+/// The objects that show a history whether the controllers follow.
 pub fn canary(namespace: &str) -> [Value; 3] {
     let node = canary_node(namespace);
     let mut service = object::service(namespace, CANARY);
     service["spec"]["clusterIP"] = json!("None");
-    // So that it has hints whether it is ready or not.
+    // Then it has hints whether it is ready or not.
     service["spec"]["publishNotReadyAddresses"] = json!(true);
     let [address, _] = object::addresses(60_000);
     let name = objects::node_name(namespace, CANARY_NODE);
@@ -138,9 +139,9 @@ pub fn canary(namespace: &str) -> [Value; 3] {
     [node, service, pod]
 }
 
-/// Puts a label on the canary's slices as another client, and waits until they are repaired. Were
-/// their endpoints changed, again and again, closehaul would take it for a fight with another
-/// controller and repair them a minute apart in the end.
+/// Adds a label to the canary's slices as another client, and waits until they are repaired. If
+/// this changed their endpoints repeatedly, closehaul would treat it as a fight with another
+/// controller, and finally repair them a minute apart.
 pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {
     let mut written = Vec::new();
     for slice in side.canary(namespace) {
@@ -155,7 +156,7 @@ pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {
     .await
 }
 
-/// Waits until a slice of the canary's is as wanted.
+/// Waits until `is_shown` holds for a slice of the canary.
 async fn shown(
     side: &Side,
     namespace: &str,

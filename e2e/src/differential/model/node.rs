@@ -23,7 +23,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A ready one.
+    /// A ready node.
     pub fn new(zone: Option<Zone>) -> Self {
         Self { zone, ready: true, cores: 4 }
     }
@@ -53,7 +53,7 @@ impl Model {
 
     /// What a step with nodes does, or `None` if it does not fit.
     pub(super) fn node_step(&mut self, step: &Step) -> Option<Effect> {
-        // Only the shares of CPU depend on it, which only workers have.
+        // Only the shares of CPU depend on these changes, and only workers count for them.
         let idle = self.workers.then_some("late-nodes");
         let (lag, actions) = match *step {
             Step::CreateNode { node, zone } if self.nodes.get(node)?.is_none() => {
@@ -120,7 +120,7 @@ impl Model {
         Place::node(&objects::node_name(&self.namespace, number))
     }
 
-    /// The zones' shares of CPU are the whole cluster's: only a worker counts.
+    /// The zones' shares of CPU are those of the whole cluster, and only workers count.
     fn node_object(&self, number: usize) -> Option<Value> {
         let node = (*self.nodes.get(number)?)?;
         Some(node.object(&objects::node_name(&self.namespace, number), self.workers))

@@ -55,7 +55,7 @@ fn a_trigger_time_may_be_elsewhere_only_with_the_endpoints() {
     assert!(matches!(compare(&left, &other, &Loose::default()), Comparison::Different(_)));
 }
 
-/// Slices of one group, one of which has a reserved label that is wrong.
+/// Slices of one group, one of which has a wrong reserved label.
 #[test]
 fn an_endpoint_may_be_in_a_slice_with_a_wrong_label() {
     let headless = |pods: &[&str]| {
@@ -88,7 +88,7 @@ fn what_others_wrote_may_be_on_the_slice_that_is_filled() {
     assert!(matches!(compare(&left, &lost, &Loose::default()), Comparison::Different(_)));
 }
 
-/// What three zones of equal CPU have, of a Service with the legacy annotation.
+/// The hints for three zones of equal CPU, for a Service with the legacy annotation.
 #[test]
 fn one_endpoint_may_be_hinted_to_another_zone() {
     use crate::differential::{

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Endpoints in a slice: few, so that a Service of a few pods has many.
+/// Endpoints in a slice: few, so that a Service with a few pods has many slices.
 const SETTINGS: Settings = Settings { max_endpoints: 2, node_hints: true };
 
 fn key() -> ServiceKey {
@@ -112,14 +112,14 @@ enum Event {
     Node(u8, u8),
     NodeGone(u8),
     Service(Wish),
-    /// Another client writes a slice: takes endpoints out, hints or labels it.
+    /// Another client writes a slice: it removes an endpoint, or changes hints or labels.
     Meddle(usize, u8),
     SliceGone(usize),
-    /// The Service is planned, its writes are answered and shown.
+    /// The Service is planned, and its writes are answered and shown.
     Sync(Fate),
 }
 
-/// What becomes of writes.
+/// The outcome of writes.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Done,
