@@ -24,7 +24,7 @@ use tokio::time::Instant;
 /// How large a cluster is.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Services in all.
+    /// All Services.
     pub services: usize,
     /// Pods of each Service.
     pub pods: usize,

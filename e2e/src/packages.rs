@@ -18,7 +18,7 @@ use crate::progress::{self, Progress};
 
 /// One apt-get at a time, of all processes on this machine.
 const LOCK: &str = "/run/closehaul-packages.lock";
-/// How long another program may hold apt's own locks.
+/// How long another program may hold apt's locks.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// The time between two attempts to get apt's locks.
 const PAUSE: Duration = Duration::from_secs(2);

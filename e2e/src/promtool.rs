@@ -1,4 +1,4 @@
-//! Runs promtool, Prometheus' own checker of metrics and alerts.
+//! Runs promtool, the Prometheus tool that checks metrics and alerts.
 
 use std::{
     io::{self, Write as _},

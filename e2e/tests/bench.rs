@@ -1,5 +1,4 @@
-//! The cluster bench from end to end, as small as it goes: nothing is said here about how quick
-//! anything is.
+//! The cluster bench from end to end, as small as possible. It does not check how fast anything is.
 
 use std::{path::Path, process::Command};
 
@@ -29,7 +28,7 @@ fn a_tiny_churn_is_measured_for_two_contenders() {
         let changes = if row.variant.starts_with("50 ") { 10 } else { 30 };
         assert_eq!(row.scenario, Scenario::S4);
         assert_eq!(row.latencies.len(), changes, "{row:?}");
-        // One write for each change, and fewer only where a contender has put some together.
+        // One write for each change, and fewer only if a contender has combined some.
         let writes = row.measures[&Measure::Writes];
         assert!(writes >= 1.0 && writes <= f64::from(u32::try_from(changes).unwrap()), "{row:?}");
         assert!(row.measures[&Measure::Resident] > 1.0, "{row:?}");

@@ -27,8 +27,8 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(3);
 const STOP: Duration = Duration::from_secs(10);
-/// What another writer is to be noticed within, while something happens now and then; and a
-/// margin for a machine that has other things to do.
+/// The time within which another writer must be noticed while something happens now and then, plus
+/// a margin for a busy machine.
 const NOTICED: Duration = Duration::from_secs(60 + 30);
 /// How often something happens meanwhile.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -64,14 +64,14 @@ async fn set_ready(world: &World, pod: &str, is_ready: bool) {
     world.patch_status(&Place::new(Kind::Pod, SHOP, pod), &conditions).await.unwrap();
 }
 
-/// The lines of closehaul's log with this in them.
+/// The lines of closehaul's log that contain this.
 fn logged(closehaul: &Process, part: &str) -> Vec<String> {
     let log = fs::read_to_string(closehaul.log_path()).unwrap();
     log.lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
 }
 
-/// The Events of the namespace that closehaul has sent, oldest first, as kubectl has them. The
-/// API server sends some too, and so does the built-in controller, by its own name and API.
+/// The Events of the namespace that closehaul has emitted, oldest first, as kubectl shows them. The
+/// API server emits some too, and so does the built-in controller, with its name and API.
 async fn events(cluster: &Cluster) -> Vec<Value> {
     let args = ["get", "events", "-n", SHOP, "--sort-by=.metadata.creationTimestamp", "-o", "json"];
     let list = cluster.kubectl(&args).await.unwrap().success().unwrap();
@@ -150,7 +150,7 @@ async fn little_happens() {
     let closehaul = closehaul::start(&cluster, &args).await.unwrap();
     canary.follow(&world).await.unwrap();
     quiet(&cluster, IDLE, SETTLE).await.unwrap();
-    // What it finds at its start, and its local writes, are not another client's.
+    // What it finds at its start, and its local writes, do not count as those of another client.
     for number in 0..8 {
         set_ready(&world, "cart-1", number % 2 == 1).await;
         tokio::time::sleep(PAUSE).await;
@@ -256,13 +256,13 @@ async fn events_of_users() {
         "{line}"
     );
 
-    // A new start finds all as it was.
+    // After a restart, everything is as it was.
     assert!(closehaul.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
     world.delete(&Place::new(Kind::Service, SHOP, "full")).await.unwrap();
     let before = events(&cluster).await.len();
     let closehaul = closehaul::start(&cluster, &["--leader-elect=false"]).await.unwrap();
     canary.follow(&world).await.unwrap();
-    // Longer than a missing node is waited for.
+    // This is longer than the wait for a missing node.
     tokio::time::sleep(Duration::from_secs(13)).await;
     assert_eq!(events(&cluster).await.len(), before);
     let mut sent = cluster.audit().unwrap();

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 /// The first run builds the components.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// Starts a cluster; a failure reads as it is meant to be read.
+/// Starts a cluster. A failure is printed in readable form.
 async fn start(options: Options) -> Cluster {
     Cluster::start(options).await.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -51,7 +51,7 @@ where
     api.patch_status(name, &PatchParams::default(), &patch).await.unwrap();
 }
 
-/// Asks `ask` again and again until it answers, for at most 30 seconds.
+/// Calls `ask` repeatedly until it returns an answer, for at most 30 seconds.
 async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let poll = async {
         loop {
@@ -90,7 +90,7 @@ async fn the_built_in_controller_writes_slices() {
 async fn slices() {
     let cluster = start(Options { audit: true, ..Options::default() }).await;
     let directory = cluster.directory().to_owned();
-    // The files are here, etcd's data in another directory of the same name.
+    // The files are here, and etcd's data is in another directory with the same name.
     let run = directory.file_name().unwrap().to_str().unwrap();
     let rival = cluster.start_controller_manager(ControllerManager::OnlySlices).await.unwrap();
     assert_eq!(cluster.client(Actor::Admin).unwrap().apiserver_version().await.unwrap().major, "1");
@@ -132,7 +132,7 @@ async fn slices() {
     assert!(!Path::new("/dev/shm").join(run).exists());
 }
 
-/// Makes the namespace `shop` and a ready node of zone-a with room for pods.
+/// Creates the namespace `shop` and a ready node of zone-a with room for pods.
 async fn namespace_and_node(cluster: &Cluster) {
     let admin = cluster.client(Actor::Admin).unwrap();
     create(&Api::<Namespace>::all(admin), json!({"metadata": {"name": "shop"}})).await;
@@ -146,7 +146,7 @@ async fn namespace_and_node(cluster: &Cluster) {
         "allocatable": {"pods": "10", "cpu": "4", "memory": "8Gi"},
     });
     set_status(&nodes, "n1", status).await;
-    // Admission taints each new node; its controller is not there to take that back.
+    // Admission taints each new node, and the controller that would undo that does not run.
     let patch = Patch::Merge(json!({"spec": {"taints": null}}));
     nodes.patch("n1", &PatchParams::default(), &patch).await.unwrap();
 }
@@ -187,7 +187,8 @@ async fn one_ready_pod(cluster: &Cluster) {
     .await;
 }
 
-/// closehaul may write slices, own them by a Service, and nothing that it has no business with.
+/// closehaul may write slices with a Service as their owner, and has no access to what it does not
+/// need.
 async fn rights(cluster: &Cluster) {
     let client = cluster.client(Actor::Closehaul).unwrap();
     let secrets = Api::<Secret>::all(client.clone());
@@ -199,7 +200,7 @@ async fn rights(cluster: &Cluster) {
     assert_eq!(refused(services.get("cart").await), 403, "what is watched is not asked for");
     let owner = services.list(&ListParams::default()).await.unwrap().items.remove(0);
     let mut owner = owner.controller_owner_ref(&()).unwrap();
-    // Asks for the right to `services/finalizers`.
+    // Requires the permission for `services/finalizers`.
     owner.block_owner_deletion = Some(true);
     let slice = |name: &str| {
         json!({

@@ -1,5 +1,5 @@
-//! The quick run of the differential test; the long one is `cargo differential --steps N`.
-//! `CLOSEHAUL_DIFFERENTIAL_SEED` has it draw other histories.
+//! The quick run of the differential test. The long one is `cargo differential --steps N`.
+//! `CLOSEHAUL_DIFFERENTIAL_SEED` selects other histories.
 
 use std::{env, error::Error, time::Duration};
 

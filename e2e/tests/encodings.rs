@@ -1,4 +1,4 @@
-//! Protobuf against JSON: a real API server's objects are the same to us in both.
+//! Protobuf against JSON: a real API server's objects are the same in both after decoding.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -63,7 +63,7 @@ async fn both_encodings() {
     cluster.stop().await.unwrap();
 }
 
-/// What the mixed world does not have.
+/// Creates what the mixed world does not contain.
 async fn rare(world: &World) {
     let mut node = object::node("rare", Some("zone-a"));
     node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] = json!("");

@@ -26,19 +26,19 @@ use tokio::task::JoinHandle;
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(5);
-/// How long the replicas are seen beside each other before something happens.
+/// How long the replicas run beside each other before something happens.
 const SIDE_BY_SIDE: Duration = Duration::from_secs(3);
 
-/// The lease as the replicas have it: shorter than in a cluster, with the same proportions.
+/// The lease of the replicas. It is shorter than in a cluster, with the same proportions.
 const LEASE: Duration = Duration::from_secs(3);
 const TIMES: [&str; 3] = [
     "--leader-elect-lease-duration=3s",
     "--leader-elect-renew-deadline=2s",
     "--leader-elect-retry-period=400ms",
 ];
-/// A lease that is given back is taken at the next look, which comes after 0.4 to 0.9 s.
+/// A released lease is taken at the next check, which comes after 0.4 to 0.9 s.
 const GIVEN_BACK: Duration = Duration::from_secs(2);
-/// One that is not, when it has run out and at the next look after that.
+/// A lease that is not released is taken at the next check after it has expired.
 const RUN_OUT: Duration = Duration::from_secs(6);
 
 use Actor::{Closehaul as A, ClosehaulB as B};
@@ -64,14 +64,14 @@ async fn leases() {
     tokio::time::sleep(SIDE_BY_SIDE).await;
     assert_eq!(turns(&cluster), [A]);
 
-    // Asked to end, the leader gives the lease back.
+    // When asked to end, the leader releases the lease.
     let asked = Timestamp::now();
     assert!(a.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
     let gap = first_write(&cluster, B, asked).await;
     eprintln!("lease: after SIGTERM the other one wrote after {gap:?}");
     assert!(gap < GIVEN_BACK, "{gap:?}");
 
-    // Killed, it cannot.
+    // When killed, it cannot.
     let a = start(&cluster, &binary, A);
     tokio::time::sleep(SIDE_BY_SIDE).await;
     assert_eq!(turns(&cluster), [A, B]);
@@ -82,7 +82,7 @@ async fn leases() {
     assert!(gap < RUN_OUT, "{gap:?}");
     drop(b);
 
-    // Stopped in the middle of its writes and continued when another one leads, it must not
+    // When stopped in the middle of its writes and continued after another one leads, it must not
     // finish what it was about to write.
     let b = start(&cluster, &binary, B);
     tokio::time::sleep(SIDE_BY_SIDE).await;
@@ -102,7 +102,7 @@ async fn leases() {
     tokio::time::sleep(SIDE_BY_SIDE).await;
     assert_eq!(turns(&cluster), [A, B, A, B]);
 
-    // Nothing was left undone at any change of hands.
+    // Nothing was left undone at any change of the leader.
     churn.abort();
     assert!(churn.await.is_err_and(|end| end.is_cancelled()), "the churn failed");
     canary.follow(&world).await.unwrap();
@@ -114,8 +114,8 @@ async fn leases() {
 
 /// How long the main loop may hang before its process ends.
 const HANG: Duration = Duration::from_secs(20);
-/// What the process needs on top: it looks every second, and a message that nothing takes may cost
-/// another one.
+/// What the process needs in addition. It checks every second, and a message that nothing receives
+/// may cost another second.
 const NOTICED: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,8 +123,8 @@ async fn a_leader_whose_main_loop_hangs_ends_and_another_leads() {
     tokio::time::timeout(LIMIT, hang()).await.expect("the time limit");
 }
 
-/// The loop hangs in the middle of planning, as it logs the names of many pods without a node: its
-/// standard error is a pipe that is full and is not read.
+/// The loop hangs in the middle of planning while it logs the names of many pods without a node,
+/// because its standard error is a pipe that is full and is not read.
 async fn hang() {
     let cluster = Cluster::start(Options { audit: true, ..Options::default() }).await.unwrap();
     let world = World::new(cluster.client(Actor::Admin).unwrap());
@@ -156,7 +156,7 @@ async fn hang() {
     let (hung, hung_at) = (Instant::now(), Timestamp::now());
     world.create(&object::service(SHOP, "hang")).await.unwrap();
 
-    // While it hangs, others answer for it.
+    // While it hangs, other tasks answer requests.
     tokio::time::sleep(HANG / 2).await;
     assert!(a.is_running());
     let asked = Instant::now();
@@ -185,7 +185,8 @@ async fn hang() {
 /// A pipe whose other end is open and is not read.
 fn unread(path: &Path) -> File {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-    // Both ways: to open it for reading alone would wait for a writer.
+    // Opens it for reading and writing, because opening it only for reading would wait for a
+    // writer.
     OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
@@ -201,7 +202,7 @@ fn start(cluster: &Cluster, binary: &Path, actor: Actor) -> Process {
     command.named(name).start(cluster.directory()).unwrap()
 }
 
-/// Who wrote slices, in the order of the audit log, each turn once.
+/// Which replicas wrote slices, in the order of the audit log, each turn once.
 fn turns(cluster: &Cluster) -> Vec<Actor> {
     let events = cluster.audit().unwrap();
     let slices = events.iter().filter(|event| event.resource == "endpointslices");
@@ -224,7 +225,7 @@ async fn first_write(cluster: &Cluster, actor: Actor, since: Timestamp) -> Durat
     time.duration_since(since).unsigned_abs()
 }
 
-/// Pods that change their readiness all the time, each behind a Service of its own.
+/// Pods that change their readiness all the time, each behind a separate Service.
 async fn churn(world: &World) -> JoinHandle<()> {
     world.create(&object::namespace(SHOP)).await.unwrap();
     world.create(&object::node("node-0", Some("zone-a"))).await.unwrap();

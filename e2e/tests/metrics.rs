@@ -1,7 +1,6 @@
-//! Metrics and health of the real thing: the built-in controller and closehaul beside each other
-//! on one cluster show the same names and, once settled, the same sums; `promtool` finds fault
-//! with nothing but the built-in controller's own names; `/readyz` names the kind that a role
-//! lacks.
+//! Metrics and health on a real cluster. The built-in controller and closehaul beside each other
+//! show the same names and, once settled, the same sums. `promtool` complains only about names of
+//! the built-in controller. `/readyz` names the kind that a role lacks.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -33,7 +32,7 @@ const STOP: Duration = Duration::from_secs(10);
 const SHOP: &str = "shop";
 const PREFIX: &str = "endpoint_slice_controller_";
 const QUEUE: &str = "{name=\"endpoint_slice\"}";
-/// With what `promtool` finds fault: the built-in controller's counters without `_total`.
+/// The names about which `promtool` complains: the built-in controller's counters without `_total`.
 const FAULTS: [&str; 2] = ["endpoint_slice_controller_changes", "endpoint_slice_controller_syncs"];
 
 async fn start(cluster: &Cluster) -> (Process, Ports) {
@@ -132,7 +131,7 @@ async fn measure() {
     assert!(ours.value("closehaul_leader") > 0.5);
     assert!(ours.value("closehaul_index_objects{kind=\"pods\"}") > 290.0);
 
-    // Alone it is the one who answers to events.
+    // Alone, closehaul is the one that responds to events.
     assert!(built_in.stop(STOP).await.unwrap().is_some());
     let answered = "closehaul_propagation_seconds_count{trigger=\"pod\"}";
     let before = ports.metrics().await.unwrap().value(answered);
@@ -154,7 +153,8 @@ async fn measure() {
     cluster.stop().await.unwrap();
 }
 
-/// The sums over all Services; a preference that nobody has counts as 0 whether shown or not.
+/// The sums over all Services. A preference that no Service has counts as 0, whether it is shown or
+/// not.
 fn sums(scraped: &Scraped) -> BTreeMap<String, f64> {
     let names = ["num_endpoint_slices", "desired_endpoint_slices", "endpoints_desired"];
     let preferences = ["PreferClose", "PreferSameZone", "PreferSameNode"].map(|value| {
@@ -167,7 +167,7 @@ fn sums(scraped: &Scraped) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Names and types of the controller's metrics and of its work queue's.
+/// Names and types of the controller's metrics and of those of its work queue.
 fn shapes(scraped: &Scraped) -> BTreeMap<String, String> {
     let is_ours = |name: &str| {
         let of_queue = ["", "_count"].map(|part| format!("{name}{part}{QUEUE}"));
@@ -178,11 +178,11 @@ fn shapes(scraped: &Scraped) -> BTreeMap<String, String> {
     scraped.types.clone().into_iter().filter(|(name, _)| is_ours(name)).collect()
 }
 
-/// The metrics with which `promtool check metrics` finds fault.
+/// The metrics about which `promtool check metrics` complains.
 fn faults(text: &str) -> BTreeSet<String> {
     let output = e2e::promtool::run(&["check", "metrics"], text).unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    // 0: nothing to say; 3: faults of style; else the text cannot be read.
+    // 0: no complaints; 3: complaints about style; otherwise the text cannot be parsed.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
     let faults = said.lines().filter_map(|line| line.split_whitespace().next());
     let faults: BTreeSet<String> = faults.map(str::to_owned).collect();
@@ -190,7 +190,7 @@ fn faults(text: &str) -> BTreeSet<String> {
     faults
 }
 
-/// Whatever is shown stands in the document, with its type.
+/// Every metric that is shown is in the document, with its type.
 fn documented(scraped: &Scraped) {
     let document = include_str!("../../docs/metrics.md");
     for (name, of) in &scraped.types {
@@ -256,7 +256,7 @@ async fn readiness() {
     cluster.stop().await.unwrap();
 }
 
-/// A second one on the same port says which flag is wrong, and ends.
+/// A second process on the same port reports which flag is wrong, and ends.
 async fn in_use(cluster: &Cluster, ports: &Ports) {
     for (flag, arg) in
         ["--metrics-bind-address", "--health-probe-bind-address"].iter().zip(ports.args())

@@ -1,5 +1,5 @@
-//! What becomes of a Service's endpoints when a node comes, changes or goes, and nothing else
-//! happens: closehaul follows within moments, the built-in controller does not
+//! What happens to a Service's endpoints when a node is added, changed or deleted, and nothing else
+//! happens. closehaul follows within moments, but the built-in controller does not
 //! (docs/semantics.md 1.4).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
@@ -18,9 +18,9 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 /// How soon closehaul must have followed.
 const SOON: Duration = Duration::from_secs(2);
-/// For how long the built-in controller is seen not to follow.
+/// How long the test checks that the built-in controller does not follow.
 const NEVER: Duration = Duration::from_secs(5);
-/// How long a deleted node may stay away before its endpoints leave (product 1), and by when they
+/// How long a deleted node may be absent before its endpoints leave (product 1), and by when they
 /// must have left.
 const LEAVE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(14)];
 const STOP: Duration = Duration::from_secs(10);
@@ -30,8 +30,8 @@ const SERVICE: &str = "cart";
 /// A node that stays as it is.
 const STABLE: &str = "stable";
 
-/// What happens to a node with two of a Service's three pods. Each has a namespace and a node of
-/// its name.
+/// What happens to a node with two of a Service's three pods. Each situation has a namespace and a
+/// node with its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Situation {
     /// It appears after its pods.
@@ -145,7 +145,7 @@ async fn cluster() -> (Cluster, World) {
     (cluster, world)
 }
 
-/// Every Service has its endpoints, but those on the node that is not there yet.
+/// Every Service has its endpoints, except those on the node that does not exist yet.
 async fn settled(cluster: &Cluster, world: &World) {
     Canary::create(world).await.unwrap().follow(world).await.unwrap();
     quiet(cluster, Duration::from_secs(2), SETTLE).await.unwrap();
@@ -192,7 +192,7 @@ async fn follows() {
     let revision = quiet(&cluster, Duration::from_secs(3), SETTLE).await.unwrap();
     assert!(Recreated.is_right(&world).await);
 
-    // A node that comes back after its time brings its endpoints back, in its present zone.
+    // A node that comes back after its time brings its endpoints back, in its current zone.
     world.create(&Deleted.node("zone-b")).await.unwrap();
     let ((), elapsed) = until("the endpoints come back", SOON, async || {
         Ok((Deleted.endpoints(&world).await.len() == 3).then_some(()))
@@ -201,7 +201,7 @@ async fn follows() {
     .unwrap();
     eprintln!("nodes: closehaul, back: {} ms", elapsed.as_millis());
 
-    // What a node says of itself all the time is no reason to write.
+    // A node's heartbeats are no reason to write.
     quiet(&cluster, Duration::from_secs(2), SETTLE).await.unwrap();
     let before = cluster.stored_slices().await.unwrap();
     assert!(before.revision > revision.revision);
@@ -227,8 +227,8 @@ async fn does_not_follow() {
     settled(&cluster, &world).await;
     let all = [Late, Moved, Unlabelled, Recreated];
 
-    // It tries the Service of the missing node again by itself, with growing gaps: what is shown
-    // is what it does on the node's coming, so the node comes at the beginning of a long gap.
+    // It retries the Service of the missing node by itself, with growing gaps. The test must show
+    // only how it responds to the node, so the node comes at the beginning of a long gap.
     until("a long gap between its tries", SETTLE, async || {
         let tries = cluster.audit()?.into_iter().filter(|event| {
             event.user == Actor::ControllerManager.user()
@@ -254,14 +254,14 @@ async fn does_not_follow() {
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    // Nothing happens: endpoints on a node that is no more, for longer than closehaul keeps them.
+    // Nothing happens: endpoints stay on a deleted node for longer than closehaul keeps them.
     while leaving.elapsed() < LEAVE[1] {
         assert_eq!(Deleted.endpoints(&world).await.len(), 3);
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     built_in.must_run().unwrap();
 
-    // It does follow whatever else happens to the Service.
+    // It does follow other changes of the Service.
     for situation in all {
         let touch = json!({"metadata": {"annotations": {"example.com/touch": "me"}}});
         let place = Place::new(Kind::Service, situation.name(), SERVICE);

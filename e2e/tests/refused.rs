@@ -1,6 +1,6 @@
-//! What the real API server refuses in slices: that the rule in `plan::endpoint_ip` is its rule,
-//! address by address; which fields it names in its answers; and that a Service with a pod at such
-//! an address continues to be served.
+//! What the real API server rejects in slices. The test checks that the rule in `plan::endpoint_ip`
+//! is the server's rule, address by address, which fields the server's answers name, and that a
+//! Service with a pod at such an address continues to be served.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -28,8 +28,7 @@ const SHOP: &str = "shop";
 /// Time until a Service with a pod at an address that slices must not contain is correct again.
 const RIGHT: Duration = Duration::from_secs(2);
 
-/// Addresses at the edges of each range that is refused; the same as in the rule's own test, and
-/// IPv4-mapped ones, which a slice may never carry as they are.
+/// Addresses at the edges of each rejected range, the same as in the rule's unit test.
 const ADDRESSES: [&str; 37] = [
     "0.0.0.0",
     "0.0.0.1",
@@ -116,7 +115,7 @@ fn slice(addresses: &[&str], edit: impl FnOnce(&mut Value)) -> EndpointSlice {
     serde_json::from_value(slice).unwrap()
 }
 
-/// The refusal of a slice; `None` if the API server takes it. Nothing is stored.
+/// The rejection of a slice, or `None` if the API server accepts it. Nothing is stored.
 async fn refusal(client: &Client, slice: &EndpointSlice) -> Option<Value> {
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), SHOP);
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
@@ -127,8 +126,8 @@ async fn refusal(client: &Client, slice: &EndpointSlice) -> Option<Value> {
     }
 }
 
-/// Tries each address in a slice and in a pod's status; returns those that a pod may have and a slice
-/// may not.
+/// Tries each address in a slice and in a pod's status. Returns those that a pod may have and a
+/// slice may not.
 async fn the_rule_is_the_servers(client: &Client) -> Vec<&'static str> {
     let mut refused = Vec::new();
     for address in ADDRESSES {
@@ -142,7 +141,8 @@ async fn the_rule_is_the_servers(client: &Client) -> Vec<&'static str> {
             refused.push(address);
         }
     }
-    // Neither family takes these, whatever they map; the planner has their IPv4 addresses instead.
+    // Neither family accepts these, regardless of what they map. The planner uses their IPv4
+    // addresses instead.
     for address in ["::ffff:10.0.0.1", "::ffff:127.0.0.1"] {
         for family in ["IPv4", "IPv6"] {
             let slice = slice(&[address], |slice| slice["addressType"] = json!(family));
@@ -174,7 +174,7 @@ async fn the_rule_is_the_servers(client: &Client) -> Vec<&'static str> {
     accepted
 }
 
-/// What [`closehaul::control::write`] goes by when it leaves parts of endpoints out.
+/// What [`closehaul::control::write`] relies on when it leaves out parts of endpoints.
 async fn the_answers_name_fields(client: &Client) {
     type Edit = fn(&mut Value);
     let table: [(&str, Edit); 7] = [

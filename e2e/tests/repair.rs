@@ -1,4 +1,5 @@
-//! What another client does to slices: closehaul repairs its own and never touches another's.
+//! What another client does to slices: closehaul repairs its slices and never changes those of
+//! another client.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 /// The first run builds the components.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
-/// A repair waits a second, so that two writers who disagree do not exchange blows without end
+/// A repair waits a second, so two writers that disagree do not overwrite each other endlessly
 /// (docs/semantics.md 1.4).
 const REPAIRED: Duration = Duration::from_secs(5);
 /// Longer than a repair would take.
@@ -87,7 +88,7 @@ async fn service(world: &World, name: &str, number: u64) {
     }
 }
 
-/// The slices of a Service that closehaul manages and nobody has deleted.
+/// The slices of a Service that closehaul manages and that are not being deleted.
 async fn managed(world: &World, service: &str) -> Vec<Value> {
     let mut slices = world.slices_of(SHOP, service).await.unwrap();
     slices.retain(|slice| {
@@ -112,7 +113,7 @@ fn place(slice: &Value) -> Place {
     Place::new(Kind::Slice, SHOP, slice["metadata"]["name"].as_str().unwrap())
 }
 
-/// What a hand does to a slice.
+/// A manual edit of a slice.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Damage {
     EndpointRemoved,
@@ -154,7 +155,7 @@ impl Damage {
         format!("{self:?}").to_lowercase()
     }
 
-    /// Does it to `slice`, which is replaced as `kubectl edit` would.
+    /// Applies it to `slice`, which is replaced as by `kubectl edit`.
     async fn happen(self, world: &World, mut slice: Value) {
         if self == Self::Deleted {
             return world.delete(&place(&slice)).await.unwrap();
@@ -209,13 +210,13 @@ async fn repaired(world: &World, damage: Damage) {
 
     let left = world.get(&place(&slice)).await.unwrap();
     match damage {
-        // Another client's now, with what was in it.
+        // It now belongs to another client, with its old content.
         Damage::OtherManager => {
             let left = left.unwrap();
             assert_eq!(left["endpoints"], slice["endpoints"]);
             assert_eq!(left["metadata"]["labels"][MANAGED_BY], "somebody.else");
         }
-        // It belongs to none: the Service that it names now does not own it.
+        // It belongs to no Service, because the one that it names now does not own it.
         Damage::OtherService | Damage::OwnerRemoved | Damage::Deleted => {
             until("the slice that nobody owns goes", REPAIRED, async || {
                 Ok(world.get(&place(&slice)).await?.is_none().then_some(()))
@@ -227,8 +228,8 @@ async fn repaired(world: &World, damage: Damage) {
     }
 }
 
-/// Whatever others have written beside the content of a managed slice stays through an update
-/// and when the slice is given other ports.
+/// What other clients have written in the metadata of a managed slice survives an update and a
+/// change of its ports.
 async fn annotations_and_finalizers_survive(world: &World) {
     let slice = place(&only(world, "kept").await);
     let others = json!({"metadata": {
@@ -293,9 +294,9 @@ async fn replaced_while_it_is_held_back(world: &World) {
     world.patch(&place(&held), &release).await.unwrap();
 }
 
-/// Slices that are none of closehaul's business.
+/// Slices that closehaul must ignore.
 struct Foreign {
-    /// By `namespace/name`, their versions.
+    /// Their versions, by `namespace/name`.
     versions: BTreeMap<String, String>,
     logged: Instant,
 }
@@ -324,7 +325,7 @@ impl Foreign {
             .await
             .unwrap();
         }
-        // What a Service had when it lost its selector or became another's name stays.
+        // The slices of a Service that lost its selector or became an ExternalName stay.
         let external = json!({"spec": {"type": "ExternalName", "externalName": "example.com",
             "clusterIP": null, "clusterIPs": null}});
         let unselected = json!({"spec": {"selector": null}});
@@ -351,7 +352,7 @@ impl Foreign {
         Self { versions, logged: Instant::now() }
     }
 
-    /// Everything happens around them that makes closehaul look at a Service.
+    /// Makes all changes around them that cause closehaul to check a Service.
     async fn disturb(&self, world: &World) {
         let touch = json!({"metadata": {
             "labels": {"touched": "yes"}, "annotations": {"example.com/touched": "yes"}}});
@@ -405,7 +406,7 @@ impl Foreign {
     }
 }
 
-/// A slice with one endpoint, in the namespace of others.
+/// A slice with one endpoint, in the namespace of foreign slices.
 fn slice(name: &str, service: &str, manager: Option<&str>) -> Value {
     let mut labels = json!({SERVICE_NAME: service});
     if let Some(manager) = manager {

@@ -1,4 +1,4 @@
-//! closehaul killed in the middle of a roll-out, and asked to end in the middle of its writes.
+//! closehaul is killed in the middle of a rollout, and is asked to end in the middle of its writes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -20,11 +20,11 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 /// Longer than any wait of closehaul before a repair.
 const IDLE: Duration = Duration::from_secs(3);
-/// How soon closehaul ends when it is asked to, with writes under way.
+/// How soon closehaul ends when it is asked to, with writes in progress.
 const STOP: Duration = Duration::from_secs(5);
 
 const SHOP: &str = "shop";
-/// The most endpoints in a slice.
+/// The maximum number of endpoints in a slice.
 const MOST: usize = 100;
 
 async fn cluster() -> (Cluster, World) {
@@ -43,7 +43,7 @@ async fn start(cluster: &Cluster, args: &[&str]) -> Process {
     closehaul::start(cluster, &[&["--leader-elect=false"], args].concat()).await.unwrap()
 }
 
-/// `count` ready pods of `app`, from a number on.
+/// `count` ready pods of `app`, starting at a number.
 fn pods(app: &str, first: u64, count: u64) -> Vec<Value> {
     let pod = |number: u64| {
         let node = format!("node-{}", number % 3);
@@ -67,7 +67,7 @@ async fn a_roll_out_survives_kills() {
 /// The pods of the Service, and how many are replaced at a time.
 const PODS: u64 = 500;
 const WAVE: u64 = 20;
-/// The least number of kills during the roll-out.
+/// The minimum number of kills during the rollout.
 const KILLS: usize = 6;
 
 async fn kills() {
@@ -133,7 +133,7 @@ async fn kills() {
     cluster.stop().await.unwrap();
 }
 
-/// Replaces all pods, wave by wave: new ones are ready before old ones go.
+/// Replaces all pods, wave by wave: new ones are ready before old ones are deleted.
 async fn roll_out(world: &World) {
     for wave in 0..PODS / WAVE {
         world.create_all(&pods("big", PODS + wave * WAVE, WAVE)).await.unwrap();
@@ -141,7 +141,7 @@ async fn roll_out(world: &World) {
             .map(|number| Place::new(Kind::Pod, SHOP, &format!("big-{number}")))
             .collect::<Vec<_>>();
         world.for_all("deleting", &old, async |pod| world.delete(pod).await).await.unwrap();
-        // A roll-out waits for its pods to start: the pace of the waves.
+        // A rollout waits for its pods to start, which sets the pace of the waves.
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
 }
@@ -166,7 +166,7 @@ async fn ends() {
     });
     world.create_all(&services.collect::<Vec<_>>()).await.unwrap();
 
-    // Slow enough to be met in the middle of Services: 5 of them are written at a time.
+    // Slow enough to be interrupted in the middle of Services, of which 5 are written at a time.
     let slow = start(&cluster, &["--kube-api-qps=40", "--kube-api-burst=1"]).await;
     until("some slices are there", SETTLE, async || {
         slow.must_run().map_err(e2e::cluster::Error::from)?;
@@ -187,13 +187,13 @@ async fn ends() {
         elapsed.as_millis(),
         done.len()
     );
-    // Requests that were sent are answered, and no other one is sent.
+    // Requests that were sent are answered, and no others are sent.
     assert!((1..60).contains(&done.len()), "not in the middle: {} Services", done.len());
     for (service, slices) in &done {
         assert!(sizes(slices).iter().all(|size| [30, 100].contains(size)), "{service}");
     }
 
-    // The next replica does the rest and leaves alone what is done.
+    // The next replica does the rest and does not change what is done.
     let next = start(&cluster, &[]).await;
     until("all slices are there", SETTLE, async || {
         let slices = world.list(Kind::Slice, Some(SHOP)).await?;

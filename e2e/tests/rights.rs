@@ -82,7 +82,7 @@ async fn rights() {
     cluster.stop().await.unwrap();
 }
 
-/// Takes one right away, looks at what closehaul says, and gives it back.
+/// Removes one permission, checks what closehaul reports, and restores the permission.
 async fn missing(
     cluster: &Cluster,
     world: &World,
@@ -93,7 +93,7 @@ async fn missing(
     let ports = Ports::free().unwrap();
     let [metrics, health] = ports.args();
     if (resource, verb) == ("leases", "update") {
-        // One to take over: a leader that cannot renew its own ends.
+        // Creates a lease to take over, because a leader that cannot renew its lease ends.
         let lease = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -105,7 +105,7 @@ async fn missing(
         let create = ["create", "-f", &file.display().to_string()];
         cluster.kubectl(&create).await.unwrap().success().unwrap();
     }
-    // One endpoint in a slice, so that there is one to delete.
+    // One endpoint per slice, so there is a slice to delete.
     let args = [
         "--leader-elect-lease-duration=3s",
         "--leader-elect-renew-deadline=2s",
@@ -174,7 +174,7 @@ async fn stir(world: &World, name: &str) {
     let zone = if was_ready { Value::Null } else { json!("zone-a") };
     let labels = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
     world.patch(&Place::node("node"), &labels).await.unwrap();
-    // Again and again: a pod that went before its slice was written leaves nothing to delete.
+    // This is repeated, because a pod that is deleted before its slice is written leaves no slice.
     let last = Place::new(Kind::Pod, SHOP, &format!("{name}-2"));
     if world.get(&last).await.unwrap().is_some() {
         world.delete(&last).await.unwrap();
@@ -189,14 +189,14 @@ async fn create_pod(world: &World, name: &str, number: u64) {
     world.create(&pod).await.unwrap();
 }
 
-/// The lines of the log with these words; quotes are escaped there.
+/// The lines of the log with these words. Quotes are escaped there.
 fn logged(closehaul: &Process, words: &str) -> Vec<String> {
     let log = fs::read_to_string(closehaul.log_path()).unwrap();
     let words = words.replace('"', "\\\"");
     log.lines().filter(|line| line.contains(&words)).map(str::to_owned).collect()
 }
 
-/// Takes a verb on a resource out of the role; returns the rules as they were.
+/// Removes a verb on a resource from the role. Returns the previous rules.
 async fn take_away(cluster: &Cluster, role: &str, resource: &str, verb: &str) -> Value {
     let name = format!("{role}/closehaul");
     let get = ["get", &name, "-n", "kube-system", "-o", "json"];
@@ -205,7 +205,7 @@ async fn take_away(cluster: &Cluster, role: &str, resource: &str, verb: &str) ->
     let mut rules = Vec::new();
     for granted in before.as_array().unwrap() {
         for one in granted["resources"].as_array().unwrap() {
-            // Each resource has a rule of its own, so that the verb goes from this one alone.
+            // Each resource gets a separate rule, so the verb is removed only from this one.
             let mut less = granted.clone();
             less["resources"] = json!([one]);
             if one == resource {

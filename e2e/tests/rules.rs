@@ -1,4 +1,4 @@
-//! The model of kube-proxy's rule against the rules that real kube-proxies have programmed.
+//! Compares the model of kube-proxy's rule with the rules that real kube-proxies have programmed.
 
 use e2e::{machine, readers};
 use std::{error::Error, path::Path, time::Duration};
@@ -6,7 +6,7 @@ use std::{error::Error, path::Path, time::Duration};
 /// The components may have to be built first.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// Any other number does as well; a failure names it.
+/// Any other number works as well. A failure reports it.
 const SEED: u64 = 2026;
 
 const SERVICES: usize = 240;
@@ -21,7 +21,7 @@ async fn the_model_agrees_with_programmed_rules() -> Result<(), Box<dyn Error>> 
     assert!(some.is_empty(), "{agreement}, such as {some:#?}");
     // Two rounds, three nodes, two families, at least one port.
     assert!(agreement.cases >= 12 * SERVICES, "{agreement}");
-    // Not by there being nothing to disagree about.
+    // They do not agree only because there is nothing to compare.
     assert!(agreement.endpoints * 4 > agreement.cases, "{agreement}");
     assert!(agreement.near * 4 > agreement.endpoints, "{agreement}");
     Ok(())

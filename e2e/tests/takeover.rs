@@ -21,13 +21,13 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// How long both controllers may need to agree.
 const SETTLE: Duration = Duration::from_secs(90);
-/// A controller that has caught up and writes nothing for so long is idle: longer than what
-/// either waits before it repairs a slice (1 s) or rewrites hints.
+/// A controller that has caught up and writes nothing for this long is idle. This is longer than
+/// either controller waits before it repairs a slice (1 s) or rewrites hints.
 const IDLE: Duration = Duration::from_secs(3);
 /// How long both controllers run at once.
 const CHURN: Duration = Duration::from_secs(60);
-/// An endpoint may be missing for so long after its pod became ready, with two writers who get
-/// into each other's way.
+/// How long an endpoint may be missing after its pod became ready, with two writers that interfere
+/// with each other.
 const SERVED_AFTER: Duration = Duration::from_secs(5);
 const STOP: Duration = Duration::from_secs(10);
 
@@ -62,8 +62,8 @@ impl Writer {
     }
 }
 
-/// The slices, but the canary's, that `writer` writes when it is started on the present state and
-/// given the time to look at everything; judged by the API, by the store and by the audit log.
+/// The slices, except the canary's, that `writer` writes when it starts on the current state and
+/// has time to process everything, according to the API, the store and the audit log.
 async fn written_by(
     writer: Writer,
     cluster: &Cluster,
@@ -158,7 +158,7 @@ fn without_canary(mut form: normal::Normal) -> normal::Normal {
     form
 }
 
-/// Deletes the slices that closehaul or the built-in controller manages; says how many.
+/// Deletes the slices that closehaul or the built-in controller manages. Returns how many.
 async fn delete_managed(world: &World) -> usize {
     let slices = world.list(Kind::Slice, None).await.unwrap();
     let ours = slices.iter().filter(|slice| {
@@ -198,7 +198,7 @@ async fn auto() {
         let mut service = object::service("auto", &name);
         service["metadata"]["annotations"] = json!({"service.kubernetes.io/topology-mode": "Auto"});
         services.push(service);
-        // Too few, just enough, uneven, more than a slice's.
+        // Too few, just enough, uneven, and more than one slice holds.
         for pod in 0..[2, 3, 9, 10, 17, 120][usize::try_from(number % 6).unwrap()] {
             let node = format!("node-{}", random.below(3));
             let addresses = object::addresses(pods.len() as u64);
@@ -292,7 +292,7 @@ async fn both_at_once() {
     for writer in writers {
         assert!(writer.stop(STOP).await.unwrap().is_some());
     }
-    // They have converged to the same, and each of them alone agrees.
+    // They have converged to the same state, and each of them alone agrees.
     churn.assert_each_pod_once(&world).await;
     assert_no_writes(Writer::Closehaul, &cluster, &world, &mut canary).await;
     assert_no_writes(Writer::BuiltIn, &cluster, &world, &mut canary).await;
@@ -308,7 +308,7 @@ fn has_noticed(closehaul: &Process) -> bool {
 /// Services whose pods and preferences change all the time.
 struct Churn {
     random: Random,
-    /// How many pods there have ever been.
+    /// The number of pods created so far.
     made: u64,
     /// The pods, by name, with their Service and since when they have been ready.
     pods: HashMap<String, (String, Option<Instant>)>,
@@ -316,7 +316,7 @@ struct Churn {
 
 const SHOP: &str = "shop";
 const SERVICES: u64 = 8;
-/// More than one slice's endpoints in each Service.
+/// More endpoints in each Service than one slice holds.
 const PODS: u64 = 110;
 
 impl Churn {
@@ -347,7 +347,7 @@ impl Churn {
         pod
     }
 
-    /// One change: readiness, a pod that comes or goes, a Service's preference.
+    /// One change: of a pod's readiness, of the set of pods, or of a Service's preference.
     async fn step(&mut self, world: &World) {
         let mut names = self.pods.keys().cloned().collect::<Vec<_>>();
         names.sort_unstable();

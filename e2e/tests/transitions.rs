@@ -1,7 +1,7 @@
-//! Upstream's integration tests (docs/semantics.md 10.7) with closehaul on a real API server,
-//! and then with the built-in controller: labels, terminating pods, who owns what when a selector
-//! comes or goes, and hints through all values of trafficDistribution. All on one control plane,
-//! each in namespaces of its own.
+//! Upstream's integration tests (docs/semantics.md 10.7) with closehaul on a real API server, and
+//! then with the built-in controller. They cover labels, terminating pods, which controller owns
+//! which slices when a selector is added or removed, and hints through all values of
+//! trafficDistribution. All tests share one control plane, each in separate namespaces.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -39,8 +39,8 @@ async fn all() {
     let client = cluster.client(Actor::Admin).unwrap();
     let world = World::new(client.clone());
     let mut canary = Canary::create(&world).await.unwrap();
-    // The mirroring controller among the others, but not the one that would write the Endpoints
-    // of Services with a selector: those are this test's, as in upstream's.
+    // Runs the mirroring controller among others, but not the one that would write the Endpoints of
+    // Services with a selector. This test writes those, as upstream's does.
     let manager = cluster.start_controller_manager_with(
         ControllerManager::EverythingButSlices,
         &["--controllers=-endpoints-controller"],
@@ -51,7 +51,7 @@ async fn all() {
         let process = if is_ours {
             program::start(&cluster, &["--leader-elect=false"]).await.unwrap()
         } else {
-            // Whose tests these are: it shows that they ask for what upstream does.
+            // These are its tests, so it shows that they require what upstream does.
             cluster.start_controller_manager(ControllerManager::OnlySlices).await.unwrap()
         };
         let suite = Suite { controller, is_ours, world: &world };
@@ -71,14 +71,14 @@ async fn all() {
     cluster.stop().await.unwrap();
 }
 
-/// The tests with one of the controllers, in namespaces that begin with its name.
+/// The tests with one of the controllers, in namespaces whose names begin with its name.
 struct Suite<'a> {
     controller: &'static str,
     is_ours: bool,
     world: &'a World,
 }
 
-/// Waits until the slices of a namespace's Service are right, and returns them.
+/// Waits until the slices of a namespace's Service are correct, and returns them.
 async fn slices(
     world: &World,
     namespace: &str,
@@ -107,7 +107,7 @@ fn place(namespace: &str) -> Place {
     Place::new(Kind::Service, namespace, SERVICE)
 }
 
-/// The labels of a slice, but those that say what it is.
+/// The labels of a slice, except those that identify it.
 fn labels(slice: &Value) -> Vec<String> {
     let labels = slice["metadata"]["labels"].as_object().unwrap();
     let own = labels.iter().filter(|(key, _)| ![SERVICE_NAME, MANAGED_BY].contains(&key.as_str()));
@@ -119,7 +119,7 @@ struct Selector {
     namespace: String,
     before: Value,
     change: Value,
-    /// Whether it has a selector before; it has one afterwards if not.
+    /// Whether it has a selector before. If not, it has one afterwards.
     selects: bool,
 }
 
@@ -136,7 +136,7 @@ impl Selector {
             row("nil-to-some", &Value::Null, &some, false),
             row("some-to-nil", &some, &Value::Null, true),
             row("empty-to-some", &json!({}), &some, false),
-            // The last key is removed; the selector itself is not.
+            // The last key is removed, but the selector itself is not.
             row("some-to-empty", &some, &json!({"foo": null}), true),
         ]
     }
@@ -168,7 +168,7 @@ async fn follow(world: &World, namespace: &str, what: &str, hints: &Value) {
 }
 
 impl Suite<'_> {
-    /// Makes a namespace.
+    /// Creates a namespace.
     async fn namespace(&self, name: &str) -> String {
         let name = format!("{}-{name}", self.controller);
         self.world.create(&object::namespace(&name)).await.unwrap();
@@ -200,7 +200,8 @@ impl Suite<'_> {
         assert_eq!(made[0]["metadata"]["uid"], followed[0]["metadata"]["uid"], "in place");
     }
 
-    /// `TestEndpointsHeadlessLabel`, 4 rows: only being headless decides about the label.
+    /// `TestEndpointsHeadlessLabel`, 4 rows: the label depends only on whether the Service is
+    /// headless.
     async fn headless_label(&self) {
         let world = self.world;
         for (row, (is_headless, given)) in
@@ -278,7 +279,7 @@ impl Suite<'_> {
         for row in &rows {
             row.slices(world, usize::from(row.selects), usize::from(!row.selects)).await;
         }
-        // Whoever has followed the canary has seen all of them.
+        // A controller that has followed the canary has seen all of them.
         canary.follow(world).await.unwrap();
         for row in &rows {
             row.slices(world, usize::from(row.selects), usize::from(!row.selects)).await;

@@ -1,7 +1,7 @@
 //! The walkthrough as `cargo walkthrough` runs it: six steps, and no request may fail.
 //!
-//! As root with real kube-proxies, otherwise with the model of them. Both tests run at a time and
-//! share nothing.
+//! As root, it uses real kube-proxies, otherwise a model of them. Both tests run at the same time
+//! and share nothing.
 
 use e2e::{
     proxy::Mode,

@@ -172,7 +172,7 @@ pub(super) fn ensure(
     Ok(targets.into_iter().map(|target| (target.component, target.path)).collect())
 }
 
-/// Go's own description of itself (`go version go1.26.8 linux/amd64`), if it is new enough.
+/// Go's description of itself (`go version go1.26.8 linux/amd64`), if it is new enough.
 fn go_version(component: &str, needed: &str) -> Result<String, Error> {
     let output = Command::new("go").arg("version").env("GOTOOLCHAIN", "local").output();
     let missing = || Error::GoMissing { component: component.into(), needed: needed.into() };

@@ -100,7 +100,7 @@ pub(super) const CASES: [Case; 13] = [
             expected: &[("a1", "a1"), ("a2", "a2"), ("b1 b2", "b2"), ("c1 c2", "a1 a2 b2")],
         }],
     },
-    // Upstream: the server of one of two nodes goes and comes back.
+    // Upstream: the server of one of two nodes is deleted and comes back.
     Case {
         name: "node-fail-over",
         distribution: NODE,

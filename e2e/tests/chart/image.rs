@@ -1,5 +1,5 @@
-//! The image, as far as it can be built without a registry: its last stage, around a binary of
-//! this checkout, and the files that its first stage is given.
+//! The image, as far as it can be built without a registry: its last stage, around a binary of this
+//! checkout, and the files that its first stage gets.
 
 use std::{
     collections::BTreeSet,
@@ -18,11 +18,11 @@ use crate::text;
 
 const IMAGE: &str = "localhost/closehaul-test";
 
-/// buildah with a store of its own. Dropping it removes the store.
+/// buildah with a separate store. Dropping it removes the store.
 struct Buildah(PathBuf);
 
 impl Buildah {
-    /// `name` is one of this process's own.
+    /// `name` must be unique in this process.
     fn new(name: &str) -> Self {
         machine::prepare_tests().unwrap_or_else(|error| panic!("{error}"));
         let path = env::temp_dir().join(format!("closehaul-{name}-{}", std::process::id()));
@@ -30,7 +30,7 @@ impl Buildah {
         Self(path)
     }
 
-    /// A program as root, if only of a user namespace: buildah changes owners.
+    /// A program as root, if only of a user namespace, because buildah changes owners.
     fn command(program: &str) -> Command {
         if packages::is_root() {
             return Command::new(program);
@@ -47,14 +47,14 @@ impl Buildah {
         command.args(args).current_dir(repository()).output()
     }
 
-    /// Runs it in the repository; it has to succeed.
+    /// Runs it in the repository. It must succeed.
     fn run(&self, args: &[&str]) -> String {
         let output = self.output(args).unwrap();
         assert!(output.status.success(), "buildah {}:\n{}", args.join(" "), text(&output));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Builds an image and shows its files.
+    /// Builds an image and returns the directory with its files.
     fn build(&self, containerfile: &Path, args: &[&str]) -> PathBuf {
         let file = containerfile.display().to_string();
         let build = ["build", "--isolation=chroot", "--file", &file];
@@ -75,7 +75,7 @@ impl Drop for Buildah {
 #[test]
 fn the_image_is_one_binary_run_by_nobody() {
     let buildah = Buildah::new("image");
-    // In place of the first stage, whose base comes from a registry.
+    // Replaces the first stage, whose base comes from a registry.
     let stage = buildah.0.join("stage");
     fs::create_dir_all(stage.join("out")).unwrap();
     fs::write(stage.join("out/closehaul"), "binary").unwrap();
@@ -91,7 +91,7 @@ fn the_image_is_one_binary_run_by_nobody() {
     assert_eq!(config["User"], "65532:65532");
     assert_eq!(config["Labels"]["org.opencontainers.image.licenses"], "Apache-2.0");
 
-    // As the chart has it.
+    // The user is the same as in the chart.
     let manifest = Tools::ensure().unwrap().render("kube-system", &[]).unwrap();
     let objects = documents(&manifest).unwrap();
     let deployment = objects.iter().find(|it| it["kind"] == "Deployment").unwrap();
@@ -109,11 +109,11 @@ fn the_first_stage_has_all_that_cargo_reads() {
     for name in [".git", "target", "docs"] {
         assert!(!root.join(name).exists(), "{name} makes the build start again for nothing");
     }
-    // A target without its file is refused by a build, and only missing here.
+    // A build rejects a target without its file, but here it is only missing.
     assert_eq!(targets(&root), targets(&repository()));
 }
 
-/// What cargo finds to build there, but for tests, which it does not miss.
+/// What cargo finds to build there, except tests, which may be missing.
 fn targets(directory: &Path) -> BTreeSet<String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let metadata = Command::new(cargo)

@@ -1,4 +1,4 @@
-//! The chart: as helm sees it, as each supported Kubernetes does, and as the documents say it is.
+//! The chart, checked with helm, with each supported version of Kubernetes, and with the documents.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -27,7 +27,7 @@ fn value_sets() -> Vec<PathBuf> {
     files
 }
 
-/// What a tool printed, on both ways.
+/// What a tool printed, on both streams.
 fn text(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
@@ -57,7 +57,7 @@ fn unit_tests_pass() {
     let tools = Tools::ensure().unwrap();
     let said = succeed(&tools, Component::HelmUnittest, &["--strict", "helm/closehaul"]);
     eprintln!("{said}");
-    // With no test found it would pass as well.
+    // If no test were found, it would pass as well.
     let passed = said.lines().find(|line| line.trim_start().starts_with("Tests:")).unwrap();
     let words = passed.split_whitespace().collect::<Vec<_>>();
     assert!(words[1].parse::<usize>().unwrap() >= 30, "{passed}");

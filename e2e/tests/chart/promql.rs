@@ -95,7 +95,8 @@ fn names(expression: &str) -> BTreeSet<String> {
             rest = &rest[first.len_utf8()..];
         }
     }
-    // `sum by (kind) (…)` and `sum(…)`: the function's name has no bracket behind it in the first.
+    // `sum by (kind) (…)` and `sum(…)`: in the first one, there is no bracket after the function's
+    // name.
     for function in ["sum", "max", "min", "avg", "count"] {
         names.remove(function);
     }

@@ -33,7 +33,7 @@ fn a_value_without_a_description_is_found() {
 }
 
 /// One row for each value that has a description: a line that begins with `# -- ` before its key.
-/// Values below a described one belong to it; every other one must have its own.
+/// Values below a described one belong to it. All others must have a description.
 fn table(text: &str) -> String {
     let values = serde_saphyr::from_str::<Value>(text).unwrap();
     let mut table = "| Value | Default | Meaning |\n|---|---|---|".to_owned();

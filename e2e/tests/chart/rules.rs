@@ -1,4 +1,4 @@
-//! The alerts, judged by promtool.
+//! The alerts, checked by promtool.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::text;
 
-/// Runs promtool, which has to succeed.
+/// Runs promtool, which must succeed.
 fn promtool(args: &[&str]) -> String {
     let output = e2e::promtool::run(args, "").unwrap();
     let text = text(&output);
@@ -54,7 +54,7 @@ fn the_chart_ships_the_alerts_that_are_tested() {
         assert!(runbook.as_str().unwrap().ends_with(&format!("docs/alerts.md#{name}")));
     }
     assert_eq!(shipped, alerts());
-    // As Prometheus gets it from the operator.
+    // The rule as Prometheus gets it from the operator.
     let file = std::env::temp_dir().join(format!("closehaul-rules-{}.json", std::process::id()));
     fs::write(&file, json!({"groups": rule["spec"]["groups"]}).to_string()).unwrap();
     promtool(&["check", "rules", &file.display().to_string()]);

@@ -1,5 +1,5 @@
-//! The rendered chart against the schemas of each supported Kubernetes: those that its own module
-//! publishes, and those of the Prometheus Operator's resource definitions.
+//! The rendered chart against the schemas of each supported version of Kubernetes: those that its
+//! module publishes, and those of the Prometheus Operator's resource definitions.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::{text, value_sets};
 
 /// The newest patch release of each supported minor that Go's module proxy has, and the hash of the
-/// module as go.sum would have it.
+/// module as in go.sum.
 const VERSIONS: [(&str, &str); 4] = [
     ("1.34.4", "h1:Yy6R4QB8C9kJPp25GFqEvX5XQwY5qzKeqD0Xx6oAcmk="),
     ("1.35.4", "h1:o/8dBC/pHVpYoGV4OAIytAlNPZbdYVTXJHoYvXC4qzM="),
@@ -51,7 +51,7 @@ fn all_sets_of_values_fit_the_schemas_of_all_supported_versions() {
             assert_eq!(summary["valid"], documents.len(), "{values}: {summary}");
             kinds.extend(documents.iter().map(|it| it["kind"].as_str().unwrap().to_owned()));
         }
-        // The schemas can tell.
+        // The schemas detect errors.
         let manifest = tools.render("kube-system", &["--kube-version", version]).unwrap();
         for (right, wrong) in [
             ("hostNetwork: true", "hostNetwrk: true"),
@@ -80,7 +80,7 @@ pub(crate) fn operator_crds() -> Vec<Value> {
     ["servicemonitors", "podmonitors", "prometheusrules"].map(read).into()
 }
 
-/// Where Go keeps the module.
+/// The directory where Go keeps the module.
 fn download(at: &Path, module: &str, hash: Option<&str>) -> PathBuf {
     let mut command = Command::new("go");
     command.args(["mod", "download", "-json", module]).current_dir(at);
@@ -94,7 +94,7 @@ fn download(at: &Path, module: &str, hash: Option<&str>) -> PathBuf {
     PathBuf::from(answer["Dir"].as_str().unwrap())
 }
 
-/// Runs kubeconform; returns its summary, or what it found.
+/// Runs kubeconform. Returns its summary, or what it found.
 fn validate(tools: &Tools, schemas: &Path, manifest: &str) -> Result<Value, String> {
     let file = schemas.join("manifest.yaml");
     fs::write(&file, manifest).unwrap();
@@ -116,7 +116,7 @@ fn swagger(module: &Path) -> Map<String, Value> {
     let mut document = serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
     let Value::Object(mut definitions) = document["definitions"].take() else { panic!() };
     definitions.values_mut().for_each(tighten);
-    // What the API server reads as well though its document does not say so.
+    // The API server also reads this, although its document does not say so.
     let quantity = "io.k8s.apimachinery.pkg.api.resource.Quantity";
     definitions[quantity]["type"] = json!(["string", "number"]);
     definitions
@@ -155,13 +155,13 @@ fn write_crd(directory: &Path, definition: &Value) {
 }
 
 fn write(directory: &Path, [group, kind, version]: [String; 3], schema: &Value) {
-    // kubeconform takes the version for the group where there is none.
+    // kubeconform uses the version as the group if there is none.
     let group = if group.is_empty() { version.clone() } else { group };
     let name = format!("{group}_{}_{version}.json", kind.to_lowercase());
     fs::write(directory.join(name), schema.to_string()).unwrap();
 }
 
-/// The definitions that `name` refers to, itself included.
+/// The definitions that `name` refers to, including itself.
 fn reach(name: &str, definitions: &Map<String, Value>, found: &mut BTreeSet<String>) {
     fn walk(value: &Value, definitions: &Map<String, Value>, found: &mut BTreeSet<String>) {
         match value {
@@ -185,8 +185,8 @@ fn reach(name: &str, definitions: &Map<String, Value>, found: &mut BTreeSet<Stri
     }
 }
 
-/// Makes JSON Schema of what the API server's document says in its own words, and refuses fields
-/// that it does not name.
+/// Converts the extensions in the API server's document to JSON Schema, and rejects fields that the
+/// document does not name.
 fn tighten(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -198,7 +198,7 @@ fn tighten(schema: &mut Value) {
             }
             let is_open = object.contains_key("additionalProperties")
                 || object.contains_key("x-kubernetes-preserve-unknown-fields");
-            // Only where the properties are a schema's own, not a field of that name.
+            // Only if `properties` belongs to a schema, and is not a field with that name.
             if object.get("properties").is_some_and(Value::is_object) && !is_open {
                 object.insert("additionalProperties".to_owned(), json!(false));
             }

@@ -1,4 +1,4 @@
-//! The rendered chart, judged by a real API server.
+//! The rendered chart, checked by a real API server.
 
 use std::{fs, time::Duration};
 
@@ -48,7 +48,7 @@ async fn judge() {
     eprintln!("{objects} objects taken");
     assert!(objects >= 40);
 
-    // The pods fit `restricted` without the node's network, and with it they do not.
+    // The pods fit `restricted` without the node's network, but not with it.
     let label = json!({"pod-security.kubernetes.io/enforce": "restricted"});
     let mut namespace = object::namespace("strict");
     namespace["metadata"]["labels"] = label;
@@ -65,7 +65,7 @@ async fn judge() {
             }
         }
     }
-    // And what the documents tell users to apply.
+    // Also checks what the documents tell users to apply.
     let manifests = static_pod();
     assert_eq!(documents(&manifests).unwrap().len(), 3);
     apply(&cluster, &manifests, &["--dry-run=server"]).await.unwrap();
@@ -81,12 +81,12 @@ fn static_pod() -> String {
     lines.map(|block| block.trim_start().to_owned()).collect::<Vec<_>>().join("\n---\n")
 }
 
-/// Applies a manifest with kubectl; a warning of the API server is an error here.
+/// Applies a manifest with kubectl. A warning of the API server is an error here.
 async fn apply(cluster: &Cluster, manifest: &str, args: &[&str]) -> Result<String, String> {
     let file = cluster.directory().join("manifest.yaml");
     fs::write(&file, manifest).unwrap();
     let file = file.display().to_string();
-    // The runs of the tests have roles of the same names already.
+    // The test runs already have roles with the same names.
     let fixed = ["apply", "--server-side", "--force-conflicts", "-f", &file];
     let args = [&fixed, args].concat();
     let output = cluster.kubectl(&args).await.unwrap();

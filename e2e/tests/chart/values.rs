@@ -1,10 +1,10 @@
-//! What the chart says to values that cannot be.
+//! What the chart reports for invalid values.
 
 use e2e::chart::{Error, Tools};
 
-/// Values, and what the message must name: where it is, and what would be right.
+/// Values, and what the message must contain: the location, and what would be correct.
 const WRONG: [(&str, &[&str]); 14] = [
-    // By the schema.
+    // Rejected by the schema.
     ("replicaCount=two", &["/replicaCount", "got string, want integer"]),
     ("mode=assist", &["/mode", "'replace'"]),
     ("replicas=3", &["additional properties 'replicas' not allowed"]),
@@ -16,7 +16,7 @@ const WRONG: [(&str, &[&str]); 14] = [
     ),
     ("logFormat=xml", &["/logFormat", "'json', 'text'"]),
     ("apiServer.host=https://192.0.2.1", &["/apiServer/host", "does not match pattern"]),
-    // By how they fit together.
+    // Rejected because they do not fit together.
     ("serviceMonitor.enabled=true", &["127.0.0.1 only", "metrics.address=0.0.0.0"]),
     ("podMonitor.enabled=true", &["podMonitor.enabled: metrics are served on 127.0.0.1 only"]),
     ("networkPolicy.enabled=true", &["hostNetwork=false"]),

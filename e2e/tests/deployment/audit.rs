@@ -1,4 +1,4 @@
-//! What closehaul's pods asked the API server for, from its audit log.
+//! The requests of closehaul's pods, from the API server's audit log.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Every request of the account, once it is answered; watches as soon as they begin.
+/// Every request of the account, when it is answered. Watches are logged when they begin.
 const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -55,7 +55,7 @@ impl Audit {
 
     pub fn requests(&self) -> Vec<Request> {
         let text = fs::read_to_string(Path::new(&self.0).join("audit.log")).unwrap();
-        // The last line may be half written.
+        // The last line may be incomplete.
         let lines = text.rsplit_once('\n').map_or("", |(whole, _)| whole).lines();
         lines.map(|line| Request::read(&serde_json::from_str(line).unwrap())).collect()
     }
@@ -94,7 +94,7 @@ impl Request {
 /// What a role allows, or what was requested: group, resource, verb.
 pub type Rights = BTreeSet<(String, String, String)>;
 
-/// All that the rules of a role allow.
+/// Everything that the rules of a role allow.
 pub fn allowed(rules: &Value) -> Rights {
     let texts = |value: &Value| {
         let texts = value.as_array().unwrap().iter();

@@ -1,6 +1,6 @@
 //! A cluster without slices, on nodes that are not ready, with a webhook that fails closed and is
-//! reached by slices alone: what comes up by itself, and what only when `docs/install.md` is
-//! followed.
+//! reached only through slices. The test shows what comes up by itself, and what requires the steps
+//! in `docs/install.md`.
 //!
 //! A webhook is reached by the address of its Service, which kube-proxy on the API server's node
 //! leads on by slices. Here nothing runs in the API server's own namespace, so it is set to look
@@ -28,13 +28,13 @@ use crate::{
 };
 
 const SHOP: &str = "shop";
-/// What is refused is refused for so long before anything is done about it.
+/// How long writes are rejected before anything is done about it.
 const BLOCKED: Duration = Duration::from_secs(10);
-/// A refused write is tried again after a minute at most.
+/// A rejected write is retried after at most a minute.
 const RETRIED: Duration = Duration::from_secs(70);
-/// The user that the chart's pods are.
+/// The user of the chart's pods.
 const USER: &str = "system:serviceaccount:kube-system:closehaul";
-/// Taints of a node whose network and cloud provider have yet to come.
+/// Taints of a node whose network and cloud provider are not ready yet.
 const TAINTS: [&str; 4] = [
     "node-role.kubernetes.io/control-plane",
     "node.kubernetes.io/not-ready",
@@ -98,7 +98,7 @@ struct Site {
     binary: PathBuf,
 }
 
-/// A node as it is before its network.
+/// A node before its network is ready.
 fn tainted(name: &str) -> Value {
     let mut node = object::node(name, Some("zone-a"));
     node["metadata"]["labels"]["kubernetes.io/hostname"] = json!(name);
@@ -107,7 +107,7 @@ fn tainted(name: &str) -> Value {
     let effects =
         |key| ["NoSchedule", "NoExecute"].map(|effect| json!({"key": key, "effect": effect}));
     let taints = TAINTS.into_iter().flat_map(effects);
-    // The role's taint keeps pods away, and does not drive them out.
+    // The role's taint keeps pods away, but does not evict them.
     let taints = taints.filter(|it| it["key"] != TAINTS[0] || it["effect"] == "NoSchedule");
     node["spec"] = json!({"taints": taints.collect::<Vec<_>>()});
     node["status"]["conditions"] = object::ready(false);
@@ -126,20 +126,20 @@ async fn guard(world: &World, webhook: &Webhook, address: String) {
     world.create(&pod).await.unwrap();
 }
 
-/// What the manuals say: kube-system is none of this webhook's business.
+/// As manuals advise, this webhook ignores kube-system.
 fn without_kube_system() -> Value {
     json!({"namespaceSelector": {"matchExpressions": [{
         "key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system"]}]}})
 }
 
-/// Nor is what closehaul writes.
+/// It also ignores what closehaul writes.
 fn without_closehaul() -> Value {
     let expression = format!("request.userInfo.username != '{USER}'");
     json!({"matchConditions": [{"name": "not-closehaul", "expression": expression}]})
 }
 
 impl Site {
-    /// Adds to one of the webhooks.
+    /// Adds fields to one of the webhooks.
     async fn exclude(&self, webhook: usize, what: &Value) {
         let fields = what.as_object().unwrap().iter();
         let patch = fields.map(|(field, value)| {
@@ -150,7 +150,7 @@ impl Site {
         kubectl(&self.cluster, &["patch", &name, "--type=json", "--patch", &patch]).await;
     }
 
-    /// closehaul's pods that are not on their way out.
+    /// closehaul's pods that are not terminating.
     async fn pod_objects(&self) -> Vec<Value> {
         let pods = self.world.list(Kind::Pod, Some("kube-system")).await.unwrap();
         let is_ours =
@@ -194,7 +194,7 @@ impl Site {
         .unwrap();
         eprintln!("bootstrap: kube-system left out, two pods have tainted nodes after {after:?}");
 
-        // A pod that tolerates nothing has no node yet, so the nodes are as they were meant to be.
+        // A pod without tolerations has no node yet, so the nodes are tainted as intended.
         let mut plain = object::pod("kube-system", "plain", "plain", "one", &[]);
         plain["spec"].as_object_mut().unwrap().remove("nodeName");
         plain.as_object_mut().unwrap().remove("status");
@@ -229,7 +229,7 @@ impl Site {
         Pod::adopt(&self.cluster, object.clone(), &self.namespaces[node]).await
     }
 
-    /// Starts a pod's container, and says of it what a kubelet would.
+    /// Starts a pod's container, and reports it as a kubelet would.
     async fn start(&self, pod: &Pod) -> Process {
         let process = pod.start(&self.cluster, &self.binary);
         pod.ready(&process).await;
@@ -286,11 +286,11 @@ impl Site {
         assert!(self.webhook.asked(Actor::Admin.user(), "pods") > 0);
     }
 
-    /// With the slices of the webhook in place nothing has to be left out, whatever ends.
+    /// With the slices of the webhook in place, nothing must be left out, regardless of what ends.
     async fn all_comes_up_by_itself_from_then_on(&self, mut pods: Vec<Pod>, started: [Process; 2]) {
         self.webhook.configure(&self.cluster).await;
         self.judged().await;
-        // Both containers end at once, and are started again, as after an outage.
+        // Both containers end at once and are restarted, as after an outage.
         for process in started {
             process.signal(Signal::KILL).unwrap();
             process.wait(SETTLE).await.unwrap();
@@ -321,8 +321,9 @@ impl Site {
         eprintln!("bootstrap: the webhook has judged {judged:?} leases and slices of closehaul");
         assert!(judged.iter().all(|count| *count > 0), "{judged:?}");
 
-        // What the manual says where it has happened after all: without slices no webhook, without
-        // its configuration slices, and then it can be created again.
+        // What the manual advises if it has happened after all. Without slices, the webhook cannot
+        // be reached. Without its configuration, slices can be written. Then it can be created
+        // again.
         kubectl(&self.cluster, &["delete", "endpointslices", "-n", GUARD, "--all"]).await;
         let copies = [second, third];
         let (ended, after) = until("the leader ends, as it cannot renew", SETTLE, async || {
@@ -376,7 +377,7 @@ impl Site {
     }
 }
 
-/// A pod of another namespace, ready, which stays on its node whatever that lacks.
+/// A ready pod in another namespace, which stays on its node regardless of the taints.
 fn cart(number: u64) -> Value {
     let [address, _] = object::addresses(number);
     let mut pod = object::pod(SHOP, &format!("cart-{number}"), "cart", "one", &[address]);

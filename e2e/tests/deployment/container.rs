@@ -1,4 +1,4 @@
-//! A container of the chart's Deployment: its command as the object says, in namespaces.
+//! A container of the chart's Deployment: its command as the object specifies, in namespaces.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ pub struct Pod {
 }
 
 impl Pod {
-    /// Makes the pod's object from the Deployment's template, and a token for it.
+    /// Creates the pod's object from the Deployment's template, and a token for it.
     pub async fn create(
         cluster: &Cluster,
         deployment: &Value,
@@ -90,7 +90,7 @@ impl Pod {
 
     /// Starts its container, as the kubelet would.
     pub fn start(&self, cluster: &Cluster, binary: &Path) -> Process {
-        // What the script does, the object must say.
+        // The object must specify what the script does.
         let context = &self.container()["securityContext"];
         assert_eq!(context["readOnlyRootFilesystem"], true);
         assert_eq!(context["allowPrivilegeEscalation"], false);
@@ -126,14 +126,15 @@ impl Pod {
             .unwrap()
     }
 
-    /// What the kubelet's probe of this name gets.
+    /// The result of the kubelet's probe with this name.
     pub fn probe(&self, name: &str) -> Result<String, String> {
         let get = &self.container()[name]["httpGet"];
         let of = |key: &str| get[key].as_str().unwrap();
         self.get(of("host"), of("port"), of("path"))
     }
 
-    /// What an HTTP server on the pod's node answers; `port` is a name of the container's.
+    /// The answer of an HTTP server on the pod's node. `port` is the name of one of the container's
+    /// ports.
     pub fn get(&self, host: &str, port: &str, path: &str) -> Result<String, String> {
         let ports = self.container()["ports"].as_array().unwrap();
         let port = ports.iter().find(|it| it["name"] == port).unwrap()["containerPort"].to_string();
@@ -154,7 +155,7 @@ impl Pod {
         std::process::Command::new(words[0]).args(&words[1..]).output().unwrap()
     }
 
-    /// Waits until its readiness probe is well.
+    /// Waits until its readiness probe succeeds.
     pub async fn ready(&self, process: &Process) {
         process.ready(STARTS, async || self.probe("readinessProbe").map(drop)).await.unwrap();
     }

@@ -32,19 +32,19 @@ use serde_json::{Value, json};
 /// The first run builds the components.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
-/// Two replicas are seen beside each other for so long before something happens.
+/// How long two replicas run beside each other before something happens.
 const SIDE_BY_SIDE: Duration = Duration::from_secs(5);
-/// A lease that is given back is taken at the next look, 2.0 to 4.4 s after the one before.
+/// A released lease is taken at the next check, 2.0 to 4.4 s after the previous one.
 const GIVEN_BACK: Duration = Duration::from_secs(8);
-/// One that is not, when its 15 s have run out and at the next look after that.
+/// A lease that is not released is taken at the next check after its 15 s have expired.
 const RUN_OUT: Duration = Duration::from_secs(30);
 
 const SHOP: &str = "shop";
 
-/// Each test has the machine to itself: one of them measures.
+/// Each test has the machine to itself, because one of them measures.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// What the role allows and this run does not show.
+/// What the role allows, but this run does not show.
 const UNSEEN: [(&str, &str, &str); 1] = [
     // Checked by an admission plugin inside the API server, for each new slice.
     ("", "services/finalizers", "update"),
@@ -77,7 +77,7 @@ async fn deployment() {
     let world = World::new(cluster.client(Actor::Admin).unwrap());
     let binary = closehaul::build(Profile::Dev).await.unwrap();
 
-    // Two control-plane nodes and, on each, a pod of the Deployment: the anti-affinity's doing.
+    // Two control-plane nodes and, on each, a pod of the Deployment, because of the anti-affinity.
     assert_eq!(deployment["spec"]["replicas"], 2);
     let mut pods = Vec::new();
     for node in ["one", "two"] {
@@ -95,7 +95,7 @@ async fn deployment() {
     let mut canary = Canary::create(&world).await.unwrap();
     canary.follow(&world).await.unwrap();
 
-    // The standby is ready and alive too, and does not lead.
+    // The standby is ready and alive too, but does not lead.
     let second = two.start(&cluster, &binary);
     two.ready(&second).await;
     for pod in &pods {
@@ -106,7 +106,7 @@ async fn deployment() {
     assert_eq!(leaders(&pods), [1, 0]);
     for pod in &pods {
         parse(&metrics(pod));
-        // Nobody else can read them.
+        // Other hosts cannot read them.
         let address = network_address(pod);
         assert!(pod.get(&address, "metrics", "/metrics").is_err(), "{address}");
     }
@@ -115,7 +115,7 @@ async fn deployment() {
     tokio::time::sleep(SIDE_BY_SIDE).await;
     assert_eq!(writers(&audit), [one.name.as_str()]);
 
-    // Asked to end, the leader finishes and gives the lease back.
+    // When asked to end, the leader finishes and releases the lease.
     let asked = Timestamp::now();
     let grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"].as_u64();
     let ended = first.stop(Duration::from_secs(grace.unwrap())).await.unwrap();
@@ -124,7 +124,7 @@ async fn deployment() {
     eprintln!("deployment: after SIGTERM the other one wrote after {gap:?}");
     assert!(gap < GIVEN_BACK, "{gap:?}");
 
-    // Killed, it cannot. The kubelet starts the container of the other pod again.
+    // When killed, it cannot. The kubelet restarts the container of the other pod.
     let first = one.start(&cluster, &binary);
     one.ready(&first).await;
     tokio::time::sleep(SIDE_BY_SIDE).await;
@@ -136,7 +136,7 @@ async fn deployment() {
     assert!(gap < RUN_OUT, "{gap:?}");
     drop(second);
 
-    // Stopped past its lease and continued, it writes nothing and ends.
+    // When stopped past its lease and continued, it writes nothing and ends.
     let second = two.start(&cluster, &binary);
     two.ready(&second).await;
     tokio::time::sleep(SIDE_BY_SIDE).await;
@@ -163,7 +163,8 @@ async fn deployment() {
     cluster.stop().await.unwrap();
 }
 
-/// Installs the chart as helm would, and takes away what the harness gives to closehaul.
+/// Installs the chart as helm would, and removes the permissions that the harness grants to
+/// closehaul.
 async fn install(cluster: &Cluster, manifest: &str) {
     let roles = ["clusterrole/closehaul", "clusterrolebinding/closehaul"];
     kubectl(cluster, &[&["delete"], &roles[..]].concat()).await;
@@ -178,7 +179,7 @@ async fn kubectl(cluster: &Cluster, args: &[&str]) -> String {
     cluster.kubectl(args).await.unwrap().success().unwrap()
 }
 
-/// The container's process has the user and the restrictions that the chart names.
+/// The container's process has the user and the restrictions that the chart specifies.
 fn assert_locked_in(process: &Process) {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
     let field = |name: &str| {
@@ -194,7 +195,7 @@ fn assert_locked_in(process: &Process) {
         assert_eq!(field(set), "0000000000000000", "{set}");
     }
     let mounts = fs::read_to_string(format!("/proc/{}/mounts", process.pid())).unwrap();
-    // /proc is the kernel's own; a user that is nobody writes nothing of others there.
+    // /proc belongs to the kernel. An unprivileged user cannot write there for other users.
     let writable = mounts.lines().filter(|line| {
         let words = line.split(' ').collect::<Vec<_>>();
         words[1] != "/proc" && !words[3].split(',').any(|option| option == "ro")
@@ -202,7 +203,7 @@ fn assert_locked_in(process: &Process) {
     assert_eq!(writable.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
-/// What of the process is in memory.
+/// The resident memory of the process.
 fn resident(process: &Process) -> String {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -222,7 +223,7 @@ fn network_address(pod: &Pod) -> String {
     address.0.to_owned()
 }
 
-/// What each pod says of its leadership.
+/// What each pod reports about its leadership.
 fn leaders(pods: &[Pod]) -> Vec<u32> {
     let leads = |pod: &Pod| {
         let text = metrics(pod);
@@ -232,7 +233,7 @@ fn leaders(pods: &[Pod]) -> Vec<u32> {
     pods.iter().map(leads).collect()
 }
 
-/// promtool understands the metrics. What it does not like about names is judged elsewhere.
+/// promtool can parse the metrics. Another test checks its complaints about names.
 fn parse(metrics: &str) {
     let output = e2e::promtool::run(&["check", "metrics"], metrics).unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -290,7 +291,7 @@ async fn churn(world: &World) -> tokio::task::JoinHandle<()> {
 fn assert_rights(audit: &Audit, objects: &[Value], until: Timestamp) {
     let roles = objects.iter().filter(|it| it["kind"] == "ClusterRole" || it["kind"] == "Role");
     let allowed = roles.flat_map(|role| allowed(&role["rules"])).collect::<Rights>();
-    // Some of the harness's own requests are made as the same account.
+    // Some requests of the harness use the same account.
     let requests = audit.requests().into_iter().filter(|request| !request.pod.is_empty());
     let requests = requests.collect::<Vec<_>>();
     let denied = requests.iter().filter(|request| request.code == 403 && request.time < until);
@@ -325,8 +326,8 @@ async fn without_a_right(cluster: &Cluster, binary: &Path, pod: &Pod) {
     copy.wait(SETTLE).await.unwrap();
 }
 
-/// The leader that may not set `blockOwnerDeletion` names what it lacks, and goes on as soon as it
-/// has it.
+/// A leader that may not set `blockOwnerDeletion` reports which permission is missing, and
+/// continues as soon as it has it.
 async fn without_finalizers(cluster: &Cluster, world: &World, leader: &Process) {
     let rules = take_away(cluster, "services/finalizers").await;
     world.create(&object::service(SHOP, "late")).await.unwrap();

@@ -31,13 +31,13 @@ use tokio_rustls::{
 
 use crate::kubectl;
 
-/// Its namespace, its Service, and its configuration.
+/// The name of its namespace, its Service, and its configuration.
 pub const GUARD: &str = "guard";
 
-/// A running one.
+/// A running webhook.
 pub struct Webhook {
     pub port: u16,
-    /// The certificate that it is to be trusted by.
+    /// The certificate by which clients trust it.
     certificate: String,
     /// How often it was asked, by user and resource.
     asked: Asked,
@@ -46,7 +46,7 @@ pub struct Webhook {
 type Asked = Arc<Mutex<BTreeMap<(String, String), u32>>>;
 
 impl Webhook {
-    /// Starts it at a free port of the address, as the server of this name.
+    /// Starts it on a free port of the address, as the server with this name.
     pub async fn start(address: Ipv4Addr, name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate =
@@ -112,10 +112,10 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, asked: Asked) {
         let (stream, _) = listener.accept().await.unwrap();
         let (tls, asked) = (tls.clone(), Arc::clone(&asked));
         tokio::spawn(async move {
-            // A connection that fails is the API server's to tell of.
+            // The API server reports a connection that fails.
             let Ok(stream) = tls.accept(stream).await else { return };
             let service = service_fn(|request| answer(request, &asked));
-            // Each request has to find its way again: a kept connection needs no slice.
+            // Each request must find its way again, because an open connection needs no slice.
             let mut server = http1::Builder::new();
             let connection =
                 server.keep_alive(false).serve_connection(TokioIo::new(stream), service);
