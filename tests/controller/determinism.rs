@@ -2,13 +2,13 @@
 //! seed can be repeated with it, and two runs that differ show that the order of a randomly seeded
 //! map, a clock or a random number from elsewhere has reached the queue or the wire.
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use fake_api::{
     FakeApi,
     collections::SERVICES,
     rig::*,
-    world::{Dice, change, pause},
+    world::{Dice, change, pause, seeds},
 };
 use serde_json::json;
 use tokio::{runtime::Builder, time::Instant};
@@ -21,11 +21,7 @@ const STEPS: u64 = 60;
 
 #[test]
 fn the_same_seed_gives_the_same_requests() {
-    let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds(SEEDS);
     let differ: Vec<String> = seeds.clone().filter_map(difference).collect();
     assert!(differ.is_empty(), "{} of {seeds:?}:\n{}", differ.len(), differ.join("\n\n"));
 }

@@ -4,7 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    env,
     time::Duration,
 };
 
@@ -15,7 +14,7 @@ use fake_api::{
     invariants::{self, Limits},
     rig::*,
     samples::{foreign_slice, node, pod, service},
-    world::{Dice, calm},
+    world::{Dice, calm, seeds},
 };
 use serde_json::json;
 use tokio::{runtime::Builder, time::Instant};
@@ -127,11 +126,7 @@ impl Fault {
 
 #[test]
 fn the_invariants_hold_whatever_fails_at_the_same_time() {
-    let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds(SEEDS);
     let began = std::time::Instant::now();
     let outcomes: Vec<Pile> = std::thread::scope(|scope| {
         let half = |odd| seeds.clone().filter(move |seed| seed % 2 == odd);

@@ -15,7 +15,7 @@ use fake_api::{
     invariants::{Limits, violations},
     rig::*,
     samples::{FOREIGN_SLICE, foreign_slice, name},
-    world::{Dice, calm, change, pause},
+    world::{Dice, calm, change, pause, seeds},
 };
 use serde_json::Value;
 use tokio::{runtime::Builder, time::Instant};
@@ -30,12 +30,7 @@ const STEPS: u64 = 60;
 
 #[test]
 fn after_any_history_the_slices_are_right_and_stay() {
-    // One seed again, or more of them than usual: SEED=7, SEEDS=10000.
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds(SEEDS);
     let failed: Vec<String> = std::thread::scope(|scope| {
         let half = |odd| seeds.clone().filter(move |seed| seed % 2 == odd);
         let threads = [0, 1].map(|odd| scope.spawn(move || half(odd).filter_map(fails).collect()));
