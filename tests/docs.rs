@@ -1,8 +1,8 @@
 //! The documents: each section that a file cites exists, and each relative link leads somewhere.
 //!
 //! A citation is a page and the numbers of its sections, such as `docs/semantics.md 4.2, 10.3`. A
-//! number stands at the beginning of a heading. So a rule that gets another number, or none, leaves no
-//! comment behind that points to nothing.
+//! number is at the beginning of a heading. So no comment keeps citing a rule that gets another
+//! number, or none.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
@@ -16,7 +16,7 @@ type Read<'r> = &'r dyn Fn(&Path) -> Option<String>;
 
 /// The pages that a text mentions by path, each with the sections that it cites.
 fn citations(text: &str) -> Vec<(String, Vec<String>)> {
-    // A citation may continue on the next line, behind the mark of a comment.
+    // A citation may continue on the next line, after the mark of a comment.
     let is_mark = |word: &&str| ["//", "///", "//!", "#"].contains(word);
     let words: Vec<&str> = text.split_whitespace().filter(|word| !is_mark(word)).collect();
     let pages = words.iter().enumerate().filter_map(|(at, word)| Some((at, page(word)?)));
@@ -124,7 +124,7 @@ fn read(path: &Path) -> Option<String> {
     path.exists().then(|| fs::read_to_string(path).unwrap_or_default())
 }
 
-/// The files below `directory` with these endings, as paths from the root; none of what is built.
+/// The files below `directory` with these endings, as paths from the root; without build output.
 fn files(directory: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root().join(directory)).unwrap() {
@@ -143,7 +143,7 @@ fn files(directory: &Path, endings: &[&str]) -> Vec<PathBuf> {
 #[test]
 fn every_section_that_is_cited_exists() {
     let (mut count, mut broken) = (0, Vec::new());
-    // The planted ones below are not of the repository.
+    // The planted citations below do not belong to the repository.
     let files = files(Path::new(""), &["rs", "yaml", "md"]);
     for path in files.iter().filter(|path| *path != Path::new(file!())) {
         let text = read(path).unwrap();

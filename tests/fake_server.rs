@@ -1,4 +1,4 @@
-//! The rules of the API server inside the tests, where other tests do not show them.
+//! The rules of the fake API server that other tests do not show.
 
 use std::time::Duration;
 
@@ -139,8 +139,8 @@ async fn an_object_that_stops_matching_is_deleted_to_a_watch() {
     assert_eq!(mark.metadata.resource_version, api.version().to_string(), "just before its end");
 }
 
-/// As of the real one (kubernetes#107457): neither events nor bookmarks, until the version that the
-/// watch began with has come round again.
+/// As with the real one (kubernetes#107457): neither events nor bookmarks, until the history
+/// reaches the version that the watch began with.
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_begins_at_a_lost_version_is_blind() {
     let api = FakeApi::new();

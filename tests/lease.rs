@@ -28,7 +28,7 @@ use tokio::{
 const NAME: &str = "closehaul";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A replica that runs; dropping `stop` without sending is no shutdown.
+/// A running replica; dropping `stop` without sending is no shutdown.
 struct Candidate {
     leadership: Leadership,
     clock: Clock,
@@ -38,7 +38,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Starts one with a connection of its own to `api`, whose main loop turns.
+    /// Starts one with a separate connection to `api`. Its main loop turns.
     fn start(api: &FakeApi, name: &str) -> Self {
         let pulse = Pulse::new();
         let candidate = Self::start_beating(api, name, pulse.clone());
@@ -81,13 +81,13 @@ impl Candidate {
         self.leadership.holds()
     }
 
-    /// How long it leads unless it renews the lease.
+    /// How long it still leads unless it renews the lease.
     fn left(&self) -> Option<Duration> {
         let deadline = self.leadership.deadline();
         deadline.map(|deadline| deadline.saturating_since(self.clock.now()))
     }
 
-    /// Waits until it leads, and says how long that took.
+    /// Waits until it leads, and returns how long that took.
     async fn acquired(&self) -> Duration {
         let start = Instant::now();
         timeout(600 * SECOND, self.leadership.acquired()).await.unwrap_or_default();
@@ -189,7 +189,7 @@ async fn an_unreachable_server_ends_leadership_before_another_can_take_it() {
         first.acquired().await;
         let second = Candidate::start(&api, "second");
         sleep(9 * SECOND).await;
-        // The leader's alone: the other does not write before it may take over.
+        // Only the leader's: the other replica does not write before it may take over.
         api.fault(on("PUT", "/leases").times(20), effect.clone());
         let start = Instant::now();
         timeout(600 * SECOND, first.leadership.lost()).await.unwrap();
@@ -298,7 +298,7 @@ async fn without_election_leadership_never_ends() {
     assert!(timeout(3600 * SECOND, leadership.lost()).await.is_err());
 }
 
-/// The loop of `hung` never turns again: it does so at the start, and then plans a Service.
+/// The loop of `first` turns only at the start, and then plans a Service.
 #[tokio::test(start_paused = true)]
 async fn a_leader_whose_loop_hangs_stops_renewing_and_ends() {
     let api = FakeApi::new();
@@ -371,8 +371,9 @@ async fn giving_back_takes_no_longer_than_it_may() {
     assert!(asked.elapsed() <= 2 * SECOND, "{:?}", asked.elapsed());
 }
 
-/// A backup is restored, and grows past the version that was lost. The holder sees the Lease with an
-/// older time and renews it, before the standby looks: it takes it again, by which the standby sees it.
+/// A backup is restored, and its history grows past the lost version. The holder sees the Lease
+/// with an older time, and renews it before the standby looks. It also takes the Lease again, which
+/// shows the standby what happened.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_stepped_back_is_reported_by_holder_and_standby() {
     let api = FakeApi::new();

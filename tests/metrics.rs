@@ -1,4 +1,4 @@
-//! Every metric there is stands in `docs/metrics.md`, with its type and its labels, and no other.
+//! `docs/metrics.md` lists exactly the metrics that exist, with their types and labels.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -17,7 +17,7 @@ use closehaul::{
 /// Type and labels.
 type Shape = (String, BTreeSet<String>);
 
-/// Metrics of which each has a value.
+/// Metrics that all have a value.
 fn full() -> Metrics {
     let metrics = Metrics::with_services(1).unwrap();
     let Metrics { built_in, own, services, .. } = &metrics;
@@ -87,8 +87,8 @@ fn the_document_has_every_metric_and_no_other() {
     assert_eq!(exposed, documented());
 }
 
-/// Before anything has happened there is something to look at already: a counter that appears
-/// with its first increase hides that increase.
+/// Counters exist before anything has happened: a counter that appears with its first increase
+/// hides that increase.
 #[test]
 fn counters_begin_at_zero() {
     let text = Metrics::new().unwrap().text().unwrap();

@@ -22,7 +22,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A controller that runs; dropping it kills it.
+/// A running controller; dropping it kills it.
 struct Running {
     child: Child,
     health: u16,
@@ -83,7 +83,7 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     fn wait(&mut self, limit: Duration) -> ExitStatus {
         let began = Instant::now();
         loop {
@@ -115,7 +115,7 @@ impl Drop for Running {
 #[test]
 fn a_log_that_nothing_takes_does_not_end_the_controller() {
     for (name, redirection) in [("full", "2>/dev/full"), ("closed", "2>&-"), ("pipe", "")] {
-        // Nothing listens there, which is logged again and again.
+        // Nothing listens there, which is logged repeatedly.
         let mut running = Running::start(name, free_port(), redirection);
         drop(running.child.stderr.take());
         sleep(2 * SECOND);
@@ -126,7 +126,7 @@ fn a_log_that_nothing_takes_does_not_end_the_controller() {
     }
 }
 
-/// Messages on the way out, of a command that fails before it runs.
+/// The last messages of a command that fails before it runs.
 #[test]
 fn an_error_that_nothing_takes_is_no_panic() {
     for redirection in ["2>/dev/full", "2>&-"] {
@@ -158,7 +158,7 @@ fn a_reader_that_has_gone_ends_a_plan_quietly() {
     fs::remove_file(file).unwrap();
 }
 
-/// A server that takes connections and never answers: giving the lease back waits for it.
+/// A server that accepts connections and never answers: releasing the lease waits for it.
 #[test]
 fn a_stop_takes_ten_seconds_at_most_and_a_second_signal_ends_it() {
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -165,9 +165,9 @@ impl<T: Versioned> Store<T> {
         (held.mark != Mark::Unread).then(|| held.object.version())
     }
 
-    /// Whether to store a state of this version. A state older than the known one is skipped, unless
-    /// a list names it: lists are consistent reads, so an older version in one means that the API
-    /// server's data was restored from a backup, and only the list is true.
+    /// Whether to store a state of this version. A state older than the known one is skipped,
+    /// unless a list names it. Lists are consistent reads, so an older version in one means that
+    /// the API server's data was restored from a backup, and only the list is true.
     pub fn admit(&mut self, name: &str, version: u64) -> Admission {
         let Some(id) = self.id(name) else { return Admission::New };
         let Held { object, mark } = &mut self.held[id];

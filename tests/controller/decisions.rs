@@ -77,8 +77,8 @@ async fn a_start_says_it_in_one_line_and_each_change_in_one() {
     assert_eq!(changes(&log), expected);
 }
 
-/// A decision reads how many zones there are and which of them send, wherever the Service's pods
-/// run.
+/// A decision depends on how many zones there are and which of them send, wherever the Service's
+/// pods run.
 #[tokio::test(start_paused = true)]
 async fn a_zone_that_comes_or_goes_concerns_all_that_prefer_locality() {
     let api = cluster(&["web-1", "web-2", "web-3", "db-1", "db-2", "db-3", "cart-1"]);
@@ -115,7 +115,7 @@ async fn a_zone_that_comes_or_goes_concerns_all_that_prefer_locality() {
     assert_changed("the last node of a zone", Some("Applied")).await;
 }
 
-/// A replica that takes over has not seen what was before, and says so much in one line.
+/// A replica that takes over has not seen the previous decisions, and logs all in one line.
 #[tokio::test(start_paused = true)]
 async fn a_restart_is_no_change() {
     let api = cluster(&["web-1"]);
@@ -130,7 +130,7 @@ async fn a_restart_is_no_change() {
     assert_eq!(changes(&log), [""; 0]);
 }
 
-/// Between two times of being served a Service has no decision.
+/// While it is not served, a Service has no decision.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_served_again_has_a_new_decision() {
     let api = cluster(&["web-1", "web-2", "web-3"]);

@@ -1,6 +1,6 @@
-//! Determinism: a run on the fake API server follows from its seed. A failure that was found by a
-//! seed can be repeated with it, and two runs that differ show that the order of a randomly seeded
-//! map, a clock or a random number from elsewhere has reached the queue or the wire.
+//! Determinism: a run on the fake API server follows from its seed. A failure that a seed finds can
+//! be repeated with it. Two runs that differ show that the order of a randomly seeded map, a clock
+//! or a random number from elsewhere has reached the queue or the wire.
 
 use std::time::Duration;
 

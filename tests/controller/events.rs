@@ -29,7 +29,7 @@ fn zonal(services: &[&str]) -> FakeApi {
     api
 }
 
-/// Gives node a1 a zone, or takes it away.
+/// Sets the zone of node a1, or removes it.
 fn set_zone(api: &FakeApi, zone: &str) {
     edit(api, NODES, "/a1", |node| node["metadata"]["labels"] = json!({ ZONE: zone }));
 }
@@ -82,7 +82,7 @@ async fn no_event_for_what_is_so_at_the_start() {
     assert_eq!(rig.api.count(is_event), 0);
 }
 
-/// By the built-in controller's names, but once.
+/// With the built-in controller's names, but only once.
 #[tokio::test(start_paused = true)]
 async fn the_legacy_annotation_has_upstreams_events() {
     let rig = Rig::settled(cluster(&["web-1", "web-2", "web-3"])).await;
@@ -157,7 +157,7 @@ async fn one_event_for_writes_that_keep_failing() {
     assert_eq!(event["reportingController"], "endpoint-slice-controller");
     let note = event["note"].as_str().unwrap();
     assert!(note.contains("update slice shop/web-") && note.contains("made to fail"), "{note}");
-    // Conflicts are part of life.
+    // Conflicts are normal.
     rig.api.fault(on("PUT", "/endpointslices").times(9), Effect::Answer(409));
     set_ready(&rig.api, "web-1", true);
     rig.pass(10 * MINUTE).await;
@@ -197,7 +197,7 @@ async fn without_the_right_to_events_all_else_goes_on() {
     }
 }
 
-/// A zone loses its labels: metrics tell of all, Events of some.
+/// A zone loses its labels: metrics report all Services, and Events some.
 #[tokio::test(start_paused = true)]
 async fn many_at_once_are_bounded_and_hold_nothing_up() {
     let names: Vec<String> = (0..400).map(|number| format!("s{number}")).collect();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 const SHOP: &str = "/namespaces/shop/endpointslices";
 
-/// Two namespaces; writes to the first go wrong.
+/// Two namespaces; writes to the first fail.
 async fn failing(effect: Effect) -> Rig {
     let rig = Rig::settled(cluster(&["shop/web-1", "bank/web-1"])).await;
     rig.api.fault(on("PUT", SHOP), effect);
@@ -64,7 +64,7 @@ async fn a_busy_server_is_given_the_time_it_asks_for() {
         let mut rig = Rig::settled(cluster(&["web-1"])).await;
         rig.api.fault(on("PUT", SHOP).times(3), effect.clone());
         set_ready(&rig.api, "web-1", false);
-        // Events do not bring it forward.
+        // Events do not bring the next attempt forward.
         for round in 0..800 {
             rig.pass(100 * MS).await;
             edit(&rig.api, SERVICES, "web", |service| {
@@ -94,7 +94,7 @@ async fn a_create_that_was_applied_unknown_to_us_leaves_no_duplicate() {
             }
             let start = Instant::now();
             while start.elapsed() < 30 * SECOND {
-                // Never missing; twice for a while if nothing is known of the first.
+                // Never missing, but twice for a while if nothing is known of the first create.
                 let mut endpoints = rig.endpoints("web");
                 endpoints.dedup();
                 assert_eq!(endpoints, ["web-1", "web-2"], "{effect:?} {:?}", start.elapsed());

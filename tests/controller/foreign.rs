@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
-/// Lets another client do something to the slice of `web`; it is repaired after about a second,
-/// and then nothing more is written.
+/// Lets another client change the slice of `web`. It is repaired after about a second, and then
+/// nothing more is written.
 async fn repaired(what: &str, by: impl FnOnce(&Rig, &str), writes: &[&str]) {
     let mut rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
     let old = rig.slice("web");
@@ -80,7 +80,7 @@ async fn a_slice_that_a_finalizer_keeps_is_replaced_once() {
     assert_eq!(rig.look().len(), 0);
 }
 
-/// The slice is no longer needed, deleted, and stays for its finalizer.
+/// The slice is no longer needed and is deleted, but its finalizer keeps it.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_slice_that_a_finalizer_keeps_is_deleted_once() {
     let options = Options { settings: settings_of(1), ..Options::default() };
@@ -166,7 +166,7 @@ async fn services_without_selector_and_slices_of_others_are_left_alone() {
     assert_eq!(rig.api.count(|seen| seen.method != "GET" && seen.path.contains("/default/")), 0);
 }
 
-/// One write goes out and is refused because another client was faster; the view catches up.
+/// One write is sent and rejected because another client was faster. The view catches up.
 #[tokio::test(start_paused = true)]
 async fn a_conflict_converges_without_hammering() {
     let mut rig = Rig::settled(cluster(&["web-1"])).await;

@@ -7,7 +7,7 @@ use fake_api::{
 };
 use serde_json::json;
 
-/// Makes a change while there is no connection, and lets the history of that time be lost.
+/// Makes a change while there is no connection, and drops the history of that time.
 async fn during_a_disconnect(rig: &Rig, change: impl FnOnce()) {
     rig.api.disconnect();
     change();
@@ -64,7 +64,7 @@ async fn a_slice_deleted_during_a_disconnect_is_made_again() {
     rig.until_endpoints("web", &["web-1", "web-2"]).await;
 }
 
-/// Nobody ever sees the slice: it came and went between two lists.
+/// The slice is never seen: it came and went between two lists.
 #[tokio::test(start_paused = true)]
 async fn an_own_slice_deleted_before_it_was_seen_is_made_again() {
     for wait in [SECOND, 2 * MINUTE] {
@@ -101,7 +101,7 @@ async fn a_known_pod_that_becomes_malformed_stays_until_it_is_deleted() {
     let mut rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
     rig.api.put(PODS, bad_pod("web-2"));
     rig.pass(MINUTE).await;
-    // The same over a fresh list.
+    // The same after a fresh list.
     let lists = |rig: &Rig| {
         rig.api.count(|seen| seen.path.ends_with("/pods") && seen.query.contains("Initial"))
     };
@@ -129,7 +129,7 @@ async fn a_malformed_slice_or_service_does_not_hide_the_others() {
     rig.until_endpoints("db", &["db-1"]).await;
 }
 
-/// A backup was put back: what is listed then is the truth, though its versions are older.
+/// A backup was restored: what is listed then is the truth, although its versions are older.
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_went_back_in_time_is_believed() {
     let api = cluster(&["web-1", "web-2", "db-1"]);
@@ -146,7 +146,7 @@ async fn an_api_server_that_went_back_in_time_is_believed() {
     for kind in [SERVICES, PODS, NODES, SLICES] {
         rig.api.expire_watches(kind);
     }
-    // What is written meanwhile is planned on a mixture of then and now.
+    // What is written meanwhile is planned on a mixture of old and new state.
     rig.pass(MINUTE).await;
     assert_eq!(rig.endpoints("web"), ["web-1", "web-2"]);
     assert_eq!(rig.slice("db")["ports"][0]["port"], 8080);

@@ -17,7 +17,7 @@ use crate::{leadership::Replica, log::Log};
 
 const SIGNS: [&str; 5] = ["list", "object", "create", "update", "lease"];
 
-/// What happens between backup and restore, and how long the API server is away.
+/// What happens between backup and restore, and how long the API server is unavailable.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     outage: std::time::Duration,
@@ -30,8 +30,8 @@ const LONG: Case = Case { outage: SECOND.saturating_mul(15), overtakes: false };
 const SHORT_OVERTAKEN: Case = Case { overtakes: true, ..SHORT };
 const LONG_OVERTAKEN: Case = Case { overtakes: true, ..LONG };
 
-/// A cluster, and the version to which a test restores it; since then a pod was deleted, one has
-/// become unready, and a Service is new.
+/// A cluster, and the version to which a test restores it. After that version, a pod is deleted,
+/// one becomes unready, and a Service is created.
 async fn cluster_with_backup(pass: impl AsyncFn(std::time::Duration)) -> (FakeApi, u64) {
     let api = cluster(&["web-1", "web-2", "db-1"]);
     pass(SECOND).await;
@@ -50,7 +50,7 @@ fn change_after_backup(api: &FakeApi) {
     set_ready(api, "web-1", false);
 }
 
-/// The API server goes away, and comes back with the store as it was.
+/// The API server becomes unavailable, and comes back with the store as it was.
 async fn restore(api: &FakeApi, backup: u64, case: Case, pass: impl AsyncFn(std::time::Duration)) {
     let before = api.version();
     api.disconnect();
@@ -59,7 +59,7 @@ async fn restore(api: &FakeApi, backup: u64, case: Case, pass: impl AsyncFn(std:
     if case.overtakes {
         overtake(api, before + 50);
     }
-    // Versions that the lost history had, too.
+    // Versions that the lost history also had.
     set_ready(api, "db-1", false);
     api.connect();
 }
@@ -129,7 +129,7 @@ async fn two_replicas_after_a_backup() -> (FakeApi, u64, Replica, Replica) {
     (api, backup, first, second)
 }
 
-/// What makes the standby blind is that it knows the state from before: it lists as the leader
+/// The standby is blind because it knows the state from before. It lists again, as the leader
 /// does.
 #[tokio::test(start_paused = true)]
 async fn two_replicas_follow_a_restored_store() {
@@ -159,7 +159,8 @@ async fn two_replicas_follow_a_restored_store() {
     }
 }
 
-/// The leader is restarted while the standby may be blind: it takes over with what it knows.
+/// The leader is restarted while the standby may be blind. The standby takes over with what it
+/// knows.
 #[tokio::test(start_paused = true)]
 async fn a_standby_takes_over_right_after_a_restore() {
     for case in [SHORT, LONG, LONG_OVERTAKEN] {
@@ -185,7 +186,7 @@ async fn writes_that_change_nothing_are_no_sign() {
     let before = full_lists(&api);
     let slice = name(&replica.rig.slice("web")).to_owned();
     for round in 0..1000 {
-        // Whoever writes what is there already.
+        // Another client writes what is already there.
         api.edit(SLICES, "shop", &slice, |_| ());
         if round % 10 == 0 {
             set_ready(&api, "web-1", round % 20 != 0);
@@ -220,7 +221,7 @@ fn is_list(seen: &Seen) -> bool {
     seen.query.contains("sendInitialEvents=true") || seen.query.contains("limit=")
 }
 
-/// The API server is restarted and has all that it had.
+/// The API server is restarted, and has lost nothing.
 #[tokio::test(start_paused = true)]
 async fn a_restart_is_no_rewind() {
     let log = Log::start();
@@ -240,7 +241,7 @@ async fn a_restart_is_no_rewind() {
     assert_eq!(log.lines("history"), [""; 0]);
 }
 
-/// As by a load balancer that cuts connections on which nothing is sent.
+/// As with a load balancer that cuts connections on which nothing is sent.
 #[tokio::test(start_paused = true)]
 async fn connections_that_are_cut_when_quiet_cost_no_list() {
     let log = Log::start();
@@ -254,7 +255,7 @@ async fn connections_that_are_cut_when_quiet_cost_no_list() {
     assert_eq!(log.lines("history"), [""; 0]);
 }
 
-/// An answer, though no successful one: the API server was not away.
+/// An answer, although not a successful one: the API server was available.
 #[tokio::test(start_paused = true)]
 async fn a_replica_without_permission_to_the_lease_lists_nothing_again() {
     let log = Log::start();
@@ -310,8 +311,8 @@ async fn a_slice_that_was_lost_before_it_was_seen_is_created_again() {
     }
 }
 
-/// Nothing but its local write has closehaul notice: no connection breaks, and watches are blind. A
-/// deleted node is waited for, and then its pods are taken out.
+/// closehaul notices it only by a local write: no connection breaks, and watches are blind. It
+/// waits for a deleted node, and then removes its pods.
 #[tokio::test(start_paused = true)]
 async fn the_answer_to_a_write_shows_a_rewind() {
     let rig = Rig::settled(cluster(&["web-1", "web-2", "db-1"])).await;

@@ -16,7 +16,7 @@ const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
-/// A slice without endpoints and ports, with these two labels, owned by Service `web`.
+/// A slice without endpoints or ports, with these two labels, owned by Service `web`.
 fn slice(api: &FakeApi, name: &str, service: &str, manager: &str) -> Value {
     let owner = api.get(SERVICES, "shop", "web").unwrap()["metadata"]["uid"].clone();
     json!({
@@ -61,8 +61,8 @@ async fn nothing_is_written_for_services_without_selector_and_aliases() {
     }
 }
 
-/// The row without selector, and a Service that loses its own: its slices stay, whatever happens to
-/// its pods.
+/// The row without selector, and a Service that loses its selector: its slices stay, whatever
+/// happens to its pods.
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_served_no_more_keeps_its_slices() {
     for edited in [json!({ "selector": null }), json!({ "type": "ExternalName" })] {
@@ -96,7 +96,7 @@ async fn a_service_that_is_missing_is_no_error() {
     assert_eq!(rig.metric("endpoint_slice_controller_num_endpoint_slices"), 0.0);
 }
 
-/// With the placeholder in place, another slice that is on its way out causes no call.
+/// With the placeholder in place, another slice that is terminating causes no call.
 #[tokio::test(start_paused = true)]
 async fn a_slice_on_its_way_out_beside_the_placeholder_causes_nothing() {
     let api = cluster(&[]);
@@ -112,7 +112,7 @@ async fn a_slice_on_its_way_out_beside_the_placeholder_causes_nothing() {
     assert_eq!(rig.methods(), [""; 0]);
 }
 
-/// Of five slices two have both labels; without pods one of them becomes the placeholder, and then
+/// Two of five slices have both labels. Without pods, one of them becomes the placeholder, and then
 /// the other is deleted.
 #[tokio::test(start_paused = true)]
 async fn of_five_slices_those_with_both_labels_are_ours() {

@@ -1,4 +1,4 @@
-//! Leadership: without the lease nothing is written, also in the middle of a job.
+//! Leadership: without the lease, nothing is written, not even in the middle of a job.
 
 use std::{
     sync::{
@@ -127,7 +127,7 @@ async fn nothing_is_written_past_the_renew_deadline_in_the_middle_of_a_job() {
     assert_eq!(api.count(|seen| seen.method != "GET" && is_late(seen.at)), 0);
 }
 
-/// 40 slices at 2 s a write: to write them all would take 80 s.
+/// 40 slices at 2 s a write: writing them all would take 80 s.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_is_asked_to_stop_in_the_middle_of_a_job_hands_it_over() {
     let pods: Vec<String> = (0..40).map(|number| format!("web-{number}")).collect();
@@ -150,7 +150,7 @@ async fn a_leader_that_is_asked_to_stop_in_the_middle_of_a_job_hands_it_over() {
     assert_eq!(second.rig.endpoints("web").len(), 40, "and none twice");
 }
 
-/// A machine that is suspended: timers stand still, and the lease runs out for the others.
+/// A machine that is suspended: timers stand still, and for other replicas the lease expires.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_after_a_suspension_that_outlasts_the_lease() {
     let (api, options) = slow();
@@ -178,7 +178,7 @@ async fn nothing_is_written_after_a_suspension_that_outlasts_the_lease() {
     assert_eq!(api.count(|seen| seen.method != "GET" && is_late(seen.at)), 0, "not even a renewal");
 }
 
-/// Another client takes the lease, as a replica would whose renewals got through.
+/// Another client takes the lease, as a replica would if its renewals got through.
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_ends_a_job_and_the_next_leader_ends_the_work() {
     let (api, options) = slow();
@@ -228,8 +228,8 @@ async fn no_events_without_the_lease() {
     drop(second);
 }
 
-/// To a replica that does not lead, all writes are by other clients, and to one that has just
-/// begun, those of the last leader that it had not seen yet.
+/// For a replica that does not lead, all writes are by other clients. For one that has just begun
+/// to lead, so are the writes of the last leader that it has not seen yet.
 #[tokio::test(start_paused = true)]
 async fn the_leaders_writes_are_no_other_writers() {
     let log = Log::start();

@@ -1,7 +1,7 @@
 //! The whole controller against an API server inside the tests, in simulated time: what is
 //! written, when, and how often, whatever the server, its watches and other writers do.
 
-// Helpers outside the test functions give up by panic too: there is nothing to recover to.
+// Helpers outside the test functions give up with a panic too: there is nothing to recover.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod decisions;

@@ -1,4 +1,4 @@
-//! Metrics: what they say after a history that is known.
+//! Metrics: what they show after a known history.
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
@@ -21,7 +21,7 @@ fn queue(rig: &Rig, name: &str) -> f64 {
     rig.metric(&format!("workqueue_{name}{{name=\"endpoint_slice\"}}"))
 }
 
-/// One of our own.
+/// A metric of closehaul.
 fn own(rig: &Rig, series: &str) -> f64 {
     rig.metric(&format!("closehaul_{series}"))
 }
@@ -72,7 +72,7 @@ async fn the_sums_follow_each_service() {
     assert_eq!(sums(&rig), [0.0; 3], "it is not served any more");
 }
 
-/// Upstream shows the address type that came last (docs/semantics.md 7).
+/// Upstream shows only the last address type (docs/semantics.md 7).
 #[tokio::test(start_paused = true)]
 async fn the_sums_are_of_both_address_types() {
     let api = cluster(&["web-1", "web-2"]);
@@ -232,7 +232,7 @@ async fn from_the_event_to_the_slice() {
     assert!(count == 1.0 && (0.7..0.9).contains(&sum), "{count} {sum}");
     assert_eq!(took("pod")[0], 1.0);
 
-    // What needs no write is answered to already.
+    // A change that needs no write is not measured.
     edit(&rig.api, PODS, "web-1", |pod| pod["metadata"]["labels"]["x"] = json!("y"));
     rig.pass(5 * SECOND).await;
     assert_eq!(took("pod")[0], 1.0);

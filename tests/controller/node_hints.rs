@@ -1,5 +1,5 @@
-//! An API server that drops hints for nodes: they are tried once, and then no more until the
-//! controller is started again (docs/semantics.md 5.4).
+//! An API server that drops hints for nodes: they are tried once, and then not again until the
+//! controller is restarted (docs/semantics.md 5.4).
 
 use fake_api::{
     FakeApi,
@@ -28,14 +28,14 @@ fn shop() -> FakeApi {
     api
 }
 
-/// How many endpoints of an object's have hints for zones, and for nodes.
+/// How many endpoints of an object have hints for zones, and for nodes.
 fn hints(slice: &Value) -> (usize, usize) {
     let endpoints = slice["endpoints"].as_array().unwrap();
     let count = |field| endpoints.iter().filter(|one| one["hints"].get(field).is_some()).count();
     (count("forZones"), count("forNodes"))
 }
 
-/// Asserts that all endpoints have hints for their zones, and these slices for nodes too.
+/// Asserts that all endpoints have hints for zones, and those of these Services for nodes too.
 fn assert_hints(rig: &Rig, for_nodes: impl Fn(&str) -> bool) {
     for service in 0..SERVICES_THERE {
         let name = format!("s{service}");
@@ -44,7 +44,7 @@ fn assert_hints(rig: &Rig, for_nodes: impl Fn(&str) -> bool) {
     }
 }
 
-/// Somebody annotates all slices, so that all Services are looked at again.
+/// Another client annotates all slices, so all Services are planned again.
 async fn touch(rig: &Rig) {
     for slice in rig.api.list(SLICES) {
         let touched = json!({ "touched": rig.api.version().to_string() });
@@ -53,7 +53,7 @@ async fn touch(rig: &Rig) {
     rig.pass(MINUTE).await;
 }
 
-/// All Services are looked at three times, and nothing is sent for it.
+/// All Services are planned three times, and nothing is sent.
 async fn assert_quiet(rig: &mut Rig, when: &str) {
     rig.look();
     for _ in 0..3 {
@@ -85,7 +85,8 @@ async fn what_is_created_without_them_is_not_written_again() {
     assert_eq!(hints(&writes[0].body), (2, 0));
 }
 
-/// The slices of a server that kept them, cleared by hand: each is written once, with or without.
+/// The hints in the slices of a server that kept them are removed by hand. Each slice is written
+/// once, with or without hints for nodes.
 #[tokio::test(start_paused = true)]
 async fn what_lost_its_hints_is_written_once() {
     let mut rig = Rig::settled(shop()).await;
@@ -113,7 +114,7 @@ async fn what_lost_its_hints_is_written_once() {
     assert_quiet(&mut rig, "after a start").await;
 }
 
-/// Slices that have them keep them, on both sides: only a change of endpoints takes them away.
+/// Slices that have them keep them, on both sides: only a change of endpoints removes them.
 #[tokio::test(start_paused = true)]
 async fn what_has_them_is_left_alone() {
     let mut rig = Rig::settled(shop()).await;
@@ -160,7 +161,7 @@ async fn servers_that_differ_cause_no_loop() {
     assert_quiet(&mut rig, "after all that").await;
 }
 
-/// Without hints for nodes nothing can be learned: those that come later are tried.
+/// Without hints for nodes, nothing can be learned: later ones are still tried.
 #[tokio::test(start_paused = true)]
 async fn other_preferences_say_nothing_about_the_server() {
     let api = cluster(&["web-1", "web-2"]);

@@ -15,18 +15,18 @@ use crate::log::Log;
 
 const OVERWRITTEN: &str = "OverwrittenByOtherController";
 
-/// Services that prefer something, and cannot have it for this reason.
+/// Services with a preference that is ineffective for this reason.
 const CONTESTED: &str =
     "closehaul_services{reason=\"OverwrittenByOtherController\",state=\"Ineffective\"}";
 
-/// A controller that has led for a while, on two pods of one Service each.
+/// A controller that has led for a while, with two Services of one pod each.
 async fn leading() -> Rig {
     let rig = Rig::settled(cluster(&["web-1", "db-1"])).await;
     rig.pass(10 * SECOND).await;
     rig
 }
 
-/// Another client sees a pod's change first, and writes what would have been written here.
+/// Another client sees a pod's change first, and writes what closehaul would have written.
 async fn overtake(rig: &Rig, pod: &str, is_ready: bool) {
     rig.api.hold(PODS);
     set_ready(&rig.api, pod, is_ready);
@@ -90,7 +90,7 @@ async fn writes_that_are_minutes_apart_are_nobodys() {
     assert_eq!(rig.events("web"), [""; 0]);
 }
 
-/// Three repairs a minute are a fight; they come more and more slowly, and quickly again later.
+/// Three repairs a minute are a fight. Repairs become slower and slower, and are quick again later.
 #[tokio::test(start_paused = true)]
 async fn a_fight_slows_down() {
     for every in [50 * MS, 300 * MS, 999 * MS, 3 * SECOND] {
@@ -111,7 +111,7 @@ async fn a_fight_slows_down() {
         assert!(waits.iter().max().unwrap() >= &55, "against one per {every:?}: {waits:?}");
         assert_eq!(rig.events("web"), [OVERWRITTEN], "against one per {every:?}");
         assert_eq!(rig.metric(CONTESTED), 1.0);
-        // Others have nothing to do with it, and pods come first.
+        // Other Services are not affected, and pods come first.
         edit_endpoints(&rig, "db", 7);
         let took = rig.until_endpoints("db", &["db-1"]).await;
         assert!(took <= 1100 * MS, "{took:?}");
@@ -125,7 +125,7 @@ async fn a_fight_slows_down() {
     }
 }
 
-/// Edits by hand: of endpoints now and then, of all else as often as one likes.
+/// Manual edits: of endpoints occasionally, of everything else as often as you like.
 #[tokio::test(start_paused = true)]
 async fn a_hand_is_no_other_writer() {
     let rig = leading().await;
@@ -147,7 +147,7 @@ async fn a_hand_is_no_other_writer() {
     assert_eq!([rig.events("web"), rig.events("db")], [vec![""; 0], vec![]]);
 }
 
-/// The other one is behind with its pods, and its writes are mended as pods change anyway.
+/// The other writer lags behind with its pods. Its writes are repaired when pods change anyway.
 #[tokio::test(start_paused = true)]
 async fn what_is_mended_by_the_way_is_no_fight() {
     let rig = leading().await;

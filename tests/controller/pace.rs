@@ -19,7 +19,7 @@ async fn events_of_a_batch_period_are_one_write_and_the_window_does_not_slide() 
     let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
     let mut rig = Rig::settled_with(api, options).await;
     let start = Instant::now();
-    // An event every 100 ms for three seconds: the window ends in their midst.
+    // An event every 100 ms for three seconds: the window ends in the middle of them.
     for pod in &pods {
         set_ready(&rig.api, pod, false);
         rig.pass(100 * MS).await;
@@ -32,8 +32,8 @@ async fn events_of_a_batch_period_are_one_write_and_the_window_does_not_slide() 
 }
 
 /// `PodAdds`, `PodUpdates` and `PodDelete` batching of upstream's controller
-/// (docs/semantics.md 10.6): without a period each of three events is a sync of its own, within
-/// a period they are one, and a third one after it is another.
+/// (docs/semantics.md 10.6): without a period, each of three events causes a sync. Within a
+/// period, they cause only one, and a third event after it causes another.
 #[tokio::test(start_paused = true)]
 async fn pods_that_come_change_and_go_are_batched() {
     let pods = ["web-1", "web-2", "web-3"];
@@ -76,7 +76,7 @@ async fn changes_of_services_and_nodes_do_not_wait_for_the_batch_period() {
     assert!(took < SECOND, "{took:?}");
 }
 
-/// A hundred Services, of which each has two pods.
+/// A hundred Services with two pods each.
 fn hundred() -> (Vec<String>, FakeApi) {
     let services: Vec<String> = (0..100).map(|number| format!("s{number}")).collect();
     let pods: Vec<String> =
@@ -85,8 +85,8 @@ fn hundred() -> (Vec<String>, FakeApi) {
     (services, api)
 }
 
-/// For five seconds changes of one of its pods are answered at once. The writes of all other
-/// Services in these and in the minute after.
+/// For five seconds, changes of one pod are written at once. Returns the writes of all other
+/// Services in that time and in the minute after.
 async fn pods_are_followed_at_once(rig: &mut Rig) -> Vec<Seen> {
     for _ in 0..5 {
         rig.pass(SECOND).await;
@@ -122,7 +122,7 @@ async fn hints_are_rewritten_at_their_rate_behind_changes_of_endpoints() {
     assert!(hints[98].at - start < 10 * SECOND);
 }
 
-/// A hundred Services that prefer their zone, settled; ten of them a second are rewritten for zones
+/// A hundred settled Services that prefer their zone. Ten of them a second are rewritten for zones
 /// and hints alone.
 async fn hundred_by_zone() -> Rig {
     let (services, api) = hundred();
@@ -136,8 +136,8 @@ async fn hundred_by_zone() -> Rig {
     Rig::settled_with(api, options).await
 }
 
-/// All nodes move to other zones, and all slices with them: a pod's change does not wait for that,
-/// neither while it is planned nor while it is written.
+/// All nodes move to other zones, and all slices with them. A pod's change waits neither while that
+/// is planned nor while it is written.
 #[tokio::test(start_paused = true)]
 async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
     let mut rig = hundred_by_zone().await;
@@ -159,8 +159,8 @@ async fn nodes_that_move_are_followed_behind_changes_of_endpoints() {
     }
 }
 
-/// What asks for endpoints may come out as a change of hints alone in the plan: here the hints are
-/// taken away by another client.
+/// A plan that was requested for endpoints may turn out to change only hints. Here, another client
+/// removes the hints.
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_changes_only_hints_is_paced_whatever_asked_for_it() {
     let mut rig = hundred_by_zone().await;

@@ -1,4 +1,4 @@
-//! Services that come again under their old name, and those that go (kubernetes#141592).
+//! Services that are recreated under their old name, and those that go away (kubernetes#141592).
 
 use fake_api::{
     collections::{PODS, SERVICES, SLICES},
@@ -57,7 +57,7 @@ async fn a_service_recreated_during_its_write_is_not_stuck() {
     }
 }
 
-/// Its write has been answered, and not been seen yet.
+/// Its write has been answered, but not seen yet.
 #[tokio::test(start_paused = true)]
 async fn a_service_recreated_before_the_echo_is_not_stuck() {
     let rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
@@ -132,7 +132,7 @@ async fn a_namespace_that_is_going_away_is_left_in_peace() {
     assert_eq!(rig.methods(), ["POST"]);
 }
 
-/// Only a Service that is not known yet is new; one without selector for a while is known
+/// Only a Service that is not known yet is new. One without a selector for a while is known
 /// (docs/semantics.md 4.6).
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_served_again_is_not_a_new_one() {

@@ -19,7 +19,7 @@ fn set_addresses(api: &fake_api::FakeApi, name: &str, addresses: &[&str]) {
     });
 }
 
-/// The zone of a node; one that is no label value is refused in hints.
+/// Sets the zone of a node. A zone that is not a valid label value is rejected in hints.
 fn set_zone(api: &fake_api::FakeApi, node: &str, zone: &str) {
     edit(api, NODES, &format!("/{node}"), |node| {
         node["metadata"]["labels"] = json!({ "topology.kubernetes.io/zone": zone });
@@ -42,14 +42,14 @@ fn refused(rig: &Rig) -> f64 {
     results.iter().flatten().sum()
 }
 
-/// The note of the last Event of a reason.
+/// The note of the last Event with a reason.
 fn note(rig: &Rig, reason: &str) -> String {
     let events = rig.api.list(EVENTS);
     let event = events.iter().rfind(|event| event["reason"] == reason).unwrap();
     event["note"].as_str().unwrap().to_owned()
 }
 
-/// The slice in which a pod stands.
+/// The slice that contains a pod.
 fn slice_of(rig: &Rig, service: &str, pod: &str) -> Option<Value> {
     let mut slices = rig.slices(service).into_iter();
     slices.find(|slice| {
@@ -77,7 +77,7 @@ async fn an_address_that_slices_may_not_carry_is_left_out_and_the_rest_goes_on()
         let decided = "closehaul_services{reason=\"AddressNotAllowed\",state=\"None\"}";
         assert_eq!(rig.metric(decided), 1.0);
         assert_eq!(rig.metric("closehaul_decisions{reason=\"AddressNotAllowed\"}"), 1.0);
-        // Another address, and all is well.
+        // With another address, all is well.
         set_addresses(&rig.api, "web-3", &["10.0.0.3"]);
         assert!(rig.until_endpoints("web", &["web-2!", "web-3"]).await < SECOND, "{address}");
         assert_eq!(rig.metric(decided), 0.0);
@@ -110,7 +110,7 @@ async fn a_pod_keeps_its_good_address_in_the_other_family() {
     assert_eq!(refused(&rig), 0.0);
 }
 
-/// One slice for each pod. What is refused is the update of `web-1`.
+/// One slice for each pod. Only the update for `web-1` is rejected.
 async fn one_refused() -> Rig {
     let pods = ["web-1", "web-2", "web-3", "db-1"];
     let options = Options { settings: settings_of(1), ..Options::default() };
@@ -132,7 +132,7 @@ async fn after_a_refusal_the_other_slices_go_on() {
     rig.api.put(PODS, pod("web-4"));
     let took = rig.until_endpoints("web", &["web-1", "web-3!", "web-4"]).await;
     assert!(took < 2 * SECOND, "{took:?}");
-    // What is refused is tried again, ever more slowly, and is over at once when it is.
+    // The rejected write is retried ever more slowly. When it succeeds, the report ends at once.
     rig.pass(10 * MINUTE).await;
     let before = rig.writes().len();
     rig.pass(10 * MINUTE).await;
@@ -146,7 +146,7 @@ async fn after_a_refusal_the_other_slices_go_on() {
     assert_eq!(rig.metric("closehaul_decisions{reason=\"WriteRefused\"}"), 0.0);
 }
 
-/// Other failures may mean all writes, and end those of the family as ever.
+/// Other failures may concern all writes, so they end those of the family as always.
 #[tokio::test(start_paused = true)]
 async fn after_any_other_failure_the_family_waits() {
     for code in [403, 500] {
@@ -160,7 +160,7 @@ async fn after_any_other_failure_the_family_waits() {
     }
 }
 
-/// Slices are filled up while one is refused: every pod stays somewhere, and the new ones come.
+/// Slices are filled while one is rejected: every pod stays in a slice, and new ones are added.
 #[tokio::test(start_paused = true)]
 async fn no_endpoint_is_lost_by_a_refused_slice() {
     let pods: Vec<String> = (1..=8).map(|number| format!("web-{number}")).collect();
@@ -178,7 +178,7 @@ async fn no_endpoint_is_lost_by_a_refused_slice() {
             .iter()
             .map(|endpoint| endpoint["targetRef"]["name"].as_str().unwrap().to_owned())
             .collect();
-        // One pod goes, one comes: slices are filled up, and what is refused is filled as well.
+        // One pod becomes unready, and three are new: slices are filled, even the rejected one.
         set_ready(&rig.api, &held[0], false);
         for number in 9..12 {
             rig.api.put(PODS, pod(&format!("web-{number}")));
@@ -209,7 +209,7 @@ async fn refused_hints_are_left_out_and_the_endpoint_stays() {
     };
     assert_eq!(hints("web-1"), Value::Null);
     assert_eq!(hints("web-2"), json!({ "forZones": [{ "name": "b" }] }));
-    // A change of a pod is written at once all the same.
+    // A change of a pod is still written at once.
     rig.pass(MINUTE).await;
     set_ready(&rig.api, "web-2", false);
     remove(&rig.api, PODS, "web-3");
@@ -221,7 +221,7 @@ async fn refused_hints_are_left_out_and_the_endpoint_stays() {
     let decided = "closehaul_services{reason=\"WriteRefused\",state=\"Ineffective\"}";
     assert_eq!(rig.metric(decided), 1.0);
 
-    // The plan goes on to differ from what is stored: it is tried once a minute, no more, and what
+    // The plan still differs from what is stored. It is retried once a minute, no more, and what
     // is sent without the hints changes nothing.
     rig.pass(10 * MINUTE).await;
     rig.look();
@@ -243,8 +243,8 @@ async fn refused_hints_are_left_out_and_the_endpoint_stays() {
     assert_eq!(rig.look().len(), 0, "all stands as planned");
 }
 
-/// The rule of another server may be stricter than ours: such an endpoint is left out, and the rest
-/// of the slice goes on.
+/// The rule of another server may be stricter than ours. Such an endpoint is left out, and the rest
+/// of the slice is still written.
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_is_left_out_only_for_its_address() {
     let rig = Rig::settled(cluster(&["web-1", "web-2", "web-3"])).await;
@@ -257,7 +257,7 @@ async fn an_endpoint_is_left_out_only_for_its_address() {
         value: "10.0.0.1".to_owned(),
         by_webhook,
     };
-    // A webhook that says the same is not followed.
+    // The same message from a webhook is ignored.
     rig.api.fault(on("PUT", "/endpointslices"), invalid(true));
     set_ready(&rig.api, "web-2", false);
     rig.pass(MINUTE).await;

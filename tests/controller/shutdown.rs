@@ -1,4 +1,4 @@
-//! Stopping: requests that were sent are answered, nothing further is sent.
+//! Stopping: requests that were sent are answered, and nothing further is sent.
 
 use closehaul::control::lease::Farewell;
 use fake_api::{
@@ -8,7 +8,7 @@ use fake_api::{
 };
 use tokio::time::Instant;
 
-/// Five Services of 40 slices each, and an API server that takes 2 s to write one: to write all that
+/// Five Services of 40 slices each, and an API server that takes 2 s to write one: writing all that
 /// has begun would take 78 s.
 #[tokio::test(start_paused = true)]
 async fn no_request_is_sent_after_the_stop_and_the_next_leader_ends_the_work() {
@@ -42,7 +42,7 @@ async fn no_request_is_sent_after_the_stop_and_the_next_leader_ends_the_work() {
     }
 }
 
-/// A write that waits for its turn has not been sent, and waits no longer.
+/// A write that waits for its turn has not been sent, and stops waiting.
 #[tokio::test(start_paused = true)]
 async fn a_limit_on_writes_does_not_hold_up_the_stop() {
     let api = cluster(&["a-1", "b-1", "c-1"]);
@@ -57,7 +57,7 @@ async fn a_limit_on_writes_does_not_hold_up_the_stop() {
     assert_eq!(api.list(SLICES).len(), 1);
 }
 
-/// Its write may still be applied when another replica leads already.
+/// Its write may still be applied when another replica already leads.
 #[tokio::test(start_paused = true)]
 async fn the_lease_is_kept_while_a_write_is_not_answered() {
     for (timeout, limit) in [(30 * SECOND, 8 * SECOND), (4 * SECOND, 4 * SECOND)] {

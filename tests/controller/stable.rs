@@ -108,7 +108,7 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
     ensure(!api.list(SLICES).iter().any(is_large), || "a slice is too large".to_owned())
 }
 
-/// Address and readiness of each endpoint; an address that is there twice is found missing once.
+/// Address and readiness of each endpoint; one that is listed twice gets an additional entry.
 fn found(rig: &Rig, service: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for slice in rig.slices(service) {
@@ -126,7 +126,7 @@ fn found(rig: &Rig, service: &str) -> BTreeSet<String> {
     found
 }
 
-/// The same by the simplest reading of the objects.
+/// The same, by the simplest reading of the objects.
 fn wanted(api: &FakeApi, service: &str) -> BTreeSet<String> {
     let service = api.get(SERVICES, "shop", service).unwrap();
     let publishes_all = service["spec"]["publishNotReadyAddresses"] == true;

@@ -1,4 +1,5 @@
-//! Writes: one for each change, on the version it was planned on, one writer per Service.
+//! Writes: one for each change, with the version that the plan is based on, and one writer per
+//! Service.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -51,7 +52,7 @@ async fn an_echo_long_after_the_answer_causes_nothing() {
     }
 }
 
-/// As in a rolling update: the first is answered at once, and no change for itself.
+/// As in a rolling update: the first change is written at once, and later ones are batched.
 #[tokio::test(start_paused = true)]
 async fn changes_of_pods_in_a_row_are_gathered() {
     let names: Vec<_> = (0..100).map(|number| format!("web-{number}")).collect();
@@ -72,7 +73,7 @@ async fn changes_of_pods_in_a_row_are_gathered() {
     assert!(rig.endpoints("web").iter().all(|endpoint| endpoint.ends_with('!')));
 }
 
-/// Planned before the echo, the update would go out on a version that is no longer.
+/// If it were planned before the echo, the update would have a version that is out of date.
 #[tokio::test(start_paused = true)]
 async fn a_change_before_the_echo_waits_for_it() {
     let mut rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
@@ -88,7 +89,7 @@ async fn a_change_before_the_echo_waits_for_it() {
     assert_eq!(rig.methods(), ["PUT"], "and no conflict");
 }
 
-/// With a watch that has died silently, new endpoints come all the same, some of them twice.
+/// With a watch that has died silently, new endpoints are still added, some of them twice.
 #[tokio::test(start_paused = true)]
 async fn an_echo_is_not_waited_for_longer_than_half_a_minute() {
     let options = Options { settings: settings_of(1), ..Options::default() };

@@ -70,7 +70,7 @@ impl Rules {
         toml::from_str(text).unwrap_or_else(|error| panic!("deny.toml: {error}"))
     }
 
-    /// What the packages break, a line for each, with what to do.
+    /// The rules that the packages break, one line each, with what to do.
     pub fn broken_by(&self, packages: &[Package]) -> Vec<String> {
         let mut broken: Vec<String> =
             packages.iter().flat_map(|it| self.broken_alone(it)).collect();
@@ -113,7 +113,7 @@ impl Rules {
         expression.evaluate(|required| allowed.iter().any(|licensee| licensee.satisfies(required)))
     }
 
-    /// Crates of which several versions are built, and skips that have lost their reason.
+    /// Crates of which several versions are built, and skips that are no longer needed.
     fn duplicates(&self, packages: &[Package]) -> Vec<String> {
         let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for package in packages {

@@ -1,4 +1,5 @@
-//! Graph: which module imports from which, each path followed to the module that defines its end.
+//! Graph: which module imports from which. Each path is followed to the module that defines its
+//! last segment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ pub struct Graph {
     edges: BTreeSet<Edge>,
 }
 
-/// That a module imports a path of another.
+/// A module's import of a path from another module.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Edge {
     from: Segments,
@@ -60,7 +61,7 @@ impl Graph {
     }
 
     /// One circle for each set of children of one parent that import each other, with an import for
-    /// each step of it.
+    /// each step.
     pub fn circles(&self) -> Vec<String> {
         let mut siblings: BTreeMap<&[String], Siblings<'_>> = BTreeMap::new();
         for edge in &self.edges {
@@ -82,7 +83,7 @@ impl Graph {
     }
 }
 
-/// The children of one parent: which imports from which, with one import as the evidence.
+/// The children of one parent: which imports from which, with one import as evidence.
 type Siblings<'e> = BTreeMap<&'e str, BTreeMap<&'e str, &'e Edge>>;
 
 /// The shortest way from a child back to itself.

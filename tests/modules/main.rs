@@ -80,7 +80,7 @@ fn a_planted_upward_path_is_found() {
         ["low::one: crate::high", found[0]]
     );
     assert_eq!(upward("pub use crate::high::*;"), ["low::one: crate::high"]);
-    // What tests of a module import is their own affair.
+    // Imports in the tests of a module do not count.
     assert_eq!(upward("#[cfg(test)] mod tests { use crate::high::High; }"), Vec::<String>::new());
 }
 
@@ -95,10 +95,10 @@ fn a_planted_circle_is_found() {
             "low: one -> two -> one (low::one: crate::low::two::Text; low::two: crate::low::one::Number)"
         ]
     );
-    // Through the parent, which hands it on.
+    // Through the parent, which re-exports it.
     let low = "pub mod one; pub mod two; pub use two::Text;";
     assert_eq!(circles(low, "use super::Text;", "use super::one::Number;"), found);
-    // The parent and its children may know each other.
+    // The parent and its children may import each other.
     assert_eq!(
         circles(&format!("{LOW} use one::Number; pub struct Low;"), "use super::Low;", "").len(),
         0

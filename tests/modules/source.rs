@@ -1,5 +1,5 @@
-//! Source: which modules a crate has, and which paths stand in each. Items for tests alone are left
-//! out.
+//! Source: which modules a crate has, and which paths each contains. Items that are only for tests
+//! are left out.
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +18,10 @@ pub type Segments = Vec<String>;
 /// The modules of a crate, by their paths; the root has the empty one.
 pub struct Crate(pub BTreeMap<Segments, Module>);
 
-/// What stands in a module.
+/// What a module contains.
 #[derive(Default)]
 pub struct Module {
-    /// What it imports, by the name under which it does; `*` for each glob.
+    /// What it imports, each under its local name; `*` for a glob.
     pub imports: Vec<Import>,
     /// All other paths of two segments and more.
     pub paths: Vec<Segments>,
@@ -33,7 +33,7 @@ pub struct Import {
     pub path: Segments,
     /// The name that it gets here.
     pub name: String,
-    /// Whether others may import it from here.
+    /// Whether other modules may import it from here.
     pub is_public: bool,
 }
 

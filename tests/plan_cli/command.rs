@@ -1,4 +1,4 @@
-//! The command, its input and what came of it.
+//! The command, its input and its result.
 
 use std::{
     io::Write as _,
@@ -17,7 +17,7 @@ pub fn text(name: &str) -> String {
     std::fs::read_to_string(fixture(name)).unwrap()
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Done {
     pub code: Option<i32>,
@@ -36,7 +36,7 @@ impl From<Output> for Done {
 }
 
 impl Done {
-    /// What was printed by a run that went well.
+    /// What a successful run printed.
     #[track_caller]
     pub fn good(self) -> String {
         assert_eq!(self.code, Some(0), "{self:?}");

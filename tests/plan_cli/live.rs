@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::command::{Done, fixture, plan, text};
 
-/// Answers to as many requests as are sent; ends with the process.
+/// Answers all requests; ends with the process.
 fn serve(answer: impl Fn(&str) -> (u16, Value) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -54,8 +54,8 @@ fn the_slices() {
     assert_eq!(json["items"].as_array().unwrap(), &items(&yaml));
 }
 
-/// Slices that bear a Service's name but not its UID, that miss hints, or that hold a pod that
-/// is gone: deletes, updates that only hint, and creates, in the order of sending.
+/// Slices that have a Service's name but not its UID, that lack hints, or that lack endpoints:
+/// deletes, updates that change only hints, and creates, in the order of sending.
 #[test]
 fn the_changes() {
     let world =

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::command::{fixture, plan, plan_text, text};
 
-/// A directory of a test's own, removed at the end.
+/// A directory for one test, removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {

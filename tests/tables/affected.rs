@@ -1,9 +1,9 @@
-//! Which Services a change touches (docs/semantics.md 10.5, 10.6: `PodSelection` and
+//! Which Services a change affects (docs/semantics.md 10.5, 10.6: `PodSelection` and
 //! `OnEndpointSliceUpdate`).
 //!
-//! The built-in controller leaves out what it can tell beforehand; closehaul may look at a Service
-//! once more, since a plan that changes nothing writes nothing. What must not happen is that one is
-//! forgotten.
+//! The built-in controller skips Services that it knows to be unaffected. closehaul may plan a
+//! Service once more, because a plan that changes nothing writes nothing. But it must not forget
+//! one.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ fn read<T: Kind>(object: Value) -> T {
 }
 
 /// Services `a`, `b` and `c`, each of which selects pods with its own label, and `none`, which
-/// selects nobody.
+/// selects no pod.
 fn index() -> Index {
     let mut index = Index::default();
     for name in ["a", "b", "c", "none"] {
@@ -53,7 +53,7 @@ fn pod(services: &[&str], version: u64) -> Value {
     })
 }
 
-/// Takes a pod in; the Services that it touches.
+/// Applies a pod. Returns the Services that it affects.
 fn put(index: &mut Index, pod: Value) -> BTreeSet<String> {
     let affected = index.apply_pod(&Name::from("shop"), read(pod));
     affected.iter().map(|key| key.name.to_string()).collect()
@@ -63,8 +63,8 @@ fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// `TestGetPodServicesToUpdate`, `PodSelection`: those whose selector matches, in the pod's
-/// namespace alone.
+/// `TestGetPodServicesToUpdate`, `PodSelection`: those whose selector matches, only in the pod's
+/// namespace.
 #[test]
 fn a_pod_affects_the_services_that_select_it() {
     for services in [&[][..], &["a"], &["b"], &["a", "c"], &["a", "b", "c"]] {
@@ -187,8 +187,8 @@ fn put_slice(index: &mut Index, slice: Value) -> BTreeSet<String> {
     change.iter().flat_map(|change| &change.services).map(|key| key.name.to_string()).collect()
 }
 
-/// `TestServiceControllerKey` 3: the Service that a slice names; none, if it names none or an empty
-/// one.
+/// `TestServiceControllerKey` 3: the Service that a slice names, or none if it names none or an
+/// empty one.
 #[test]
 fn the_service_of_a_slice() {
     let manager = CONTROLLER;
@@ -201,7 +201,7 @@ fn the_service_of_a_slice() {
 }
 
 /// `OnEndpointSliceUpdate`, and the table of docs/semantics.md 1.4: a slice that comes under our
-/// management or leaves it, and one that names another Service than before, which touches both.
+/// management or leaves it, and one that names another Service than before, which affects both.
 #[test]
 fn a_slice_that_changes_hands_affects_its_services() {
     let ours = CONTROLLER;

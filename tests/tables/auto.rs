@@ -29,7 +29,7 @@ fn endpoints(zones: &[(&str, u16)]) -> Vec<Endpoint> {
     (0..).zip(zones).map(|(number, zone)| world::endpoint(number, zone)).collect()
 }
 
-/// Endpoints of zones that are hinted to other zones, or to none if empty.
+/// Endpoints, each with its zone and the zone of its hints; no hints if that is empty.
 fn hinted(pairs: &[(&str, &str)]) -> Slice {
     let endpoints = (500..).zip(pairs).map(|(number, (zone, hint))| Endpoint {
         hints: world::hints(&[*hint], &[]).filter(|_| !hint.is_empty()),
@@ -38,7 +38,7 @@ fn hinted(pairs: &[(&str, &str)]) -> Slice {
     Slice { endpoints: endpoints.collect(), ..world::slice() }
 }
 
-/// Assigns hints to one new slice; its endpoints and the counts.
+/// Assigns hints to one new slice. Returns its endpoints and the counts.
 fn assign(
     endpoints: Vec<Endpoint>,
     shares: Option<&CpuShares>,
@@ -49,12 +49,12 @@ fn assign(
     (packing.creates.swap_remove(0).endpoints, counts)
 }
 
-/// Whether an endpoint is hinted to its own zone alone.
+/// Whether an endpoint has a hint for its own zone alone.
 fn is_own(endpoint: &Endpoint) -> bool {
     zones(endpoint) == [endpoint.zone.as_deref().unwrap_or_default()]
 }
 
-/// `TestAddHints`, rows 1 to 3: it gives up, and takes hints away.
+/// `TestAddHints`, rows 1 to 3: it gives up, and removes hints.
 #[test]
 fn it_gives_up_without_shares_or_with_too_few_endpoints() {
     let thirds = shares(&[("a", 0.35), ("b", 0.35), ("c", 0.3)]);
@@ -92,7 +92,7 @@ fn each_endpoint_serves_its_own_zone_where_shares_fit() {
     }
 }
 
-/// `TestAddHints`, row 6: the first endpoint of the giving zone goes.
+/// `TestAddHints`, row 6: the first endpoint of the giving zone moves.
 #[test]
 fn ten_endpoints_become_four_three_three() {
     let shares = shares(&[("a", 0.35), ("b", 0.35), ("c", 0.3)]);
@@ -138,7 +138,7 @@ fn ready_endpoints_of_every_list_count() {
 }
 
 /// `Test_getGivingAndReceivingZones` and `Test_redistributeHints`, as far as counts of real
-/// endpoints can say it: wanted shares of 16 (of 3 in the first row), zones, counts after.
+/// endpoints can show it: desired shares of 16 (of 3 in the first row), zones, counts after.
 #[test]
 fn surplus_moves_to_deficit() {
     let rows = [
@@ -164,7 +164,7 @@ fn surplus_moves_to_deficit() {
             *hinted.entry(hints.zones[0].clone()).or_default() += 1;
         }
         assert_eq!(hinted, counts(&expected), "{what}");
-        // No more endpoints move than have to.
+        // No more endpoints move than necessary.
         let stay: usize =
             zones.iter().zip(expected).map(|(n, (_, m))| usize::from(*n).min(m)).sum();
         assert_eq!(after.iter().filter(|endpoint| is_own(endpoint)).count(), stay, "{what}");
@@ -184,7 +184,7 @@ fn less_than_half_an_endpoint_does_not_move() {
     }
 }
 
-/// docs/semantics.md 5.3: a zone must have its minimum even where that is more than its share.
+/// docs/semantics.md 5.3: a zone must have its minimum even if that is more than its share.
 #[test]
 fn a_small_zone_gets_its_minimum() {
     let shares = shares(&[("a", 0.85), ("b", 0.15)]);
@@ -192,7 +192,7 @@ fn a_small_zone_gets_its_minimum() {
     assert_eq!(found, Some(counts(&[("a", 3), ("b", 1)])));
 }
 
-/// Equal zones: which one gets the odd endpoint is left open.
+/// Any one of several equal zones may get the odd endpoint.
 #[test]
 fn ties_are_broken_somehow() {
     let thirds = cpu_shares(&Cluster::with(vec![]).nodes).expect("shares");
@@ -276,7 +276,7 @@ fn auto_cluster(on: &[&str]) -> Cluster {
     cluster
 }
 
-/// `TestReconcileTopology`: endpoints hinted to another zone than theirs, or no hints at all.
+/// `TestReconcileTopology`: endpoints with hints for another zone, or no hints at all.
 #[test]
 fn whole_plans() {
     let cross_zone = |cluster: &Cluster| -> Option<usize> {
@@ -339,8 +339,8 @@ fn an_endpoint_in_a_zone_without_share_keeps_its_own_zone() {
     assert_eq!(writes.unchanged.len(), 1);
 }
 
-/// With a ready endpoint that has no zone the built-in controller writes all
-/// slices again and again; here none is written for nothing, and none loses its trigger time.
+/// With a ready endpoint that has no zone, the built-in controller repeatedly writes all slices.
+/// Here, none is written needlessly, and none loses its trigger time.
 #[test]
 fn an_endpoint_without_zone_takes_all_hints_away_once() {
     let mut cluster = auto_cluster(&["a1", "b1", "c1"]);
@@ -371,8 +371,8 @@ fn additions_leave_right_slices_alone() {
     cluster.assert_settled();
 }
 
-/// docs/semantics.md 5.3 speaks of ready endpoints only: one that is not ready keeps what it has in
-/// an old object that is written, as with `trafficDistribution`.
+/// docs/semantics.md 5.3 is about ready endpoints only. An endpoint that is not ready keeps its
+/// hints in an old object that is written, as with `trafficDistribution`.
 #[test]
 fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
     let mut cluster = auto_cluster(&["a1", "b1", "c1", "a1"]);
@@ -389,7 +389,7 @@ fn unready_endpoints_keep_hints_when_the_old_object_is_written() {
     assert_eq!(cluster.sync().tally(), (0, 1, 0));
     assert_eq!(cluster.zone_hints()["pod-003"], ["b"]);
 
-    // Giving up takes all hints away.
+    // Giving up removes all hints.
     cluster.shares = None;
     assert_eq!(cluster.sync().tally(), (0, 1, 0));
     assert!(cluster.endpoints().all(|(_, endpoint)| endpoint.hints.is_none()));

@@ -1,5 +1,4 @@
-//! What a plan is about, in numbers, as the built-in controller counts it
-//! (docs/semantics.md 7).
+//! A plan in numbers, as the built-in controller counts them (docs/semantics.md 7).
 
 use closehaul::{
     model::{
@@ -11,7 +10,7 @@ use closehaul::{
 
 use crate::world::{self, Cluster};
 
-/// Endpoints, slices if filled up, added, removed.
+/// Endpoints, slices if filled, added, removed.
 fn numbers(cluster: &Cluster) -> Vec<[usize; 4]> {
     let numbers =
         |Census { endpoints, slices, added, removed }| [endpoints, slices, added, removed];
@@ -47,7 +46,7 @@ fn a_placeholder_is_a_slice_that_is_needed() {
     assert_eq!(numbers(&cluster), [[0, 1, 0, 0]]);
 }
 
-/// They are not looked at one by one, but go with their slices.
+/// They are not checked one by one, but removed with their slices.
 #[test]
 fn endpoints_whose_ports_nobody_has_any_more_are_not_removed() {
     let mut cluster = Cluster::standing(&[3, 2]);
@@ -55,7 +54,7 @@ fn endpoints_whose_ports_nobody_has_any_more_are_not_removed() {
     assert_eq!(numbers(&cluster), [[5, 1, 5, 0]]);
 }
 
-/// Upstream overwrites the numbers of one address type by those of the other
+/// Upstream overwrites the numbers of one address type with those of the other
 /// (docs/semantics.md 7).
 #[test]
 fn each_address_type_counts() {

@@ -1,4 +1,4 @@
-//! The zones' shares of CPU, and when a change of them matters (docs/semantics.md 5.3,
+//! The zones' shares of CPU, and when a change in them matters (docs/semantics.md 5.3,
 //! 10.2, 10.6).
 
 use closehaul::{
@@ -65,8 +65,8 @@ fn shares_of_nodes() {
     }
 }
 
-/// `checkNodeTopologyDistribution` (docs/semantics.md 10.6): after which change of nodes a Service
-/// is planned again.
+/// `checkNodeTopologyDistribution` (docs/semantics.md 10.6): after which node changes a Service is
+/// planned again.
 #[test]
 fn a_service_is_overloaded_when_a_zone_has_too_few() {
     let two = |a, b| vec![cpu("n1", "a", a), cpu("n2", "b", b)];

@@ -33,7 +33,7 @@ fn conditions(ready: bool, serving: bool, terminating: bool) -> Conditions {
     Conditions { ready: Some(ready), serving: Some(serving), terminating: Some(terminating) }
 }
 
-/// Upstream lists them, and the API server then refuses the slice: a wanted difference.
+/// Upstream lists them, and the API server then rejects the slice: an intended difference.
 #[test]
 fn addresses_that_slices_may_not_carry_are_left_out_one_by_one() {
     use AddressType::{IPv4, IPv6};
@@ -57,7 +57,7 @@ fn addresses_that_slices_may_not_carry_are_left_out_one_by_one() {
             let slices = || writes.creates.iter().filter(|slice| slice.address_type == family);
             let endpoints: usize = slices().map(|slice| slice.endpoints.len()).sum();
             assert_eq!(endpoints, if is_listed { 2 } else { 0 }, "{address}");
-            // Like pods that have no address of the family: the group of their ports is empty.
+            // As for pods without an address of the family, the group of their ports is empty.
             assert_eq!(slices().count(), 1, "{address}");
             if !is_listed {
                 left_out.push((pod(1).name, ip(address)));
@@ -67,7 +67,7 @@ fn addresses_that_slices_may_not_carry_are_left_out_one_by_one() {
         left_out.sort_unstable();
         assert_eq!(writes.not_allowed, left_out, "{addresses:?}");
     }
-    // Of two addresses of a family the good one stays.
+    // Of two addresses of a family, the allowed one stays.
     let two = Pod { addresses: [ip("127.0.0.1"), ip("10.0.0.1")].into(), ..pod(1) };
     let all = endpoints_of(&Cluster::with(vec![]).service, &[two], IPv4);
     assert_eq!(all, [world::endpoint(1, "a")]);
@@ -132,8 +132,8 @@ fn the_addresses_of_an_endpoint() {
     assert_eq!(addresses(&[], AddressType::IPv4), [], "only status.podIP");
 }
 
-/// docs/semantics.md 3.5: who an endpoint is: addresses in any order, hostname, namespace and name
-/// of the pod.
+/// docs/semantics.md 3.5: what identifies an endpoint: addresses in any order, hostname, namespace
+/// and name of the pod.
 #[test]
 fn the_identity_of_an_endpoint() {
     let many = |texts: [&str; 2]| Endpoint {
@@ -381,7 +381,7 @@ fn the_address_types_of_a_service() {
     }
 }
 
-/// `NoSelector` and `ExternalName` (docs/semantics.md 10.6): the planner is not asked.
+/// `NoSelector` and `ExternalName` (docs/semantics.md 10.6): the planner is not called.
 #[test]
 fn which_services_are_served() {
     assert!(world::service().is_served());
@@ -390,7 +390,7 @@ fn which_services_are_served() {
     assert!(!Service { external_name: true, selector: None, ..world::service() }.is_served());
 }
 
-/// `SyncService` (docs/semantics.md 10.6): which endpoints stand there, with which conditions.
+/// `SyncService` (docs/semantics.md 10.6): which endpoints are listed, with which conditions.
 #[test]
 fn whole_services() {
     use AddressType::{IPv4, IPv6};

@@ -1,4 +1,4 @@
-//! What may happen to a Service between two syncs: events made up at random.
+//! What may happen to a Service between two syncs: random events.
 
 use std::net::IpAddr;
 
@@ -24,13 +24,13 @@ const NODES: [&str; 7] = ["a1", "a2", "b1", "b2", "c1", "z", "gone"];
 /// One thing that happens between two syncs.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// These pods come, or go if they are there.
+    /// These pods are added, or removed if they exist.
     Toggle(Vec<u16>),
     Pod(Index, PodChange),
     Service(ServiceChange),
     /// Another client writes a slice.
     Slice(Index, SliceChange),
-    /// This node comes or goes.
+    /// This node is added or removed.
     Node(Index),
     MaxEndpoints(usize),
 }
@@ -125,7 +125,7 @@ pub fn start() -> Cluster {
     cluster.service.ports = vec![service_port("http", TargetPort::Named("web".into()))];
     cluster.nodes =
         world::nodes(&[("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b"), ("c1", "c")]);
-    // A node without zone, on which no client is assumed: the others still have shares.
+    // A node without a zone, on which no client is assumed to run: the others still have shares.
     cluster.nodes.insert("z".into(), control_plane("z"));
     cluster.shares = cpu_shares(&cluster.nodes);
     cluster
@@ -135,7 +135,7 @@ fn control_plane(name: &str) -> Node {
     Node { control_plane: true, ..world::node(name, "") }
 }
 
-/// The pod of this number as it comes: its families and its node follow from the number.
+/// The new pod with this number. Its families and its node follow from the number.
 fn new_pod(number: u16) -> Pod {
     let addresses = match number % 4 {
         3 => [ipv6(number)].into(),
@@ -151,7 +151,7 @@ fn new_pod(number: u16) -> Pod {
     }
 }
 
-/// Lets one thing happen.
+/// Applies one event.
 pub fn happen(cluster: &mut Cluster, event: Event) {
     match event {
         Event::Toggle(numbers) => {

@@ -1,5 +1,5 @@
 //! The planner against the written semantics of the built-in controller, table by table.
-//! README.md says which row of the semantics each test holds.
+//! README.md lists which row of the semantics each test covers.
 
 #![cfg(test)]
 

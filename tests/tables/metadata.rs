@@ -10,7 +10,7 @@ use crate::world::{self, Cluster, labels, pod, pods, reserved_labels};
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-/// Reserved labels that a Service bears though it must not.
+/// Reserved labels that a Service has, although it must not.
 const HIJACK: [(&str, &str); 3] = [(SERVICE_NAME, "x"), (MANAGED_BY, "y"), (HEADLESS, "z")];
 
 /// `TestNewEndpointSlice`. That annotations of the Service are not copied needs no row: the
@@ -51,8 +51,8 @@ fn names_are_generated_from_the_services_name() {
     assert_eq!(&*meta.owners[0].name, name);
 }
 
-/// A row on labels: what the Service and the slice bear, whether the slice is written for
-/// that alone, and the labels it has once it is written.
+/// A row on labels: those of the Service and the slice, whether the slice is written for that
+/// alone, and the labels that it has once it is written.
 struct LabelRow<'a> {
     what: &'a str,
     headless: bool,
@@ -62,7 +62,7 @@ struct LabelRow<'a> {
     after: Pairs<'a>,
 }
 
-/// `TestSetEndpointSliceLabels`. The slice bears the two labels by which it is listed anyway.
+/// `TestSetEndpointSliceLabels`. The slice always has the two labels by which it is listed.
 #[test]
 fn labels_follow_the_service() {
     let row = |what, headless, service, slice, is_written, after| LabelRow {
@@ -105,7 +105,7 @@ fn labels_follow_the_service() {
         let expected = (0, usize::from(is_written), 0);
         assert_eq!(cluster.plan().tally(), expected, "{what}");
 
-        // Written for its endpoints, it gets all labels, the reserved ones too.
+        // When it is written for its endpoints, it gets all labels, including the reserved ones.
         cluster.pods[0].ready = false;
         assert_eq!(cluster.sync().tally(), (0, 1, 0), "{what}");
         assert_eq!(cluster.only_slice().meta.labels, with_reserved(after), "{what}");
@@ -113,8 +113,8 @@ fn labels_follow_the_service() {
     }
 }
 
-/// docs/semantics.md 4.2, 4.5: a wrong reserved label is repaired by a write of step 1 and by
-/// recycling, and stays through hints and through filling up.
+/// docs/semantics.md 4.2, 4.5: a write of step 1 and recycling repair a wrong reserved label.
+/// Changing hints and filling the slice do not.
 #[test]
 fn what_repairs_a_reserved_label() {
     type Change = fn(&mut Cluster);
@@ -141,7 +141,8 @@ fn what_repairs_a_reserved_label() {
     }
 }
 
-/// docs/semantics.md 4.5: one owner, written once and never repaired; what others add is kept.
+/// docs/semantics.md 4.5: one owner, written once and never repaired. What other clients add is
+/// kept.
 #[test]
 fn owners_and_foreign_metadata() {
     let mut cluster = Cluster::with(pods(0..2));

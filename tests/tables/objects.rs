@@ -75,7 +75,7 @@ pub fn assign_hints(
     counts
 }
 
-/// The zones an endpoint is hinted to.
+/// The zones in the hints of an endpoint.
 pub fn zones(endpoint: &Endpoint) -> Vec<&str> {
     endpoint.hints.iter().flat_map(|hints| &hints.zones).map(AsRef::as_ref).collect()
 }

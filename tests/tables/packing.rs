@@ -1,4 +1,4 @@
-//! Which slices there are and how many writes it takes (docs/semantics.md 4.1 to 4.4,
+//! Which slices there are, and how many writes they take (docs/semantics.md 4.1 to 4.4,
 //! 10.3), with the numbers of upstream's `reconciler_test.go`.
 
 use closehaul::{
@@ -98,7 +98,7 @@ fn leftovers_go_to_the_unchanged_slice_that_ends_up_fullest() {
     for (before, more, tally, after) in [
         (&[40, 60, 95][..], 10, (0, 1, 0), &[95, 70, 40][..]),
         (&[40, 60, 95], 5, (0, 1, 0), &[100, 60, 40]),
-        // None can take all: none is touched.
+        // None can take all, so none is changed.
         (&[40, 60, 95], 70, (1, 0, 0), &[95, 70, 60, 40]),
         // A full slice's worth goes to a new one, the rest to the best one.
         (&[40, 60, 95], 105, (1, 1, 0), &[100, 100, 60, 40]),
@@ -131,7 +131,7 @@ fn nothing_is_compacted_or_split() {
     cluster.assert_settled();
 }
 
-/// docs/semantics.md 4.2, step 1: a slice of which nothing is left goes; an endpoint in two slices
+/// docs/semantics.md 4.2, step 1: a slice with nothing left is deleted. An endpoint in two slices
 /// stays in one.
 #[test]
 fn emptied_and_doubled_slices() {
@@ -165,8 +165,8 @@ fn pods_are_grouped_by_what_a_named_port_is() {
     cluster.assert_settled();
 }
 
-/// docs/semantics.md 4.4: a move between port groups passes by recycling; nothing is ever in no
-/// slice.
+/// docs/semantics.md 4.4: a move between port groups recycles slices. An endpoint is never without
+/// a slice.
 #[test]
 fn a_group_that_is_no_longer_wanted_is_recycled() {
     let mut cluster = Cluster::with(pods(0..4));
@@ -188,7 +188,7 @@ fn a_group_that_is_no_longer_wanted_is_recycled() {
     cluster.assert_settled();
 }
 
-/// docs/semantics.md 4.4: the name, and what others put into the metadata, stay.
+/// docs/semantics.md 4.4: the name, and what other clients put into the metadata, stay.
 #[test]
 fn recycling_keeps_what_others_wrote() {
     let mut cluster = Cluster::standing(&[3]);
@@ -237,10 +237,10 @@ fn slices_are_adopted_as_they_are() {
     cluster.plan().assert_none();
 }
 
-/// What changes beside the preference, and whether that leaves a change of zones and hints alone.
+/// What changes besides the preference, and whether only zones and hints change.
 type ChangeRow = (&'static str, bool, fn(&mut Cluster));
 
-/// A plan says whether nothing but zones and hints changes: such writes may wait.
+/// A plan reports whether only zones and hints change: such writes may wait.
 #[test]
 fn what_changes_nothing_but_zones_and_hints() {
     let prefer = |cluster: &mut Cluster| {

@@ -1,4 +1,4 @@
-//! The slice of a Service that has none else (docs/semantics.md 4.3, 10.3).
+//! The slice of a Service that has no other (docs/semantics.md 4.3, 10.3).
 
 use closehaul::model::{address::AddressType, node::Nodes, slice::Slice};
 
@@ -66,14 +66,14 @@ fn what_counts_as_a_placeholder() {
         assert_eq!(cluster.sync().tally(), expected, "{what}");
         cluster.assert_settled();
     }
-    // Another address type goes, and a placeholder of the right one comes.
+    // A slice of another address type is deleted, and a placeholder of the right one is created.
     let mut cluster = Cluster::with(Vec::new());
     cluster.create(Slice { address_type: AddressType::IPv6, ..world::placeholder() });
     assert_eq!(cluster.sync().tally(), (1, 0, 1));
     cluster.assert_settled();
 }
 
-/// same name; here an own one comes at once.
+/// docs/semantics.md 4.3: a placeholder that a deleted Service of the same name left behind.
 #[test]
 fn a_placeholder_of_another_service_is_replaced_at_once() {
     for owners in [vec![world::owner("uid-before")], vec![]] {
@@ -87,7 +87,7 @@ fn a_placeholder_of_another_service_is_replaced_at_once() {
     }
 }
 
-/// docs/semantics.md 4.3: of several slices one stays as the placeholder.
+/// docs/semantics.md 4.3: one of several slices stays as the placeholder.
 #[test]
 fn several_slices_without_pods_become_one_placeholder() {
     let mut cluster = Cluster::standing(&[2, 2, 2]);
@@ -114,7 +114,7 @@ fn the_first_endpoint_takes_the_placeholder_over() {
     cluster.assert_settled();
 }
 
-/// not exactly the maximum.
+/// It takes the endpoints, unless they are exactly the maximum.
 #[test]
 fn the_placeholder_of_a_service_without_ports() {
     for (count, tally, expected) in [(99, (0, 1, 0), &[99][..]), (100, (1, 0, 0), &[100, 0])] {

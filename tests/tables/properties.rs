@@ -18,14 +18,14 @@ use crate::{
     world::{self, Cluster, Writes},
 };
 
-/// Who an endpoint is, with its family and ports: that by which it stands in a slice.
+/// The identity of an endpoint, with the family and ports of its slice.
 type Seat = (AddressType, Ports, String);
 
 fn seat(slice: &Slice, endpoint: &Endpoint) -> Seat {
     (slice.address_type, slice.ports.clone(), format!("{:?}", endpoint.identity()))
 }
 
-/// The slices in which each endpoint stands, of those that are this Service's.
+/// The slices of this Service that contain each endpoint.
 fn seats(cluster: &Cluster) -> BTreeMap<Seat, Vec<&str>> {
     let mut seats: BTreeMap<Seat, Vec<&str>> = BTreeMap::new();
     let own = |slice: &Slice| slice.is_owned_by(cluster.service.uid.as_ref());
@@ -36,7 +36,7 @@ fn seats(cluster: &Cluster) -> BTreeMap<Seat, Vec<&str>> {
     seats
 }
 
-/// Family, ports and pod of every endpoint that there should be, found the plain way.
+/// Family, ports and pod of every endpoint that should exist, found in the simplest way.
 fn wanted(cluster: &Cluster) -> BTreeSet<(AddressType, Ports, &str)> {
     let mut wanted = BTreeSet::new();
     for pod in &cluster.pods {
@@ -66,7 +66,7 @@ fn check(before: &Cluster, writes: &Writes, after: &Cluster) {
     // Another sync has nothing to do.
     after.assert_settled();
 
-    // Every endpoint that there should be stands in exactly one slice, and no other.
+    // Every endpoint that should exist is in exactly one slice, and there are no others.
     let listed = after.endpoints().map(|(slice, endpoint)| {
         (slice.address_type, slice.ports.clone(), world::pod_name(endpoint))
     });
@@ -74,7 +74,7 @@ fn check(before: &Cluster, writes: &Writes, after: &Cluster) {
     listed.sort_unstable();
     assert_eq!(listed, wanted(after).into_iter().collect::<Vec<_>>());
 
-    // No slice grows over the maximum.
+    // No slice grows beyond the maximum.
     for slice in after.live() {
         let was = old.get(slice.meta.name.as_deref().unwrap_or_default());
         let was = was.map_or(0, |slice| slice.endpoints.len());
@@ -87,11 +87,11 @@ fn check(before: &Cluster, writes: &Writes, after: &Cluster) {
     }
     assert!(after.live().all(|slice| slice.is_owned_by(after.service.uid.as_ref())));
 
-    // Slices of others, and those on their way out, are never written.
+    // Slices with another owner, and terminating ones, are never written.
     for slice in &writes.updates {
         let old = old[slice.meta.name.as_deref().unwrap_or_default()];
         assert!(old.is_owned_by(before.service.uid.as_ref()) && !old.meta.terminating);
-        // Nothing is written for nothing.
+        // Nothing is written needlessly.
         assert!(
             old.meta.labels != slice.meta.labels
                 || old.ports != slice.ports
@@ -154,7 +154,7 @@ proptest! {
             let mut shuffled = cluster.clone();
             shuffle(&mut shuffled.pods, pods);
             shuffle(&mut shuffled.slices, slices);
-            // A map of nodes of another order.
+            // A map of nodes in another order.
             let mut nodes: Vec<_> = shuffled.nodes.values().cloned().collect();
             nodes.reverse();
             shuffled.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();

@@ -1,4 +1,4 @@
-//! Objects as the API server writes them, read and planned: what the tables say of containers,
+//! Objects as the API server writes them, read and planned: what the tables say about containers,
 //! phases and absent lists.
 
 use closehaul::{
@@ -42,8 +42,8 @@ fn web(number: u16) -> Value {
     json!([{"name": "web", "containerPort": number, "protocol": "TCP"}])
 }
 
-/// `TestFindPort`: a number is itself; a name is the first port of that name and protocol, first of
-/// the containers, then of init containers that always restart.
+/// `TestFindPort`: a number stands for itself. A name is the first port with that name and
+/// protocol, first in the containers, then in init containers that always restart.
 #[test]
 fn which_container_port_a_target_is() {
     let named = json!("web");
@@ -147,8 +147,8 @@ fn what_a_port_of_a_slice_says() {
     assert_eq!(of(named("web")), (text("n"), Some(8080), text("TCP"), None), "the container's");
 }
 
-/// `TestShouldPodBeInEndpoints`: not those whose phase is over, whatever would restart them, and not
-/// those without an address.
+/// `TestShouldPodBeInEndpoints`: neither pods that have finished, whatever their restart policy,
+/// nor pods without an address.
 #[test]
 fn which_phases_are_listed() {
     let address = json!("10.0.0.1");

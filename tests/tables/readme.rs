@@ -1,15 +1,15 @@
-//! Every test that README.md names is there.
+//! Every test that README.md names exists.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 const README: &str = include_str!("README.md");
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted() -> BTreeSet<&'static str> {
     README.split('`').skip(1).step_by(2).collect()
 }
 
-/// Where the test of a name is: a module of this folder, or a path from the root of the repository.
+/// The source with a test: a module of this directory, or a path from the root of the repository.
 fn source(module: &str) -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = match module.strip_suffix(".rs") {
@@ -42,7 +42,7 @@ fn every_test_that_is_named_is_there() {
     assert!(count > 100, "{count}");
 }
 
-/// A name without its module would not be looked for.
+/// A name without its module would not be checked.
 #[test]
 fn every_test_is_named_with_its_module() {
     for quoted in quoted() {

@@ -1,5 +1,5 @@
-//! What a Service and its nodes ask for as a whole: families, labels, its end, nodes that are
-//! missing (docs/semantics.md 2, 3.4, 10.3).
+//! What a Service and its nodes require as a whole: families, labels, deletion, missing nodes
+//! (docs/semantics.md 2, 3.4, 10.3).
 
 use closehaul::model::{
     address::{AddressType, Addresses},
@@ -18,7 +18,7 @@ fn dual(number: u16) -> Pod {
     pod
 }
 
-/// What a Service is given, and what its slices are then: label, cluster IP, families and
+/// What a Service has, and what its slices get: the name of the case; cluster IP, families and
 /// labels of the Service; address types and added labels of the slices.
 type Row<'a> = (
     &'a str,
@@ -117,7 +117,8 @@ fn slices_of_an_unknown_type_are_replaced() {
     cluster.assert_settled();
 }
 
-/// Section 2, dual stack: a family that the Service loses goes, one that it gets comes.
+/// Section 2, dual stack: slices of a family that the Service loses are deleted. Slices of one
+/// that it gets are created.
 #[test]
 fn families_come_and_go() {
     let mut cluster = Cluster::with((0..3).map(dual).collect());
@@ -129,7 +130,7 @@ fn families_come_and_go() {
     assert_eq!(cluster.sync().tally(), (1, 0, 1));
     assert_eq!(cluster.only_slice().address_type, AddressType::IPv6);
 
-    // These deletes ask neither for the owner nor whether the Service is terminating.
+    // These deletes depend neither on the owner nor on whether the Service is terminating.
     cluster.only_slice().meta.owners = [world::owner("uid-before")].into();
     cluster.service.families = vec![AddressType::IPv4];
     cluster.service.terminating = true;
@@ -198,7 +199,7 @@ fn a_terminating_service_creates_nothing() {
     assert_eq!(sizes(cluster.live()), [3]);
 }
 
-/// `TestReconcilerPodMissingNode`; for endpoints with a zone see the last row.
+/// `TestReconcilerPodMissingNode`; for endpoints with a zone, see the last row.
 #[test]
 fn pods_whose_node_is_missing() {
     let two = || vec![world::pod_on(1, "a1"), world::pod_on(2, "gone")];

@@ -32,8 +32,8 @@ fn slice_of(first: u16, endpoints: &[Seen<'_>]) -> Slice {
     Slice { endpoints: endpoints.collect(), ..world::slice() }
 }
 
-/// Hints of what is created, what is updated and what stays after the hints were assigned to
-/// one slice of each sort.
+/// The hints of what is created and what is updated, and what stays, after hints were assigned to
+/// one slice of each kind.
 struct Outcome {
     created: Vec<Option<Arc<Hints>>>,
     updated: Vec<Vec<Option<Arc<Hints>>>>,
@@ -73,7 +73,7 @@ fn assign_with(
     let mechanism = Intent::of(&service).mechanism;
     let counts = world::assign_hints(mechanism, &mut packing, None, node_hints);
     assert_eq!(counts, None, "only the legacy annotation counts");
-    // Whatever stays is one of the slices given, and what moves keeps all but the hints.
+    // Whatever stays is one of the given slices, and what moves keeps all but the hints.
     for kept in &packing.unchanged {
         assert!(before.contains(kept));
     }
@@ -171,7 +171,7 @@ fn without_node_hints_the_same_node_becomes_the_same_zone() {
     let zone = world::hints(&["a"], &[]);
     let both = world::hints(&["a"], &["a1"]);
     let none = world::hints(&[], &[]);
-    // What a slice has that nothing else changes, and what is written; `None`: it stays.
+    // The hints of a slice that nothing else changes, and what is written: `None` if it stays.
     let rows = [
         ("as the server stores it", "a", zone.clone(), None),
         ("from when nodes were kept", "a", both.clone(), None),
@@ -204,8 +204,8 @@ fn without_node_hints_the_same_node_becomes_the_same_zone() {
     }
 }
 
-/// The same as a history: nothing is written for having lost the hints for nodes, and all is when
-/// they are kept again.
+/// The same as a history: losing the hints for nodes causes no write. All of them are written when
+/// the API server keeps them again.
 #[test]
 fn node_hints_go_and_come_back() {
     let mut cluster = Cluster::with(vec![pod_on(1, "a1"), pod_on(2, "b1")]);
@@ -276,7 +276,7 @@ fn an_unready_endpoint_causes_no_write_and_keeps_what_it_has() {
     }
 }
 
-/// Rows 8 and 9. An empty `hints: {}` goes too (docs/semantics.md 5.1).
+/// Rows 8 and 9. An empty `hints: {}` is removed too (docs/semantics.md 5.1).
 #[test]
 fn an_unknown_or_unset_preference_removes_hints() {
     for preference in [None, Some("PreferFar"), Some("preferclose"), Some("")] {

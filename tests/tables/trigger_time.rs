@@ -102,7 +102,7 @@ fn a_service_updated_without_change_of_pods_gives_no_time() {
     assert_eq!(memory.sync(&labelled, &pods), None);
 }
 
-/// 4.6: set on everything written, removed where there is no time, untouched elsewhere.
+/// 4.6: set on everything written, removed if there is no time, unchanged elsewhere.
 #[test]
 fn the_annotation_follows_each_write() {
     let annotation = |slice: &closehaul::model::slice::Slice| {
@@ -134,7 +134,7 @@ fn the_annotation_follows_each_write() {
     cluster.plan().assert_none();
 }
 
-/// RFC 3339 with nanoseconds as Go prints it: no digits that say nothing.
+/// RFC 3339 with nanoseconds as Go prints it: no trailing zeros.
 #[test]
 fn the_annotation_is_written_as_go_writes_it() {
     for (nanoseconds, text) in [

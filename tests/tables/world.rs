@@ -1,5 +1,5 @@
-//! A Service with its pods, nodes and slices, and an API server that is just obedient enough
-//! to replay histories: what a plan creates gets a name, a UID and a version.
+//! A Service with its pods, nodes and slices, and an API server that does just enough to
+//! replay histories: what a plan creates gets a name, a UID and a version.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 pub use crate::objects::*;
 
-/// One Service and all that its slices depend on.
+/// One Service and everything that its slices depend on.
 #[derive(Clone)]
 pub struct Cluster {
     pub service: Service,
@@ -157,7 +157,7 @@ impl Cluster {
         again.plan().assert_none();
     }
 
-    /// The slices that are not on their way out.
+    /// The slices that are not terminating.
     pub fn live(&self) -> impl Iterator<Item = &Slice> {
         self.slices.iter().filter(|slice| !slice.meta.terminating)
     }
@@ -172,8 +172,8 @@ impl Cluster {
         self.endpoints().map(|(_, e)| (pod_name(e), zones(e))).collect()
     }
 
-    /// Puts a slice of the Service with these pods' endpoints there, as an earlier sync would
-    /// have left it.
+    /// Adds a slice of the Service with these pods' endpoints, as an earlier sync would have left
+    /// it.
     pub fn add_slice_of(&mut self, pods: &[Pod]) -> Name {
         let mut past = Self { pods: pods.to_vec(), slices: Vec::new(), ..self.clone() };
         past.settings.max_endpoints = pods.len().max(1);

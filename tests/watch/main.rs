@@ -1,6 +1,6 @@
 //! Following objects through everything an API server may do, in simulated time.
 
-// `until` gives up by panic, outside the test functions themselves.
+// `until` gives up with a panic, outside the test functions themselves.
 #![allow(clippy::panic)]
 
 mod rewound;
@@ -43,7 +43,7 @@ struct View {
     /// Applied or malformed since the list began.
     stamped: BTreeSet<String>,
     lists: usize,
-    /// Of the last list.
+    /// When the last list was requested.
     asked: Option<Instant>,
     restarts: usize,
     malformed: Vec<(String, bool)>,
@@ -116,7 +116,7 @@ impl View {
         }
     }
 
-    /// Takes changes until it is so, for an hour at most.
+    /// Takes changes until `so` holds, for at most an hour.
     async fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
         let end = Instant::now() + 3600 * SECOND;
         while !so(self) {
@@ -196,7 +196,7 @@ async fn changes_arrive_by_watch_and_over_a_resumed_watch() {
     }
 }
 
-/// Once each object of a list cost a tick of the timer, a millisecond; only the real clock has it.
+/// Each object of a list once cost a tick of the timer, a millisecond. Only a real clock shows it.
 #[tokio::test]
 async fn objects_that_are_there_are_not_waited_for() {
     let api = FakeApi::new();
