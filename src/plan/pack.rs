@@ -62,15 +62,15 @@ pub struct Group {
 }
 
 impl Packing<'_> {
-    /// How many slices are created or replaced.
-    pub fn written(&self) -> usize {
-        self.creates.len() + self.updates.len()
+    /// What is created, then what is replaced.
+    pub fn drafts(&self) -> impl Iterator<Item = &Draft<'_>> {
+        self.creates.iter().chain(&self.updates)
     }
 
     /// The endpoints of each slice as it will stand: first those that are created, then those that
     /// are replaced, then those that are unchanged.
     pub fn slices(&self) -> impl Iterator<Item = &[Endpoint]> {
-        let written = self.creates.iter().chain(&self.updates).map(|draft| &*draft.endpoints);
+        let written = self.drafts().map(|draft| &*draft.endpoints);
         written.chain(self.unchanged.iter().map(|slice| &*slice.endpoints))
     }
 

@@ -10,10 +10,7 @@ use crate::{
         name::Name,
         slice::{Endpoint, Hints},
     },
-    plan::{
-        intent::Preference,
-        pack::{Draft, Packing},
-    },
+    plan::pack::{Draft, Packing},
 };
 
 /// Gives the endpoints of everything that is written the hints that were chosen for them, in the
@@ -58,15 +55,11 @@ impl Pen {
     /// Gives the endpoints of `draft` the hints that were chosen for them.
     fn write(&mut self, draft: &mut Draft<'_>, choices: &[Choice]) {
         for (at, (endpoint, choice)) in draft.endpoints.iter_mut().zip(choices).enumerate() {
-            let (zone, node) = match choice {
-                Choice::Any if at < draft.copied => continue,
-                Choice::Any | Choice::Nothing => (None, None),
-                Choice::Own(preference) => {
-                    let takes_node = *preference == Preference::Node && self.node_hints;
-                    (endpoint.zone.as_ref(), endpoint.node.as_ref().filter(|_| takes_node))
-                }
-                Choice::Zone(zone) => (Some(zone), None),
-            };
+            if *choice == Choice::Any && at < draft.copied {
+                continue;
+            }
+            let (zone, node) = choice.names(endpoint);
+            let node = node.filter(|_| self.node_hints);
             if !has_exactly(endpoint, zone, node) {
                 endpoint.hints = self.hints(zone.cloned(), node.cloned());
             }
@@ -93,15 +86,14 @@ impl Pen {
 fn may_stay(choice: &Choice, endpoint: &Endpoint, node_hints: bool) -> bool {
     let (zones, nodes): (&[Name], &[Name]) =
         endpoint.hints.as_ref().map_or((&[], &[]), |hints| (&hints.zones, &hints.nodes));
+    let (zone, node) = choice.names(endpoint);
+    let may_lack = !node_hints && nodes.is_empty();
     match choice {
         Choice::Any => true,
         Choice::Nothing => endpoint.hints.is_none(),
-        Choice::Own(preference) => {
-            let node = endpoint.node.as_ref().filter(|_| *preference == Preference::Node);
-            let may_lack = !node_hints && nodes.is_empty();
-            is_only(zones, endpoint.zone.as_ref()) && (may_lack || is_only(nodes, node))
+        Choice::Own(_) | Choice::Zone(_) => {
+            is_only(zones, zone) && (may_lack || is_only(nodes, node))
         }
-        Choice::Zone(zone) => is_only(zones, Some(zone)) && nodes.is_empty(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! (docs/semantics.md 5.3; KEP-2433). Where the built-in controller chooses at random,
 //! this is deterministic: of equal zones, it chooses the one whose name sorts first.
 
-use std::{collections::BTreeMap, iter};
+use std::collections::BTreeMap;
 
 use super::{Choice, Choices};
 use crate::{
@@ -65,21 +65,17 @@ fn shared_out(packing: &Packing<'_>, shares: Option<&CpuShares>) -> Option<Choic
     }
     let allocations = allocate(shares?, ready(packing).count())?;
     let mut counts = ZoneCounts::new();
-    let unchanged = packing.unchanged.iter();
-    let accepted: Vec<bool> =
-        unchanged.map(|slice| accept(slice, &mut counts, &allocations)).collect();
-
-    // `None` where the endpoint keeps what it has: its slice was accepted, or it is not ready and
-    // proxies do not look at it.
-    let mut zones: Vec<Option<Name>> = Vec::new();
-    let written = packing.written();
-    let is_accepted = iter::repeat_n(false, written).chain(accepted.iter().copied());
-    for (endpoints, is_accepted) in packing.slices().zip(is_accepted) {
-        let is_chosen = |endpoint: &&Endpoint| !is_accepted && endpoint.is_ready();
-        zones.extend(endpoints.iter().map(|endpoint| {
-            Some(endpoint).filter(is_chosen).and_then(|endpoint| endpoint.zone.clone())
-        }));
+    // `None` where the endpoint keeps what it has: its slice is accepted, or it is not ready, and
+    // proxies ignore it.
+    let own = |endpoint: &Endpoint| endpoint.zone.clone().filter(|_| endpoint.is_ready());
+    let mut unchanged = Vec::new();
+    for slice in &packing.unchanged {
+        let is_chosen = !accept(slice, &mut counts, &allocations);
+        unchanged
+            .extend(slice.endpoints.iter().map(|endpoint| own(endpoint).filter(|_| is_chosen)));
     }
+    let written = packing.drafts().flat_map(|draft| &draft.endpoints);
+    let mut zones: Vec<Option<Name>> = written.map(own).chain(unchanged).collect();
     for zone in zones.iter().flatten() {
         *counts.entry(zone.clone()).or_default() += 1;
     }

@@ -14,7 +14,7 @@ use super::{
     intent::{Intent, Mechanism, Preference},
     pack::Packing,
 };
-use crate::model::name::Name;
+use crate::model::{name::Name, slice::Endpoint};
 
 /// The hints that one endpoint should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,20 @@ pub fn choose(intent: Intent, packing: &Packing<'_>, shares: Option<&CpuShares>)
             traffic_distribution::choose(preference, packing)
         }
         Mechanism::Off => Choices::none(packing),
+    }
+}
+
+impl Choice {
+    /// The zone and the node to which it hints `endpoint`.
+    fn names<'e>(&'e self, endpoint: &'e Endpoint) -> (Option<&'e Name>, Option<&'e Name>) {
+        match self {
+            Self::Any | Self::Nothing => (None, None),
+            Self::Own(preference) => {
+                let node = endpoint.node.as_ref().filter(|_| *preference == Preference::Node);
+                (endpoint.zone.as_ref(), node)
+            }
+            Self::Zone(zone) => (Some(zone), None),
+        }
     }
 }
 
