@@ -3,9 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     time::Duration,
 };
 
+use closehaul::model::slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME, TRIGGER_TIME};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -13,11 +15,6 @@ use crate::{
     collections::{LEASES, NODES, PODS, SERVICES, SLICES},
     recorder::{Caller, Change},
 };
-
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-const CONTROLLER: &str = "endpointslice-controller.k8s.io";
-const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// What a run is checked against.
 #[derive(Clone, Copy, Debug)]
@@ -270,24 +267,13 @@ impl World {
     fn places_of_pods(&self) -> BTreeSet<Place> {
         let mut places = BTreeSet::new();
         for ((namespace, name), service) in &self.services {
-            let spec = &service["spec"];
-            let Some(selector) = spec["selector"].as_object().filter(|all| !all.is_empty()) else {
-                continue;
-            };
-            if spec["type"] == "ExternalName" || !service["metadata"]["deletionTimestamp"].is_null()
-            {
-                continue;
-            }
-            let publishes_all = spec["publishNotReadyAddresses"] == true;
             for ((of, _), pod) in &self.pods {
-                let labels = &pod["metadata"]["labels"];
-                let is_selected = selector.iter().all(|(key, value)| labels[key] == *value);
                 let node = (String::new(), text(&pod["spec"]["nodeName"]).to_owned());
-                let has_node = self.nodes.contains_key(&node) || publishes_all;
-                if of != namespace || !is_selected || !has_node || !is_served(pod, spec) {
+                let has_node = self.nodes.contains_key(&node);
+                if of != namespace || listed_addresses(service, pod, has_node).is_empty() {
                     continue;
                 }
-                for port in entries(&spec["ports"]) {
+                for port in entries(&service["spec"]["ports"]) {
                     let uid = text(&pod["metadata"]["uid"]);
                     let place = [namespace, name, text(&port["name"]), uid].map(str::to_owned);
                     places.insert(place.into());
@@ -298,17 +284,30 @@ impl World {
     }
 }
 
-/// Whether a pod has an endpoint: it runs, and has an address of a family of the Service.
-fn is_served(pod: &Value, spec: &Value) -> bool {
-    let phase = text(&pod["status"]["phase"]);
-    let has_family = |address: &str| {
-        let family = if address.contains(':') { "IPv6" } else { "IPv4" };
+/// The addresses of a pod that slices of a Service contain, by the simplest reading of both: the
+/// Service selects the pod, which runs, and whose node exists (`has_node`) if that is required.
+pub fn listed_addresses<'p>(service: &Value, pod: &'p Value, has_node: bool) -> Vec<&'p str> {
+    let (spec, labels) = (&service["spec"], &pod["metadata"]["labels"]);
+    let selector = spec["selector"].as_object().filter(|selector| !selector.is_empty());
+    let is_selected =
+        selector.is_some_and(|selector| selector.iter().all(|(key, value)| labels[key] == *value));
+    let is_served =
+        spec["type"] != "ExternalName" && service["metadata"]["deletionTimestamp"].is_null();
+    let is_running = !["Failed", "Succeeded"].contains(&text(&pod["status"]["phase"]));
+    let is_placed = has_node || spec["publishNotReadyAddresses"] == true;
+    if !(is_selected && is_served && is_running && is_placed) {
+        return Vec::new();
+    }
+    let is_listed = |address: &&str| {
+        let family = match address.parse() {
+            Ok(IpAddr::V4(_)) => "IPv4",
+            Ok(IpAddr::V6(_)) => "IPv6",
+            Err(_) => return false,
+        };
         entries(&spec["ipFamilies"]).any(|other| other == family)
     };
-    let mut addresses = entries(&pod["status"]["podIPs"]).map(|address| text(&address["ip"]));
-    !["Failed", "Succeeded"].contains(&phase)
-        && addresses
-            .any(|address| address.parse::<std::net::IpAddr>().is_ok() && has_family(address))
+    let addresses = entries(&pod["status"]["podIPs"]).map(|address| text(&address["ip"]));
+    addresses.filter(is_listed).collect()
 }
 
 /// The UID of the pod behind an endpoint.

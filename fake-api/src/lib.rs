@@ -9,6 +9,7 @@
 //! - [`samples`]: test objects, written once for all tests
 //! - [`rig`]: the running controller on a server, and what it has written
 //! - [`world`]: a world that changes at random, determined by a seed
+//! - [`seeds`]: runs in simulated time, each determined by its seed
 //!
 //! Use the least powerful test that can fail for the right reason. What pure functions decide needs
 //! no server, and what only a real API server can show belongs in `e2e`.
@@ -31,6 +32,7 @@ mod request;
 mod respond;
 pub mod rig;
 pub mod samples;
+pub mod seeds;
 mod selector;
 mod server;
 mod store;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use closehaul::model::slice::SERVICE_NAME;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -36,7 +37,7 @@ impl Seen {
     /// Whether this writes a slice of the Service of this name: by its label, or by the slice's
     /// name, which begins with the Service's.
     pub fn writes_slice_of(&self, service: &str) -> bool {
-        let label = &self.body["metadata"]["labels"]["kubernetes.io/service-name"];
+        let label = &self.body["metadata"]["labels"][SERVICE_NAME];
         let name = self.path.rsplit_once("/endpointslices/").map(|(_, name)| name);
         let is_named = name
             .and_then(|name| name.strip_prefix(service))

@@ -1,7 +1,7 @@
 //! A world that changes at random, determined by a seed: objects change, other clients edit slices,
 //! and requests and watches fail.
 
-use std::{env, ops::Range, time::Duration};
+use std::time::Duration;
 
 use closehaul::random::Random;
 use serde_json::{Value, json};
@@ -17,15 +17,6 @@ use crate::{
 const KINDS: [&str; 4] = [SERVICES, PODS, NODES, SLICES];
 const PATHS: [&str; 5] = ["/services", "/pods", "/nodes", "/endpointslices", ""];
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", ""];
-
-/// The seeds of a run: `SEED=7` for a single one, `SEEDS=100` for this many, or else `default` many.
-pub fn seeds(default: u64) -> Range<u64> {
-    let number = |name| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(default),
-    }
-}
 
 /// Choices that depend only on a seed.
 pub struct Dice(Random);

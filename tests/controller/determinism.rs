@@ -8,10 +8,11 @@ use fake_api::{
     FakeApi,
     collections::SERVICES,
     rig::*,
-    world::{Dice, change, pause, seeds},
+    seeds::{seeds, simulate},
+    world::{Dice, change, pause},
 };
 use serde_json::json;
-use tokio::{runtime::Builder, time::Instant};
+use tokio::time::Instant;
 
 use crate::leadership::Replica;
 
@@ -38,8 +39,7 @@ fn difference(seed: u64) -> Option<String> {
 }
 
 fn requests(seed: u64) -> Vec<String> {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(live(seed))
+    simulate(live(seed))
 }
 
 async fn live(seed: u64) -> Vec<String> {

@@ -9,15 +9,16 @@ use std::{
 
 use fake_api::{
     FakeApi,
-    collections::{NODES, PODS, SERVICES, SLICES},
+    collections::{PODS, SERVICES, SLICES},
     faults::{Effect, on, on_watch},
     invariants::{self, Limits},
     rig::*,
-    samples::{foreign_slice, node, pod, service},
-    world::{Dice, calm, seeds},
+    samples::{foreign_slice, pod},
+    seeds::{each, seeds, simulate},
+    world::{Dice, calm},
 };
 use serde_json::json;
-use tokio::{runtime::Builder, time::Instant};
+use tokio::time::Instant;
 
 use crate::{leadership::Replica, stable};
 
@@ -126,13 +127,8 @@ impl Fault {
 
 #[test]
 fn the_invariants_hold_whatever_fails_at_the_same_time() {
-    let seeds = seeds(SEEDS);
     let began = std::time::Instant::now();
-    let outcomes: Vec<Pile> = std::thread::scope(|scope| {
-        let half = |odd| seeds.clone().filter(move |seed| seed % 2 == odd);
-        let threads = [0, 1].map(|odd| scope.spawn(move || half(odd).map(Pile::run).collect()));
-        threads.into_iter().flat_map(|thread| -> Vec<_> { thread.join().unwrap() }).collect()
-    });
+    let outcomes = each(&seeds(SEEDS), Pile::run);
     report(&outcomes, began.elapsed());
     let found = |known: &&str| {
         outcomes.iter().flat_map(|pile| &pile.violations).any(|(_, invariant)| invariant == known)
@@ -185,11 +181,9 @@ struct Pile {
 
 impl Pile {
     fn run(seed: u64) -> Self {
-        let runtime =
-            Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let pile =
             Self { seed, history: Vec::new(), pairs: BTreeSet::new(), violations: Vec::new() };
-        runtime.block_on(pile.live())
+        simulate(pile.live())
     }
 
     async fn live(mut self) -> Self {
@@ -255,19 +249,13 @@ impl Pile {
     }
 }
 
-/// Some Services with a few pods each.
+/// The Services with their pods.
 fn world() -> FakeApi {
-    let api = FakeApi::new();
-    for name in ["a1", "b1", "c1"] {
-        api.put(NODES, node(name));
-    }
-    for name in SERVICES_OF_PILES {
-        api.put(SERVICES, service(name));
-        for number in 0..PODS_OF_SERVICE {
-            api.put(PODS, pod(&format!("{name}-{number}")));
-        }
-    }
-    api
+    let pods = SERVICES_OF_PILES
+        .iter()
+        .flat_map(|service| (0..PODS_OF_SERVICE).map(move |number| format!("{service}-{number}")));
+    let pods: Vec<String> = pods.collect();
+    cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Makes a random change. Returns a description of it.

@@ -12,13 +12,14 @@ use closehaul::{
 use fake_api::{
     FakeApi,
     collections::{NODES, PODS, SERVICES, SLICES},
-    invariants::{Limits, violations},
+    invariants::{Limits, listed_addresses, violations},
     rig::*,
     samples::{FOREIGN_SLICE, foreign_slice, name},
-    world::{Dice, calm, change, pause, seeds},
+    seeds::{each, seeds, simulate},
+    world::{Dice, calm, change, pause},
 };
 use serde_json::Value;
-use tokio::{runtime::Builder, time::Instant};
+use tokio::time::Instant;
 
 use crate::piles::KNOWN;
 
@@ -30,20 +31,14 @@ const STEPS: u64 = 60;
 
 #[test]
 fn after_any_history_the_slices_are_right_and_stay() {
-    let seeds = seeds(SEEDS);
-    let failed: Vec<String> = std::thread::scope(|scope| {
-        let half = |odd| seeds.clone().filter(move |seed| seed % 2 == odd);
-        let threads = [0, 1].map(|odd| scope.spawn(move || half(odd).filter_map(fails).collect()));
-        threads.into_iter().flat_map(|thread| -> Vec<_> { thread.join().unwrap() }).collect()
-    });
+    let failed: Vec<String> = each(&seeds(SEEDS), fails).into_iter().flatten().collect();
     assert!(failed.is_empty(), "{} seeds fail: {}", failed.len(), failed[0]);
 }
 
 /// What is wrong after the history of a seed, with the history.
 fn fails(seed: u64) -> Option<String> {
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let mut history = Vec::new();
-    let outcome = runtime.block_on(live(seed, &mut history));
+    let outcome = simulate(live(seed, &mut history));
     outcome.err().map(|error| format!("SEED={seed}: {error}\n{}", history.join("\n")))
 }
 
@@ -130,25 +125,14 @@ fn found(rig: &Rig, service: &str) -> BTreeSet<String> {
 fn wanted(api: &FakeApi, service: &str) -> BTreeSet<String> {
     let service = api.get(SERVICES, "shop", service).unwrap();
     let publishes_all = service["spec"]["publishNotReadyAddresses"] == true;
-    let selector = service["spec"]["selector"].as_object().unwrap();
-    let families = service["spec"]["ipFamilies"].as_array().unwrap();
     let mut wanted = BTreeSet::new();
     for pod in api.list(PODS) {
-        let is_selected =
-            selector.iter().all(|(key, value)| pod["metadata"]["labels"][key] == *value);
-        let node = api.get(NODES, "", pod["spec"]["nodeName"].as_str().unwrap());
-        let is_finished = pod["status"]["phase"] == "Failed";
-        if !is_selected || is_finished || (node.is_none() && !publishes_all) {
-            continue;
-        }
+        let has_node = api.get(NODES, "", pod["spec"]["nodeName"].as_str().unwrap()).is_some();
         let is_ready = pod["status"]["conditions"][0]["status"] == "True"
             && pod["metadata"]["deletionTimestamp"].is_null();
-        for ip in pod["status"]["podIPs"].as_array().unwrap() {
-            let is_v6 = ip["ip"].as_str().unwrap().contains(':');
-            if families.contains(&Value::from(if is_v6 { "IPv6" } else { "IPv4" })) {
-                let is_ready = is_ready || publishes_all;
-                wanted.insert(format!("{} {} {is_ready}", pod["metadata"]["name"], ip["ip"]));
-            }
+        let is_ready = is_ready || publishes_all;
+        for ip in listed_addresses(&service, &pod, has_node) {
+            wanted.insert(format!("{} \"{ip}\" {is_ready}", pod["metadata"]["name"]));
         }
     }
     wanted
