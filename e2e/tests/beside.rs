@@ -189,10 +189,10 @@ async fn little_happens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_state_are_seen_as_events() {
-    tokio::time::timeout(LIMIT, events_of_users()).await.expect("the time limit");
+    tokio::time::timeout(LIMIT, see_changes_of_state()).await.expect("the time limit");
 }
 
-async fn events_of_users() {
+async fn see_changes_of_state() {
     let (cluster, world) = cluster().await;
     let mut canary = Canary::create(&world).await.unwrap();
     for (number, name) in ["cart", "auto", "late", "local"].into_iter().enumerate() {

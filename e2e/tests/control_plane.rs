@@ -152,7 +152,7 @@ async fn namespace_and_node(cluster: &Cluster) {
 }
 
 /// Makes the namespace `shop` with the Service `cart` and one ready pod behind it on a node of
-/// zone-a, each with the permissions of whoever makes it in a cluster.
+/// zone-a, each with the permissions of the client that creates it in a cluster.
 async fn one_ready_pod(cluster: &Cluster) {
     let admin = cluster.client(Actor::Admin).unwrap();
     let kubelet = cluster.client(Actor::Kubelet).unwrap();

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(5);
-/// How long the replicas run beside each other before something happens.
+/// How long the replicas run at the same time before something happens.
 const SIDE_BY_SIDE: Duration = Duration::from_secs(3);
 
 /// The lease of the replicas. It is shorter than in a cluster, with the same proportions.

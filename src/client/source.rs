@@ -218,7 +218,7 @@ impl Settings {
             ListParams { limit: self.page_size, continue_token: token, ..ListParams::default() };
         match Api::<Arrival<T>>::all(self.client.clone()).list(&params).await {
             Ok(list) => {
-                self.hear();
+                self.note_received();
                 let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
                 let token = filled(list.metadata.continue_);
                 let version = filled(list.metadata.resource_version);
@@ -268,7 +268,7 @@ impl Settings {
         let one = ListParams { limit: Some(1), ..ListParams::default() };
         let request = request.list(&one).map_err(kube::Error::BuildRequest)?;
         let list: Listed = self.client.request(request).await?;
-        self.hear();
+        self.note_received();
         Ok(number(list.metadata.resource_version.as_deref()))
     }
 
@@ -276,7 +276,7 @@ impl Settings {
         Duration::from_secs(self.random.within(LASTS).into())
     }
 
-    fn hear(&self) {
+    fn note_received(&self) {
         self.received.send_replace(Some(Instant::now()));
     }
 }

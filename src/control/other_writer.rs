@@ -21,10 +21,10 @@ use tokio::time::Instant;
 
 use crate::model::name::ServiceKey;
 
-/// How many repairs of one Service in [`FIGHT`] mean that two writers compete: no user does that.
+/// How many repairs of one Service in [`CONTEST`] mean that two writers compete: no user does that.
 const REPAIRS: usize = 3;
 /// See [`REPAIRS`].
-const FIGHT: Duration = Duration::from_secs(60);
+const CONTEST: Duration = Duration::from_secs(60);
 /// How many writes that agree, in all of the cluster within [`QUIET`], reveal a controller. One
 /// alone may have been a local write of which nothing is known.
 const AGREEING: usize = 2;
@@ -53,9 +53,9 @@ struct Signs {
     /// There is one since the Service was last planned.
     is_open: bool,
     /// The latest repairs, at most [`REPAIRS`].
-    blows: Vec<Instant>,
+    repairs: Vec<Instant>,
     /// How many repairs there were since the two compete; 0 if they do not.
-    fought: u32,
+    contests: u32,
 }
 
 /// What has just become known.
@@ -82,7 +82,7 @@ impl OtherWriter {
         if let Some(active) = &mut self.active {
             *active = now;
         }
-        let fresh = Signs { latest: now, is_open: true, blows: Vec::new(), fought: 0 };
+        let fresh = Signs { latest: now, is_open: true, repairs: Vec::new(), contests: 0 };
         let signs = self.signs.entry(service.clone()).or_insert(fresh);
         signs.latest = now;
         signs.is_open = true;
@@ -106,10 +106,10 @@ impl OtherWriter {
             note(&mut self.agreeing, now, AGREEING, QUIET);
             finding.is_active = self.agreeing.len() == AGREEING;
         } else if !is_affected {
-            note(&mut signs.blows, now, REPAIRS, FIGHT);
-            if signs.fought > 0 || signs.blows.len() == REPAIRS {
-                finding = Finding { is_active: true, is_contested: signs.fought == 0 };
-                signs.fought = signs.fought.saturating_add(1);
+            note(&mut signs.repairs, now, REPAIRS, CONTEST);
+            if signs.contests > 0 || signs.repairs.len() == REPAIRS {
+                finding = Finding { is_active: true, is_contested: signs.contests == 0 };
+                signs.contests = signs.contests.saturating_add(1);
             }
         }
         if finding.is_active {
@@ -120,8 +120,8 @@ impl OtherWriter {
 
     /// How long a repair of this Service must wait; zero if no other writer competes.
     pub fn delay(&self, service: &ServiceKey) -> Duration {
-        let fought = self.signs.get(service).map_or(0, |signs| signs.fought);
-        match fought.checked_sub(1) {
+        let contests = self.signs.get(service).map_or(0, |signs| signs.contests);
+        match contests.checked_sub(1) {
             None => Duration::ZERO,
             Some(before) => FIRST_DELAY.saturating_mul(1_u32 << before.min(16)).min(LONGEST_DELAY),
         }
@@ -134,12 +134,12 @@ impl OtherWriter {
 
     /// Whether the slices of this Service are repeatedly overwritten.
     pub fn is_contested(&self, service: &ServiceKey) -> bool {
-        self.signs.get(service).is_some_and(|signs| signs.fought > 0)
+        self.signs.get(service).is_some_and(|signs| signs.contests > 0)
     }
 
     /// How many Services' slices are repeatedly overwritten.
     pub fn contested(&self) -> usize {
-        self.signs.values().filter(|signs| signs.fought > 0).count()
+        self.signs.values().filter(|signs| signs.contests > 0).count()
     }
 
     /// The Service is gone.
@@ -152,7 +152,7 @@ impl OtherWriter {
         let is_past = |at: Instant| now.saturating_duration_since(at) >= QUIET;
         let past = self.signs.extract_if(|_, signs| is_past(signs.latest));
         let mut freed: Vec<_> =
-            past.filter(|(_, signs)| signs.fought > 0).map(|(service, _)| service).collect();
+            past.filter(|(_, signs)| signs.contests > 0).map(|(service, _)| service).collect();
         freed.sort_unstable();
         let is_gone = self.active.is_some_and(is_past);
         if is_gone {

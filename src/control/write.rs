@@ -98,7 +98,7 @@ impl Limit {
 pub struct WriteEncoding(Arc<AtomicBool>);
 
 impl WriteEncoding {
-    fn encoding(&self) -> Encoding {
+    fn current(&self) -> Encoding {
         if self.0.load(Ordering::Relaxed) { Encoding::Protobuf } else { Encoding::Json }
     }
 
@@ -255,7 +255,7 @@ impl Writer {
         outcome: &mut Outcome,
     ) -> Result<Option<Sight>, WriteError> {
         let what = what(&method, slice);
-        let encoding = self.encoding.encoding();
+        let encoding = self.encoding.current();
         let body = render::body(slice, encoding).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
         let is_update = method == Method::PUT;

@@ -27,7 +27,7 @@ pub struct Known {
 
 /// A slice to be planned, with the pods that have an endpoint in it.
 #[derive(Clone, Debug)]
-pub struct Changed<'a> {
+pub struct ChangedSlice<'a> {
     /// The slice.
     pub slice: &'a Slice,
     /// The pods.
@@ -63,15 +63,17 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
 pub fn patch<'a>(
     world: World<'_, 'a>,
     known: &[Known],
-    mut changed: Vec<Changed<'a>>,
+    mut changed: Vec<ChangedSlice<'a>>,
 ) -> Option<Plan<'a>> {
     // The order in which a plan of the whole has them.
-    changed.sort_unstable_by(|Changed { slice: one, .. }, Changed { slice: other, .. }| {
-        let fuller = other.endpoints.len().cmp(&one.endpoints.len());
-        one.ports.cmp(&other.ports).then(fuller).then(one.meta.name.cmp(&other.meta.name))
-    });
+    changed.sort_unstable_by(
+        |ChangedSlice { slice: one, .. }, ChangedSlice { slice: other, .. }| {
+            let fuller = other.endpoints.len().cmp(&one.endpoints.len());
+            one.ports.cmp(&other.ports).then(fuller).then(one.meta.name.cmp(&other.meta.name))
+        },
+    );
     let mut families: Vec<Family<'a>> = known.iter().cloned().map(unchanged).collect();
-    for Changed { slice, pods } in &changed {
+    for ChangedSlice { slice, pods } in &changed {
         let world = World { pods, slices: &[*slice], ..world };
         let desired = endpoint::desired(world.service, pods, world.nodes, slice.address_type);
         let part = family(world, slice.address_type, vec![*slice], &desired);

@@ -22,7 +22,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Creates the directory, with earlier results if some are to be shown.
+    /// Creates the directory. Its results begin with the earlier ones, if they are shown.
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
         let directory = options.out.clone().unwrap_or_else(|| {
             let now = Timestamp::now().to_zoned(TimeZone::UTC);

@@ -15,7 +15,7 @@ pub struct Hand {
     pub patch: Option<Value>,
     /// Whether the slice is deleted afterwards.
     pub is_deleted: bool,
-    /// The slice that is created beside it, still without a name.
+    /// The slice that is created in addition, still without a name.
     pub copy: Option<Value>,
 }
 

@@ -8,7 +8,7 @@
 //!
 //! The bridge has a namespace of its own, so the host gets one link and one address and keeps its
 //! own forwarding, firewall and sysctls untouched. Nodes reach each other's pods by routes, pods
-//! reach their node by a routed link. IPv4 always, IPv6 beside it if requested; the host itself
+//! reach their node by a routed link. There is always IPv4, and IPv6 if requested. The host itself
 //! takes no part in IPv6.
 //!
 //! Nothing here depends on Kubernetes.

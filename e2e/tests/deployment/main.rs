@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 /// The first run builds the components.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const SETTLE: Duration = Duration::from_secs(60);
-/// How long two replicas run beside each other before something happens.
+/// How long two replicas run at the same time before something happens.
 const SIDE_BY_SIDE: Duration = Duration::from_secs(5);
 /// A released lease is taken at the next check, 2.0 to 4.4 s after the previous one.
 const GIVEN_BACK: Duration = Duration::from_secs(8);

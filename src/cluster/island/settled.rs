@@ -20,7 +20,7 @@ use crate::{
         Plan,
         changes::Changes,
         endpoint::is_listed,
-        patch::{self, Changed, Known},
+        patch::{self, ChangedSlice, Known},
     },
 };
 
@@ -168,12 +168,12 @@ impl Island {
     }
 
     /// The slices of a part with all their pods; `None` if one has an endpoint of no pod.
-    pub fn slices_in(&self, part: &Part) -> Option<Vec<Changed<'_>>> {
+    pub fn slices_in(&self, part: &Part) -> Option<Vec<ChangedSlice<'_>>> {
         let changed = |id: &SliceId| {
             let slice = self.slices.get(*id);
             let names = slice.endpoints.iter().map(|endpoint| endpoint.pod_name());
             let pods = names.map(|name| self.pod(name?)).collect::<Option<_>>()?;
-            Some(Changed { slice, pods })
+            Some(ChangedSlice { slice, pods })
         };
         part.slices.iter().map(changed).collect()
     }

@@ -61,7 +61,7 @@ const JSON: Encoding = Encoding::Json;
 const PROTOBUF: Encoding = Encoding::Protobuf;
 
 #[tokio::test]
-async fn protobuf_is_sent_to_whoever_has_answered_in_it() {
+async fn protobuf_is_sent_to_a_server_that_answered_in_it() {
     for (answer, second) in [(PROTOBUF, PROTOBUF), (JSON, JSON)] {
         let (sent, outcomes) = sent(&[(200, answer), (200, answer)]).await;
         assert_eq!(sent, [JSON.content_type(), second.content_type()]);

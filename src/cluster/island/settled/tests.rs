@@ -40,7 +40,7 @@ fn app() -> Labels {
 
 /// What a Service is like.
 #[derive(Clone, Debug)]
-struct Wish {
+struct Shape {
     distribution: Option<&'static str>,
     is_dual: bool,
     publish_not_ready: bool,
@@ -49,21 +49,21 @@ struct Wish {
     labels: u8,
 }
 
-fn service(wish: &Wish, version: u64) -> Service {
+fn service(shape: &Shape, version: u64) -> Service {
     let families = [AddressType::IPv4, AddressType::IPv6];
     Service {
         key: key(),
         uid: Uid::parse("u"),
         version,
         created: Some(at(1)),
-        terminating: wish.terminating,
-        labels: (0..wish.labels).map(|_| ("team".into(), "a".into())).collect(),
+        terminating: shape.terminating,
+        labels: (0..shape.labels).map(|_| ("team".into(), "a".into())).collect(),
         selector: Some(app()),
         ports: vec![samples::service_port("http", TargetPort::Named("web".into()))],
-        families: families.into_iter().take(1 + usize::from(wish.is_dual)).collect(),
-        publish_not_ready: wish.publish_not_ready,
-        traffic_distribution: wish.distribution.and_then(TrafficDistribution::parse),
-        auto: wish.auto,
+        families: families.into_iter().take(1 + usize::from(shape.is_dual)).collect(),
+        publish_not_ready: shape.publish_not_ready,
+        traffic_distribution: shape.distribution.and_then(TrafficDistribution::parse),
+        auto: shape.auto,
         ..samples::service()
     }
 }
@@ -111,7 +111,7 @@ enum Event {
     PodGone(u8),
     Node(u8, u8),
     NodeGone(u8),
-    Service(Wish),
+    Service(Shape),
     /// Another client writes a slice: it removes an endpoint, or changes hints or labels.
     Meddle(usize, u8),
     SliceGone(usize),
@@ -151,7 +151,7 @@ fn event() -> impl Strategy<Value = Event> {
             has_address,
             is_selected,
         });
-    let wish = (
+    let shape = (
         0..3_usize,
         any::<bool>(),
         proptest::bool::weighted(0.2),
@@ -159,7 +159,7 @@ fn event() -> impl Strategy<Value = Event> {
         proptest::bool::weighted(0.2),
         0..2_u8,
     )
-        .prop_map(|(distribution, is_dual, publish_not_ready, auto, terminating, labels)| Wish {
+        .prop_map(|(distribution, is_dual, publish_not_ready, auto, terminating, labels)| Shape {
             distribution: [None, Some("PreferSameZone"), Some("PreferSameNode")][distribution],
             is_dual,
             publish_not_ready,
@@ -181,7 +181,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => pods.prop_map(Event::PodGone),
         1 => (0..4_u8, 0..3_u8).prop_map(|(node, zone)| Event::Node(node, zone)),
         1 => (0..4_u8).prop_map(Event::NodeGone),
-        1 => wish.prop_map(Event::Service),
+        1 => shape.prop_map(Event::Service),
         1 => (0..9_usize, 0..4_u8).prop_map(|(slice, how)| Event::Meddle(slice, how)),
         1 => (0..9_usize).prop_map(Event::SliceGone),
     ]
@@ -198,7 +198,7 @@ struct World {
 }
 
 impl World {
-    fn new(wish: &Wish) -> Self {
+    fn new(shape: &Shape) -> Self {
         let mut world = Self {
             index: Index::default(),
             seen: None,
@@ -209,7 +209,7 @@ impl World {
         for number in 0..4 {
             world.happen(Event::Node(number, 1 + number % 2));
         }
-        world.happen(Event::Service(wish.clone()));
+        world.happen(Event::Service(shape.clone()));
         for number in 0..9 {
             let body = Body { node: number % 4, port: 0, has_address: true, is_selected: true };
             world.happen(Event::Pod(number, body));
@@ -240,8 +240,8 @@ impl World {
             }
             Event::Node(name, zone) => drop(self.index.apply_node(node(name, zone, version))),
             Event::NodeGone(name) => drop(self.index.remove_node(&format!("n{name}"), None)),
-            Event::Service(wish) => {
-                self.index.apply_service(service(&wish, version));
+            Event::Service(shape) => {
+                self.index.apply_service(service(&shape, version));
             }
             Event::Meddle(number, how) => {
                 if let Some(slice) = self.nth(number) {
@@ -377,7 +377,7 @@ fn assert_same(whole: &Plan<'_>, patch: &Plan<'_>) {
     }
 }
 
-const WISH: Wish = Wish {
+const SHAPE: Shape = Shape {
     distribution: Some("PreferSameZone"),
     is_dual: true,
     publish_not_ready: false,
@@ -391,7 +391,7 @@ proptest! {
 
     #[test]
     fn a_patch_is_what_a_plan_of_the_whole_would_be(events in proptest::collection::vec(event(), 1..60)) {
-        let mut world = World::new(&WISH);
+        let mut world = World::new(&SHAPE);
         for event in events {
             world.happen(event);
         }
@@ -400,7 +400,7 @@ proptest! {
 
 #[test]
 fn a_flip_is_a_patch_of_the_slices_of_one_pod() {
-    let mut world = World::new(&WISH);
+    let mut world = World::new(&SHAPE);
     world.happen(Event::Sync(Fate::Done));
     assert_eq!(world.plans, (0, 2), "slices that were made are looked at once more");
     for (second, ready) in [(5, false), (6, true), (7, false)] {
@@ -423,14 +423,14 @@ fn what_ends_it() {
     let others = [
         Event::Node(1, 1),
         Event::NodeGone(1),
-        Event::Service(Wish { labels: 0, ..WISH }),
+        Event::Service(Shape { labels: 0, ..SHAPE }),
         Event::Meddle(2, 1),
         Event::SliceGone(2),
         Event::Pod(1, Body { node: 2, port: 0, has_address: true, is_selected: true }),
         Event::Sync(Fate::Fail),
     ];
     for event in others {
-        let mut world = World::new(&WISH);
+        let mut world = World::new(&SHAPE);
         world.happen(Event::Sync(Fate::Done));
         world.happen(Event::Flip(3, (false, false, 5)));
         assert!(world.index.part(&key()).is_some());
