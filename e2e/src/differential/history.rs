@@ -203,7 +203,7 @@ impl<'p> History<'p> {
     /// Restarts both controllers. closehaul must find its slices correct.
     async fn restart(&mut self) -> Result<Verdict, Error> {
         let Pair { closehaul, restarts, .. } = self.pair;
-        let before = closehaul.versions(&self.namespace);
+        let before = closehaul.by_name(&self.namespace);
         restarts.wait().await;
         let _running = restarts.running().await;
         self.follow().await?;

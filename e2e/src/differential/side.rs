@@ -31,6 +31,9 @@ use crate::{
 pub const CANARY: &str = "canary";
 const STOP: Duration = Duration::from_secs(10);
 
+/// Slices by name.
+pub type ByName = BTreeMap<String, Arc<Value>>;
+
 /// Which controller a side has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -323,12 +326,12 @@ impl Side {
         Ok(())
     }
 
-    /// The versions of a namespace's slices, except the canary's, by name.
-    pub fn versions(&self, namespace: &str) -> BTreeMap<String, String> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let forms = self.forms(namespace);
-        let metadata = forms.iter().map(|form| &form.slice["metadata"]);
-        metadata.map(|it| (text(&it["name"]), text(&it["resourceVersion"]))).collect()
+    /// The slices of a namespace, except the canary's.
+    pub fn by_name(&self, namespace: &str) -> ByName {
+        let forms = self.forms(namespace).into_iter();
+        let name =
+            |slice: &Value| slice["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        forms.map(|form| (name(&form.slice), form.slice)).collect()
     }
 
     /// The canary's slices.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{AGREE, History, PATIENT, Verdict, probe::repaired};
@@ -13,7 +13,7 @@ use crate::differential::{
     Error, Pair,
     form::{CURRENT, Comparison, Form, Loose, compare},
     model::{Effect, every_service},
-    side::{CANARY, Side, place},
+    side::{ByName, CANARY, Side, place},
 };
 
 /// How often both sides are aligned for one comparison. The built-in controller may still be
@@ -101,7 +101,7 @@ impl History<'_> {
                 }
             }
         }
-        let before = self.pair.closehaul.versions(&self.namespace);
+        let before = self.pair.closehaul.by_name(&self.namespace);
         let is_late = matches!(early, Comparison::Different(_));
         let late = self.settle_touched().await?;
         let has_agreed = !matches!(late, Comparison::Different(_));
@@ -177,21 +177,24 @@ impl History<'_> {
         rest.split_once('"').map(|(service, _)| service)
     }
 
-    /// What closehaul has written since its slices had these versions, if anything.
-    pub(super) fn written_since(
-        &self,
-        before: &BTreeMap<String, String>,
-        when: &str,
-    ) -> Option<Vec<String>> {
-        let after = self.pair.closehaul.versions(&self.namespace);
-        (*before != after).then(|| {
-            let shown = |name: &str, versions| format!("{name} {versions:?}");
-            vec![
-                format!("closehaul wrote at {when}:"),
-                shown("before", before),
-                shown("after", &after),
-            ]
-        })
+    /// What closehaul has written since it had these slices, if anything.
+    pub(super) fn written_since(&self, before: &ByName, when: &str) -> Option<Vec<String>> {
+        let after = self.pair.closehaul.by_name(&self.namespace);
+        let version = |slice: &Value| slice["metadata"]["resourceVersion"].clone();
+        let versions = |slices: &ByName| -> BTreeMap<String, Value> {
+            slices.iter().map(|(name, slice)| (name.clone(), version(slice))).collect()
+        };
+        if versions(before) == versions(&after) {
+            return None;
+        }
+        let mut lines = vec![format!("closehaul wrote at {when}:")];
+        for (what, slices, others) in [("before", before, &after), ("after", &after, before)] {
+            let changed = slices.iter().filter(|(name, slice)| {
+                others.get(*name).is_none_or(|other| version(other) != version(slice))
+            });
+            lines.extend(changed.map(|(_, slice)| format!("{what} {slice}")));
+        }
+        Some(lines)
     }
 
     /// What the built-in controller has logged about the Services, except the canary, since both
