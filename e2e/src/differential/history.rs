@@ -257,8 +257,9 @@ impl<'p> History<'p> {
         let left = left.iter().map(|form| line(("built-in", form)));
         let all = left.chain(right.iter().map(|form| line(("closehaul", form))));
         let log = self.pair.closehaul.logged_since(0);
-        let of_history = format!("\"{}/", self.namespace);
-        let log = log.lines().filter(|line| line.contains(&of_history)).map(str::to_owned);
+        let of_history = ["\"", " "].map(|before| format!("{before}{}/", self.namespace));
+        let is_of_history = |line: &&str| of_history.iter().any(|text| line.contains(text));
+        let log = log.lines().filter(is_of_history).map(str::to_owned);
         all.chain(self.logged()).chain(log).collect()
     }
 

@@ -92,7 +92,7 @@ impl Side {
                 self.cluster.start_controller_manager_with(which, &[&self.max]).await?
             }
             Who::Closehaul => {
-                let args = ["--leader-elect=false", "--replan-qps=0", &self.max];
+                let args = ["--leader-elect=false", "--replan-qps=0", "-v=4", &self.max];
                 closehaul::start(&self.cluster, &args).await?
             }
         };

@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Controller, SlicesList};
 use crate::{
@@ -242,6 +242,7 @@ impl Controller {
 
     /// Syncs the Services of a slice that another client has changed.
     fn slice_changed(&mut self, change: SliceChange, now: Instant) {
+        let name = change.name.clone();
         let sight = change.version.map_or_else(|| Sight::Gone(change.name), Sight::Version);
         for key in change.services {
             let is_sign = change.is_rewritten && self.is_sign(&key, &sight, now);
@@ -255,6 +256,8 @@ impl Controller {
             // Slices of a deleted Service are left to the garbage collector.
             if foreign.events > 0 && self.index.service(&key).is_some() {
                 let due = self.repair_due(&key, now);
+                let wait = due.saturating_duration_since(now);
+                debug!(service = %key, slice = %name, ?wait, "another client has changed a slice");
                 self.enqueue(key.clone(), Class::Endpoints, due);
             }
             self.settle(&key, now);
