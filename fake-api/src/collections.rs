@@ -1,4 +1,5 @@
-//! Names of collections: `GROUP/VERSION/PLURAL`, without a group for the core kinds.
+//! Collections: their names, `GROUP/VERSION/PLURAL` without a group for the core kinds, and how a
+//! real API server treats the objects in each.
 
 /// Services.
 pub const SERVICES: &str = "v1/services";
@@ -14,3 +15,80 @@ pub const EVENTS: &str = "events.k8s.io/v1/events";
 pub const LEASES: &str = "coordination.k8s.io/v1/leases";
 /// `ConfigMaps`. closehaul does not watch them, so a write to one only raises the version.
 pub const CONFIG_MAPS: &str = "v1/configmaps";
+
+/// How a kind is served.
+#[derive(Debug)]
+pub(crate) struct Resource {
+    collection: &'static str,
+    /// The kind, as in objects.
+    pub kind: &'static str,
+    /// Whether the server counts the changes of the content in `metadata.generation`.
+    pub counts_generations: bool,
+    /// Whether a PUT without a version is accepted.
+    pub takes_unversioned: bool,
+    /// Whether a PUT creates what does not exist.
+    pub creates_on_put: bool,
+    /// Whether a DELETE answers with the object. Otherwise the answer is a Status.
+    pub returns_deleted: bool,
+    /// Whether a DELETE first sets the deletion timestamp, whatever the finalizers.
+    pub ends_gracefully: bool,
+    /// Whether the status is written apart.
+    pub has_status: bool,
+}
+
+impl Resource {
+    const fn new(collection: &'static str, kind: &'static str) -> Self {
+        Self {
+            collection,
+            kind,
+            counts_generations: false,
+            takes_unversioned: true,
+            creates_on_put: false,
+            returns_deleted: false,
+            ends_gracefully: false,
+            has_status: false,
+        }
+    }
+}
+
+static RESOURCES: [Resource; 8] = [
+    Resource {
+        creates_on_put: true,
+        returns_deleted: true,
+        has_status: true,
+        ..Resource::new(SERVICES, "Service")
+    },
+    Resource {
+        counts_generations: true,
+        returns_deleted: true,
+        ends_gracefully: true,
+        has_status: true,
+        ..Resource::new(PODS, "Pod")
+    },
+    Resource { has_status: true, ..Resource::new(NODES, "Node") },
+    Resource { counts_generations: true, ..Resource::new(SLICES, "EndpointSlice") },
+    Resource { creates_on_put: true, ..Resource::new(EVENTS, "Event") },
+    Resource { takes_unversioned: false, creates_on_put: true, ..Resource::new(LEASES, "Lease") },
+    Resource::new(CONFIG_MAPS, "ConfigMap"),
+    Resource::new("", "Unknown"),
+];
+
+/// The resource of a collection. One that is not known here has no particular rules.
+pub(crate) fn resource(collection: &str) -> &'static Resource {
+    let known = RESOURCES.iter().find(|resource| resource.collection == collection);
+    known.unwrap_or(&RESOURCES[RESOURCES.len() - 1])
+}
+
+/// The `apiVersion` of a collection's objects.
+pub(crate) fn api_version(collection: &str) -> &str {
+    collection.rsplit_once('/').map_or("", |(version, _)| version)
+}
+
+/// The plural of a collection, and its group.
+pub(crate) fn plural_and_group(collection: &str) -> (&str, &str) {
+    match collection.split('/').collect::<Vec<_>>()[..] {
+        [group, _, plural] => (plural, group),
+        [_, plural] => (plural, ""),
+        _ => (collection, ""),
+    }
+}

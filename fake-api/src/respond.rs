@@ -8,9 +8,10 @@ use http_body_util::channel::Channel;
 use serde_json::{Value, json};
 
 use crate::{
+    collections::{api_version, resource},
     refusal::Refusal,
     request::Call,
-    store::{Collection, Objects},
+    store::{Objects, Store},
 };
 
 /// A body that may be written over time.
@@ -41,25 +42,39 @@ pub async fn shed(seconds: u32) -> Response<Body> {
 }
 
 /// A page of a list at `version`, or at the version in the continue token.
-pub fn page(collection: &Collection, call: &Call, mut version: u64) -> Result<Value, Refusal> {
+pub fn page(store: &mut Store, call: &Call, mut version: u64) -> Result<Value, Refusal> {
     let (mut from, token) = (0_usize, call.parameter("continue"));
     if let Some((as_of, start)) = token.split_once('.') {
         version = as_of.parse().unwrap();
         from = start.parse().unwrap();
-        if version < collection.oldest {
-            return Err(Refusal::gone());
+        if version < store.oldest {
+            return Err(Refusal::gone(version, store.oldest));
         }
     }
     let selector = call.selector();
-    let objects: Objects = collection.at(version);
+    let objects: Objects = store.collection(&call.collection).at(version);
     let matching: Vec<_> = objects.into_values().filter(|one| selector.matches(one)).collect();
     let limit = call.parameter("limit").parse().unwrap_or(usize::MAX);
     let end = from.saturating_add(limit).min(matching.len());
     let mut metadata = json!({ "resourceVersion": version.to_string() });
     if end < matching.len() {
         metadata["continue"] = json!(format!("{version}.{end}"));
-        metadata["remainingItemCount"] = json!(matching.len() - end);
+        // What a selector leaves out is not known in advance.
+        if selector.labels.is_empty() && selector.fields.is_empty() {
+            metadata["remainingItemCount"] = json!(matching.len() - end);
+        }
     }
     let items = &matching[from.min(end)..end];
-    Ok(json!({ "kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items }))
+    let kind = format!("{}List", resource(&call.collection).kind);
+    let api_version = api_version(&call.collection);
+    Ok(json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items }))
+}
+
+/// An object of a collection with its kind, as single objects and events have it.
+pub fn typed(collection: &str, mut object: Value) -> Value {
+    if object["kind"].is_null() {
+        object["kind"] = json!(resource(collection).kind);
+        object["apiVersion"] = json!(api_version(collection));
+    }
+    object
 }

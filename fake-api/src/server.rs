@@ -1,6 +1,7 @@
 //! The server: what tests can do with it, and how it serves a request.
 
 mod watching;
+mod writing;
 
 use std::{
     collections::BTreeSet,
@@ -18,15 +19,15 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::watching::Watch;
+use self::{watching::Watch, writing::write};
 use crate::{
+    collections::SLICES,
     faults::{Effect, Faults, On},
     recorder::{Caller, Change},
     refusal::Refusal,
     request::{Call, Seen},
-    respond::{Body, page, respond, shed},
-    store::{Store, check, text},
-    validation::validate,
+    respond::{Body, page, respond, shed, typed},
+    store::{Store, text},
 };
 
 /// An API server inside the test, without sockets and on tokio's paused time.
@@ -177,10 +178,7 @@ impl FakeApi {
 
     /// Forgets the past: watches and pages from before now get 410.
     pub fn compact(&self) {
-        self.with(|state| {
-            let version = state.store.version;
-            state.store.collections.values_mut().for_each(|all| all.oldest = version);
-        });
+        self.with(|state| state.store.oldest = state.store.version);
     }
 
     /// Whether a watch from a forgotten version fails with a status. Otherwise its first event is
@@ -217,7 +215,7 @@ impl FakeApi {
 
     /// Reports to all open watches of a collection that their version is expired.
     pub fn expire_watches(&self, collection: &str) {
-        self.inject(collection, &Refusal::gone().event());
+        self.inject(collection, &Refusal::gone(1, self.version()).event());
     }
 
     /// Ends all watches and refuses all connections until [`Self::connect`].
@@ -301,11 +299,15 @@ impl FakeApi {
             Some(Effect::Delay(wait)) => sleep(*wait).await,
             Some(Effect::Shed(seconds)) => return Ok(shed(*seconds).await),
             Some(Effect::NamespaceTerminating) => {
-                return Ok(Refusal::namespace_terminating().respond().await);
+                let call = Call::read(&seen.path, &seen.query).unwrap();
+                let (namespace, name) = (call.object().0, text(&seen.body, "name"));
+                let refusal = Refusal::namespace_terminating(&call.collection, &namespace, name);
+                return Ok(refusal.respond().await);
             }
             Some(Effect::Answer(code)) => return Ok(Refusal::made(*code).respond().await),
             Some(Effect::Invalid { field, value, by_webhook }) => {
-                return Ok(Refusal::invalid_field(field, value, *by_webhook).respond().await);
+                let refusal = Refusal::invalid_field(SLICES, field, value, *by_webhook);
+                return Ok(refusal.respond().await);
             }
             Some(Effect::TooMany(seconds)) => {
                 return Ok(Refusal::too_many(*seconds).respond().await);
@@ -333,8 +335,7 @@ impl FakeApi {
         seen: &Seen,
         effect: Option<&Effect>,
     ) -> Result<Response<Body>, Refusal> {
-        let call =
-            Call::read(&seen.path, &seen.query).ok_or_else(|| Refusal::not_found(&seen.path))?;
+        let call = Call::read(&seen.path, &seen.query).ok_or_else(Refusal::no_such_path)?;
         let (path, name) = (&call.collection, call.object());
         if *method == Method::GET && call.name.is_none() {
             return if seen.is_watch() {
@@ -342,34 +343,19 @@ impl FakeApi {
             } else {
                 let list = self.with(|state| {
                     let version = shown(state, effect);
-                    page(state.store.collection(path), &call, version)
+                    page(&mut state.store, &call, version)
                 })?;
                 Ok(respond(200, &list).await)
             };
         }
-        let body = seen.body.clone();
         let (code, object) = if *method == Method::GET {
             (200, self.with(|state| state.store.get(path, &name))?)
         } else {
-            self.change_by(self.caller, |state| match *method {
-                Method::POST => {
-                    validate(path, &body, None)?;
-                    Ok((201, state.store.create(path, &name.0, body)?))
-                }
-                Method::PUT => {
-                    let old = state.store.get(path, &name)?;
-                    check(&old, text(&body, "uid"), text(&body, "resourceVersion"))?;
-                    validate(path, &body, Some(&old))?;
-                    Ok((200, state.store.replace(path, &name, body, call.is_status)?))
-                }
-                Method::PATCH => Ok((200, state.store.merge(path, &name, &body, call.is_status)?)),
-                Method::DELETE => {
-                    Ok((200, state.store.delete(path, &name, &body["preconditions"])?))
-                }
-                _ => Err(Refusal::made(405)),
+            self.change_by(self.caller, |state| {
+                write(&mut state.store, method, &call, seen.body.clone())
             })?
         };
-        Ok(respond(code, &object).await)
+        Ok(respond(code, &typed(path, object)).await)
     }
 
     async fn watch(&self, call: &Call, effect: Option<&Effect>) -> Result<Response<Body>, Refusal> {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::wall_clock,
+    collections::{SLICES, resource},
     gates::drop_node_hints,
     recorder::{Caller, Change},
     refusal::Refusal,
@@ -17,6 +18,20 @@ use crate::{
 /// Namespace (empty for cluster-wide kinds) and name.
 pub type Name = (String, String);
 pub type Objects = BTreeMap<Name, Value>;
+
+/// How long a pod with a node has to end, in seconds, if the DELETE does not say it.
+const GRACE: u64 = 30;
+
+/// The fields of metadata that clients do not set.
+const FIXED: [&str; 7] = [
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+];
 
 /// One change of one object.
 #[derive(Clone)]
@@ -33,8 +48,6 @@ pub struct Entry {
 pub struct Collection {
     pub objects: Objects,
     pub log: Vec<Entry>,
-    /// Watches and pages from before this version get 410.
-    pub oldest: u64,
 }
 
 impl Collection {
@@ -54,6 +67,8 @@ impl Collection {
 pub struct Store {
     pub collections: BTreeMap<String, Collection>,
     pub version: u64,
+    /// Watches and pages from before this version get 410.
+    pub oldest: u64,
     /// Whether new hints for nodes are dropped from slices before they are stored.
     pub drops_node_hints: bool,
     pub clock: WallClock,
@@ -70,6 +85,7 @@ impl Store {
         Self {
             collections: BTreeMap::new(),
             version,
+            oldest: 0,
             drops_node_hints: false,
             clock,
             caller: Caller::World,
@@ -84,7 +100,7 @@ impl Store {
 
     pub fn get(&self, path: &str, name: &Name) -> Result<Value, Refusal> {
         let object = self.collections.get(path).and_then(|all| all.objects.get(name));
-        object.cloned().ok_or_else(|| Refusal::not_found(&name.1))
+        object.cloned().ok_or_else(|| Refusal::not_found(path, &name.1))
     }
 
     /// POST.
@@ -94,20 +110,28 @@ impl Store {
         let prefix = text(&object, "generateName").to_owned();
         if text(&object, "name").is_empty() {
             if prefix.is_empty() {
-                return Err(Refusal::invalid("name or generateName is required"));
+                return Err(Refusal::no_name(path));
             }
             object["metadata"]["name"] = json!(format!("{prefix}{made:05}"));
         }
         let name = (ns.to_owned(), text(&object, "name").to_owned());
-        if self.collection(path).objects.contains_key(&name) {
-            return Err(Refusal::exists(&name.1));
+        if let Some(old) = self.collection(path).objects.get(&name) {
+            return Err(if !text(old, "deletionTimestamp").is_empty() {
+                Refusal::is_being_deleted(path, &name.1)
+            } else if prefix.is_empty() {
+                Refusal::exists(path, &name.1)
+            } else {
+                Refusal::exists_as_generated(path, &name.1)
+            });
         }
         if !ns.is_empty() {
             object["metadata"]["namespace"] = json!(ns);
         }
         object["metadata"]["uid"] = json!(format!("00000000-0000-4000-8000-{made:012}"));
         object["metadata"]["creationTimestamp"] = json!(self.time());
-        object["metadata"]["generation"] = json!(1);
+        if resource(path).counts_generations {
+            object["metadata"]["generation"] = json!(1);
+        }
         if self.drops_node_hints {
             drop_node_hints(&mut object, None);
         }
@@ -123,19 +147,18 @@ impl Store {
         status: bool,
     ) -> Result<Value, Refusal> {
         let old = self.get(path, name)?;
-        check(&old, text(&object, "uid"), text(&object, "resourceVersion"))?;
+        check(path, &old, &object)?;
+        object = untyped(object);
         if status {
             let mut whole = old.clone();
             whole["status"] = object["status"].take();
             object = whole;
         }
-        for field in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp"] {
+        for field in FIXED {
             copy(&old, &mut object, field);
         }
-        copy(&old, &mut object, "generation");
         if !status && wants_generation(path, &old, &object) {
-            let generation = old["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
-            object["metadata"]["generation"] = json!(generation);
+            count_generation(&mut object);
         }
         // The generation is incremented before the hints are dropped, so a slice without another
         // difference is still stored under a new version.
@@ -148,42 +171,51 @@ impl Store {
         }
         let ended = !text(&object, "deletionTimestamp").is_empty() && finalizers(&object) == 0;
         if ended {
-            return Ok(self.write(path, name.clone(), None));
+            self.write(path, name.clone(), None);
+            return Ok(object);
         }
         Ok(self.write(path, name.clone(), Some(object)))
     }
 
-    /// PATCH with a JSON merge patch.
-    pub fn merge(
-        &mut self,
-        path: &str,
-        name: &Name,
-        changes: &Value,
-        status: bool,
-    ) -> Result<Value, Refusal> {
+    /// The object as a JSON merge patch changes it.
+    pub fn merged(&self, path: &str, name: &Name, changes: &Value) -> Result<Value, Refusal> {
         let mut object = self.get(path, name)?;
         merge(&mut object, changes);
-        self.replace(path, name, object, status)
+        Ok(object)
     }
 
-    /// DELETE, with `preconditions` as in `DeleteOptions`.
-    pub fn delete(
-        &mut self,
-        path: &str,
-        name: &Name,
-        preconditions: &Value,
-    ) -> Result<Value, Refusal> {
+    /// DELETE, with `DeleteOptions`. Returns the object as it was last. It stays if a finalizer
+    /// holds it, and a pod stays for its grace period, which ends with a second DELETE here.
+    pub fn delete(&mut self, path: &str, name: &Name, options: &Value) -> Result<Value, Refusal> {
         let mut old = self.get(path, name)?;
-        let wanted = |field: &str| preconditions[field].as_str().unwrap_or_default();
-        check(&old, wanted("uid"), wanted("resourceVersion"))?;
-        if finalizers(&old) == 0 {
-            return Ok(self.write(path, name.clone(), None));
+        for (what, field) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
+            let wanted = options["preconditions"][field].as_str().unwrap_or_default();
+            let found = text(&old, field);
+            if !wanted.is_empty() && wanted != found {
+                return Err(Refusal::precondition(path, &name.1, what, (wanted, found)));
+            }
         }
-        if text(&old, "deletionTimestamp").is_empty() {
+        let is_graceful = resource(path).ends_gracefully;
+        let default = if old["spec"]["nodeName"].is_null() { 0 } else { GRACE };
+        let grace = options["gracePeriodSeconds"].as_u64().unwrap_or(default);
+        let grace = if is_graceful { grace } else { 0 };
+        let is_held = finalizers(&old) > 0;
+        let is_ending = !text(&old, "deletionTimestamp").is_empty();
+        let is_marked_first = is_held || is_graceful;
+        if is_marked_first && (!is_ending || old["metadata"]["deletionGracePeriodSeconds"] != grace)
+        {
             old["metadata"]["deletionTimestamp"] = json!(self.time());
+            old["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+            if resource(path).counts_generations && !is_ending {
+                count_generation(&mut old);
+            }
             old = self.write(path, name.clone(), Some(old));
         }
-        Ok(old)
+        if is_held || grace > 0 {
+            return Ok(old);
+        }
+        let last = self.write(path, name.clone(), None);
+        Ok(if is_ending { old } else { last })
     }
 
     /// Stores a new state under a new version; `None` removes the object.
@@ -194,7 +226,7 @@ impl Store {
             object["metadata"]["resourceVersion"] = json!(version.to_string());
             object
         };
-        let after = after.map(stamp);
+        let after = after.map(stamp).map(untyped);
         let collection = self.collection(path);
         let before = match &after {
             Some(object) => collection.objects.insert(name.clone(), object.clone()),
@@ -231,6 +263,14 @@ impl Store {
     }
 }
 
+/// Without the kind, which answers add where the API has it.
+fn untyped(mut object: Value) -> Value {
+    for field in ["kind", "apiVersion"] {
+        object.as_object_mut().map(|object| object.remove(field));
+    }
+    object
+}
+
 /// A text field of the metadata; empty if absent.
 pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object["metadata"][field].as_str().unwrap_or_default()
@@ -248,15 +288,22 @@ fn copy(from: &Value, to: &mut Value, field: &str) {
     };
 }
 
-/// Whether the given UID and version match the stored object.
-pub fn check(old: &Value, uid: &str, version: &str) -> Result<(), Refusal> {
+/// Whether the UID and version of an object, as far as it has them, match the stored one.
+pub fn check(path: &str, old: &Value, object: &Value) -> Result<(), Refusal> {
+    let (name, uid, version) =
+        (text(old, "name"), text(object, "uid"), text(object, "resourceVersion"));
     if !uid.is_empty() && uid != text(old, "uid") {
-        return Err(Refusal::conflict(&format!("uid is {}, not {uid}", text(old, "uid"))));
+        return Err(Refusal::other_uid(path, name, uid, text(old, "uid")));
     }
     if !version.is_empty() && version != text(old, "resourceVersion") {
-        return Err(Refusal::conflict("the object has been modified"));
+        return Err(Refusal::modified(path, name));
     }
     Ok(())
+}
+
+fn count_generation(object: &mut Value) {
+    let generation = object["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
+    object["metadata"]["generation"] = json!(generation);
 }
 
 /// Whether anything except metadata and status differs. For slices, labels count as well
@@ -267,7 +314,8 @@ fn wants_generation(path: &str, old: &Value, new: &Value) -> bool {
         fields.into_iter().filter(|(field, _)| field != "metadata" && field != "status").collect()
     };
     let labels = |object: &Value| object["metadata"]["labels"].clone();
-    rest(old) != rest(new) || path.ends_with("/endpointslices") && labels(old) != labels(new)
+    resource(path).counts_generations
+        && (rest(old) != rest(new) || path == SLICES && labels(old) != labels(new))
 }
 
 /// RFC 7396.

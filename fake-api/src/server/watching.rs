@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    FakeApi, refusal::Refusal, request::Call, respond::Body, selector::Selector, store::Entry,
+    FakeApi,
+    refusal::Refusal,
+    request::Call,
+    respond::{Body, typed},
+    selector::Selector,
+    store::Entry,
 };
 
 /// The time between two bookmarks of a watch, as upstream.
@@ -40,20 +45,21 @@ impl Watch {
     pub fn new(api: &FakeApi, call: &Call, version: u64) -> Result<Self, Refusal> {
         let streamed = call.parameter("sendInitialEvents") == "true";
         if streamed && call.parameter("resourceVersionMatch") != "NotOlderThan" {
-            return Err(Refusal::invalid("sendInitialEvents needs resourceVersionMatch"));
+            return Err(Refusal::no_version_match());
         }
         let from = call.parameter("resourceVersion").parse().unwrap_or(0);
         let fresh = streamed || from == 0;
         let selector = call.selector();
         let initial = api.with(|state| {
-            let collection = state.store.collection(&call.collection);
+            let oldest = state.store.oldest;
             if !fresh {
-                return if from < collection.oldest {
-                    Err(Refusal::gone())
+                return if from < oldest {
+                    Err(Refusal::gone(from, oldest))
                 } else {
                     Ok(Vec::new())
                 };
             }
+            let collection = state.store.collection(&call.collection);
             let objects = collection.at(version).into_values();
             Ok(objects.filter(|object| selector.matches(object)).collect())
         })?;
@@ -91,7 +97,7 @@ impl Watch {
         mut injected: usize,
     ) -> Result<(), Gone> {
         for object in std::mem::take(&mut self.initial) {
-            lines.event("ADDED", &object).await?;
+            lines.event("ADDED", typed(&self.collection, object)).await?;
         }
         if self.close_before_mark {
             return Ok(());
@@ -123,8 +129,8 @@ impl Watch {
             }
             for entry in news {
                 self.seen = entry.version;
-                if let Some(kind) = self.kind(&entry) {
-                    lines.event(kind, &entry.object).await?;
+                if let Some((kind, object)) = self.event(entry) {
+                    lines.event(kind, typed(&self.collection, object)).await?;
                 }
             }
             injected += raw.len();
@@ -134,13 +140,13 @@ impl Watch {
             let now = Instant::now();
             if mark_at.is_some_and(|at| at <= now) {
                 mark_at = None;
-                lines.bookmark(self.seen, true).await?;
+                lines.bookmark(&self.collection, self.seen, true).await?;
             }
             if bookmark_at <= now && mark_at.is_none() {
                 bookmark_at = next_bookmark(now);
                 if self.bookmarks && version > self.began {
                     self.seen = self.seen.max(version);
-                    lines.bookmark(self.seen, false).await?;
+                    lines.bookmark(&self.collection, self.seen, false).await?;
                 }
             }
             if self.ends <= now {
@@ -156,15 +162,19 @@ impl Watch {
     }
 
     /// What a change means for this watch. An object that stops matching is deleted from its point
-    /// of view.
-    fn kind(&self, entry: &Entry) -> Option<&'static str> {
+    /// of view, as it was when it still matched.
+    fn event(&self, entry: Entry) -> Option<(&'static str, Value)> {
         let matches = |object: &Option<Value>| {
             object.as_ref().is_some_and(|object| self.selector.matches(object))
         };
         match (matches(&entry.before), matches(&entry.after)) {
-            (false, true) => Some("ADDED"),
-            (true, true) => Some("MODIFIED"),
-            (true, false) => Some("DELETED"),
+            (false, true) => Some(("ADDED", entry.object)),
+            (true, true) => Some(("MODIFIED", entry.object)),
+            (true, false) => {
+                let mut object = entry.before.unwrap_or_default();
+                object["metadata"]["resourceVersion"] = json!(entry.version.to_string());
+                Some(("DELETED", object))
+            }
             (false, false) => None,
         }
     }
@@ -182,17 +192,21 @@ impl Lines {
         self.0.send_data(line.into()).await.map_err(|_| Gone)
     }
 
-    async fn event(&mut self, kind: &str, object: &Value) -> Result<(), Gone> {
+    async fn event(&mut self, kind: &str, object: Value) -> Result<(), Gone> {
         // Written by hand: a real server sends `type` first, and decoders depend on that.
         self.line(format!(r#"{{"type":"{kind}","object":{object}}}"#)).await
     }
 
-    async fn bookmark(&mut self, version: u64, ends_list: bool) -> Result<(), Gone> {
-        let annotations =
-            if ends_list { json!({ "k8s.io/initial-events-end": "true" }) } else { json!({}) };
-        let metadata =
-            json!({ "resourceVersion": version.to_string(), "annotations": annotations });
-        let object = json!({ "kind": "Bookmark", "apiVersion": "v1", "metadata": metadata });
-        self.event("BOOKMARK", &object).await
+    async fn bookmark(
+        &mut self,
+        collection: &str,
+        version: u64,
+        ends_list: bool,
+    ) -> Result<(), Gone> {
+        let mut metadata = json!({ "resourceVersion": version.to_string() });
+        if ends_list {
+            metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+        }
+        self.event("BOOKMARK", typed(collection, json!({ "metadata": metadata }))).await
     }
 }
