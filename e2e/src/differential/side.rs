@@ -31,6 +31,8 @@ use crate::{
 pub const CANARY: &str = "canary";
 const STOP: Duration = Duration::from_secs(10);
 
+/// The versions of slices by name.
+pub type Versions = BTreeMap<String, String>;
 /// Slices by name.
 pub type ByName = BTreeMap<String, Arc<Value>>;
 
@@ -237,8 +239,10 @@ impl Side {
     /// Makes the slices of a namespace like `wanted`, those of the other side, including which of
     /// several slices an endpoint is in and what else a controller may choose. All requests are
     /// sent at once, because both controllers wait only one second after another client's write.
-    pub async fn align(&self, namespace: &str, wanted: &[Form]) -> Result<(), Error> {
+    /// Returns the versions of all slices afterwards, if the controller has written none.
+    pub async fn align(&self, namespace: &str, wanted: &[Form]) -> Result<Versions, Error> {
         let mut have = self.forms(namespace);
+        let mut versions: Versions = have.iter().map(|form| versioned(&form.slice)).collect();
         let name = |slice: &Value| slice["metadata"]["name"].clone();
         let taken: Vec<Value> = have.iter().map(|form| name(&form.slice)).collect();
         have.retain(|form| !form.group.terminating);
@@ -264,16 +268,26 @@ impl Side {
             match other {
                 Some(other) => {
                     let patch = edit::difference(&other.slice, &body);
-                    self.patch_slice(&other.slice, &patch).await?;
+                    self.patch_slice(&other.slice, &patch).await
                 }
-                None => drop(self.world.create(&body).await?),
+                None => Ok::<_, Error>(Some(self.world.create(&body).await?)),
             }
-            Ok::<(), Error>(())
         };
-        try_join_all(writes.into_iter().map(write)).await?;
-        let delete = |form: Form| async move { self.world.delete(&place(&form.slice)).await };
-        try_join_all(have.into_iter().map(delete)).await?;
-        Ok(())
+        let written = try_join_all(writes.into_iter().map(write)).await?;
+        versions.extend(written.iter().flatten().map(versioned));
+        let delete = |form: Form| async move {
+            self.world.delete(&place(&form.slice)).await?;
+            Ok::<_, Error>(versioned(&form.slice).0)
+        };
+        for gone in try_join_all(have.into_iter().map(delete)).await? {
+            versions.remove(&gone);
+        }
+        Ok(versions)
+    }
+
+    /// The versions of a namespace's slices, except the canary's.
+    pub fn versions(&self, namespace: &str) -> Versions {
+        self.forms(namespace).iter().map(|form| versioned(&form.slice)).collect()
     }
 
     /// The other side's slice with this side's UIDs, for a create request.
@@ -340,6 +354,12 @@ impl Side {
         slices.retain(|slice| slice["metadata"]["labels"]["kubernetes.io/service-name"] == CANARY);
         slices
     }
+}
+
+/// The name and the version of a slice.
+pub fn versioned(slice: &Value) -> (String, String) {
+    let text = |field: &str| slice["metadata"][field].as_str().unwrap_or_default().to_owned();
+    (text("name"), text("resourceVersion"))
 }
 
 /// The place of a slice.

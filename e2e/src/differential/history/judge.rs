@@ -1,9 +1,6 @@
 //! Judge: how the slices of both sides compare after a step, before and after a touch.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -13,7 +10,7 @@ use crate::differential::{
     Error, Pair,
     form::{CURRENT, Comparison, Form, Loose, compare},
     model::{Effect, every_service},
-    side::{ByName, CANARY, Side, place},
+    side::{ByName, CANARY, Side, place, versioned},
 };
 
 /// How often both sides are aligned for one comparison. The built-in controller may still be
@@ -31,12 +28,8 @@ const FIGHT: &str = "overwrites the slices of this Service again and again";
 /// A time longer than closehaul then waits before a repair.
 const SLOW_REPAIR: Duration = Duration::from_secs(65);
 
-/// If the test's writes take longer than this on a busy machine, closehaul may repair the first
-/// ones before the last one is done, because it waits only one second after another client's write.
-/// Its repair drops the trigger times.
-const REPAIRED: Duration = Duration::from_millis(500);
-
-/// All Services if closehaul may have repaired them meanwhile, none otherwise.
+/// All Services if closehaul has repaired some of them meanwhile, which drops their trigger times.
+/// None otherwise.
 fn loose_if(is_repaired: bool) -> Loose {
     if is_repaired { every_service() } else { Loose::default() }
 }
@@ -180,13 +173,14 @@ impl History<'_> {
     /// What closehaul has written since it had these slices, if anything.
     pub(super) fn written_since(&self, before: &ByName, when: &str) -> Option<Vec<String>> {
         let after = self.pair.closehaul.by_name(&self.namespace);
-        let version = |slice: &Value| slice["metadata"]["resourceVersion"].clone();
-        let versions = |slices: &ByName| -> BTreeMap<String, Value> {
-            slices.iter().map(|(name, slice)| (name.clone(), version(slice))).collect()
-        };
-        if versions(before) == versions(&after) {
+        if before
+            .values()
+            .map(|slice| versioned(slice))
+            .eq(after.values().map(|slice| versioned(slice)))
+        {
             return None;
         }
+        let version = |slice: &Value| slice["metadata"]["resourceVersion"].clone();
         let mut lines = vec![format!("closehaul wrote at {when}:")];
         for (what, slices, others) in [("before", before, &after), ("after", &after, before)] {
             let changed = slices.iter().filter(|(name, slice)| {
@@ -248,7 +242,7 @@ impl History<'_> {
                     break;
                 }
             }
-            is_repaired = self.align(&left).await? >= REPAIRED;
+            is_repaired = self.align(&left).await?;
             (self.loose, rounds) = (loose_if(is_repaired), rounds + 1);
             found = self.settle(AGREE).await;
             is_repaired &= found != Comparison::Same;
@@ -262,13 +256,14 @@ impl History<'_> {
     }
 
     /// Makes closehaul's slices equal to the other side's. closehaul has seen them afterwards, so
-    /// its next write is based on them. Returns how long the writes took.
-    async fn align(&self, left: &[Form]) -> Result<Duration, Error> {
-        let (side, started) = (&self.pair.closehaul, Instant::now());
-        side.align(&self.namespace, left).await?;
-        let elapsed = started.elapsed();
+    /// its next write is based on them. Returns whether it has written some of them itself since: it
+    /// repairs what differs a second later, or at once if a change of nodes, also by another
+    /// history, makes it plan a Service.
+    async fn align(&self, left: &[Form]) -> Result<bool, Error> {
+        let side = &self.pair.closehaul;
+        let aligned = side.align(&self.namespace, left).await?;
         repaired(side, &self.namespace).await?;
-        Ok(elapsed)
+        Ok(side.versions(&self.namespace) != aligned)
     }
 
     /// Does the garbage collector's work and deletes slices that have lost their owner. After a

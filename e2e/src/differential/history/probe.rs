@@ -19,6 +19,9 @@ pub const CANARY_NODE: usize = 9;
 /// How long a controller may take to follow the canary on a slow machine.
 const FOLLOW: Duration = Duration::from_secs(60);
 
+/// How long both controllers wait before they repair what another client has changed.
+const REPAIR: Duration = Duration::from_secs(1);
+
 /// A label that no slice of a controller has.
 const ODD: &str = "example.com/odd";
 
@@ -139,8 +142,9 @@ pub fn canary(namespace: &str) -> [Value; 3] {
     [node, service, pod]
 }
 
-/// Adds a label to the canary's slices as another client, and waits until they are repaired. If
-/// this changed their endpoints repeatedly, closehaul would treat it as a fight with another
+/// Adds a label to the canary's slices as another client, and waits until they are repaired and
+/// everything is that was changed before. A canary that is synced for another reason is repaired at
+/// once, so the wait of both controllers may still be to come. If this changed their endpoints repeatedly, closehaul would treat it as a fight with another
 /// controller, and finally repair them a minute apart.
 pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {
     let mut written = Vec::new();
@@ -153,7 +157,9 @@ pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {
         let is_repaired = slice["metadata"]["labels"][ODD].is_null();
         is_repaired && written.iter().all(|written| version(slice) > *written)
     })
-    .await
+    .await?;
+    tokio::time::sleep(REPAIR).await;
+    Ok(())
 }
 
 /// Waits until `is_shown` holds for a slice of the canary.
