@@ -1,45 +1,55 @@
 //! What can fail, and for which requests.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use crate::Seen;
+use crate::{Seen, recorder::Caller};
+
+type Text = Cow<'static, str>;
 
 /// Which requests a fault applies to. Create it with [`on`].
 #[derive(Clone)]
 pub struct On {
-    method: &'static str,
-    path: &'static str,
-    query: &'static str,
-    service: &'static str,
+    method: Text,
+    path: Text,
+    query: Text,
+    service: Text,
+    by: Option<Caller>,
     times: u32,
 }
 
 /// Requests of `method` (empty: any) whose path contains `path`, every time.
-pub fn on(method: &'static str, path: &'static str) -> On {
-    On { method, path, query: "", service: "", times: u32::MAX }
+pub fn on(method: impl Into<Text>, path: impl Into<Text>) -> On {
+    let (method, path) = (method.into(), path.into());
+    On { method, path, query: "".into(), service: "".into(), by: None, times: u32::MAX }
 }
 
 /// Starts of watches of paths that contain `path`.
-pub fn on_watch(path: &'static str) -> On {
+pub fn on_watch(path: impl Into<Text>) -> On {
     on("GET", path).query("watch=true")
 }
 
 /// Starts of streamed lists of paths that contain `path`.
-pub fn on_streaming(path: &'static str) -> On {
+pub fn on_streaming(path: impl Into<Text>) -> On {
     on("GET", path).query("sendInitialEvents=true")
 }
 
 impl On {
     /// Only where the query contains this.
     #[must_use]
-    pub fn query(self, query: &'static str) -> Self {
-        Self { query, ..self }
+    pub fn query(self, query: impl Into<Text>) -> Self {
+        Self { query: query.into(), ..self }
     }
 
     /// Only writes of slices of the Service of this name.
     #[must_use]
-    pub fn service(self, service: &'static str) -> Self {
-        Self { service, ..self }
+    pub fn service(self, service: impl Into<Text>) -> Self {
+        Self { service: service.into(), ..self }
+    }
+
+    /// Only what this replica sends.
+    #[must_use]
+    pub fn by(self, caller: Caller) -> Self {
+        Self { by: Some(caller), ..self }
     }
 
     /// At most this many times.
@@ -87,6 +97,12 @@ pub enum Effect {
     Silence,
     /// A watch: ends at once without an event, as if it were complete.
     CloseAtOnce,
+    /// A watch: ends after this time, whatever the client asked for.
+    CloseAfter(Duration),
+    /// A watch: each event comes twice.
+    Repeat,
+    /// A watch: bookmarks come without a version.
+    BlankBookmarks,
     /// A streamed list: ends after the objects without its end mark.
     CloseBeforeMark,
     /// A streamed list: the end mark comes this much later than the objects. Changes in between
@@ -113,9 +129,10 @@ impl Faults {
         let strikes = |on: &On| {
             on.times > 0
                 && (on.method.is_empty() || on.method == seen.method)
-                && seen.path.contains(on.path)
-                && seen.query.contains(on.query)
-                && (on.service.is_empty() || seen.writes_slice_of(on.service))
+                && seen.path.contains(&*on.path)
+                && seen.query.contains(&*on.query)
+                && on.by.is_none_or(|caller| caller == seen.by)
+                && (on.service.is_empty() || seen.writes_slice_of(&on.service))
         };
         let (on, effect) = self.0.iter_mut().find(|(on, _)| strikes(on))?;
         on.times -= u32::from(on.times < u32::MAX);

@@ -7,8 +7,11 @@
 //! - [`recorder`]: every change of every object, with its time and who made it
 //! - [`invariants`]: what must hold at all times, checked over what was recorded
 //! - [`samples`]: test objects, written once for all tests
-//! - [`rig`]: the running controller on a server, and what it has written
+//! - [`replica`], [`rig`]: the running controller on a server with and without its election, and what it has
+//!   written
 //! - [`world`]: a world that changes at random, determined by a seed
+//! - [`settled`]: whether the slices are what the plan requires
+//! - [`piles`]: many faults at the same time
 //! - [`seeds`]: runs in simulated time, each determined by its seed
 //!
 //! Use the least powerful test that can fail for the right reason. What pure functions decide needs
@@ -26,8 +29,10 @@ pub mod collections;
 pub mod faults;
 mod gates;
 pub mod invariants;
+pub mod piles;
 pub mod recorder;
 mod refusal;
+pub mod replica;
 mod request;
 mod respond;
 pub mod rig;
@@ -35,6 +40,7 @@ pub mod samples;
 pub mod seeds;
 mod selector;
 mod server;
+pub mod settled;
 mod store;
 mod validation;
 pub mod world;

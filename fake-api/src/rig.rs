@@ -1,7 +1,7 @@
 //! The rig: the running controller on a server, what it has written, and short names for the
 //! server's objects as in [`crate::samples`].
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use closehaul::{
     control::{
@@ -76,6 +76,22 @@ pub struct Rig {
     running: JoinHandle<Farewell>,
     /// The number of writes that the test has already seen.
     mark: usize,
+    _checked: Checked,
+}
+
+/// Checks the invariants when a test is done with its rig.
+struct Checked {
+    api: FakeApi,
+    max_endpoints: usize,
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        // A test that has failed says why, and a panic in it would hide that.
+        if !thread::panicking() {
+            self.api.check(self.max_endpoints);
+        }
+    }
 }
 
 impl Rig {
@@ -128,7 +144,9 @@ impl Rig {
             let stopped = async { stopped.await.unwrap_or_default() };
             run(controller, reading, writer, recorder, options.concurrency, stopped).await
         });
-        Self { api, metrics, health, stop, running, mark: 0 }
+        let max_endpoints = options.settings.plan.max_endpoints;
+        let checked = Checked { api: api.clone(), max_endpoints };
+        Self { api, metrics, health, stop, running, mark: 0, _checked: checked }
     }
 
     /// A controller that has completed its initial writes. Later looks do not show these writes.

@@ -6,6 +6,7 @@ mod writing;
 use std::{
     collections::BTreeSet,
     io,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -23,6 +24,7 @@ use self::{watching::Watch, writing::write};
 use crate::{
     collections::SLICES,
     faults::{Effect, Faults, On},
+    invariants::{KNOWN, Limits, violations},
     recorder::{Caller, Change},
     refusal::Refusal,
     request::{Call, Seen},
@@ -43,7 +45,7 @@ pub struct FakeApi {
     /// come in the same order in each run.
     pub(crate) pulse: Arc<Notify>,
     /// Who sends the requests of [`Self::client`].
-    caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 pub(crate) struct State {
@@ -59,7 +61,17 @@ pub(crate) struct State {
     random: Random,
     /// Collections whose watches lag behind.
     pub(crate) held: BTreeSet<String>,
+    /// Replicas whose packets are lost.
+    cut_off: BTreeSet<Caller>,
+    /// Whether [`FakeApi::check`] says nothing.
+    is_checked_apart: bool,
     replicas: u32,
+}
+
+impl State {
+    pub(crate) fn is_cut_off(&self, caller: Caller) -> bool {
+        self.cut_off.contains(&caller)
+    }
 }
 
 impl Default for FakeApi {
@@ -81,6 +93,8 @@ impl FakeApi {
             gone_as_status: false,
             random: Random::seeded(0),
             held: BTreeSet::new(),
+            cut_off: BTreeSet::new(),
+            is_checked_apart: false,
             replicas: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), pulse: Arc::default(), caller: Caller::World }
@@ -100,6 +114,27 @@ impl FakeApi {
     /// All changes so far, in order.
     pub fn record(&self) -> Vec<Change> {
         self.with(|state| state.store.record.clone())
+    }
+
+    /// Checks the invariants over all changes so far, for replicas with at most this many endpoints
+    /// in a slice. After a restore, the record is not what the server knows, so nothing is checked.
+    pub fn check(&self, max_endpoints: usize) {
+        let (is_checked_apart, is_restored, stores_node_hints) = self.with(|state| {
+            let store = &state.store;
+            (state.is_checked_apart, store.was_restored, !store.has_dropped_node_hints)
+        });
+        if is_checked_apart || is_restored {
+            return;
+        }
+        let limits = Limits { max_endpoints, staleness: None, stores_node_hints, lag: None };
+        let mut violations = violations(&self.record(), limits);
+        violations.retain(|violation| !KNOWN.contains(&violation.invariant));
+        assert!(violations.is_empty(), "{violations:#?}");
+    }
+
+    /// From now on, only the test itself checks the invariants.
+    pub fn check_apart(&self) {
+        self.with(|state| state.is_checked_apart = true);
     }
 
     /// A client with the same layers as the controller's.
@@ -231,9 +266,23 @@ impl FakeApi {
         self.with(|state| state.reachable = true);
     }
 
+    /// Cuts this replica off: until [`Self::rejoin`] it neither gets answers and events nor reaches
+    /// the server, and its connections stay open.
+    pub fn cut_off(&self) {
+        self.with(|state| state.cut_off.insert(self.caller));
+    }
+
+    /// Connects all replicas again that were cut off. What they sent meanwhile arrives now.
+    pub fn rejoin(&self) {
+        self.change(|state| state.cut_off.clear());
+    }
+
     /// Sets whether the feature gate that allows hints for nodes in slices is off.
     pub fn drops_node_hints(&self, drops: bool) {
-        self.with(|state| state.store.drops_node_hints = drops);
+        self.with(|state| {
+            state.store.drops_node_hints = drops;
+            state.store.has_dropped_node_hints |= drops;
+        });
     }
 
     /// Makes requests fail. If several faults apply, the one that was added first wins.
@@ -285,6 +334,7 @@ impl FakeApi {
             query: head.uri.query().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             at: Instant::now(),
+            by: self.caller,
         };
         let (reachable, effect) = self.with(|state| {
             state.requests.push(seen.clone());
@@ -293,6 +343,7 @@ impl FakeApi {
         if !reachable {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
+        self.connected().await;
         match &effect {
             Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
             Some(Effect::Hang) => std::future::pending().await,
@@ -318,6 +369,7 @@ impl FakeApi {
             Ok(response) => response,
             Err(refusal) => refusal.respond().await,
         };
+        self.connected().await;
         match effect {
             Some(Effect::DoAndHang) => std::future::pending().await,
             Some(Effect::DoAndDelay(wait)) => {
@@ -326,6 +378,19 @@ impl FakeApi {
             }
             Some(Effect::DoAndAnswer(code)) => Ok(Refusal::made(code).respond().await),
             _ => Ok(response),
+        }
+    }
+
+    /// Waits until this replica is not cut off.
+    async fn connected(&self) {
+        loop {
+            // Created before we read the state, so that no change is missed.
+            let mut changed = pin!(self.pulse.notified());
+            changed.as_mut().enable();
+            if !self.with(|state| state.is_cut_off(self.caller)) {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -383,6 +448,18 @@ impl FakeApi {
             }
             Some(Effect::CloseBeforeMark) => {
                 watch.close_before_mark = true;
+                watch.start(self.clone())
+            }
+            Some(Effect::CloseAfter(wait)) => {
+                watch.close_after(*wait);
+                watch.start(self.clone())
+            }
+            Some(Effect::Repeat) => {
+                watch.repeats = true;
+                watch.start(self.clone())
+            }
+            Some(Effect::BlankBookmarks) => {
+                watch.blank_bookmarks = true;
                 watch.start(self.clone())
             }
             _ => watch.start(self.clone()),

@@ -71,6 +71,10 @@ pub struct Store {
     pub oldest: u64,
     /// Whether new hints for nodes are dropped from slices before they are stored.
     pub drops_node_hints: bool,
+    /// Whether they ever were.
+    pub has_dropped_node_hints: bool,
+    /// Whether the history ever went back.
+    pub was_restored: bool,
     pub clock: WallClock,
     /// Who makes the next change.
     pub caller: Caller,
@@ -87,6 +91,8 @@ impl Store {
             version,
             oldest: 0,
             drops_node_hints: false,
+            has_dropped_node_hints: false,
+            was_restored: false,
             clock,
             caller: Caller::World,
             record: Vec::new(),
@@ -249,6 +255,7 @@ impl Store {
 
     /// Goes back to `version` and forgets what came after it.
     pub fn restore(&mut self, version: u64) {
+        self.was_restored = true;
         for collection in self.collections.values_mut() {
             collection.objects = collection.at(version);
             collection.log.retain(|entry| entry.version <= version);

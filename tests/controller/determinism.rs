@@ -7,14 +7,13 @@ use std::time::Duration;
 use fake_api::{
     FakeApi,
     collections::SERVICES,
+    replica::Replica,
     rig::*,
     seeds::{seeds, simulate},
     world::{Dice, change, pause},
 };
 use serde_json::json;
 use tokio::time::Instant;
-
-use crate::leadership::Replica;
 
 /// All of them in a minute: `SEEDS=100`. A single one: `SEED=7`.
 const SEEDS: u64 = 20;

@@ -8,12 +8,13 @@ use fake_api::{
     FakeApi, Seen,
     collections::{CONFIG_MAPS, LEASES, NODES, PODS, SERVICES, SLICES},
     faults::{Effect, on},
+    replica::Replica,
     rig::*,
     samples::{name, pod, service},
 };
 use serde_json::json;
 
-use crate::{leadership::Replica, log::Log};
+use crate::log::Log;
 
 const SIGNS: [&str; 5] = ["list", "object", "create", "update", "lease"];
 

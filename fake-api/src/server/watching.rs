@@ -33,6 +33,10 @@ pub struct Watch {
     pub mark_after: Option<Duration>,
     /// Ends after the initial objects.
     pub close_before_mark: bool,
+    /// Sends each event twice.
+    pub repeats: bool,
+    /// Sends bookmarks without a version.
+    pub blank_bookmarks: bool,
     /// The version that it began with. It sends no bookmark at or below this one.
     began: u64,
     /// The last version the client knows.
@@ -71,10 +75,17 @@ impl Watch {
             initial,
             mark_after: streamed.then_some(Duration::ZERO),
             close_before_mark: false,
+            repeats: false,
+            blank_bookmarks: false,
             began: if fresh { version } else { from },
             seen: if fresh { version } else { from },
             ends: Instant::now() + Duration::from_secs(seconds),
         })
+    }
+
+    /// Ends after this time.
+    pub fn close_after(&mut self, wait: Duration) {
+        self.ends = self.ends.min(Instant::now() + wait);
     }
 
     /// Starts the task. The body is what the task writes.
@@ -97,7 +108,7 @@ impl Watch {
         mut injected: usize,
     ) -> Result<(), Gone> {
         for object in std::mem::take(&mut self.initial) {
-            lines.event("ADDED", typed(&self.collection, object)).await?;
+            lines.event("ADDED", &typed(&self.collection, object)).await?;
         }
         if self.close_before_mark {
             return Ok(());
@@ -117,7 +128,7 @@ impl Watch {
             let (news, raw, version, ended) = api.with(|state| {
                 let raw = state.injected[injected..].to_vec();
                 let ended = state.epoch != epoch;
-                if state.held.contains(&self.collection) {
+                if state.held.contains(&self.collection) || state.is_cut_off(api.caller) {
                     return (Vec::new(), raw, self.seen, ended);
                 }
                 let log = &state.store.collection(&self.collection).log;
@@ -130,7 +141,10 @@ impl Watch {
             for entry in news {
                 self.seen = entry.version;
                 if let Some((kind, object)) = self.event(entry) {
-                    lines.event(kind, typed(&self.collection, object)).await?;
+                    let object = typed(&self.collection, object);
+                    for _ in 0..=usize::from(self.repeats) {
+                        lines.event(kind, &object).await?;
+                    }
                 }
             }
             injected += raw.len();
@@ -140,13 +154,14 @@ impl Watch {
             let now = Instant::now();
             if mark_at.is_some_and(|at| at <= now) {
                 mark_at = None;
-                lines.bookmark(&self.collection, self.seen, true).await?;
+                lines.bookmark(&self.collection, Some(self.seen), true).await?;
             }
             if bookmark_at <= now && mark_at.is_none() {
                 bookmark_at = next_bookmark(now);
                 if self.bookmarks && version > self.began {
                     self.seen = self.seen.max(version);
-                    lines.bookmark(&self.collection, self.seen, false).await?;
+                    let version = (!self.blank_bookmarks).then_some(self.seen);
+                    lines.bookmark(&self.collection, version, false).await?;
                 }
             }
             if self.ends <= now {
@@ -192,7 +207,7 @@ impl Lines {
         self.0.send_data(line.into()).await.map_err(|_| Gone)
     }
 
-    async fn event(&mut self, kind: &str, object: Value) -> Result<(), Gone> {
+    async fn event(&mut self, kind: &str, object: &Value) -> Result<(), Gone> {
         // Written by hand: a real server sends `type` first, and decoders depend on that.
         self.line(format!(r#"{{"type":"{kind}","object":{object}}}"#)).await
     }
@@ -200,13 +215,16 @@ impl Lines {
     async fn bookmark(
         &mut self,
         collection: &str,
-        version: u64,
+        version: Option<u64>,
         ends_list: bool,
     ) -> Result<(), Gone> {
-        let mut metadata = json!({ "resourceVersion": version.to_string() });
+        let mut metadata = json!({});
+        if let Some(version) = version {
+            metadata["resourceVersion"] = json!(version.to_string());
+        }
         if ends_list {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
         }
-        self.event("BOOKMARK", typed(collection, json!({ "metadata": metadata }))).await
+        self.event("BOOKMARK", &typed(collection, json!({ "metadata": metadata }))).await
     }
 }
