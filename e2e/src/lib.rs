@@ -21,6 +21,7 @@
 //! - [`differential`]: random histories on two control planes, ours and the built-in controller's
 //! - [`hostile`]: the most expensive Services that the API server accepts
 //! - [`restore`]: etcd restored from a backup, and watches that fall silent
+//! - [`faulty`]: a faulty proxy in front of the API server, and a recorder of what happens there
 //! - [`interrupt`]: what a command does that is asked to stop
 //! - [`promtool`]: Prometheus' own checker of metrics and alerts
 //! - `during`: shows progress while something asynchronous runs
@@ -33,6 +34,7 @@ pub mod cluster;
 pub mod components;
 pub mod differential;
 mod during;
+pub mod faulty;
 pub mod hostile;
 pub mod interrupt;
 pub mod kubelet;

@@ -2,12 +2,12 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::{Seen, recorder::Caller};
+use crate::{Seen, collections::SLICES, recorder::Caller, refusal::Refusal};
 
 type Text = Cow<'static, str>;
 
 /// Which requests a fault applies to. Create it with [`on`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct On {
     method: Text,
     path: Text,
@@ -93,6 +93,8 @@ pub enum Effect {
     NamespaceTerminating,
     /// Done, but answered with this status code.
     DoAndAnswer(u16),
+    /// Done, and then the connection breaks.
+    DoAndRefuse,
     /// A watch: it starts, and then sends nothing more. It does not end either.
     Silence,
     /// A watch: ends at once without an event, as if it were complete.
@@ -103,6 +105,10 @@ pub enum Effect {
     Repeat,
     /// A watch: bookmarks come without a version.
     BlankBookmarks,
+    /// A watch: breaks in the middle of an event.
+    Truncate,
+    /// A watch: sends at most so many bytes a second.
+    Throttle(u32),
     /// A streamed list: ends after the objects without its end mark.
     CloseBeforeMark,
     /// A streamed list: the end mark comes this much later than the objects. Changes in between
@@ -112,20 +118,59 @@ pub enum Effect {
     Stale(u64),
 }
 
-#[derive(Default)]
-pub(crate) struct Faults(Vec<(On, Effect)>);
+/// An answer in place of the server's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub code: u16,
+    /// The seconds of `Retry-After`.
+    pub retry_after: Option<u32>,
+    /// A `Status` as JSON, or text.
+    pub body: String,
+}
+
+impl Effect {
+    /// What is answered to a request without doing anything, if something is.
+    pub fn answer(&self, seen: &Seen) -> Option<Answer> {
+        let refusal = match self {
+            Self::Answer(code) => Refusal::made(*code),
+            Self::TooMany(seconds) => Refusal::too_many(*seconds),
+            Self::Invalid { field, value, by_webhook } => {
+                Refusal::invalid_field(SLICES, field, value, *by_webhook)
+            }
+            Self::NamespaceTerminating => {
+                let (collection, namespace) = seen.place()?;
+                let name = seen.body["metadata"]["name"].as_str().unwrap_or_default();
+                Refusal::namespace_terminating(&collection, &namespace, name)
+            }
+            Self::Shed(seconds) => {
+                let body = "Too many requests, please try again later.".to_owned();
+                return Some(Answer { code: 429, retry_after: Some(*seconds), body });
+            }
+            _ => return None,
+        };
+        let (code, retry_after) = (refusal.code, refusal.retry_after);
+        Some(Answer { code, retry_after, body: refusal.status().to_string() })
+    }
+}
+
+/// What fails at present.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<(On, Effect)>);
 
 impl Faults {
-    pub(crate) fn add(&mut self, on: On, effect: Effect) {
+    /// Adds a fault. If several apply, the one that was added first wins.
+    pub fn add(&mut self, on: On, effect: Effect) {
         self.0.push((on, effect));
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Ends all.
+    pub fn clear(&mut self) {
         self.0.clear();
     }
 
     /// The effect of the first fault that applies.
-    pub(crate) fn strike(&mut self, seen: &Seen) -> Option<Effect> {
+    pub fn strike(&mut self, seen: &Seen) -> Option<Effect> {
         let strikes = |on: &On| {
             on.times > 0
                 && (on.method.is_empty() || on.method == seen.method)

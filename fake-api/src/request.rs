@@ -47,6 +47,12 @@ impl Seen {
         self.method != "GET" && (*label == *service || is_named)
     }
 
+    /// The collection and the namespace; `None` if the path does not belong to the API.
+    pub(crate) fn place(&self) -> Option<(String, String)> {
+        let call = Call::read(&self.path, &self.query)?;
+        Some((call.collection, call.namespace.unwrap_or_default()))
+    }
+
     /// The value of a query parameter, empty if absent.
     pub fn parameter(&self, name: &str) -> String {
         parameters(&self.query).remove(name).unwrap_or_default()

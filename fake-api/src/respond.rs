@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     collections::{api_version, resource},
+    faults::Answer,
     refusal::Refusal,
     request::Call,
     store::{Objects, Store},
@@ -34,10 +35,12 @@ pub async fn respond(code: u16, answer: &impl Display) -> Response<Body> {
     Response::builder().status(code).body(body).unwrap()
 }
 
-/// 429 from the filters that run before all handlers.
-pub async fn shed(seconds: u32) -> Response<Body> {
-    let mut response = respond(429, &"Too many requests, please try again later.").await;
-    response.headers_mut().insert("retry-after", seconds.into());
+/// The answer that a fault sets.
+pub async fn answer_with(answer: &Answer) -> Response<Body> {
+    let mut response = respond(answer.code, &answer.body).await;
+    if let Some(seconds) = answer.retry_after {
+        response.headers_mut().insert("retry-after", seconds.into());
+    }
     response
 }
 

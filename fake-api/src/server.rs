@@ -22,13 +22,12 @@ use tokio::{
 
 use self::{watching::Watch, writing::write};
 use crate::{
-    collections::SLICES,
     faults::{Effect, Faults, On},
     invariants::{KNOWN, Limits, violations},
     recorder::{Caller, Change},
     refusal::Refusal,
     request::{Call, Seen},
-    respond::{Body, page, respond, shed, typed},
+    respond::{Body, answer_with, page, respond, typed},
     store::{Store, text},
 };
 
@@ -348,22 +347,10 @@ impl FakeApi {
             Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
             Some(Effect::Hang) => std::future::pending().await,
             Some(Effect::Delay(wait)) => sleep(*wait).await,
-            Some(Effect::Shed(seconds)) => return Ok(shed(*seconds).await),
-            Some(Effect::NamespaceTerminating) => {
-                let call = Call::read(&seen.path, &seen.query).unwrap();
-                let (namespace, name) = (call.object().0, text(&seen.body, "name"));
-                let refusal = Refusal::namespace_terminating(&call.collection, &namespace, name);
-                return Ok(refusal.respond().await);
-            }
-            Some(Effect::Answer(code)) => return Ok(Refusal::made(*code).respond().await),
-            Some(Effect::Invalid { field, value, by_webhook }) => {
-                let refusal = Refusal::invalid_field(SLICES, field, value, *by_webhook);
-                return Ok(refusal.respond().await);
-            }
-            Some(Effect::TooMany(seconds)) => {
-                return Ok(Refusal::too_many(*seconds).respond().await);
-            }
             _ => {}
+        }
+        if let Some(answer) = effect.as_ref().and_then(|effect| effect.answer(&seen)) {
+            return Ok(answer_with(&answer).await);
         }
         let response = match self.serve(&head.method, &seen, effect.as_ref()).await {
             Ok(response) => response,
@@ -377,6 +364,7 @@ impl FakeApi {
                 Ok(response)
             }
             Some(Effect::DoAndAnswer(code)) => Ok(Refusal::made(code).respond().await),
+            Some(Effect::DoAndRefuse) => Err(io::ErrorKind::ConnectionReset.into()),
             _ => Ok(response),
         }
     }
@@ -460,6 +448,14 @@ impl FakeApi {
             }
             Some(Effect::BlankBookmarks) => {
                 watch.blank_bookmarks = true;
+                watch.start(self.clone())
+            }
+            Some(Effect::Truncate) => {
+                watch.is_truncated = true;
+                watch.start(self.clone())
+            }
+            Some(Effect::Throttle(rate)) => {
+                watch.rate = Some(*rate);
                 watch.start(self.clone())
             }
             _ => watch.start(self.clone()),

@@ -9,7 +9,7 @@ use fake_api::{
 };
 
 /// More of them: `SEEDS=100`. A single one: `SEED=7`.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 24;
 
 #[test]
 fn the_invariants_hold_whatever_fails_at_the_same_time() {

@@ -52,6 +52,10 @@ pub enum Fault {
     WatchRepeated,
     /// Bookmarks without a version.
     BlankBookmarks,
+    /// Watches break in the middle of an event.
+    WatchTruncated,
+    /// Watches send little at a time.
+    WatchThrottled,
     /// The past is forgotten, and all watches end.
     Compacted,
     /// A replica is cut off.
@@ -65,7 +69,7 @@ const SUSPENSION: Duration = Duration::from_secs(30);
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Refused,
         Self::Hung,
         Self::AnswerLost,
@@ -84,6 +88,8 @@ impl Fault {
         Self::WatchRefused,
         Self::WatchRepeated,
         Self::BlankBookmarks,
+        Self::WatchTruncated,
+        Self::WatchThrottled,
         Self::Compacted,
         Self::CutOff,
         Self::Suspended,
@@ -181,6 +187,8 @@ impl Trouble {
             Fault::WatchRefused => api.fault(watches().times(3), Effect::Answer(500)),
             Fault::WatchRepeated => api.fault(watches(), Effect::Repeat),
             Fault::BlankBookmarks => api.fault(watches(), Effect::BlankBookmarks),
+            Fault::WatchTruncated => api.fault(watches(), Effect::Truncate),
+            Fault::WatchThrottled => api.fault(watches(), Effect::Throttle(500)),
             Fault::Compacted => {
                 api.compact();
                 api.end_watches();

@@ -5,7 +5,7 @@ use std::{convert::Infallible, pin::pin, time::Duration};
 use bytes::Bytes;
 use http_body_util::channel::{Channel, Sender};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     FakeApi,
@@ -37,6 +37,10 @@ pub struct Watch {
     pub repeats: bool,
     /// Sends bookmarks without a version.
     pub blank_bookmarks: bool,
+    /// Breaks in the middle of the first event after the initial objects.
+    pub is_truncated: bool,
+    /// At most so many bytes a second.
+    pub rate: Option<u32>,
     /// The version that it began with. It sends no bookmark at or below this one.
     began: u64,
     /// The last version the client knows.
@@ -77,6 +81,8 @@ impl Watch {
             close_before_mark: false,
             repeats: false,
             blank_bookmarks: false,
+            is_truncated: false,
+            rate: None,
             began: if fresh { version } else { from },
             seen: if fresh { version } else { from },
             ends: Instant::now() + Duration::from_secs(seconds),
@@ -142,6 +148,13 @@ impl Watch {
                 self.seen = entry.version;
                 if let Some((kind, object)) = self.event(entry) {
                     let object = typed(&self.collection, object);
+                    if self.is_truncated {
+                        return lines.half(kind, &object).await;
+                    }
+                    if let Some(rate) = self.rate {
+                        let length = u32::try_from(object.to_string().len()).unwrap_or(u32::MAX);
+                        sleep(Duration::from_secs(1) * length / rate.max(1)).await;
+                    }
                     for _ in 0..=usize::from(self.repeats) {
                         lines.event(kind, &object).await?;
                     }
@@ -210,6 +223,13 @@ impl Lines {
     async fn event(&mut self, kind: &str, object: &Value) -> Result<(), Gone> {
         // Written by hand: a real server sends `type` first, and decoders depend on that.
         self.line(format!(r#"{{"type":"{kind}","object":{object}}}"#)).await
+    }
+
+    /// The first half of an event.
+    async fn half(&mut self, kind: &str, object: &Value) -> Result<(), Gone> {
+        let mut line = format!(r#"{{"type":"{kind}","object":{object}}}"#).into_bytes();
+        line.truncate(line.len() / 2);
+        self.0.send_data(line.into()).await.map_err(|_| Gone)
     }
 
     async fn bookmark(

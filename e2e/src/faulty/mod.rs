@@ -1,0 +1,213 @@
+//! A faulty proxy between closehaul and the real API server, and a recorder of what happens on that
+//! server.
+//!
+//! - [`Proxy`]: forwards requests, and makes some of them fail as [`fake_api::faults`] says
+//! - `watching`: the bodies of watches that fail
+//! - [`Recorder`]: every change of Services, pods, nodes and slices, for the invariants
+
+mod recorder;
+mod watching;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use fake_api::{
+    Seen,
+    faults::{Effect, Faults, On},
+    recorder::Caller,
+};
+use http::{
+    Method, Request, Response,
+    header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use kube::Client;
+use serde_json::Value;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+pub use self::recorder::Recorder;
+
+/// The body of an answer. An error breaks the connection.
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A proxy on loopback that speaks plain HTTP. It asks the API server for JSON, which the faults of
+/// watches are made of. Dropping it ends all connections.
+pub struct Proxy {
+    url: String,
+    shared: Arc<Shared>,
+    _connections: JoinSet<()>,
+}
+
+struct Shared {
+    client: Client,
+    caller: Caller,
+    state: Mutex<State>,
+    /// Watches of an earlier epoch end.
+    epoch: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: Faults,
+    written: Written,
+}
+
+/// What was written through a proxy.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// The versions that the API server answered with.
+    pub versions: BTreeSet<u64>,
+    /// The paths of objects that were deleted.
+    pub deleted: BTreeSet<String>,
+}
+
+impl Proxy {
+    /// A proxy for the replica with this number, with the identity of `client`.
+    pub async fn before(client: Client, replica: u32) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let (caller, state) = (Caller::Replica(replica), Mutex::default());
+        let shared = Arc::new(Shared { client, caller, state, epoch: watch::Sender::new(0) });
+        let mut connections = JoinSet::new();
+        connections.spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { url, shared, _connections: connections })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Makes requests fail. If several faults apply, the one that was added first wins.
+    pub fn fault(&self, on: On, effect: Effect) {
+        self.shared.state().faults.add(on, effect);
+    }
+
+    /// Ends all faults. What they hold stays as it is.
+    pub fn clear_faults(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// Breaks all watches.
+    pub fn break_watches(&self) {
+        self.shared.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// What was written through it so far.
+    pub fn written(&self) -> Written {
+        self.shared.state().written.clone()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(serve(stream, Arc::clone(&shared)));
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    let answer = service_fn(move |request| answer(Arc::clone(&shared), request));
+    // An error of a connection is what a fault makes of it.
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+    connection.await.unwrap_or_default();
+}
+
+/// Answers a request. An error breaks its connection.
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let seen = Seen {
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+        at: Instant::now(),
+        by: shared.caller,
+    };
+    let effect = shared.state().faults.strike(&seen);
+    match &effect {
+        Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Effect::Hang) => std::future::pending().await,
+        Some(Effect::Delay(wait)) => sleep(*wait).await,
+        _ => {}
+    }
+    if let Some(answer) = effect.as_ref().and_then(|effect| effect.answer(&seen)) {
+        return made(answer.code, answer.retry_after, answer.body);
+    }
+    let mut forwarded = Request::builder().method(head.method.clone()).uri(&head.uri);
+    forwarded = forwarded.header(ACCEPT, "application/json");
+    if let Some(content_type) = head.headers.get(CONTENT_TYPE) {
+        forwarded = forwarded.header(CONTENT_TYPE, content_type);
+    }
+    let forwarded = forwarded.body(kube::client::Body::from(body)).map_err(io::Error::other)?;
+    let answer = shared.client.send(forwarded).await.map_err(io::Error::other)?;
+    if seen.is_watch() {
+        return Ok(watching::body(answer, effect.as_ref(), shared.epoch.subscribe()));
+    }
+    let (answer, body) = answer.into_parts();
+    let body = body.collect_bytes().await.map_err(io::Error::other)?;
+    if answer.status.is_success() && head.method != Method::GET {
+        shared.state().written.add(&head.method, &seen.path, &body);
+    }
+    match effect {
+        Some(Effect::DoAndHang) => std::future::pending().await,
+        Some(Effect::DoAndDelay(wait)) => sleep(wait).await,
+        Some(Effect::DoAndRefuse) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Effect::DoAndAnswer(code)) => {
+            let refused = Effect::Answer(code).answer(&seen);
+            return refused.map_or_else(
+                || Err(io::ErrorKind::InvalidInput.into()),
+                |answer| made(answer.code, answer.retry_after, answer.body),
+            );
+        }
+        _ => {}
+    }
+    Ok(Response::from_parts(answer, full(body)))
+}
+
+impl Written {
+    fn add(&mut self, method: &Method, path: &str, body: &[u8]) {
+        if *method == Method::DELETE {
+            self.deleted.insert(path.to_owned());
+            return;
+        }
+        let object: Value = serde_json::from_slice(body).unwrap_or_default();
+        let version = object["metadata"]["resourceVersion"].as_str();
+        self.versions.extend(version.and_then(|version| version.parse::<u64>().ok()));
+    }
+}
+
+fn made(code: u16, retry_after: Option<u32>, body: String) -> io::Result<Response<Body>> {
+    let mut response = Response::builder().status(code).header(CONTENT_TYPE, "application/json");
+    if let Some(seconds) = retry_after {
+        response = response.header(RETRY_AFTER, seconds);
+    }
+    response.body(full(body.into())).map_err(io::Error::other)
+}
+
+fn full(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+}
