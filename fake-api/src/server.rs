@@ -1,33 +1,25 @@
-//! The server: what tests can do with it, and how it serves a request.
+//! The server: what tests can do with it.
 
+mod serving;
 mod watching;
 mod writing;
 
 use std::{
     collections::BTreeSet,
-    io,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard},
 };
 
 use closehaul::{client::connection::layers, clock::WallClock, random::Random};
-use http::{Method, Request, Response};
-use http_body_util::channel::Channel;
 use kube::{Client, client::ClientBuilder};
 use serde_json::Value;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::sync::Notify;
 
-use self::{watching::Watch, writing::write};
 use crate::{
     faults::{Effect, Faults, On},
     invariants::{KNOWN, Limits, violations},
     recorder::{Caller, Change},
     refusal::Refusal,
-    request::{Call, Seen},
-    respond::{Body, answer_with, page, respond, typed},
+    request::Seen,
     store::{Store, text},
 };
 
@@ -322,152 +314,5 @@ impl FakeApi {
             state.store.caller = Caller::World;
             outcome
         })
-    }
-
-    async fn handle(self, request: Request<kube::client::Body>) -> io::Result<Response<Body>> {
-        let (head, body) = request.into_parts();
-        let body = body.collect_bytes().await.unwrap();
-        let seen = Seen {
-            method: head.method.to_string(),
-            path: head.uri.path().to_owned(),
-            query: head.uri.query().unwrap_or_default().to_owned(),
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-            at: Instant::now(),
-            by: self.caller,
-        };
-        let (reachable, effect) = self.with(|state| {
-            state.requests.push(seen.clone());
-            (state.reachable, state.faults.strike(&seen))
-        });
-        if !reachable {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
-        self.connected().await;
-        match &effect {
-            Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Some(Effect::Hang) => std::future::pending().await,
-            Some(Effect::Delay(wait)) => sleep(*wait).await,
-            _ => {}
-        }
-        if let Some(answer) = effect.as_ref().and_then(|effect| effect.answer(&seen)) {
-            return Ok(answer_with(&answer).await);
-        }
-        let response = match self.serve(&head.method, &seen, effect.as_ref()).await {
-            Ok(response) => response,
-            Err(refusal) => refusal.respond().await,
-        };
-        self.connected().await;
-        match effect {
-            Some(Effect::DoAndHang) => std::future::pending().await,
-            Some(Effect::DoAndDelay(wait)) => {
-                sleep(wait).await;
-                Ok(response)
-            }
-            Some(Effect::DoAndAnswer(code)) => Ok(Refusal::made(code).respond().await),
-            Some(Effect::DoAndRefuse) => Err(io::ErrorKind::ConnectionReset.into()),
-            _ => Ok(response),
-        }
-    }
-
-    /// Waits until this replica is not cut off.
-    async fn connected(&self) {
-        loop {
-            // Created before we read the state, so that no change is missed.
-            let mut changed = pin!(self.pulse.notified());
-            changed.as_mut().enable();
-            if !self.with(|state| state.is_cut_off(self.caller)) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    async fn serve(
-        &self,
-        method: &Method,
-        seen: &Seen,
-        effect: Option<&Effect>,
-    ) -> Result<Response<Body>, Refusal> {
-        let call = Call::read(&seen.path, &seen.query).ok_or_else(Refusal::no_such_path)?;
-        let (path, name) = (&call.collection, call.object());
-        if *method == Method::GET && call.name.is_none() {
-            return if seen.is_watch() {
-                self.watch(&call, effect).await
-            } else {
-                let list = self.with(|state| {
-                    let version = shown(state, effect);
-                    page(&mut state.store, &call, version)
-                })?;
-                Ok(respond(200, &list).await)
-            };
-        }
-        let (code, object) = if *method == Method::GET {
-            (200, self.with(|state| state.store.get(path, &name))?)
-        } else {
-            self.change_by(self.caller, |state| {
-                write(&mut state.store, method, &call, seen.body.clone())
-            })?
-        };
-        Ok(respond(code, &typed(path, object)).await)
-    }
-
-    async fn watch(&self, call: &Call, effect: Option<&Effect>) -> Result<Response<Body>, Refusal> {
-        let version = self.with(|state| shown(state, effect));
-        let mut watch = match Watch::new(self, call, version) {
-            Err(refusal) if refusal.code == 410 && !self.with(|state| state.gone_as_status) => {
-                return Ok(respond(200, &refusal.event()).await);
-            }
-            watch => watch?,
-        };
-        let body = match effect {
-            Some(Effect::CloseAtOnce) => Channel::new(1).1,
-            Some(Effect::Silence) => {
-                let (sender, body) = Channel::new(1);
-                // Stays open until the test ends.
-                tokio::spawn(async move {
-                    let _open = sender;
-                    std::future::pending::<()>().await;
-                });
-                body
-            }
-            Some(Effect::MarkAfter(wait)) => {
-                watch.mark_after = Some(*wait);
-                watch.start(self.clone())
-            }
-            Some(Effect::CloseBeforeMark) => {
-                watch.close_before_mark = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::CloseAfter(wait)) => {
-                watch.close_after(*wait);
-                watch.start(self.clone())
-            }
-            Some(Effect::Repeat) => {
-                watch.repeats = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::BlankBookmarks) => {
-                watch.blank_bookmarks = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::Truncate) => {
-                watch.is_truncated = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::Throttle(rate)) => {
-                watch.rate = Some(*rate);
-                watch.start(self.clone())
-            }
-            _ => watch.start(self.clone()),
-        };
-        Ok(Response::new(body))
-    }
-}
-
-/// The version that a list shows. It is the newest unless a fault selects an old one.
-fn shown(state: &State, effect: Option<&Effect>) -> u64 {
-    match effect {
-        Some(Effect::Stale(version)) => *version,
-        _ => state.store.version,
     }
 }

@@ -242,8 +242,8 @@ impl Controller {
 
     /// Syncs the Services of a slice that another client has changed.
     fn slice_changed(&mut self, change: SliceChange, now: Instant) {
-        let name = change.name.clone();
-        let sight = change.version.map_or_else(|| Sight::Gone(change.name), Sight::Version);
+        let gone = || Sight::Gone(change.name.clone());
+        let sight = change.version.map_or_else(gone, Sight::Version);
         for key in change.services {
             let is_sign = change.is_rewritten && self.is_sign(&key, &sight, now);
             let shown = Shown { sight: sight.clone(), is_sign };
@@ -257,7 +257,7 @@ impl Controller {
             if foreign.events > 0 && self.index.service(&key).is_some() {
                 let due = self.repair_due(&key, now);
                 let wait = due.saturating_duration_since(now);
-                debug!(service = %key, slice = %name, ?wait, "another client has changed a slice");
+                debug!(service = %key, slice = %change.name, ?wait, "another client has changed a slice");
                 self.enqueue(key.clone(), Class::Endpoints, due);
             }
             self.settle(&key, now);
