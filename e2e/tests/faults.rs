@@ -88,7 +88,7 @@ impl Pile {
         let client = cluster.client(Actor::Admin).unwrap();
         let world = World::new(client.clone());
         let namespace = format!("pile-{seed}");
-        let proxy = Proxy::before(cluster.client(Actor::Closehaul).unwrap(), 1).await.unwrap();
+        let proxy = Proxy::before(cluster.client(Actor::Closehaul).unwrap()).await.unwrap();
         let recorder = Recorder::start(&client).await.unwrap();
         let name = format!("{namespace}.kubeconfig");
         let kubeconfig = cluster.kubeconfig_at(Actor::Closehaul, proxy.url(), &name).unwrap();
@@ -275,7 +275,7 @@ async fn the_proxy_fails_as_it_says() {
 
 async fn effects() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
-    let proxy = Proxy::before(cluster.client(Actor::Admin).unwrap(), 1).await.unwrap();
+    let proxy = Proxy::before(cluster.client(Actor::Admin).unwrap()).await.unwrap();
     let client = Client::try_from(Config::new(proxy.url().parse().unwrap())).unwrap();
     let world = World::new(cluster.client(Actor::Admin).unwrap());
     let maps = "/api/v1/namespaces/default/configmaps";

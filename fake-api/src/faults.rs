@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use crate::{Seen, collections::SLICES, recorder::Caller, refusal::Refusal};
+use crate::{Seen, collections::SLICES, refusal::Refusal};
 
 type Text = Cow<'static, str>;
 
@@ -13,14 +13,13 @@ pub struct On {
     path: Text,
     query: Text,
     service: Text,
-    by: Option<Caller>,
     times: u32,
 }
 
 /// Requests of `method` (empty: any) whose path contains `path`, every time.
 pub fn on(method: impl Into<Text>, path: impl Into<Text>) -> On {
     let (method, path) = (method.into(), path.into());
-    On { method, path, query: "".into(), service: "".into(), by: None, times: u32::MAX }
+    On { method, path, query: "".into(), service: "".into(), times: u32::MAX }
 }
 
 /// Starts of watches of paths that contain `path`.
@@ -44,12 +43,6 @@ impl On {
     #[must_use]
     pub fn service(self, service: impl Into<Text>) -> Self {
         Self { service: service.into(), ..self }
-    }
-
-    /// Only what this replica sends.
-    #[must_use]
-    pub fn by(self, caller: Caller) -> Self {
-        Self { by: Some(caller), ..self }
     }
 
     /// At most this many times.
@@ -176,7 +169,6 @@ impl Faults {
                 && (on.method.is_empty() || on.method == seen.method)
                 && seen.path.contains(&*on.path)
                 && seen.query.contains(&*on.query)
-                && on.by.is_none_or(|caller| caller == seen.by)
                 && (on.service.is_empty() || seen.writes_slice_of(&on.service))
         };
         let (on, effect) = self.0.iter_mut().find(|(on, _)| strikes(on))?;

@@ -6,7 +6,7 @@ use closehaul::model::slice::SERVICE_NAME;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{recorder::Caller, selector::Selector, store::Name};
+use crate::{selector::Selector, store::Name};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -21,8 +21,6 @@ pub struct Seen {
     pub body: Value,
     /// When it arrived.
     pub at: Instant,
-    /// Who sent it.
-    pub by: Caller,
 }
 
 impl Seen {

@@ -18,7 +18,6 @@ use std::{
 use fake_api::{
     Seen,
     faults::{Effect, Faults, On},
-    recorder::Caller,
 };
 use http::{
     Method, Request, Response,
@@ -55,7 +54,6 @@ pub struct Proxy {
 
 struct Shared {
     client: Client,
-    caller: Caller,
     state: Mutex<State>,
     /// Watches of an earlier epoch end.
     epoch: watch::Sender<u64>,
@@ -77,12 +75,12 @@ pub struct Written {
 }
 
 impl Proxy {
-    /// A proxy for the replica with this number, with the identity of `client`.
-    pub async fn before(client: Client, replica: u32) -> io::Result<Self> {
+    /// A proxy that asks the API server of `client`, with its identity.
+    pub async fn before(client: Client) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let (caller, state) = (Caller::Replica(replica), Mutex::default());
-        let shared = Arc::new(Shared { client, caller, state, epoch: watch::Sender::new(0) });
+        let (state, epoch) = (Mutex::default(), watch::Sender::new(0));
+        let shared = Arc::new(Shared { client, state, epoch });
         let mut connections = JoinSet::new();
         connections.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { url, shared, _connections: connections })
@@ -145,7 +143,6 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
         query: head.uri.query().unwrap_or_default().to_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
         at: Instant::now(),
-        by: shared.caller,
     };
     let effect = shared.state().faults.strike(&seen);
     match &effect {

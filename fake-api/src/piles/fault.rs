@@ -7,7 +7,7 @@ use super::Member;
 use crate::{
     FakeApi,
     collections::{PODS, SERVICES, SLICES},
-    faults::{Effect, on, on_watch},
+    faults::{Effect, on, on_streaming, on_watch},
     rig::SECOND,
     world::Dice,
 };
@@ -56,6 +56,8 @@ pub enum Fault {
     WatchTruncated,
     /// Watches send little at a time.
     WatchThrottled,
+    /// Lists take long.
+    ListSlow,
     /// The past is forgotten, and all watches end.
     Compacted,
     /// A replica is cut off.
@@ -69,7 +71,7 @@ const SUSPENSION: Duration = Duration::from_secs(30);
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Refused,
         Self::Hung,
         Self::AnswerLost,
@@ -90,6 +92,7 @@ impl Fault {
         Self::BlankBookmarks,
         Self::WatchTruncated,
         Self::WatchThrottled,
+        Self::ListSlow,
         Self::Compacted,
         Self::CutOff,
         Self::Suspended,
@@ -189,6 +192,10 @@ impl Trouble {
             Fault::BlankBookmarks => api.fault(watches(), Effect::BlankBookmarks),
             Fault::WatchTruncated => api.fault(watches(), Effect::Truncate),
             Fault::WatchThrottled => api.fault(watches(), Effect::Throttle(500)),
+            Fault::ListSlow => {
+                let lists = on_streaming(format!("/{}", self.collection));
+                api.fault(lists, Effect::Delay(10 * SECOND));
+            }
             Fault::Compacted => {
                 api.compact();
                 api.end_watches();

@@ -226,7 +226,9 @@ impl fmt::Display for Report<'_> {
             self.least_pairs()
         )?;
         for (invariant, seeds) in self.violated() {
-            write!(out, "\n{invariant}: {} seeds, {seeds:?}", seeds.len())?;
+            let violations = self.piles.iter().flat_map(|(_, pile)| &pile.violations);
+            let count = violations.filter(|(it, _)| *it == invariant).count();
+            write!(out, "\n{invariant}: {count} times, {} seeds, {seeds:?}", seeds.len())?;
         }
         Ok(())
     }

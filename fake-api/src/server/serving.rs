@@ -28,7 +28,6 @@ impl FakeApi {
             query: head.uri.query().unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             at: Instant::now(),
-            by: self.caller,
         };
         let (reachable, effect) = self.with(|state| {
             state.requests.push(seen.clone());
