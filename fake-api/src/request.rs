@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use closehaul::model::slice::SERVICE_NAME;
+use http::request::Parts;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -24,6 +25,17 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// A request that arrives now. A body that is no JSON does not count.
+    pub fn of(head: &Parts, body: &[u8]) -> Self {
+        Self {
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(body).unwrap_or_default(),
+            at: Instant::now(),
+        }
+    }
+
     /// Whether this starts a watch, including a streamed list.
     pub fn is_watch(&self) -> bool {
         self.query.contains("watch=true")

@@ -36,7 +36,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::sleep,
 };
 
 pub use self::recorder::Recorder;
@@ -137,13 +137,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let seen = Seen {
-        method: head.method.to_string(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-        at: Instant::now(),
-    };
+    let seen = Seen::of(&head, &body);
     let effect = shared.state().faults.strike(&seen);
     match &effect {
         Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),

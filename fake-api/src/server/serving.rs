@@ -4,7 +4,7 @@ use std::{io, pin::pin};
 
 use http::{Method, Request, Response};
 use http_body_util::channel::Channel;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{FakeApi, State, watching::Watch, writing::write};
 use crate::{
@@ -22,13 +22,7 @@ impl FakeApi {
     ) -> io::Result<Response<Body>> {
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await.unwrap();
-        let seen = Seen {
-            method: head.method.to_string(),
-            path: head.uri.path().to_owned(),
-            query: head.uri.query().unwrap_or_default().to_owned(),
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-            at: Instant::now(),
-        };
+        let seen = Seen::of(&head, &body);
         let (reachable, effect) = self.with(|state| {
             state.requests.push(seen.clone());
             (state.reachable, state.faults.strike(&seen))
