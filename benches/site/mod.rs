@@ -63,6 +63,7 @@ impl Site {
             plan: plan::Settings::with(100),
             batch_period: Duration::ZERO,
             replan_qps: 0.0,
+            concurrency: 5,
             renew_deadline: Duration::from_secs(10),
         };
         let metrics = Metrics::with_services(1000).expect("metrics");

@@ -44,8 +44,6 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 pub struct Options {
     /// The controller's settings.
     pub settings: Settings,
-    /// How many Services are written at the same time.
-    pub concurrency: usize,
     /// How long one write may take.
     pub timeout: Duration,
     /// Writes per second; 0 means no limit.
@@ -58,9 +56,10 @@ impl Default for Options {
             plan: plan::Settings::with(100),
             batch_period: Duration::ZERO,
             replan_qps: 100.0,
+            concurrency: 5,
             renew_deadline: 10 * SECOND,
         };
-        Self { settings, concurrency: 5, timeout: 10 * SECOND, qps: 0.0 }
+        Self { settings, timeout: 10 * SECOND, qps: 0.0 }
     }
 }
 
@@ -142,7 +141,7 @@ impl Rig {
         let controller = Controller::new(options.settings, metrics.clone(), health.clone());
         let running = tokio::spawn(async move {
             let stopped = async { stopped.await.unwrap_or_default() };
-            run(controller, reading, writer, recorder, options.concurrency, stopped).await
+            run(controller, reading, writer, recorder, stopped).await
         });
         let max_endpoints = options.settings.plan.max_endpoints;
         let checked = Checked { api: api.clone(), max_endpoints };

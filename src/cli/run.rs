@@ -224,6 +224,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,
+        concurrency: args.concurrent_service_endpoint_syncs.into(),
         renew_deadline: timing.renew_deadline(),
     };
     let controller = Controller::new(settings, metrics.clone(), health.clone());
@@ -236,7 +237,6 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         encoding: WriteEncoding::default(),
         metrics: metrics.clone(),
     };
-    let concurrency = args.concurrent_service_endpoint_syncs.into();
     let (election_reports, reports) = mpsc::unbounded_channel();
     let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;
     let mut random = Random::new();
@@ -252,7 +252,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     };
     let Some(leadership) = sender else {
         drop(election_reports);
-        run::run(controller, reading, writer, recorder, concurrency, terminated).await;
+        run::run(controller, reading, writer, recorder, terminated).await;
         return Ok(());
     };
 
@@ -275,7 +275,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         health,
     };
     let mut elected = elect(config, election, said)?;
-    let work = run::run(controller, reading, writer, recorder, concurrency, terminated);
+    let work = run::run(controller, reading, writer, recorder, terminated);
     tokio::select! {
         ended = &mut elected => {
             // It has not been asked to end yet.

@@ -60,6 +60,8 @@ pub struct Settings {
     pub batch_period: Duration,
     /// `--replan-qps`; 0 means no limit.
     pub replan_qps: f64,
+    /// `--concurrent-service-endpoint-syncs`: how many Services are written at the same time.
+    pub concurrency: usize,
     /// `--leader-elect-renew-deadline`: after this long without an answer, everything is listed.
     pub renew_deadline: Duration,
 }
@@ -148,7 +150,7 @@ impl Controller {
             settings,
             reporter: Reporter::new(metrics, health),
             index: Index::default(),
-            queue: Queue::new(settings.replan_qps),
+            queue: Queue::new(settings.replan_qps, settings.concurrency),
             progress: HashMap::default(),
             lists: Lists::default(),
             leaving: HashMap::default(),
@@ -156,6 +158,11 @@ impl Controller {
             unseen: BTreeSet::new(),
             others: Others::default(),
         }
+    }
+
+    /// How many Services are written at the same time.
+    pub fn concurrency(&self) -> usize {
+        self.settings.concurrency
     }
 
     /// Which required kinds have not been listed yet. Nothing may be written before all are.
@@ -384,6 +391,7 @@ impl Controller {
         match ended.verdict {
             Verdict::Done => self.queue.done(key, now),
             Verdict::Retry => self.queue.retry(key, now, Class::Endpoints),
+            Verdict::RetryUnanswered => self.queue.retry_unanswered(key, now, Class::Endpoints),
             Verdict::RetryAfter(wait) => self.queue.retry_after(key, now, Class::Endpoints, wait),
         }
     }

@@ -96,6 +96,8 @@ pub enum Verdict {
     Done,
     /// Retry, with back-off.
     Retry,
+    /// The same, and a write was not answered.
+    RetryUnanswered,
     /// Retry at the time that the API server named.
     RetryAfter(Duration),
 }
@@ -110,6 +112,7 @@ impl Verdict {
         match wait.max() {
             Some(wait) => Self::RetryAfter(wait),
             None if failures.is_empty() => Self::Done,
+            None if failures.iter().any(WriteError::is_unanswered) => Self::RetryUnanswered,
             None => Self::Retry,
         }
     }

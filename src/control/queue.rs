@@ -1,8 +1,9 @@
 //! The work queue: which Service to look at next.
 //!
 //! Pure: time is an argument, and there are no tasks and no locks. One task owns it. The rules are
-//! client-go's (docs/semantics.md 1.2, 1.3) with three differences: there are two classes, a key
-//! waits once, whatever its delays, and failing keys are never dropped.
+//! client-go's (docs/semantics.md 1.2, 1.3) with four differences: there are two classes, a key
+//! waits once, whatever its delays, failing keys are never dropped, and keys whose work was not
+//! answered have a lane of their own, so that they do not take all workers.
 
 use std::{collections::BTreeMap, hash::Hash, time::Duration};
 
@@ -42,6 +43,11 @@ pub struct Queue<K> {
     /// The waiting keys of each class, in order of becoming due and then of arrival.
     endpoints: BTreeMap<Place, K>,
     hints: BTreeMap<Place, K>,
+    /// The waiting keys of both classes whose last work was not answered.
+    unanswered: BTreeMap<Place, K>,
+    /// How many of them may be in work at a time, and how many are.
+    unanswered_workers: usize,
+    unanswered_in_work: usize,
     arrivals: u64,
     in_work: usize,
     /// Keys that are expensive to handle, and the earliest time at which each may be taken again. A
@@ -57,9 +63,18 @@ type Place = (Instant, u64);
 #[derive(Debug)]
 struct Entry {
     state: State,
+    record: Record,
+}
+
+/// What is remembered of a key's failures, and forgotten at its next success.
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    /// How many in a row.
     failures: u32,
-    /// Events may not bring the next attempt before this. Set by a failure, cleared by success.
+    /// Events may not bring the next attempt before this.
     not_before: Option<Instant>,
+    /// Whether the last work was not answered.
+    is_unanswered: bool,
 }
 
 #[derive(Debug)]
@@ -77,13 +92,17 @@ enum State {
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// An empty queue that returns at most `replan_qps` keys of class [`Class::Hints`] per second,
-    /// in bursts of `replan_qps` (at least 1). 0 means no limit.
-    pub fn new(replan_qps: f64) -> Self {
+    /// in bursts of `replan_qps` (at least 1). 0 means no limit. Of `workers`, at most a fifth (at
+    /// least 1) have keys whose last work was not answered.
+    pub fn new(replan_qps: f64, workers: usize) -> Self {
         let interval = Duration::try_from_secs_f64(replan_qps.recip()).ok();
         Self {
             entries: HashMap::default(),
             endpoints: BTreeMap::new(),
             hints: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
+            unanswered_workers: (workers / 5).max(1),
+            unanswered_in_work: 0,
             arrivals: 0,
             in_work: 0,
             held_off: HashMap::default(),
@@ -102,7 +121,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     pub fn add(&mut self, key: K, class: Class, due: Instant) -> bool {
         match self.entries.get_mut(&key) {
             None => {
-                self.wait(key, class, due, 0, None);
+                self.wait(key, class, due, Record::default());
                 true
             }
             Some(Entry { state: State::Working { again, forgotten, .. }, .. }) => {
@@ -111,8 +130,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 *forgotten = false;
                 is_more
             }
-            Some(Entry { state: State::Waiting(..), not_before, .. }) => {
-                let due = not_before.map_or(due, |floor| floor.max(due));
+            Some(Entry { state: State::Waiting(..), record }) => {
+                let due = record.not_before.map_or(due, |floor| floor.max(due));
                 let due = self.allowed(&key, due);
                 self.bring_forward(&key, class, due);
                 false
@@ -123,8 +142,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// The next due key, which is in work from now on until [`Self::done`], [`Self::retry`],
     /// [`Self::retry_after`] or [`Self::defer`].
     ///
-    /// Keys of class [`Class::Endpoints`] come first. Within a class, it is the one that became due
-    /// first.
+    /// Keys of class [`Class::Endpoints`] come first, and those whose last work was not answered come
+    /// last. Within a class, it is the one that became due first.
     pub fn take(&mut self, now: Instant) -> Option<(K, Class)> {
         let (((due, _), key), class) = if is_due(&self.endpoints, now) {
             (self.endpoints.pop_first()?, Class::Endpoints)
@@ -134,6 +153,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 pace.spend(now);
             }
             (self.hints.pop_first()?, Class::Hints)
+        } else if is_due(&self.unanswered, now) && self.has_room_for_unanswered() {
+            self.unanswered_in_work += 1;
+            let first = self.unanswered.pop_first()?;
+            let class = match self.entries.get(&first.1)?.state {
+                State::Waiting(class, _) => class,
+                State::Working { .. } => Class::Endpoints,
+            };
+            (first, class)
         } else {
             return None;
         };
@@ -147,16 +174,25 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         if let Some(ended) = self.end(key)
             && let Some((class, due)) = ended.again
         {
-            self.wait(ended.key, class, due.max(now), 0, None);
+            self.wait(ended.key, class, due.max(now), Record::default());
         }
     }
 
     /// The work on `key` failed: it waits [`FIRST_RETRY`] after its first failure in a row and
     /// twice as long after each further one, up to [`LONGEST_RETRY`].
     pub fn retry(&mut self, key: &K, now: Instant, class: Class) {
-        let failures = self.entries.get(key).map_or(0, |entry| entry.failures);
+        self.back_off(key, now, class, false);
+    }
+
+    /// The same if the work on `key` was not answered in time, or its answer was lost.
+    pub fn retry_unanswered(&mut self, key: &K, now: Instant, class: Class) {
+        self.back_off(key, now, class, true);
+    }
+
+    fn back_off(&mut self, key: &K, now: Instant, class: Class, is_unanswered: bool) {
+        let failures = self.failures(key);
         let wait = FIRST_RETRY.saturating_mul(1_u32 << failures.min(16)).min(LONGEST_RETRY);
-        self.fail(key, now, class, wait, wait.min(EVENT_RETRY));
+        self.fail(key, now, class, (wait, wait.min(EVENT_RETRY)), is_unanswered);
     }
 
     /// The server asked to come back after `wait` (429 with `Retry-After`). Counts as a failure; no
@@ -164,7 +200,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// does not delay a key indefinitely.
     pub fn retry_after(&mut self, key: &K, now: Instant, class: Class, wait: Duration) {
         let wait = wait.min(LONGEST_RETRY);
-        self.fail(key, now, class, wait, wait);
+        self.fail(key, now, class, (wait, wait), false);
     }
 
     /// Returns `key` unchanged, to be taken later in `class`. This is not a failure. The key keeps
@@ -174,7 +210,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             && !ended.forgotten
         {
             let (class, due) = merge(ended.again, class, ended.due);
-            self.wait(ended.key, class, due, ended.failures, ended.not_before);
+            self.wait(ended.key, class, due, ended.record);
         }
     }
 
@@ -190,18 +226,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// outcome of the work no longer matters. An [`Self::add`] after this counts from zero.
     pub fn forget(&mut self, key: &K) {
         match self.entries.get_mut(key) {
-            Some(Entry { state: State::Waiting(class, place), .. }) => {
-                let (class, place) = (*class, *place);
-                self.class(class).remove(&place);
+            Some(Entry { state: State::Waiting(class, place), record }) => {
+                let (lane, place) = ((*class, record.is_unanswered), *place);
+                self.lane(lane).remove(&place);
                 self.entries.remove(key);
             }
-            Some(Entry {
-                state: State::Working { again, forgotten, .. },
-                failures,
-                not_before,
-            }) => {
+            Some(Entry { state: State::Working { again, forgotten, .. }, record }) => {
                 (*again, *forgotten) = (None, true);
-                (*failures, *not_before) = (0, None);
+                // Where it is in work does not change.
+                *record = Record { is_unanswered: record.is_unanswered, ..Record::default() };
             }
             None => {}
         }
@@ -224,7 +257,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// How many failures in a row `key` has had.
     pub fn failures(&self, key: &K) -> u32 {
-        self.entries.get(key).map_or(0, |entry| entry.failures)
+        self.entries.get(key).map_or(0, |entry| entry.record.failures)
     }
 
     /// When [`Self::take`] will next return a key, if nothing is added: possibly in the past.
@@ -234,25 +267,36 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             Some(ready) => ready.max(*due),
             None => *due,
         });
-        endpoints.into_iter().chain(hints).min()
+        let unanswered = self.unanswered.keys().next().map(|(due, _)| *due);
+        let unanswered = unanswered.filter(|_| self.has_room_for_unanswered());
+        endpoints.into_iter().chain(hints).chain(unanswered).min()
+    }
+
+    fn has_room_for_unanswered(&self) -> bool {
+        self.unanswered_in_work < self.unanswered_workers
     }
 
     /// How many keys wait, whether due or not.
     pub fn len(&self) -> usize {
-        self.endpoints.len() + self.hints.len()
+        self.endpoints.len() + self.hints.len() + self.unanswered.len()
     }
 
     /// How many keys of a class wait, whether due or not.
     pub fn waiting(&self, class: Class) -> usize {
-        match class {
+        let is_waiting = |key: &&K| {
+            let state = self.entries.get(*key).map(|entry| &entry.state);
+            matches!(state, Some(State::Waiting(other, _)) if *other == class)
+        };
+        let answered = match class {
             Class::Endpoints => self.endpoints.len(),
             Class::Hints => self.hints.len(),
-        }
+        };
+        answered + self.unanswered.values().filter(is_waiting).count()
     }
 
     /// How many keys wait and are due. Counts them one by one.
     pub fn overdue(&self, now: Instant) -> usize {
-        let classes = [&self.endpoints, &self.hints];
+        let classes = [&self.endpoints, &self.hints, &self.unanswered];
         classes.map(|class| class.range(..=(now, u64::MAX)).count()).iter().sum()
     }
 
@@ -269,20 +313,30 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// How long the most overdue waiting key has been due. A batch window or a back-off that has
     /// not ended is no delay and counts as zero.
     pub fn oldest_age(&self, now: Instant) -> Duration {
-        let first = [&self.endpoints, &self.hints].map(|class| class.keys().next());
+        let first = [&self.endpoints, &self.hints, &self.unanswered];
+        let first = first.map(|class| class.keys().next());
         let oldest = first.into_iter().flatten().map(|(due, _)| *due).min();
         oldest.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
 
-    fn fail(&mut self, key: &K, now: Instant, class: Class, wait: Duration, floor: Duration) {
+    /// After `wait`, or at an event's time after `floor`.
+    fn fail(
+        &mut self,
+        key: &K,
+        now: Instant,
+        class: Class,
+        (wait, floor): (Duration, Duration),
+        is_unanswered: bool,
+    ) {
         let Some(ended) = self.end(key) else { return };
         let (class, due) = match ended.again {
             None if ended.forgotten => return,
             None => (class, now + wait),
             Some((other, due)) => (class.min(other), due.max(now + floor).min(now + wait)),
         };
-        let failures = ended.failures.saturating_add(1);
-        self.wait(ended.key, class, due, failures, Some(now + floor));
+        let failures = ended.record.failures.saturating_add(1);
+        let record = Record { failures, not_before: Some(now + floor), is_unanswered };
+        self.wait(ended.key, class, due, record);
     }
 
     /// Takes `key` out of work and out of the queue.
@@ -290,20 +344,19 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         if !self.is_in_work(key) {
             return None;
         }
-        let (key, entry) = self.entries.remove_entry(key)?;
-        let State::Working { due, again, forgotten } = entry.state else { return None };
+        let (key, Entry { state, record }) = self.entries.remove_entry(key)?;
+        let State::Working { due, again, forgotten } = state else { return None };
         self.in_work -= 1;
-        let Entry { failures, not_before, .. } = entry;
-        Some(Ended { key, due, again, forgotten, failures, not_before })
+        self.unanswered_in_work -= usize::from(record.is_unanswered);
+        Some(Ended { key, due, again, forgotten, record })
     }
 
-    fn wait(&mut self, key: K, class: Class, due: Instant, failures: u32, floor: Option<Instant>) {
+    fn wait(&mut self, key: K, class: Class, due: Instant, record: Record) {
         self.arrivals += 1;
         let due = self.allowed(&key, due);
         let place = (due, self.arrivals);
-        self.class(class).insert(place, key.clone());
-        let state = State::Waiting(class, place);
-        self.entries.insert(key, Entry { state, failures, not_before: floor });
+        self.lane((class, record.is_unanswered)).insert(place, key.clone());
+        self.entries.insert(key, Entry { state: State::Waiting(class, place), record });
     }
 
     /// When `key`, which is due at `due`, may be taken.
@@ -317,25 +370,27 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// Moves a key to another class and time, if it waits. Its arrival stays the same.
     fn move_waiting(&mut self, key: &K, to: impl FnOnce(Class, Instant) -> (Class, Instant)) {
-        let Some(Entry { state: State::Waiting(was, place), .. }) = self.entries.get_mut(key)
+        let Some(Entry { state: State::Waiting(was, place), record }) = self.entries.get_mut(key)
         else {
             return;
         };
-        let (from, old) = (*was, *place);
+        let (from, old, is_unanswered) = (*was, *place, record.is_unanswered);
         let (class, due) = to(from, old.0);
         let new = (due, old.1);
         (*was, *place) = (class, new);
         if (from, old) != (class, new)
-            && let Some(key) = self.class(from).remove(&old)
+            && let Some(key) = self.lane((from, is_unanswered)).remove(&old)
         {
-            self.class(class).insert(new, key);
+            self.lane((class, is_unanswered)).insert(new, key);
         }
     }
 
-    fn class(&mut self, class: Class) -> &mut BTreeMap<Place, K> {
-        match class {
-            Class::Endpoints => &mut self.endpoints,
-            Class::Hints => &mut self.hints,
+    /// Where keys of a class wait whose last work was answered or not.
+    fn lane(&mut self, lane: (Class, bool)) -> &mut BTreeMap<Place, K> {
+        match lane {
+            (_, true) => &mut self.unanswered,
+            (Class::Endpoints, false) => &mut self.endpoints,
+            (Class::Hints, false) => &mut self.hints,
         }
     }
 
@@ -350,8 +405,7 @@ struct Ended<K> {
     due: Instant,
     again: Option<(Class, Instant)>,
     forgotten: bool,
-    failures: u32,
-    not_before: Option<Instant>,
+    record: Record,
 }
 
 fn is_due<K>(class: &BTreeMap<Place, K>, now: Instant) -> bool {

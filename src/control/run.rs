@@ -51,13 +51,12 @@ pub struct Reading {
 
 /// Runs the controller until `shutdown`, then waits for the answers to the requests that were sent,
 /// and for nothing else: the next leader completes what is left of a Service. Returns what may then
-/// happen to the lease. `concurrency` Services are written at the same time.
+/// happen to the lease.
 pub async fn run(
     mut controller: Controller,
     reading: Reading,
     mut writer: Writer,
     recorder: Recorder,
-    concurrency: usize,
     shutdown: impl Future<Output = ()>,
 ) -> Farewell {
     let (stopping, stop) = stop();
@@ -74,7 +73,7 @@ pub async fn run(
     let (emitter, emitting) = recorder.start(move || leadership.holds());
     others.spawn(emitting);
 
-    let metrics = writer.metrics.clone();
+    let (metrics, concurrency) = (writer.metrics.clone(), controller.concurrency());
     let mut writers: JoinSet<Outcome> = JoinSet::new();
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -47,7 +47,7 @@ async fn live(seed: u64) -> Vec<String> {
     options.settings.plan.max_endpoints = dice.pick(&[1, 2, 3]);
     options.settings.batch_period = dice.pick(&[Duration::ZERO, 500 * MS]);
     options.settings.replan_qps = dice.pick(&[0.0, 5.0, 100.0]);
-    options.concurrency = dice.pick(&[1, 2, 5]);
+    options.settings.concurrency = dice.pick(&[1, 2, 5]);
     let start = Instant::now();
     let pods: Vec<String> = (0..60)
         .map(|number| format!("{}/s{}-{number}", ["shop", "b", "c", "d"][number % 4], number % 5))

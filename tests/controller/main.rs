@@ -11,6 +11,7 @@ mod failures;
 mod foreign;
 mod gaps;
 mod history;
+mod hung;
 mod kinds;
 mod leadership;
 mod log;

@@ -181,7 +181,8 @@ async fn own_writes_that_stay_unseen_are_stale() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_and_what_is_in_work() {
-    let options = Options { concurrency: 1, timeout: 20 * SECOND, ..Options::default() };
+    let mut options = Options { timeout: 20 * SECOND, ..Options::default() };
+    options.settings.concurrency = 1;
     let rig = Rig::settled_with(cluster(&["web-1", "db-1", "mq-1"]), options).await;
     rig.api.fault(on("PUT", "/endpointslices"), Effect::Hang);
     for pod in ["web-1", "db-1", "mq-1"] {

@@ -37,7 +37,7 @@ async fn live(seed: u64, history: &mut Vec<String>) -> Result<(), String> {
     options.settings.plan.max_endpoints = dice.pick(&[1, 2, 3]);
     options.settings.batch_period = dice.pick(&[Duration::ZERO, 500 * MS]);
     options.settings.replan_qps = dice.pick(&[0.0, 5.0, 100.0]);
-    options.concurrency = dice.pick(&[1, 2, 5]);
+    options.settings.concurrency = dice.pick(&[1, 2, 5]);
     let api = FakeApi::new();
     api.check_apart();
     // A server does so for as long as it runs, and what it dropped is not written again later.

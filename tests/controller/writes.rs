@@ -160,7 +160,9 @@ async fn so_many_services_are_written_at_once_and_no_more() {
     let api = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
     api.fault(on("POST", "/endpointslices"), Effect::Delay(SECOND));
     let start = Instant::now();
-    let rig = Rig::start_with(api, Options { concurrency: 3, ..Options::default() });
+    let mut options = Options::default();
+    options.settings.concurrency = 3;
+    let rig = Rig::start_with(api, options);
     rig.pass(MINUTE).await;
     let seconds: Vec<_> =
         rig.writes().iter().map(|seen| (seen.at - start).as_millis() / 1000).collect();

@@ -194,7 +194,8 @@ impl Trouble {
             Fault::WatchThrottled => api.fault(watches(), Effect::Throttle(500)),
             Fault::ListSlow => {
                 let lists = on_streaming(format!("/{}", self.collection));
-                api.fault(lists, Effect::Delay(10 * SECOND));
+                // For longer than it takes until another replica leads.
+                api.fault(lists, Effect::Delay(40 * SECOND));
             }
             Fault::Compacted => {
                 api.compact();

@@ -107,7 +107,7 @@ impl Pile {
         let setup = &script.setup;
         let mut options = Options::default();
         options.settings.plan.max_endpoints = setup.max_endpoints;
-        options.concurrency = setup.concurrency;
+        options.settings.concurrency = setup.concurrency;
         let api = world();
         api.check_apart();
         api.put(SLICES, foreign_slice());

@@ -16,6 +16,7 @@ fn controller() -> Controller {
         plan: plan::Settings::with(100),
         batch_period: Duration::ZERO,
         replan_qps: 0.0,
+        concurrency: 5,
         renew_deadline: Duration::from_secs(10),
     };
     Controller::new(settings, Metrics::new().unwrap(), Health::default())

@@ -8,7 +8,7 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn queue() -> (Queue<&'static str>, Instant) {
-    (Queue::new(0.0), Instant::now())
+    (Queue::new(0.0, 5), Instant::now())
 }
 
 /// Everything due at `now`, each taken and finished.
@@ -208,7 +208,7 @@ fn no_event_comes_before_the_time_the_server_asked_for() {
 
 #[test]
 fn a_wait_that_was_asked_for_has_an_end() {
-    let (start, mut queue) = (Instant::now(), Queue::new(0.0));
+    let (start, mut queue) = (Instant::now(), Queue::new(0.0, 5));
     queue.add("a", Class::Endpoints, start);
     queue.take(start);
     queue.retry_after(&"a", start, Class::Endpoints, Duration::MAX);
@@ -261,7 +261,7 @@ fn forgetting_drops_a_waiting_key_and_the_outcome_of_work() {
 
 #[test]
 fn hints_are_paced_and_endpoints_are_not() {
-    let mut queue = Queue::new(2.0);
+    let mut queue = Queue::new(2.0, 5);
     let start = Instant::now();
     for key in 0..10 {
         queue.add(key, Class::Hints, start);
@@ -408,7 +408,7 @@ proptest! {
 
     #[test]
     fn behaves_as_the_naive_model(steps in prop::collection::vec(step(), 0..200)) {
-        let (mut queue, mut model) = (Queue::new(0.0), Model::default());
+        let (mut queue, mut model) = (Queue::new(0.0, 5), Model::default());
         let mut now = Instant::now();
         for step in steps {
             match step {
@@ -449,4 +449,29 @@ proptest! {
             }
         }
     }
+}
+
+/// Of five workers, one at most waits for keys that are not answered, and only when no other key is
+/// due.
+#[test]
+fn keys_that_are_not_answered_do_not_take_all_workers() {
+    let (mut queue, start) = queue();
+    for key in ["a", "b", "c"] {
+        queue.add(key, Class::Endpoints, start);
+        queue.take(start);
+        queue.retry_unanswered(&key, start, Class::Endpoints);
+    }
+    let later = start + SECOND;
+    queue.add("healthy", Class::Hints, later);
+    assert_eq!(queue.take(later), Some(("healthy", Class::Hints)));
+    assert_eq!(queue.take(later), Some(("a", Class::Endpoints)));
+    assert_eq!((queue.take(later), queue.next_due()), (None, None), "the others wait for it");
+    queue.add("b", Class::Endpoints, later);
+    assert_eq!(queue.take(later), None, "an event does not change that");
+    queue.done(&"a", later);
+    assert_eq!(queue.take(later), Some(("b", Class::Endpoints)));
+    queue.retry(&"b", later, Class::Endpoints);
+    assert_eq!(queue.take(later), Some(("c", Class::Endpoints)));
+    assert_eq!(queue.take(later + SECOND), Some(("b", Class::Endpoints)), "it was answered");
+    assert_eq!((queue.in_work(), queue.len()), (3, 0));
 }
