@@ -1,6 +1,8 @@
 //! What can fail, and for which requests.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, future::pending, io, time::Duration};
+
+use tokio::time::sleep;
 
 use crate::{Seen, collections::SLICES, refusal::Refusal};
 
@@ -123,6 +125,34 @@ pub struct Answer {
 }
 
 impl Effect {
+    /// What happens before a request is done. An error breaks its connection.
+    pub async fn before(&self) -> io::Result<()> {
+        match self {
+            Self::Refuse => return Err(io::ErrorKind::ConnectionReset.into()),
+            Self::Hang => pending().await,
+            Self::Delay(wait) => sleep(*wait).await,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What happens between a request's end and its answer. An error breaks its connection.
+    pub async fn after(&self) -> io::Result<()> {
+        match self {
+            Self::DoAndHang => pending().await,
+            Self::DoAndDelay(wait) => sleep(*wait).await,
+            Self::DoAndRefuse => return Err(io::ErrorKind::ConnectionReset.into()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What is answered to a request that was done, in place of the server's answer.
+    pub fn answer_after(&self) -> Option<Answer> {
+        let Self::DoAndAnswer(code) = self else { return None };
+        Some(Refusal::made(*code).answer())
+    }
+
     /// What is answered to a request without doing anything, if something is.
     pub fn answer(&self, seen: &Seen) -> Option<Answer> {
         let refusal = match self {
@@ -142,8 +172,14 @@ impl Effect {
             }
             _ => return None,
         };
-        let (code, retry_after) = (refusal.code, refusal.retry_after);
-        Some(Answer { code, retry_after, body: refusal.status().to_string() })
+        Some(refusal.answer())
+    }
+}
+
+impl Refusal {
+    fn answer(&self) -> Answer {
+        let (code, retry_after) = (self.code, self.retry_after);
+        Answer { code, retry_after, body: self.status().to_string() }
     }
 }
 

@@ -53,7 +53,7 @@ async fn a_healthy_service_does_not_wait_for_those_that_hang() {
         let waits = waits(count).await;
         let at = |percent: usize| waits[(waits.len() * percent / 100).min(waits.len() - 1)];
         let (half, nearly_all, most) = (at(50), at(99), at(100));
-        println!("beside {count} that hang: p50 {half:?}, p99 {nearly_all:?}, most {most:?}");
-        assert!(nearly_all <= LIMIT, "beside {count}: {nearly_all:?}");
+        println!("with {count} hung Services: p50 {half:?}, p99 {nearly_all:?}, most {most:?}");
+        assert!(nearly_all <= LIMIT, "with {count} hung Services: {nearly_all:?}");
     }
 }

@@ -343,9 +343,7 @@ impl Side {
     /// The slices of a namespace, except the canary's.
     pub fn by_name(&self, namespace: &str) -> ByName {
         let forms = self.forms(namespace).into_iter();
-        let name =
-            |slice: &Value| slice["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        forms.map(|form| (name(&form.slice), form.slice)).collect()
+        forms.map(|form| (versioned(&form.slice).0, form.slice)).collect()
     }
 
     /// The canary's slices.

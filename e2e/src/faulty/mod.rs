@@ -17,7 +17,7 @@ use std::{
 
 use fake_api::{
     Seen,
-    faults::{Effect, Faults, On},
+    faults::{Answer, Effect, Faults, On},
 };
 use http::{
     Method, Request, Response,
@@ -36,7 +36,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::sleep,
 };
 
 pub use self::recorder::Recorder;
@@ -139,14 +138,11 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let seen = Seen::of(&head, &body);
     let effect = shared.state().faults.strike(&seen);
-    match &effect {
-        Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
-        Some(Effect::Hang) => std::future::pending().await,
-        Some(Effect::Delay(wait)) => sleep(*wait).await,
-        _ => {}
+    if let Some(effect) = &effect {
+        effect.before().await?;
     }
     if let Some(answer) = effect.as_ref().and_then(|effect| effect.answer(&seen)) {
-        return made(answer.code, answer.retry_after, answer.body);
+        return made(answer);
     }
     let mut forwarded = Request::builder().method(head.method.clone()).uri(&head.uri);
     forwarded = forwarded.header(ACCEPT, "application/json");
@@ -163,20 +159,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     if answer.status.is_success() && head.method != Method::GET {
         shared.state().written.add(&head.method, &seen.path, &body);
     }
-    match effect {
-        Some(Effect::DoAndHang) => std::future::pending().await,
-        Some(Effect::DoAndDelay(wait)) => sleep(wait).await,
-        Some(Effect::DoAndRefuse) => return Err(io::ErrorKind::ConnectionReset.into()),
-        Some(Effect::DoAndAnswer(code)) => {
-            let refused = Effect::Answer(code).answer(&seen);
-            return refused.map_or_else(
-                || Err(io::ErrorKind::InvalidInput.into()),
-                |answer| made(answer.code, answer.retry_after, answer.body),
-            );
-        }
-        _ => {}
+    if let Some(effect) = &effect {
+        effect.after().await?;
     }
-    Ok(Response::from_parts(answer, full(body)))
+    match effect.and_then(|effect| effect.answer_after()) {
+        Some(made_up) => made(made_up),
+        None => Ok(Response::from_parts(answer, full(body))),
+    }
 }
 
 impl Written {
@@ -191,7 +180,8 @@ impl Written {
     }
 }
 
-fn made(code: u16, retry_after: Option<u32>, body: String) -> io::Result<Response<Body>> {
+fn made(answer: Answer) -> io::Result<Response<Body>> {
+    let Answer { code, retry_after, body } = answer;
     let mut response = Response::builder().status(code).header(CONTENT_TYPE, "application/json");
     if let Some(seconds) = retry_after {
         response = response.header(RETRY_AFTER, seconds);

@@ -63,8 +63,8 @@ impl Recorder {
         Ok(Self { events, _watches: watches })
     }
 
-    /// The record so far, in the order of versions. What came through the
-    /// proxy is the work of replica 1.
+    /// The record so far, in the order of versions. What came through the proxy is the work of
+    /// replica 1.
     pub fn record(&self, written: &Written) -> Vec<Change> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.sort_by_key(|event| event.version);

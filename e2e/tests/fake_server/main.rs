@@ -34,7 +34,7 @@ async fn it_answers_as_a_real_one() {
 
 async fn compare() {
     let mut cluster = Cluster::start(Options::default()).await.unwrap();
-    // Its watch caches begin anew, so it has forgotten what happened at its first start.
+    // Its watch caches start empty again, so it no longer knows what happened before.
     cluster.restart_apiserver().await.unwrap();
     let client = cluster.client(Actor::Admin).unwrap();
     let mut all = Vec::new();

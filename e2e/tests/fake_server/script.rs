@@ -221,7 +221,7 @@ impl<'c> Session<'c> {
         self.events("stream a list", list).await;
         let unmatched = streamed.replace("&resourceVersionMatch=NotOlderThan", "");
         self.call("stream a list of any version", "GET", &unmatched, Value::Null).await;
-        // The watch has all that has happened since it began, whoever has seen it.
+        // This watch shows all changes since that version, including those already shown.
         let again = self.watch(&format!("{from}{version}")).await;
         self.events("watch from an older version", again).await;
     }

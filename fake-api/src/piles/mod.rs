@@ -54,6 +54,7 @@ const STALENESS: Duration = Duration::from_secs(120);
 const LAG: Duration = Duration::from_secs(5);
 /// The slices are what the plan requires, once the world stands still.
 pub const END: &str = "the slices are not right in the end";
+
 /// What a run has shown.
 #[derive(Debug, Default)]
 pub struct Pile {
@@ -161,7 +162,7 @@ async fn replace(member: &mut Member, api: &FakeApi, options: Options) {
     std::mem::replace(member, fresh).replica.crash().await;
 }
 
-/// Starts replicas anew that have ended because they lost the lease. Returns how many.
+/// Replaces replicas that have ended because they lost the lease. Returns how many.
 async fn restart(members: &mut [Member; 2], api: &FakeApi, options: Options) -> usize {
     let mut count = 0;
     for member in members {

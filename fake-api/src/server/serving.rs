@@ -4,7 +4,6 @@ use std::{io, pin::pin};
 
 use http::{Method, Request, Response};
 use http_body_util::channel::Channel;
-use tokio::time::sleep;
 
 use super::{FakeApi, State, watching::Watch, writing::write};
 use crate::{
@@ -31,11 +30,8 @@ impl FakeApi {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         self.connected().await;
-        match &effect {
-            Some(Effect::Refuse) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Some(Effect::Hang) => std::future::pending().await,
-            Some(Effect::Delay(wait)) => sleep(*wait).await,
-            _ => {}
+        if let Some(effect) = &effect {
+            effect.before().await?;
         }
         if let Some(answer) = effect.as_ref().and_then(|effect| effect.answer(&seen)) {
             return Ok(answer_with(&answer).await);
@@ -45,15 +41,11 @@ impl FakeApi {
             Err(refusal) => refusal.respond().await,
         };
         self.connected().await;
-        match effect {
-            Some(Effect::DoAndHang) => std::future::pending().await,
-            Some(Effect::DoAndDelay(wait)) => {
-                sleep(wait).await;
-                Ok(response)
-            }
-            Some(Effect::DoAndAnswer(code)) => Ok(Refusal::made(code).respond().await),
-            Some(Effect::DoAndRefuse) => Err(io::ErrorKind::ConnectionReset.into()),
-            _ => Ok(response),
+        let Some(effect) = effect else { return Ok(response) };
+        effect.after().await?;
+        match effect.answer_after() {
+            Some(answer) => Ok(answer_with(&answer).await),
+            None => Ok(response),
         }
     }
 
@@ -107,8 +99,8 @@ impl FakeApi {
             }
             watch => watch?,
         };
-        let body = match effect {
-            Some(Effect::CloseAtOnce) => Channel::new(1).1,
+        match effect {
+            Some(Effect::CloseAtOnce) => return Ok(Response::new(Channel::new(1).1)),
             Some(Effect::Silence) => {
                 let (sender, body) = Channel::new(1);
                 // Stays open until the test ends.
@@ -116,39 +108,18 @@ impl FakeApi {
                     let _open = sender;
                     std::future::pending::<()>().await;
                 });
-                body
+                return Ok(Response::new(body));
             }
-            Some(Effect::MarkAfter(wait)) => {
-                watch.mark_after = Some(*wait);
-                watch.start(self.clone())
-            }
-            Some(Effect::CloseBeforeMark) => {
-                watch.close_before_mark = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::CloseAfter(wait)) => {
-                watch.close_after(*wait);
-                watch.start(self.clone())
-            }
-            Some(Effect::Repeat) => {
-                watch.repeats = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::BlankBookmarks) => {
-                watch.blank_bookmarks = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::Truncate) => {
-                watch.is_truncated = true;
-                watch.start(self.clone())
-            }
-            Some(Effect::Throttle(rate)) => {
-                watch.rate = Some(*rate);
-                watch.start(self.clone())
-            }
-            _ => watch.start(self.clone()),
-        };
-        Ok(Response::new(body))
+            Some(Effect::MarkAfter(wait)) => watch.mark_after = Some(*wait),
+            Some(Effect::CloseBeforeMark) => watch.close_before_mark = true,
+            Some(Effect::CloseAfter(wait)) => watch.close_after(*wait),
+            Some(Effect::Repeat) => watch.repeats = true,
+            Some(Effect::BlankBookmarks) => watch.blank_bookmarks = true,
+            Some(Effect::Truncate) => watch.is_truncated = true,
+            Some(Effect::Throttle(rate)) => watch.rate = Some(*rate),
+            _ => {}
+        }
+        Ok(Response::new(watch.start(self.clone())))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
 
 use super::{AGREE, History, PATIENT, Verdict, probe::repaired};
@@ -173,22 +173,14 @@ impl History<'_> {
     /// What closehaul has written since it had these slices, if anything.
     pub(super) fn written_since(&self, before: &ByName, when: &str) -> Option<Vec<String>> {
         let after = self.pair.closehaul.by_name(&self.namespace);
-        if before
-            .values()
-            .map(|slice| versioned(slice))
-            .eq(after.values().map(|slice| versioned(slice)))
-        {
-            return None;
-        }
-        let version = |slice: &Value| slice["metadata"]["resourceVersion"].clone();
         let mut lines = vec![format!("closehaul wrote at {when}:")];
         for (what, slices, others) in [("before", before, &after), ("after", &after, before)] {
             let changed = slices.iter().filter(|(name, slice)| {
-                others.get(*name).is_none_or(|other| version(other) != version(slice))
+                others.get(*name).is_none_or(|other| versioned(other) != versioned(slice))
             });
             lines.extend(changed.map(|(_, slice)| format!("{what} {slice}")));
         }
-        Some(lines)
+        (lines.len() > 1).then_some(lines)
     }
 
     /// What the built-in controller has logged about the Services, except the canary, since both

@@ -144,8 +144,9 @@ pub fn canary(namespace: &str) -> [Value; 3] {
 
 /// Adds a label to the canary's slices as another client, and waits until they are repaired and
 /// everything is that was changed before. A canary that is synced for another reason is repaired at
-/// once, so the wait of both controllers may still be to come. If this changed their endpoints repeatedly, closehaul would treat it as a fight with another
-/// controller, and finally repair them a minute apart.
+/// once, so the wait of both controllers may still be to come. If this changed their endpoints
+/// repeatedly, closehaul would treat it as a fight with another controller, and finally repair them
+/// a minute apart.
 pub async fn repaired(side: &Side, namespace: &str) -> Result<(), Error> {
     let mut written = Vec::new();
     for slice in side.canary(namespace) {
