@@ -11,7 +11,7 @@ use closehaul::{
     assess::decision::{Reason, State},
     cluster::Watched,
     model::{name::ServiceKey, pod::Pod},
-    observe::{Metrics, Operation, Synced, Trigger, WriteKind, WriteResult},
+    observe::{Metrics, Operation, Resolution, Synced, Trigger, WriteKind, WriteResult},
 };
 
 /// Type and labels.
@@ -27,6 +27,7 @@ fn full() -> Metrics {
     built_in.count(Synced::Success);
     own.watch_restarted(Watched::of::<Pod>(), "expired");
     own.rewound("list");
+    own.resolved(Watched::of::<Pod>(), Resolution::Refuted);
     own.queued("endpoints", 1);
     own.propagated(Trigger::Pod, Duration::from_millis(7));
     own.wrote(WriteKind::Hints, Operation::Update, WriteResult::Conflict, None);

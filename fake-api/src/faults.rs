@@ -109,6 +109,8 @@ pub enum Effect {
     /// A streamed list: the end mark comes this much later than the objects. Changes in between
     /// come before it.
     MarkAfter(Duration),
+    /// A list, streamed or not: names only so many objects, as if there were no others.
+    First(usize),
     /// A list, streamed or not: shows the state at this version.
     Stale(u64),
 }

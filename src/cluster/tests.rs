@@ -146,7 +146,7 @@ proptest! {
                         pods.insert(pod.name.clone(), pod.clone());
                         affected.extend(index.apply_pod(&namespace, pod));
                     }
-                    for gone in index.end_list::<Pod>() {
+                    for gone in index.not_named::<Pod>() {
                         let ObjectKey { namespace, name } = gone;
                         affected.extend(index.remove_pod(&namespace, &name, None));
                     }

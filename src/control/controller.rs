@@ -1,6 +1,7 @@
 //! Controller: the one owner of the index and the queue. Events go in, writes come out; it
 //! neither waits nor does I/O.
 
+mod doubts;
 mod draft;
 mod events;
 mod others;
@@ -17,7 +18,7 @@ use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::{draft::Draft, events::Leaving, others::Others, rewinds::Rewinds};
+use self::{doubts::Doubts, draft::Draft, events::Leaving, others::Others, rewinds::Rewinds};
 pub use self::{events::Event, rewinds::Wanted};
 use super::{
     expectations::Sight,
@@ -95,6 +96,8 @@ pub struct Controller {
     queue: Queue<ServiceKey>,
     progress: HashMap<ServiceKey, Box<Progress>>,
     lists: Lists,
+    /// Lists that lack most objects.
+    doubts: Doubts,
     /// Deleted objects that are still in the index.
     leaving: HashMap<(Watched, ObjectKey), Leaving>,
     /// Whether the history went back.
@@ -153,6 +156,7 @@ impl Controller {
             queue: Queue::new(settings.replan_qps, settings.concurrency),
             progress: HashMap::default(),
             lists: Lists::default(),
+            doubts: Doubts::default(),
             leaving: HashMap::default(),
             rewinds: Rewinds::new(settings.renew_deadline),
             unseen: BTreeSet::new(),
@@ -436,6 +440,7 @@ impl Controller {
     pub fn tick(&mut self, at: Now) {
         let now = at.monotonic;
         self.reporter.tally.publish(&self.queue, &self.index, now);
+        self.obey_doubted(now);
         self.remove_overdue(now);
         self.forget_others(now);
         if self.others.leads_since.is_some() {

@@ -120,11 +120,16 @@ pub async fn run(
         }
         controller.events().into_iter().for_each(|news| emitter.emit(news));
         if let Some(Wanted { list, probe }) = controller.wanted() {
-            for orders in &orders {
+            for (_, orders) in &orders {
                 orders.send_modify(|orders| {
                     orders.relist = orders.relist.max(list);
                     orders.probes += u64::from(probe);
                 });
+            }
+        }
+        for (kind, ended) in controller.doubted() {
+            for (_, orders) in orders.iter().filter(|(of, _)| *of == kind) {
+                orders.send_modify(|orders| orders.confirm = Some(ended));
             }
         }
         metrics.own.loop_hold.observe(now.monotonic.elapsed().as_secs_f64());
@@ -224,7 +229,7 @@ struct Watches<'a> {
     random: Random,
     events: mpsc::Sender<Event>,
     /// A separate channel for each watch. One for all would wake them in random order (tokio).
-    orders: Vec<watch::Sender<Orders>>,
+    orders: Vec<(Watched, watch::Sender<Orders>)>,
     /// When something was last received of each kind.
     received: Vec<(Watched, watch::Receiver<Option<Instant>>)>,
 }
@@ -235,7 +240,7 @@ impl Visitor for Watches<'_> {
         let (receiving, received) = watch::channel(None);
         self.received.push((Watched::of::<T>(), received));
         let (order, orders) = watch::channel(Orders::default());
-        self.orders.push(order);
+        self.orders.push((Watched::of::<T>(), order));
         let changes = follow::<T>(Reader {
             client: self.client.clone(),
             page_size: super::watch::PAGE_SIZE,

@@ -15,7 +15,7 @@ use crate::{
         queue::{Class, Queue},
     },
     model::{address::AddressType, name::ServiceKey, service::TrafficDistribution},
-    observe::{Metrics, Synced, Trigger, WriteResult},
+    observe::{Metrics, Resolution, Synced, Trigger, WriteResult},
     report::{Label, Report, Slices},
 };
 
@@ -132,6 +132,11 @@ impl Tally {
     pub fn received(&self, kind: Watched, received: Option<Instant>, now: Instant) {
         let since = received.unwrap_or(self.started);
         self.metrics.own.received(kind, now.saturating_duration_since(since));
+    }
+
+    /// A list was in doubt, and is not any more.
+    pub fn resolved(&self, kind: Watched, resolution: Resolution) {
+        self.metrics.own.resolved(kind, resolution);
     }
 
     /// There was a sign that the history went back.

@@ -45,6 +45,8 @@ use crate::{
 pub const PAGE_SIZE: u32 = 500;
 /// The minimum time from the start of a list to the start of one that is ordered.
 const BETWEEN_LISTS: Duration = Duration::from_secs(30);
+/// From the end of a list that is in doubt to the start of the second one.
+const SECOND_LIST: Duration = Duration::from_secs(5);
 /// After this many failures in a row, a list is requested in place of resuming the watch.
 const FAILURES: u32 = 5;
 /// The same after this long without any progress, such as where each watch ends at once. Longer
@@ -95,6 +97,8 @@ pub enum Change<T> {
 pub struct Orders {
     /// A fresh list, if the last one was requested before this. At most one in 30 s.
     pub relist: Option<Instant>,
+    /// A second list, if the last one was requested before this. It begins 5 s later.
+    pub confirm: Option<Instant>,
     /// How often to check whether the history went back, without waiting for an error.
     pub probes: u64,
 }
@@ -155,6 +159,8 @@ struct Follower<T> {
     progressed: Instant,
     /// Lists requested before this do not count.
     relist: Option<Instant>,
+    /// The same for a second list.
+    confirm: Option<Instant>,
     probes: u64,
     /// What the next call returns.
     changes: VecDeque<Change<T>>,
@@ -164,7 +170,7 @@ impl<T: Kind> Follower<T> {
     fn new(mut reader: Reader) -> Self {
         let source = list_and_watch(settings(&mut reader, true)).boxed();
         let backoff = backoff(&mut reader.random);
-        let Orders { relist, probes } = *reader.orders.borrow_and_update();
+        let Orders { relist, confirm, probes } = *reader.orders.borrow_and_update();
         Self {
             reader,
             streaming: true,
@@ -182,6 +188,7 @@ impl<T: Kind> Follower<T> {
             resumed: None,
             progressed: Instant::now(),
             relist,
+            confirm,
             probes,
             changes: VecDeque::new(),
         }
@@ -347,8 +354,9 @@ impl<T: Kind> Follower<T> {
 
     /// Takes the consumer's orders.
     fn obey(&mut self) {
-        let Orders { relist, probes } = *self.reader.orders.borrow_and_update();
+        let Orders { relist, confirm, probes } = *self.reader.orders.borrow_and_update();
         self.relist = self.relist.max(relist);
+        self.confirm = confirm;
         if self.relist_due().is_some() {
             // The consumer knows that the API server answers.
             self.waits_until = None;
@@ -362,8 +370,10 @@ impl<T: Kind> Follower<T> {
 
     /// When to list because of an order; `None` if there is none, or a list is about to begin.
     fn relist_due(&self) -> Option<Instant> {
-        let asked = self.asked.filter(|asked| Some(*asked) < self.relist)?;
-        Some(asked + BETWEEN_LISTS)
+        let asked = self.asked?;
+        let ordered = (Some(asked) < self.relist).then(|| asked + BETWEEN_LISTS);
+        let second = self.confirm.filter(|confirm| asked <= *confirm);
+        ordered.into_iter().chain(second.map(|ended| ended + SECOND_LIST)).min()
     }
 
     fn start_afresh(&mut self) {

@@ -19,7 +19,7 @@ pub use self::{
     health::{Check, Duty, Health},
     metrics::{Metrics, MetricsError},
     others::{Emitted, Others},
-    own::{Own, Trigger, WriteKind, WriteResult},
+    own::{Own, Resolution, Trigger, WriteKind, WriteResult},
     server::{Subject, serve},
     services::Services,
 };

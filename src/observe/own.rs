@@ -33,6 +33,7 @@ pub struct Own {
     watch_restarts: IntCounterVec,
     watch_last_event: GaugeVec,
     history_rewinds: IntCounterVec,
+    doubted_lists: IntCounterVec,
     decode_errors: IntCounterVec,
     index_objects: IntGaugeVec,
     queue_services: IntGaugeVec,
@@ -92,6 +93,29 @@ pub enum WriteResult {
     Refused,
     /// The request or its answer was lost.
     Lost,
+}
+
+/// What became of a list that lacked most of what was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// The second list lacked most of the objects, too.
+    Confirmed,
+    /// It did not.
+    Refuted,
+    /// There was no second list in time.
+    Unanswered,
+}
+
+impl Resolution {
+    const ALL: [Self; 3] = [Self::Confirmed, Self::Refuted, Self::Unanswered];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Refuted => "refuted",
+            Self::Unanswered => "unanswered",
+        }
+    }
 }
 
 impl Trigger {
@@ -173,6 +197,11 @@ impl Own {
                 "Signs that the API server's history went back, by what showed it.",
                 &["sign"],
             )?,
+            doubted_lists: counters(
+                "doubted_lists_total",
+                "Lists that lacked most of the known objects, by what became of them.",
+                &["kind", "resolution"],
+            )?,
             decode_errors: counters(
                 "decode_errors_total",
                 "Objects that were skipped because they did not parse.",
@@ -244,6 +273,9 @@ impl Own {
         for kind in Watched::ALL {
             self.decode_errors.with_label_values(&[kind.plural()]);
             self.watch_last_event.with_label_values(&[kind.plural()]);
+            for resolution in Resolution::ALL {
+                self.doubted_lists.with_label_values(&[kind.plural(), resolution.as_str()]);
+            }
             self.index_objects.with_label_values(&[kind.plural()]);
         }
         for kind in [WriteKind::Endpoints, WriteKind::Hints] {
@@ -278,6 +310,11 @@ impl Own {
     /// Counts a history that went back; `sign` is one of a short list.
     pub fn rewound(&self, sign: &'static str) {
         self.history_rewinds.with_label_values(&[sign]).inc();
+    }
+
+    /// Counts a list that was in doubt.
+    pub fn resolved(&self, kind: Watched, resolution: Resolution) {
+        self.doubted_lists.with_label_values(&[kind.plural(), resolution.as_str()]).inc();
     }
 
     /// Counts an object that did not parse.

@@ -6,6 +6,7 @@
 
 mod decisions;
 mod determinism;
+mod doubts;
 mod events;
 mod failures;
 mod foreign;

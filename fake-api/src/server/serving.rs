@@ -74,10 +74,15 @@ impl FakeApi {
             return if seen.is_watch() {
                 self.watch(&call, effect).await
             } else {
-                let list = self.with(|state| {
+                let mut list = self.with(|state| {
                     let version = shown(state, effect);
                     page(&mut state.store, &call, version)
                 })?;
+                if let (Some(Effect::First(objects)), Some(items)) =
+                    (effect, list["items"].as_array_mut())
+                {
+                    items.truncate(*objects);
+                }
                 Ok(respond(200, &list).await)
             };
         }
@@ -110,6 +115,7 @@ impl FakeApi {
                 });
                 return Ok(Response::new(body));
             }
+            Some(Effect::First(objects)) => watch.initial.truncate(*objects),
             Some(Effect::MarkAfter(wait)) => watch.mark_after = Some(*wait),
             Some(Effect::CloseBeforeMark) => watch.close_before_mark = true,
             Some(Effect::CloseAfter(wait)) => watch.close_after(*wait),

@@ -28,7 +28,7 @@ pub struct Watch {
     selector: Selector,
     bookmarks: bool,
     /// The initial objects.
-    initial: Vec<Value>,
+    pub initial: Vec<Value>,
     /// The end mark comes after the initial objects and this time.
     pub mark_after: Option<Duration>,
     /// Ends after the initial objects.

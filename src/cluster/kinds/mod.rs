@@ -70,6 +70,9 @@ pub trait Tracked: Kind + Versioned {
     /// Whether nothing may be written before all objects of the kind are known. If a kind is not
     /// required, the API server may not know it, or may not permit reading it.
     const IS_REQUIRED: bool = true;
+    /// From this many known objects on, a list that lacks most of them is in doubt
+    /// (docs/semantics.md 1.1).
+    const MANY: usize = 100;
     /// How long a deleted object remains known because it may be created again.
     const GRACE: Duration = Duration::ZERO;
 
@@ -247,9 +250,9 @@ impl Index {
         }
     }
 
-    /// A list is complete. Returns what is known and was not named, sorted. It is still to be
-    /// removed.
-    pub fn end_list<T: Tracked>(&self) -> Vec<ObjectKey> {
+    /// What is known and the current list, or the last one, has not named, sorted. If the list is
+    /// complete, it is still to be removed.
+    pub fn not_named<T: Tracked>(&self) -> Vec<ObjectKey> {
         let mut gone = Vec::new();
         for (namespace, store) in self.stores::<T>() {
             let key = |name: &Name| ObjectKey { namespace: namespace.clone(), name: name.clone() };

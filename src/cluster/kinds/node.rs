@@ -13,6 +13,8 @@ impl Tracked for Node {
     type Record = Self;
     const STORES: Stores<Self> =
         Stores::Cluster { of: |index| &index.nodes, of_mut: |index| &mut index.nodes };
+    // Each node has many pods.
+    const MANY: usize = 10;
     // If it was forgotten at once, any other sync in that time would remove its pods.
     const GRACE: Duration = Duration::from_secs(10);
 

@@ -64,6 +64,7 @@ impl Controller {
                     self.lists.slices_seen = 0;
                     self.lists.slices = Some(SlicesList { asked, seen: 0 });
                 }
+                self.doubts.begin_list(kind, self.index.count::<T>());
                 self.index.begin_list::<T>();
             }
             Change::Applied(object) => {
@@ -82,10 +83,10 @@ impl Controller {
                 self.gone::<T>(key, Some(version).filter(|version| *version != 0), now);
             }
             Change::Listed => {
-                for key in self.index.end_list::<T>() {
-                    self.gone::<T>(key, None, now);
-                }
-                if is_slice {
+                let is_doubted = self.sweep::<T>(now);
+                // Which writes a doubted list shows is not known. For writes, it continues until
+                // the second one begins.
+                if is_slice && !is_doubted {
                     self.slices_listed(now);
                 }
                 self.rewinds.end_list(kind);
@@ -126,7 +127,7 @@ impl Controller {
     }
 
     /// An object was deleted in this version. `None` means that a list shows that it is gone.
-    fn gone<T: Tracked>(&mut self, key: ObjectKey, version: Option<u64>, now: Instant) {
+    pub(super) fn gone<T: Tracked>(&mut self, key: ObjectKey, version: Option<u64>, now: Instant) {
         if T::GRACE == Duration::ZERO {
             let affected = T::remove(&mut self.index, &key, version);
             self.affected(affected, now);
