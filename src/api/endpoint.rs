@@ -4,8 +4,8 @@
 //! `k8s.io/api/discovery/v1`).
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr},
-    str::{Utf8Error, from_utf8},
     sync::Arc,
 };
 
@@ -140,8 +140,13 @@ pub(super) enum EndpointError {
     Protobuf(#[from] DecodeError),
     #[error("a field is longer than what it is in")]
     Cut,
-    #[error("a text is not UTF-8")]
-    Text(#[from] Utf8Error),
+}
+
+/// A text as Go passes it on to readers of JSON. The API server does not check all texts in
+/// Protobuf. One that is not UTF-8 must not hide the slice: it equals no text that closehaul would
+/// write, so that a managed slice with it is rewritten.
+fn lossy(text: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(text)
 }
 
 /// Reads an endpoint. It shares what it has in common with the endpoints before it.
@@ -151,12 +156,12 @@ pub(super) fn endpoint(bytes: &[u8], shared: &mut Shared) -> Result<Endpoint, En
     let (mut target, mut node, mut zone, mut hostname, mut hints) = (None, None, None, None, None);
     each_field(bytes, |tag, value| {
         match (tag, value) {
-            (1, Value::Bytes(text)) => addresses.push(from_utf8(text)?),
+            (1, Value::Bytes(text)) => addresses.push(lossy(text)),
             (2, Value::Bytes(message)) => conditions = self::conditions(message)?,
-            (3, Value::Bytes(text)) => hostname = Some(from_utf8(text)?.into()),
+            (3, Value::Bytes(text)) => hostname = Some(lossy(text).as_ref().into()),
             (4, Value::Bytes(message)) => target = Some(self::target(message, shared)?),
-            (6, Value::Bytes(text)) => node = Some(from_utf8(text)?.into()),
-            (7, Value::Bytes(text)) => zone = Some(shared.read(text)?),
+            (6, Value::Bytes(text)) => node = Some(lossy(text).as_ref().into()),
+            (7, Value::Bytes(text)) => zone = Some(shared.read(text)),
             (8, Value::Bytes(message)) => hints = Some(self::hints(message, shared)?),
             _ => {}
         }
@@ -197,9 +202,9 @@ fn target(bytes: &[u8], shared: &mut Shared) -> Result<Target, EndpointError> {
     })?;
     Ok(Target {
         foreign: is_foreign(kind, api_version, field_path),
-        namespace: shared.read(namespace)?,
-        name: from_utf8(name)?.into(),
-        uid: Uid::parse(from_utf8(uid)?),
+        namespace: shared.read(namespace),
+        name: lossy(name).as_ref().into(),
+        uid: Uid::parse(&lossy(uid)),
     })
 }
 
@@ -220,9 +225,9 @@ fn hints(bytes: &[u8], shared: &mut Shared) -> Result<Arc<Hints>, EndpointError>
                 Ok(())
             })?;
             if tag == 1 {
-                hints.zones.push(shared.read(name)?);
+                hints.zones.push(shared.read(name));
             } else {
-                hints.nodes.push(from_utf8(name)?.into());
+                hints.nodes.push(lossy(name).as_ref().into());
             }
         }
         Ok(())
@@ -283,10 +288,10 @@ impl Shared {
         name
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Result<Name, Utf8Error> {
+    fn read(&mut self, bytes: &[u8]) -> Name {
         match self.names.iter().find(|name| name.as_bytes() == bytes) {
-            Some(name) => Ok(name.clone()),
-            None => Ok(self.name(from_utf8(bytes)?)),
+            Some(name) => name.clone(),
+            None => self.name(&lossy(bytes)),
         }
     }
 
@@ -356,6 +361,20 @@ mod tests {
         assert_eq!(endpoint(&fields.0, &mut Shared::default()).unwrap(), sample);
     }
 
+    /// The API server does not check the texts of a reference.
+    #[test]
+    fn a_text_that_is_not_utf_8_hides_nothing() {
+        let mut fields = Fields(Vec::new());
+        fields.message(4, |fields| {
+            fields.text(1, POD);
+            fields.delimited(3, |bytes| bytes.extend(b"web-\xff"));
+        });
+        fields.delimited(6, |bytes| bytes.push(0xfe));
+        let read = endpoint(&fields.0, &mut Shared::default()).unwrap();
+        assert_eq!(&*read.target.unwrap().name, "web-\u{fffd}");
+        assert_eq!(read.node.as_deref(), Some("\u{fffd}"));
+    }
+
     #[test]
     fn a_reference_that_says_more_is_foreign() {
         for (tag, text, is_foreign) in
@@ -378,8 +397,6 @@ mod tests {
             .filter(|length| endpoint(&whole[..*length], &mut Shared::default()).is_err());
         // Cut between two of its fields, it is a shorter endpoint.
         assert_eq!(errors.count(), whole.len() - 7);
-        let error = endpoint(&[3 << 3 | 2, 1, 0xff], &mut Shared::default()).unwrap_err();
-        assert_eq!(error.to_string(), "a text is not UTF-8");
     }
 
     #[test]

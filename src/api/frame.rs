@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Kind, Object, Written,
-    guard::{Guarded, Malformed},
+    guard::{Guarded, Malformed, Remains},
     meta::HeaderMeta,
     pairs::Pairs,
     status::StatusMessage,
@@ -261,8 +261,10 @@ fn guarded<T: Kind>(object: Bytes) -> Guarded<Object<T>> {
     match read {
         Ok(object) => Guarded::Good(object),
         Err(error) => {
+            let status = T::status_remains(&object);
             let Header { metadata } = Header::decode(object).unwrap_or_default();
-            Guarded::Bad(Box::new(Malformed { metadata: metadata.into(), error }))
+            let remains = Remains { is_terminating: metadata.is_terminating(), ..status };
+            Guarded::Bad(Box::new(Malformed { metadata: metadata.into(), remains, error }))
         }
     }
 }
@@ -415,6 +417,42 @@ mod tests {
         let guarded = guarded::<Pod>(object([MAGIC, &envelope].concat().into()).unwrap());
         let Guarded::Bad(bad) = guarded else { panic!("{guarded:?}") };
         assert_eq!(bad.metadata.name.as_deref(), Some("a"));
+    }
+
+    /// A hostname that is not UTF-8, or an address that is none, hides neither readiness nor
+    /// deletion.
+    #[test]
+    fn what_can_be_read_of_a_malformed_pod() {
+        let object = |status: &str, deleted: &str| {
+            let json = format!(
+                r#"{{"metadata": {{"name": "a", "uid": "u" {deleted}}}, "spec": {{"hostname": "HOST"}},
+                     "status": {{"podIPs": [{{"ip": "ten"}}], {status}}}}}"#
+            );
+            let mut object = pod(&json).encode_to_vec();
+            let guarded: Guarded<Object<Pod>> = serde_json::from_str(&json).unwrap();
+            let Guarded::Bad(in_json) = guarded else { panic!("{json}") };
+            let at = object.windows(4).position(|part| part == b"HOST").unwrap();
+            object[at..at + 4].copy_from_slice(&[0xff; 4]);
+            let guarded = super::guarded::<Pod>(object.into());
+            let Guarded::Bad(in_protobuf) = guarded else { panic!("{json}") };
+            assert!(in_protobuf.error.contains("UTF-8"), "{}", in_protobuf.error);
+            assert_eq!(in_json.remains, in_protobuf.remains, "{json}");
+            in_json.remains
+        };
+        let ready = r#""conditions": [{"type": "X", "status": "False"}, {"type": "Ready", "status": "True"}]"#;
+        let unready = r#""conditions": [{"type": "X", "status": "True"}, {"type": "Ready", "status": "Unknown"}]"#;
+        let deleted = r#", "deletionTimestamp": "2026-01-02T03:04:05Z""#;
+        let nothing = Remains::default();
+        assert_eq!(object(ready, ""), nothing);
+        assert_eq!(object(unready, ""), Remains { is_unready: true, ..nothing });
+        assert_eq!(object(r#""conditions": []"#, ""), Remains { is_unready: true, ..nothing });
+        assert_eq!(object(ready, deleted), Remains { is_terminating: true, ..nothing });
+        let finished = format!(r#""phase": "Succeeded", {ready}"#);
+        assert_eq!(object(&finished, ""), Remains { is_finished: true, ..nothing });
+        let unreadable: Guarded<Object<Pod>> =
+            serde_json::from_str(r#"{"status": {"conditions": "no list"}}"#).unwrap();
+        let Guarded::Bad(unreadable) = unreadable else { panic!("{unreadable:?}") };
+        assert_eq!(unreadable.remains, nothing);
     }
 
     /// The API server does not look at the values of annotations, and Go's Protobuf does not

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, value::RawValue};
+
+use super::{Kind, Object, Written};
 
 /// An object as it came from the API server: parsed, or reported as malformed.
 ///
@@ -28,26 +30,70 @@ pub enum Guarded<K> {
 pub struct Malformed {
     /// Name, namespace, uid and resourceVersion, each where readable; nothing else.
     pub metadata: ObjectMeta,
+    /// What can be read of its state.
+    pub remains: Remains,
     /// What did not parse, and its place in the object's text.
     pub error: String,
 }
 
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
+impl Malformed {
+    /// Its version as a number, if it has one.
+    pub fn version(&self) -> Option<u64> {
+        self.metadata.resource_version.as_deref()?.parse().ok()
+    }
+}
+
+/// What can be read of an object that did not parse. Each says that less traffic should go there
+/// than before, so it must not be missed. What says the opposite is not believed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// It has a deletionTimestamp.
+    pub is_terminating: bool,
+    /// Its phase is `Succeeded` or `Failed`.
+    pub is_finished: bool,
+    /// Its Ready condition is not `True`.
+    pub is_unready: bool,
+}
+
+impl<'de, T: Kind> Deserialize<'de> for Guarded<Object<T>> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match serde_json::from_str(text.get()) {
+        let read = serde_json::from_str::<T::Document>(text.get())
+            .map_err(|error| error.to_string())
+            .and_then(|document| document.read().map_err(|error| error.to_string()));
+        Ok(match read {
             Ok(object) => Self::Good(object),
-            Err(error) => Self::Bad(Box::new(Malformed {
-                metadata: readable_metadata(text.get()),
-                error: error.to_string(),
-            })),
+            Err(error) => {
+                let object: Value = serde_json::from_str(text.get()).unwrap_or_default();
+                let (metadata, remains) = (readable_metadata(&object), remains(&object));
+                Self::Bad(Box::new(Malformed { metadata, remains, error }))
+            }
         })
     }
 }
 
+fn remains(object: &Value) -> Remains {
+    let (metadata, status) = (&object["metadata"], &object["status"]);
+    let is_ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
+    let conditions = match &status["conditions"] {
+        Value::Array(conditions) => Some(&conditions[..]),
+        Value::Null if status.is_object() => Some(&[][..]),
+        _ => None,
+    };
+    Remains {
+        is_terminating: !metadata["deletionTimestamp"].is_null(),
+        is_finished: status["phase"].as_str().is_some_and(is_final),
+        is_unready: conditions.is_some_and(|conditions| !conditions.iter().any(is_ready)),
+    }
+}
+
+/// Whether a phase of a pod is the last one.
+pub(super) fn is_final(phase: &str) -> bool {
+    matches!(phase, "Succeeded" | "Failed")
+}
+
 /// The metadata that identifies the object, whatever else is wrong with it.
-fn readable_metadata(text: &str) -> ObjectMeta {
-    let object: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+fn readable_metadata(object: &Value) -> ObjectMeta {
     let field = |name: &str| object["metadata"][name].as_str().map(str::to_owned);
     ObjectMeta {
         name: field("name"),
@@ -95,13 +141,13 @@ impl<K: Resource> Resource for Guarded<K> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Pod;
     use kube::{
         api::WatchEvent,
         core::{ObjectList, ObjectMeta},
     };
 
     use super::*;
+    use crate::model::pod::Pod;
 
     const BAD: &str = r#"{"metadata":{"name":"bad","namespace":"ns","uid":"u","resourceVersion":"7",
         "labels":["no map"]},"spec":{"containers":"no list"}}"#;
@@ -123,7 +169,7 @@ mod tests {
             r#"{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"9"}},
                "items":[{GOOD},{BAD},{GOOD}]}}"#
         );
-        let list: ObjectList<Guarded<Pod>> = serde_json::from_str(&list).unwrap();
+        let list: ObjectList<Guarded<Object<Pod>>> = serde_json::from_str(&list).unwrap();
         let [Guarded::Good(_), Guarded::Bad(bad), Guarded::Good(_)] = &list.items[..] else {
             panic!("{:?}", list.items)
         };
@@ -135,7 +181,7 @@ mod tests {
     fn a_malformed_object_in_a_watch_keeps_its_name_and_version() {
         for kind in ["ADDED", "MODIFIED", "DELETED"] {
             let line = format!(r#"{{"type":"{kind}","object":{BAD}}}"#);
-            let event: WatchEvent<Guarded<Pod>> = serde_json::from_str(&line).unwrap();
+            let event: WatchEvent<Guarded<Object<Pod>>> = serde_json::from_str(&line).unwrap();
             let (WatchEvent::Added(object)
             | WatchEvent::Modified(object)
             | WatchEvent::Deleted(object)) = event
@@ -148,7 +194,7 @@ mod tests {
 
     #[test]
     fn something_that_is_no_object_at_all_is_bad_and_nameless() {
-        let object: Guarded<Pod> = serde_json::from_str("[1]").unwrap();
+        let object: Guarded<Object<Pod>> = serde_json::from_str("[1]").unwrap();
         assert_eq!(object.meta(), &ObjectMeta::default());
     }
 }

@@ -1,6 +1,6 @@
 //! Meta: the part of `metadata` that is read, the same for all kinds.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
@@ -87,6 +87,8 @@ pub(super) struct HeaderMeta {
     uid: String,
     #[prost(string, tag = "6")]
     resource_version: String,
+    #[prost(message, optional, tag = "9")]
+    deletion_timestamp: Option<Time>,
 }
 
 impl From<BriefMeta> for Meta {
@@ -148,11 +150,18 @@ impl From<HeaderMeta> for ObjectMeta {
     }
 }
 
+impl HeaderMeta {
+    /// Whether it is being deleted.
+    pub(super) fn is_terminating(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
+}
+
 impl Meta {
     /// Which object it is.
     pub(super) fn into_header(self) -> HeaderMeta {
-        let Self { name, namespace, uid, resource_version, .. } = self;
-        HeaderMeta { name, namespace, uid, resource_version }
+        let Self { name, namespace, uid, resource_version, deletion_timestamp, .. } = self;
+        HeaderMeta { name, namespace, uid, resource_version, deletion_timestamp }
     }
 
     /// The UID, if there is one.
@@ -242,12 +251,39 @@ impl Time {
     }
 }
 
+/// Whether a text is a time in UTC, as Go writes it.
+fn is_date_and_time(text: &str) -> bool {
+    text.strip_suffix('Z').is_some_and(|text| text.parse::<DateTime>().is_ok())
+}
+
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let time: Timestamp = text
-            .parse()
-            .map_err(|_| D::Error::custom(format_args!("`{text}` is not an RFC 3339 time")))?;
-        Ok(Self { seconds: Some(time.as_second()), nanos: time.subsec_nanosecond() })
+        match text.parse::<Timestamp>() {
+            Ok(time) => {
+                Ok(Self { seconds: Some(time.as_second()), nanos: time.subsec_nanosecond() })
+            }
+            // A time on the last day of the year 9999 is beyond the range of `Timestamp`.
+            Err(_) if is_date_and_time(&text) => Ok(Self { seconds: None, nanos: 0 }),
+            Err(_) => Err(D::Error::custom(format_args!("`{text}` is not an RFC 3339 time"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_go_can_write_hides_nothing() {
+        let seconds = |text: &str| {
+            let time: Result<Time, _> = serde_json::from_value(text.into());
+            time.ok().map(|time| time.seconds)
+        };
+        assert_eq!(seconds("1970-01-01T00:00:07Z"), Some(Some(7)));
+        assert_eq!(seconds("9999-12-31T23:59:59Z"), Some(None), "beyond what jiff has");
+        assert!(seconds("0001-01-01T00:00:00Z").flatten().is_some());
+        assert_eq!(seconds("yesterday"), None);
+        assert_eq!(seconds("9999-12-32T23:59:59Z"), None);
     }
 }

@@ -22,11 +22,12 @@ mod texts;
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::DynamicResourceScope};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-use self::{field::FieldError, meta::Meta};
+use self::{field::FieldError, guard::Remains, meta::Meta};
 use crate::model::name::Name;
 
 /// A kind of object that is read: its names, and how it is converted into a type of the model.
@@ -48,6 +49,11 @@ pub trait Kind: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The same in Protobuf (`generated.proto` of the modules `k8s.io/api` and
     /// `k8s.io/apimachinery`).
     type Message: prost::Message + Default + Written<Self>;
+
+    /// What the status of an object in Protobuf says that did not parse as a whole.
+    fn status_remains(_object: &Bytes) -> Remains {
+        Remains::default()
+    }
 }
 
 /// The message of a kind that the API server has only in JSON.
@@ -62,10 +68,11 @@ impl<T: Kind> Written<T> for NoProtobuf {
 
 /// An object as it is encoded.
 pub trait Written<T> {
-    /// Extracts what is needed.
+    /// Extracts what is needed. A field whose value cannot be understood, and that matters less
+    /// than the rest of the object, is left out and named in [`Object::flaw`].
     ///
     /// # Errors
-    /// A field whose value cannot be understood.
+    /// A field whose value cannot be understood, and without which the object is of no use.
     fn read(self) -> Result<Object<T>, FieldError>;
 }
 
@@ -73,6 +80,7 @@ pub trait Written<T> {
 #[derive(Clone, Debug)]
 pub struct Object<T> {
     meta: ObjectMeta,
+    flaw: Option<Box<FieldError>>,
     /// Its namespace; empty for nodes.
     pub namespace: Name,
     /// Its name.
@@ -85,14 +93,32 @@ impl<T> Object<T> {
     /// An object with what was read of it.
     fn new(meta: Meta, value: T) -> Self {
         let (namespace, name) = (meta.namespace.as_str().into(), meta.name.as_str().into());
-        Self { meta: meta.into_header().into(), namespace, name, value }
+        Self { meta: meta.into_header().into(), flaw: None, namespace, name, value }
+    }
+
+    /// The same, with a field that was left out.
+    fn flawed(self, flaw: Option<FieldError>) -> Self {
+        Self { flaw: flaw.map(Box::new), ..self }
+    }
+
+    /// A field that was left out because its value cannot be understood.
+    pub fn flaw(&self) -> Option<&FieldError> {
+        self.flaw.as_deref()
+    }
+
+    /// The object, if no field was left out.
+    ///
+    /// # Errors
+    /// The field that was left out.
+    pub fn flawless(mut self) -> Result<Self, FieldError> {
+        self.flaw.take().map_or(Ok(self), |flaw| Err(*flaw))
     }
 }
 
 impl<'de, T: Kind> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let document = T::Document::deserialize(deserializer)?;
-        document.read().map_err(serde::de::Error::custom)
+        document.read().and_then(Self::flawless).map_err(serde::de::Error::custom)
     }
 }
 

@@ -106,11 +106,16 @@ impl Written<Node> for Document {
         let Self { metadata, spec, status } = self;
         let metadata = Meta::from(metadata);
         let labels = &metadata.labels;
-        let cpu = match status.allocatable.get("cpu") {
-            None => 0,
-            Some(Amount { text }) => thousandths(text).ok_or_else(|| {
+        let cpu = status.allocatable.get("cpu").map(|Amount { text }| {
+            thousandths(text).ok_or_else(|| {
                 FieldError::new("status.allocatable.cpu", format!("`{text}` is not a quantity"))
-            })?,
+            })
+        });
+        // Only hints by the legacy annotation need it.
+        let (cpu, flaw) = match cpu {
+            Some(Err(flaw)) => (0, Some(flaw)),
+            Some(Ok(cpu)) => (cpu, None),
+            None => (0, None),
         };
         let is_ready =
             |condition: &Condition| condition.r#type == "Ready" && condition.status == "True";
@@ -124,7 +129,7 @@ impl Written<Node> for Document {
                 && spec.taints.iter().all(|taint| taint.effect != "NoSchedule"),
             cpu,
         };
-        Ok(Object::new(metadata, node))
+        Ok(Object::new(metadata, node).flawed(flaw))
     }
 }
 

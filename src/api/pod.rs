@@ -1,11 +1,14 @@
 //! Pod, decoded.
 
+use bytes::Bytes;
+use prost::Message as _;
 use serde::Deserialize;
 
 use super::{
     Kind, Object, Written,
     address::address,
     field::{FieldError, or_default, protocol},
+    guard::{Remains, is_final},
     meta::{BriefMeta, Meta, Time},
     pairs::labels,
 };
@@ -110,6 +113,45 @@ impl Kind for Pod {
     const PLURAL: &'static str = "pods";
     type Document = Document;
     type Message = Document;
+
+    fn status_remains(object: &Bytes) -> Remains {
+        StatusHeader::decode(&**object).map_or_else(|_| Remains::default(), Remains::from)
+    }
+}
+
+/// The part of a Pod that says whether it is ready, whatever else is wrong with it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct StatusHeader {
+    #[prost(message, optional, tag = "3")]
+    status: Option<StatusBytes>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StatusBytes {
+    #[prost(bytes = "bytes", tag = "1")]
+    phase: Bytes,
+    #[prost(message, repeated, tag = "2")]
+    conditions: Vec<ConditionBytes>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ConditionBytes {
+    #[prost(bytes = "bytes", tag = "1")]
+    r#type: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    status: Bytes,
+}
+
+impl From<StatusHeader> for Remains {
+    fn from(StatusHeader { status }: StatusHeader) -> Self {
+        let Some(StatusBytes { phase, conditions }) = status else { return Self::default() };
+        let is_ready = |one: &ConditionBytes| &*one.r#type == b"Ready" && &*one.status == b"True";
+        Self {
+            is_terminating: false,
+            is_finished: std::str::from_utf8(&phase).is_ok_and(is_final),
+            is_unready: !conditions.iter().any(is_ready),
+        }
+    }
 }
 
 impl Written<Pod> for Document {
@@ -147,7 +189,7 @@ impl Written<Pod> for Document {
             ready: ready.is_some_and(|condition| &*condition.status == "True"),
             ready_since: ready_since.and_then(Time::stamp),
             terminating: metadata.is_terminating(),
-            finished: matches!(&*status.phase, "Succeeded" | "Failed"),
+            finished: is_final(&status.phase),
             labels: labels(&metadata.labels),
         };
         Ok(Object::new(metadata, pod))

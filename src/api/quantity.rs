@@ -7,6 +7,7 @@
     reason = "checked to be in range"
 )]
 pub fn thousandths(text: &str) -> Option<u64> {
+    let text = text.strip_prefix('+').unwrap_or(text);
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let factor = match suffix {
@@ -54,6 +55,10 @@ mod tests {
             ("1Ei", Some(1_000_000_000_000_000)),
             ("1P", Some(1_000_000_000_000_000)),
             ("0", Some(0)),
+            ("+1", Some(1000)),
+            ("+.5e1", Some(5000)),
+            ("++1", None),
+            ("+", None),
             ("", None),
             ("-1", None),
             ("four", None),

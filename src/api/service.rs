@@ -119,7 +119,14 @@ impl Kind for Service {
 impl Written<Service> for Document {
     fn read(self) -> Result<Object<Service>, FieldError> {
         let Self { metadata, spec } = self;
-        let families = spec.ip_families.iter().enumerate();
+        let (cluster_ip, mut flaw) = cluster_ip(&spec.cluster_ip);
+        let mut families = Vec::with_capacity(spec.ip_families.len());
+        for (at, name) in spec.ip_families.iter().enumerate() {
+            match family(at, name) {
+                Ok(family) => families.push(family),
+                Err(error) => flaw = Some(error),
+            }
+        }
         let distribution = spec.traffic_distribution.as_deref();
         let service = Service {
             key: ServiceKey {
@@ -135,14 +142,14 @@ impl Written<Service> for Document {
             selector: (!spec.selector.is_empty()).then(|| labels(&spec.selector)),
             ports: spec.ports.into_iter().map(port).collect(),
             external_name: spec.r#type == "ExternalName",
-            cluster_ip: cluster_ip(&spec.cluster_ip)?,
-            families: families.map(|(at, name)| family(at, name)).collect::<Result<_, _>>()?,
+            cluster_ip,
+            families,
             publish_not_ready: spec.publish_not_ready_addresses,
             traffic_distribution: distribution.and_then(TrafficDistribution::parse),
             internal_local: spec.internal_traffic_policy == "Local",
             external_local: spec.external_traffic_policy == "Local",
         };
-        Ok(Object::new(metadata, service))
+        Ok(Object::new(metadata, service).flawed(flaw))
     }
 }
 
@@ -167,15 +174,16 @@ fn port(port: Port) -> ServicePort {
     }
 }
 
-fn cluster_ip(text: &str) -> Result<ClusterIp, FieldError> {
-    match text {
-        "" => Ok(ClusterIp::Empty),
-        "None" => Ok(ClusterIp::Headless),
-        text => {
-            let problem =
-                || FieldError::new("spec.clusterIP", format!("`{text}` is not an IP address"));
-            let address = address(text).ok_or_else(problem)?;
-            Ok(ClusterIp::Of(AddressType::of(address)))
+/// Like the built-in controller, takes what is not an address for IPv4.
+fn cluster_ip(text: &str) -> (ClusterIp, Option<FieldError>) {
+    match (text, address(text)) {
+        ("", _) => (ClusterIp::Empty, None),
+        ("None", _) => (ClusterIp::Headless, None),
+        (_, Some(address)) => (ClusterIp::Of(AddressType::of(address)), None),
+        (text, None) => {
+            let problem = format!("`{text}` is not an IP address");
+            let flaw = FieldError::new("spec.clusterIP", problem);
+            (ClusterIp::Of(AddressType::IPv4), Some(flaw))
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     api::{
         Kind, Object,
+        field::FieldError,
         guard::{Guarded, Malformed},
     },
     causes::causes,
@@ -68,10 +69,16 @@ fn way_out(plural: &str) -> String {
     format!("ask for that permission, or {namespace}give files with -f")
 }
 
-fn skipped(kind: &str, Malformed { metadata, error }: &Malformed) -> String {
+fn skipped(kind: &str, Malformed { metadata, error, .. }: &Malformed) -> String {
     let namespace = metadata.namespace.as_ref().map_or_else(String::new, |it| format!("{it}/"));
     let name = metadata.name.as_deref().unwrap_or_default();
     format!("skipped {kind} {namespace}{name}: {error}")
+}
+
+fn left_out<K: Kind>(object: &Object<K>, flaw: &FieldError) -> String {
+    let Object { namespace, name, .. } = object;
+    let place = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+    format!("left out a field of {} {place}{name}: {flaw}", K::KIND)
 }
 
 /// Lists what a plan is based on: all Nodes, and everything else in one namespace or in all.
@@ -123,7 +130,10 @@ impl Cluster {
             let list = api.list(&page).await.map_err(|error| self.error(K::PLURAL, error))?;
             for object in list.items {
                 match object {
-                    Guarded::Good(object) => objects.push(object),
+                    Guarded::Good(object) => {
+                        self.notes.extend(object.flaw().map(|flaw| left_out(&object, flaw)));
+                        objects.push(object);
+                    }
                     Guarded::Bad(bad) => self.notes.push(skipped(K::KIND, &bad)),
                 }
             }

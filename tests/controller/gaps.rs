@@ -3,9 +3,11 @@
 use fake_api::{
     collections::{NODES, PODS, SERVICES, SLICES},
     rig::*,
-    samples::{bad_pod, name, pod, service},
+    samples::{bad_pod, name, pod, ready_condition, service},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::log::Log;
 
 /// Makes a change while there is no connection, and drops the history of that time.
 async fn during_a_disconnect(rig: &Rig, change: impl FnOnce()) {
@@ -113,6 +115,116 @@ async fn a_known_pod_that_becomes_malformed_stays_until_it_is_deleted() {
     rig.until_endpoints("web", &["web-1!", "web-2"]).await;
     remove(&rig.api, PODS, "web-2");
     rig.until_endpoints("web", &["web-1!"]).await;
+}
+
+type Edit = fn(&mut Value);
+
+/// Whatever else cannot be read of a pod: traffic must not go to one that is not ready or is being
+/// deleted. The same where a list shows it.
+#[tokio::test(start_paused = true)]
+async fn a_malformed_pod_that_is_on_its_way_out_is_not_ready() {
+    let unready = |pod: &mut Value| pod["status"]["conditions"][0] = ready_condition(false);
+    let bare = |pod: &mut Value| pod["status"]["conditions"] = json!([]);
+    let terminating = |pod: &mut Value| pod["metadata"]["finalizers"] = json!(["example.com/keep"]);
+    let finished = |pod: &mut Value| pod["status"]["phase"] = json!("Failed");
+    let rest = vec!["web-1"];
+    let cases: [(&str, Edit, Vec<&str>); 5] = [
+        ("not ready", unready, vec!["web-1", "web-2!"]),
+        ("no condition", bare, vec!["web-1", "web-2!"]),
+        ("terminating", terminating, vec!["web-1", "web-2!"]),
+        ("finished", finished, rest.clone()),
+        ("another pod", |_| (), rest),
+    ];
+    for (what, change, expected) in cases {
+        for is_listed in [false, true] {
+            let mut rig = Rig::settled(cluster(&["web-1", "web-2"])).await;
+            if is_listed {
+                rig.api.hold(PODS);
+            }
+            if what == "another pod" {
+                remove(&rig.api, PODS, "web-2");
+            }
+            let mut bad = bad_pod("web-2");
+            change(&mut bad);
+            rig.api.put(PODS, bad);
+            if what == "terminating" {
+                rig.api.delete(PODS, "shop", "web-2");
+            }
+            if is_listed {
+                rig.api.expire_watches(PODS);
+            }
+            rig.pass(5 * SECOND).await;
+            assert_eq!(rig.endpoints("web"), expected, "{what}, listed: {is_listed}");
+            rig.look();
+            // What says the opposite is not believed.
+            rig.api.release(PODS);
+            edit(&rig.api, PODS, "web-2", |pod| {
+                pod["status"] = bad_pod("web-2")["status"].clone();
+            });
+            rig.pass(MINUTE).await;
+            assert_eq!(rig.endpoints("web"), expected, "{what}, listed: {is_listed}");
+            // As soon as it can be read, all is as it says.
+            remove(&rig.api, PODS, "web-2");
+            rig.api.put(PODS, pod("web-2"));
+            rig.until_endpoints("web", &["web-1", "web-2"]).await;
+        }
+    }
+}
+
+/// The API server stores such amounts as they were written.
+#[tokio::test(start_paused = true)]
+async fn an_odd_amount_of_cpu_does_not_hide_a_node() {
+    let log = Log::start();
+    for cpu in ["+1", "1e", "much"] {
+        let api = cluster(&["web-1"]);
+        edit(&api, NODES, "/a1", |node| node["status"]["allocatable"]["cpu"] = json!(cpu));
+        let rig = Rig::settled(api).await;
+        assert_eq!(rig.endpoints("web"), ["web-1"], "{cpu}");
+        assert_eq!(rig.slice("web")["endpoints"][0]["zone"], "a", "{cpu}");
+    }
+    let lines = log.lines("left out a field of an object");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[1].contains("status.allocatable.cpu: `much` is not a quantity"), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_odd_family_or_cluster_ip_does_not_hide_a_service() {
+    for (field, value) in [("ipFamilies", json!(["IPv4", "IPv9"])), ("clusterIP", json!("ten"))] {
+        let api = cluster(&["web-1"]);
+        edit(&api, SERVICES, "web", |service| service["spec"][field] = value.clone());
+        let rig = Rig::settled(api).await;
+        assert_eq!(rig.endpoints("web"), ["web-1"], "{field}");
+    }
+}
+
+/// A slice that cannot be read and is being deleted counts as gone, like any other.
+#[tokio::test(start_paused = true)]
+async fn a_malformed_slice_that_is_terminating_is_replaced() {
+    let rig = Rig::settled(cluster(&["web-1"])).await;
+    let slice = rig.slice("web");
+    edit(&rig.api, SLICES, &format!("shop/{}", name(&slice)), |slice| {
+        slice["metadata"]["finalizers"] = json!(["example.com/keep"]);
+        slice["endpoints"] = json!("no list");
+    });
+    rig.pass(10 * SECOND).await;
+    assert_eq!(rig.slices("web").len(), 1, "it cannot be read, so it stays");
+    rig.api.delete(SLICES, "shop", name(&slice));
+    rig.until("another slice", |rig| rig.slices("web").len() == 1).await;
+}
+
+/// Nothing is created for it any more.
+#[tokio::test(start_paused = true)]
+async fn a_malformed_service_that_is_terminating_gets_no_new_slice() {
+    let mut rig = Rig::settled(cluster(&["web-1"])).await;
+    edit(&rig.api, SERVICES, "web", |service| {
+        service["metadata"]["finalizers"] = json!(["example.com/keep"]);
+        service["spec"]["ports"] = json!("no list");
+    });
+    rig.api.delete(SERVICES, "shop", "web");
+    rig.pass(SECOND).await;
+    remove(&rig.api, SLICES, name(&rig.slice("web")));
+    rig.pass(MINUTE).await;
+    assert_eq!(rig.methods(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -106,9 +106,10 @@ pub(super) fn object<K: Spelled>(
     if fill_in(K::KIND, document) {
         decoded = strict::decode::<K::Document>(document, &|_| ())?;
     }
-    let object = decoded.read().map_err(|FieldError { path, problem }| {
-        FieldError::new(path, format!("{problem}; correct it"))
-    })?;
+    let object =
+        decoded.read().and_then(Object::flawless).map_err(|FieldError { path, problem }| {
+            FieldError::new(path, format!("{problem}; correct it"))
+        })?;
     if object.name.is_empty() {
         return Err(FieldError::new("metadata.name", "is missing; give the object a name"));
     }

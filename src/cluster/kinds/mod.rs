@@ -15,7 +15,7 @@ use std::{fmt, time::Duration};
 
 use super::{Index, island::Island};
 use crate::{
-    api::{Kind, Object},
+    api::{Kind, Object, guard::Malformed},
     model::{
         name::{Name, ServiceKey},
         node::Node,
@@ -78,6 +78,12 @@ pub trait Tracked: Kind + Versioned {
 
     /// Stores an object. Returns the Services that this affects.
     fn apply(index: &mut Index, object: Object<Self>) -> Affected;
+
+    /// Stores what can be read of an object that did not parse. Returns the Services that this
+    /// affects.
+    fn apply_remains(_index: &mut Index, _key: &ObjectKey, _malformed: &Malformed) -> Affected {
+        Affected::None
+    }
 
     /// Removes an object that was deleted in this version, unless a newer state of it is known.
     /// `None` means that it is gone whatever is known. Returns the Services that this affects.

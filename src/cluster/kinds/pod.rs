@@ -2,14 +2,17 @@
 
 use super::{Affected, ObjectKey, Stores, Tracked};
 use crate::{
-    api::Object,
+    api::{
+        Object,
+        guard::{Malformed, Remains},
+    },
     cluster::{
         Index,
         island::{Island, Record},
         keys,
     },
     model::{
-        name::{Name, ServiceKey},
+        name::{Name, ServiceKey, Uid},
         pod::Pod,
         store::Admission,
     },
@@ -22,6 +25,28 @@ impl Tracked for Pod {
 
     fn apply(index: &mut Index, object: Object<Self>) -> Affected {
         Affected::Pods(index.apply_pod(&object.namespace, object.value))
+    }
+
+    fn apply_remains(index: &mut Index, key: &ObjectKey, malformed: &Malformed) -> Affected {
+        let island = index.islands.get(&key.namespace);
+        let Some(known) = island.and_then(|island| island.pods.get(&key.name)) else {
+            return Affected::None;
+        };
+        let version = malformed.version();
+        let uid = malformed.metadata.uid.as_deref().and_then(Uid::parse);
+        if uid.is_some() && uid != known.pod.uid {
+            // The known pod is gone, and nothing is known of its successor.
+            return Self::remove(index, key, version);
+        }
+        let Remains { is_terminating, is_finished, is_unready } = malformed.remains;
+        let pod = Self {
+            version: version.unwrap_or(known.pod.version),
+            ready: known.pod.ready && !is_unready,
+            terminating: known.pod.terminating || is_terminating,
+            finished: known.pod.finished || is_finished,
+            ..known.pod.clone()
+        };
+        Affected::Pods(index.apply_pod(&key.namespace, pod))
     }
 
     fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected {

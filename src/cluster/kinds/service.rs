@@ -2,7 +2,7 @@
 
 use super::{Affected, ObjectKey, Stores, Tracked};
 use crate::{
-    api::Object,
+    api::{Object, guard::Malformed},
     cluster::{
         Index,
         island::{Island, Selected},
@@ -54,6 +54,19 @@ impl Tracked for Service {
             ServiceChange::Unread => Affected::Unread(key),
             ServiceChange::Hints => Affected::Hints(vec![key]),
             ServiceChange::Endpoints => Affected::Service(key),
+        }
+    }
+
+    fn apply_remains(index: &mut Index, key: &ObjectKey, malformed: &Malformed) -> Affected {
+        let key = ServiceKey { namespace: key.namespace.clone(), name: key.name.clone() };
+        let Some(known) = index.service(&key).filter(|_| malformed.remains.is_terminating) else {
+            return Affected::None;
+        };
+        let version = malformed.version().unwrap_or(known.version);
+        let service = Self { version, terminating: true, ..known.clone() };
+        match index.apply_service(service) {
+            ServiceChange::Nothing => Affected::None,
+            _ => Affected::Service(key),
         }
     }
 

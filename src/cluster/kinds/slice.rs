@@ -2,7 +2,7 @@
 
 use super::{Affected, ObjectKey, SliceChange, Stores, Tracked};
 use crate::{
-    api::Object,
+    api::{Object, guard::Malformed},
     cluster::{Index, island::Island, keys, slices::Put},
     model::{name::Name, slice::Slice},
 };
@@ -16,6 +16,14 @@ impl Tracked for Slice {
 
     fn apply(index: &mut Index, object: Object<Self>) -> Affected {
         index.apply_slice(object.value).map_or(Affected::None, Affected::Slice)
+    }
+
+    fn apply_remains(index: &mut Index, key: &ObjectKey, malformed: &Malformed) -> Affected {
+        if malformed.remains.is_terminating {
+            // It counts as gone.
+            return Self::remove(index, key, malformed.version());
+        }
+        Affected::None
     }
 
     fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected {

@@ -68,6 +68,10 @@ impl Controller {
                 self.index.begin_list::<T>();
             }
             Change::Applied(object) => {
+                if let Some(flaw) = object.flaw() {
+                    let (namespace, name, error) = (&object.namespace, &object.name, flaw);
+                    warn!(%kind, %namespace, %name, %error, "left out a field of an object");
+                }
                 self.compare(&object, now);
                 self.saw_version(kind, object.value.version(), now);
                 if T::GRACE > Duration::ZERO {
@@ -110,6 +114,8 @@ impl Controller {
                     self.gone::<T>(key, None, now);
                 } else {
                     self.index.confirm::<T>(&key);
+                    let affected = T::apply_remains(&mut self.index, &key, &object);
+                    self.affected(affected, now);
                 }
             }
             Change::Rewound(rewind) => self.rewound(rewind, now),
