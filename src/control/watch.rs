@@ -11,6 +11,7 @@
 
 mod backoff;
 mod cause;
+mod streaming;
 
 use std::{collections::VecDeque, future::pending, time::Duration};
 
@@ -25,7 +26,8 @@ use tokio::{
 pub use self::cause::Cause;
 use self::{
     backoff::{Backoff, backoff},
-    cause::{BREAKS, against_streaming, answer, is_obstacle, needs_list},
+    cause::{against_streaming, answer, is_obstacle, needs_list},
+    streaming::{BREAKS, Streaming},
 };
 use super::history::{Floor, History, Rewind, Shown};
 use crate::{
@@ -120,8 +122,7 @@ pub struct Reader {
 /// Follows all objects of a kind. Never ends.
 ///
 /// Lists are streamed. If that is refused or hangs, or breaks twice in a row, paged lists replace
-/// it until the process ends: streaming may be switched off (1.33), unknown, or behind a proxy that
-/// buffers or cuts. Errors are retried after 0.8 s, doubling to 30 s, each lengthened by up to
+/// it for a while ([`streaming`]). Errors are retried after 0.8 s, doubling to 30 s, each lengthened by up to
 /// itself at random (client-go's curve). A change that arrives by watch, or two minutes without an
 /// error, resets the back-off. A list that succeeds does not: a server whose lists work and whose
 /// watches do not must not receive list requests ever faster.
@@ -135,9 +136,7 @@ type Source<T> = BoxStream<'static, Result<Event<T>, Error>>;
 
 struct Follower<T> {
     reader: Reader,
-    streaming: bool,
-    /// How much counts against streaming, out of [`BREAKS`].
-    breaks: u32,
+    streaming: Streaming,
     source: Source<T>,
     /// The current source lists because watches could not be resumed.
     is_fallback: bool,
@@ -173,8 +172,7 @@ impl<T: Kind> Follower<T> {
         let Orders { relist, confirm, probes } = *reader.orders.borrow_and_update();
         Self {
             reader,
-            streaming: true,
-            breaks: 0,
+            streaming: Streaming::default(),
             source,
             is_fallback: false,
             listed: false,
@@ -247,7 +245,7 @@ impl<T: Kind> Follower<T> {
             Event::InitApply(object) => applied(object),
             Event::InitDone(version) => {
                 self.listed = true;
-                self.breaks = 0;
+                self.streaming.listed();
                 self.is_fallback = false;
                 self.progress(version);
                 // It was requested from the new history, if there is one.
@@ -320,16 +318,12 @@ impl<T: Kind> Follower<T> {
     }
 
     fn failed(&mut self, error: &Error) {
-        if self.streaming && !self.listed {
-            let weight = against_streaming(error);
-            // If watches fail as well, only clear errors count against streaming.
-            self.breaks += if self.is_fallback && weight < BREAKS { 0 } else { weight };
-        }
-        if self.streaming && self.breaks >= BREAKS {
-            self.streaming = false;
+        if let Some(pause) = self.failed_streaming(error) {
             self.start_afresh();
-            let causes = causes(error);
-            let error = format!("streaming the list failed, using pages from now on: {causes}");
+            let (minutes, causes) = (pause.as_secs() / 60, causes(error));
+            let error = format!(
+                "streaming the list failed, using pages for {minutes} minutes at least: {causes}"
+            );
             let cause = Cause::NoStreaming;
             let failed = Change::Failed { error, cause, will_retry_in: Duration::ZERO };
             return self.changes.push_back(failed);
@@ -352,6 +346,17 @@ impl<T: Kind> Follower<T> {
         self.changes.push_back(Change::Failed { error, cause, will_retry_in });
     }
 
+    /// Counts an error of a streamed list. Returns for how long pages replace streaming if they do.
+    fn failed_streaming(&mut self, error: &Error) -> Option<Duration> {
+        if self.listed || !self.streaming.is_on() {
+            return None;
+        }
+        let weight = against_streaming(error);
+        // If watches fail as well, only clear errors count against streaming.
+        let weight = if self.is_fallback && weight < BREAKS { 0 } else { weight };
+        self.streaming.failed(weight, Instant::now())
+    }
+
     /// Takes the consumer's orders.
     fn obey(&mut self) {
         let Orders { relist, confirm, probes } = *self.reader.orders.borrow_and_update();
@@ -363,7 +368,7 @@ impl<T: Kind> Follower<T> {
         }
         let is_asked = std::mem::replace(&mut self.probes, probes) != probes;
         if is_asked && self.listed && self.version > 0 && self.waits_until.is_none() {
-            let settings = settings(&mut self.reader, self.streaming);
+            let settings = settings(&mut self.reader, self.streaming.is_on());
             self.source = probe_and_watch(settings, self.version).boxed();
         }
     }
@@ -382,7 +387,8 @@ impl<T: Kind> Follower<T> {
         self.failures = 0;
         self.resumed = None;
         self.progressed = Instant::now();
-        self.source = list_and_watch(settings(&mut self.reader, self.streaming)).boxed();
+        self.streaming.begin_list(self.progressed);
+        self.source = list_and_watch(settings(&mut self.reader, self.streaming.is_on())).boxed();
     }
 }
 

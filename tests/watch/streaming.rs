@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn streaming_that_is_refused_falls_back_once_and_for_good() {
+async fn streaming_that_is_refused_falls_back_once() {
     for effect in [Effect::Answer(404), Effect::Answer(422), Effect::Silence, Effect::Hang] {
         let api = FakeApi::new();
         for name in ["a", "b", "c"] {
@@ -21,6 +21,43 @@ async fn streaming_that_is_refused_falls_back_once_and_for_good() {
         assert_eq!(api.count(is_streaming), 1, "{effect:?}");
         assert_eq!(api.count(Seen::is_paged_list), 4, "two lists of two pages of two pods");
     }
+}
+
+/// One hung list, or one bad answer of a proxy, must not cost streaming until the next start.
+#[tokio::test(start_paused = true)]
+async fn streaming_is_tried_again_after_a_while() {
+    for effect in [Effect::Answer(404), Effect::Silence, Effect::Hang] {
+        let api = FakeApi::new();
+        api.put(PODS, pod("a"));
+        api.fault(on_streaming("/pods").times(1), effect.clone());
+        let mut view = View::new(&api);
+        view.until_listed(1).await;
+        assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (1, 1));
+        view.pass(11 * 60 * SECOND).await;
+        assert_eq!(api.count(is_streaming), 1, "not before there is a list");
+        api.expire_watches(PODS);
+        view.until_listed(2).await;
+        assert_eq!((api.count(is_streaming), api.count(Seen::is_paged_list)), (2, 1), "{effect:?}");
+        assert_eq!(view.causes, ["no_streaming", "expired"], "{effect:?}");
+    }
+}
+
+/// A server that cannot stream is asked seldom: lists every five minutes for two days.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_stream_is_asked_ever_less_often() {
+    let api = FakeApi::new();
+    api.put(PODS, pod("a"));
+    api.fault(on_streaming("/pods"), Effect::Answer(404));
+    let mut view = View::new(&api);
+    view.until_listed(1).await;
+    for list in 2..=576 {
+        view.pass(5 * 60 * SECOND).await;
+        api.expire_watches(PODS);
+        view.until_listed(list).await;
+    }
+    // After 10, 20, 40, 80, 160, 320, 640 and 1280 minutes, each until the next list.
+    assert_eq!(api.count(is_streaming), 9);
+    assert_eq!(api.count(Seen::is_paged_list), 576);
 }
 
 /// An API server that is restarted breaks one list, a proxy that cuts each.

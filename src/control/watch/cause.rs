@@ -5,16 +5,13 @@ use std::io;
 use kube::core::Status;
 use tower::timeout::error::Elapsed;
 
+use super::streaming::BREAKS;
 use crate::{api::refusal::is_unknown_version, client::source::Error};
-
-/// How often in a row a streamed list may break for no clear reason before pages replace it. An API
-/// server that restarts breaks one.
-pub(super) const BREAKS: u32 = 2;
 
 /// What kind of failure broke a list or a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// Lists cannot be streamed. Pages take their place.
+    /// Lists cannot be streamed. Pages take their place for a while.
     NoStreaming,
     /// The server has forgotten the version, or does not know it yet.
     Expired,
