@@ -4,12 +4,21 @@
 //! reads and writes slices. `outside` answers probes, scrapes and signals, and `election` holds the
 //! lease. Neither may depend on a loop that hangs, and either may have to end the process.
 
+mod credentials;
 mod ending;
 mod log;
 mod signals;
 mod thread;
 
-use std::{future::Future, io, time::Duration};
+use std::{
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use kube::{Api, Client, Config};
@@ -17,9 +26,11 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use self::{ending::Ending, log::LogFormat, signals::Signals, thread::Thread};
+use self::{
+    credentials::Credentials, ending::Ending, log::LogFormat, signals::Signals, thread::Thread,
+};
 use super::{
     connection::{ConnectError, Connection},
     duration,
@@ -177,6 +188,12 @@ pub enum RunError {
     /// A thread ended that must run as long as the process does.
     #[error("the thread {0} ended unexpectedly; please report this with the log")]
     Ended(&'static str),
+    /// The clients were created from what is not valid any more.
+    #[error(
+        "the kubeconfig, or a certificate or key that it names, has changed; start closehaul again, \
+         as the kubelet does, so that it uses the new one"
+    )]
+    Outdated,
 }
 
 impl RunError {
@@ -186,13 +203,13 @@ impl RunError {
     }
 }
 
-/// Runs the controller until SIGTERM or SIGINT.
+/// Runs the controller until SIGTERM or SIGINT, or until its credentials have changed.
 ///
 /// A lost lease, a main loop that hangs under a lease, a second signal and a stop that takes too
 /// long end the process from other threads. In these cases this function never returns.
 ///
 /// # Errors
-/// It could not start.
+/// It could not start, or its credentials have changed.
 pub async fn run(args: Run) -> Result<(), RunError> {
     log::start(args.log_format, args.v);
     let Mode::Replace = args.mode;
@@ -218,7 +235,9 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         (metrics_listener, Subject::Metrics(metrics.clone()), "metrics"),
         (health_listener, Subject::Health(health.clone()), "health"),
     ];
-    let terminated = attend(outside, served, health.clone())?;
+    let outdated = Arc::new(AtomicBool::new(false));
+    let credentials = Credentials::new(args.connection, &config);
+    let terminated = attend(outside, served, health.clone(), credentials, outdated.clone())?;
 
     let settings = Settings {
         plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
@@ -253,7 +272,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let Some(leadership) = sender else {
         drop(election_reports);
         run::run(controller, reading, writer, recorder, terminated).await;
-        return Ok(());
+        return ended(&outdated);
     };
 
     let namespace = args.leader_elect_resource_namespace;
@@ -285,31 +304,55 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         // Without a receiver the thread has ended, which is found next.
         said = work => drop(farewell.send(said)),
     }
-    elected.await.unwrap_or(Err(RunError::Ended(ELECTION)))
+    elected.await.unwrap_or(Err(RunError::Ended(ELECTION)))?;
+    ended(&outdated)
 }
 
-/// Starts the thread that serves metrics and health and waits for signals. The returned future ends
-/// at the first signal.
+/// The result of a controller that has stopped as it was asked to.
+fn ended(outdated: &AtomicBool) -> Result<(), RunError> {
+    if outdated.load(Ordering::Relaxed) { Err(RunError::Outdated) } else { Ok(()) }
+}
+
+/// Starts the thread that serves metrics and health, waits for signals, and watches the credentials.
+/// The returned future ends at the first signal, or when the credentials are `outdated`.
 fn attend(
     outside: Thread,
     served: [(Option<TcpListener>, Subject, &'static str); 2],
     health: Health,
+    credentials: Credentials,
+    outdated: Arc<AtomicBool>,
 ) -> Result<impl Future<Output = ()>, RunError> {
     let signals = outside.make(Signals::new)?;
     let (first, asked) = oneshot::channel();
+    let (renewed, changed) = oneshot::channel();
+    let stopping = health.clone();
     outside.start(async move {
+        tokio::spawn(async move {
+            credentials.changed().await;
+            // Without a receiver the main loop has ended already.
+            let _ = renewed.send(());
+        });
         for (listener, subject, what) in served {
             serve(listener, subject, what);
         }
         signals.attend(first, &health).await.end()
     });
     Ok(async move {
-        if let Ok(asked) = asked.await {
-            info!("got {}", asked.name());
-        } else {
-            error!(
-                "the thread {OUTSIDE} ended unexpectedly; stopping, since signals are no longer seen"
-            );
+        tokio::select! {
+            biased;
+            Ok(()) = changed => {
+                warn!("stopping: the kubeconfig, or what it names, has changed");
+                outdated.store(true, Ordering::Relaxed);
+                stopping.stopping();
+            }
+            asked = asked => if let Ok(asked) = asked {
+                info!("got {}", asked.name());
+            } else {
+                error!(
+                    "the thread {OUTSIDE} ended unexpectedly; stopping, since signals are no longer \
+                     seen"
+                );
+            }
         }
     })
 }
