@@ -8,6 +8,7 @@ use closehaul::{
     api::{
         Kind, Object,
         frame::{ACCEPT, Encoding},
+        frames::Frames,
         guard::Guarded,
     },
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
@@ -126,9 +127,10 @@ async fn same<T: Kind + PartialEq>(client: &Client) -> usize {
     let answer = ask(client, Request::new(&path).watch(&params, "").unwrap()).await;
     assert_eq!(content_type(&answer), "application/vnd.kubernetes.protobuf;stream=watch");
     let body = answer.into_body().collect_bytes().await.unwrap();
-    let mut arrived = body.as_ref().into();
+    let mut frames = Frames::new(Encoding::Protobuf);
+    frames.push(&body);
     let (mut streamed, mut marked) = (BTreeMap::new(), false);
-    while let Some(frame) = Encoding::Protobuf.split(&mut arrived).unwrap() {
+    while let Some(frame) = frames.take().unwrap() {
         match Encoding::Protobuf.event::<T>(frame).unwrap() {
             WatchEvent::Added(Guarded::Good(object)) => {
                 streamed.insert(format!("{}/{}", object.namespace, object.name), object.value);
@@ -139,7 +141,7 @@ async fn same<T: Kind + PartialEq>(client: &Client) -> usize {
             event => panic!("{event:?}"),
         }
     }
-    assert!(marked && arrived.is_empty());
+    assert!(marked && frames.rest().is_empty());
     assert!(listed.keys().eq(streamed.keys()), "{}: not the same objects", T::PLURAL);
     for (name, object) in &listed {
         assert!(*object == streamed[name], "{name}:\n{object:?}\n{:?}", streamed[name]);

@@ -4,7 +4,7 @@
 //! JSON and gives the length of each field, so that fields that are not needed are skipped unread.
 //! It also costs the API server less. The server names the encoding in its answer.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use kube::{
     api::WatchEvent,
     core::{
@@ -32,10 +32,9 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// What an object in Protobuf begins with (`apimachinery/pkg/runtime/serializer/protobuf`).
 const MAGIC: &[u8] = b"k8s\0";
-/// How many bytes the length of a Protobuf frame takes.
-const LENGTH: usize = 4;
-/// No frame is longer: etcd accepts no object above a few megabytes.
-const LONGEST: usize = 64 << 20;
+/// No frame is longer. etcd accepts no object above 1.5 MiB by default, and JSON may take several
+/// times as much. Decoded, an object may take many times its length.
+pub(super) const LONGEST: usize = 16 << 20;
 
 /// How objects are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +60,13 @@ pub enum FrameError {
     /// A kind of event that is not known.
     #[error("an event of the unknown type `{0}`")]
     Type(String),
-    /// A length that no object has: the stream is not in the encoding that it names.
-    #[error("an event of {0} bytes")]
-    TooLong(usize),
+    /// A length that no object has.
+    #[error(
+        "an event is longer than {} MiB, and etcd accepts no such object: check any proxy between \
+         closehaul and the API server, or delete the object that is so large",
+        LONGEST >> 20
+    )]
+    TooLong,
 }
 
 /// `WatchEvent` (meta/v1).
@@ -144,17 +147,6 @@ impl Encoding {
         }
     }
 
-    /// Takes the first frame from what has arrived; `None` if it is not complete yet.
-    ///
-    /// # Errors
-    /// What has arrived is not a sequence of frames.
-    pub fn split(self, arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
-        match self {
-            Self::Json => line(arrived),
-            Self::Protobuf => frame(arrived),
-        }
-    }
-
     /// Reads an event. An object that is malformed by itself is reported as such.
     ///
     /// # Errors
@@ -191,35 +183,6 @@ impl Encoding {
             Self::Protobuf => Some(StatusMessage::decode(object(body).ok()?).ok()?.into()),
         }
     }
-}
-
-/// The first line, without its end. Empty lines are skipped.
-fn line(arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
-    while let Some(end) = memchr::memchr(b'\n', arrived) {
-        let line = arrived.split_to(end).freeze();
-        arrived.advance(1);
-        if !line.is_empty() {
-            return Ok(Some(line));
-        }
-    }
-    if arrived.len() > LONGEST {
-        return Err(FrameError::TooLong(arrived.len()));
-    }
-    Ok(None)
-}
-
-fn frame(arrived: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
-    let Some(length) = arrived.first_chunk::<LENGTH>() else { return Ok(None) };
-    let length = u32::from_be_bytes(*length) as usize;
-    if length > LONGEST {
-        return Err(FrameError::TooLong(length));
-    }
-    if arrived.len() < LENGTH + length {
-        arrived.reserve(LENGTH + length - arrived.len());
-        return Ok(None);
-    }
-    arrived.advance(LENGTH);
-    Ok(Some(arrived.split_to(length).freeze()))
 }
 
 fn event<T: Kind>(frame: Bytes) -> Result<WatchEvent<Guarded<Object<T>>>, FrameError> {
@@ -283,6 +246,7 @@ mod tests {
         api::{
             NoProtobuf,
             field::FieldError,
+            frames::Frames,
             meta::Meta,
             status::{CauseMessage, DetailsMessage},
         },
@@ -299,8 +263,8 @@ mod tests {
     }
 
     fn decoded<T: Kind>(framed: &[u8]) -> Result<WatchEvent<Guarded<Object<T>>>, FrameError> {
-        let frame = Encoding::Protobuf.split(&mut framed.into())?.expect("all is there");
-        Encoding::Protobuf.event(frame)
+        // The length comes first.
+        Encoding::Protobuf.event(Bytes::copy_from_slice(&framed[4..]))
     }
 
     const POD: &str = r#"{"metadata": {"name": "a", "namespace": "shop", "resourceVersion": "7"},
@@ -350,20 +314,20 @@ mod tests {
         for (encoding, one) in [(Encoding::Protobuf, event), (Encoding::Json, line.into_bytes())] {
             let sent = one.repeat(3);
             for step in [1, 7, sent.len()] {
-                let (mut arrived, mut frames) = (BytesMut::new(), 0);
+                let (mut arrived, mut count) = (Frames::new(encoding), 0);
                 for part in sent.chunks(step) {
-                    arrived.extend_from_slice(part);
-                    while let Some(frame) = encoding.split(&mut arrived).unwrap() {
+                    arrived.push(part);
+                    while let Some(frame) = arrived.take().unwrap() {
                         let WatchEvent::Added(Guarded::Good(object)) =
                             encoding.event::<Pod>(frame).unwrap()
                         else {
                             panic!("no pod came")
                         };
                         assert_eq!((&*object.name, object.value.version), ("a", 7));
-                        frames += 1;
+                        count += 1;
                     }
                 }
-                assert_eq!((frames, arrived.len()), (3, 0), "{encoding:?} by {step}");
+                assert_eq!((count, arrived.rest().len()), (3, 0), "{encoding:?} by {step}");
             }
         }
     }
@@ -471,13 +435,6 @@ mod tests {
 
     #[test]
     fn what_is_no_frame_is_an_error() {
-        let too_long = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, 0][..]);
-        assert!(matches!(
-            Encoding::Protobuf.split(&mut too_long.clone()),
-            Err(FrameError::TooLong(_))
-        ));
-        let mut endless = BytesMut::zeroed(LONGEST + 1);
-        assert!(matches!(Encoding::Json.split(&mut endless), Err(FrameError::TooLong(_))));
         let event = Encoding::Protobuf.event::<Pod>(Bytes::from_static(b"\x0a\x05ADDED\x12\x00"));
         assert!(matches!(event, Err(FrameError::Unmarked)));
         assert!(Encoding::Json.event::<Pod>(Bytes::from_static(b"{")).is_err());

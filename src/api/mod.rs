@@ -5,6 +5,7 @@ mod address;
 mod endpoint;
 pub mod field;
 pub mod frame;
+pub mod frames;
 pub mod guard;
 pub mod meta;
 pub mod namespace;

@@ -3,7 +3,6 @@
 //! This replaces kube's `Api::watch`, which supports only JSON and creates a `String` for each
 //! event before it is parsed.
 
-use bytes::BytesMut;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{
     HeaderValue,
@@ -22,6 +21,7 @@ use tokio::{sync::watch, task::yield_now, time::Instant};
 use crate::api::{
     Kind, Object,
     frame::{Encoding, FrameError},
+    frames::Frames,
     guard::Guarded,
     refusal,
 };
@@ -72,19 +72,19 @@ fn read<T: Kind>(
     encoding: Encoding,
     received: watch::Sender<Option<Instant>>,
 ) -> impl Stream<Item = kube::Result<WatchEvent<Arrival<T>>>> + Send {
-    let state = Some((body, BytesMut::new(), 0, received));
+    let state = Some((body, Frames::new(encoding), 0, received));
     futures::stream::unfold(state, move |state| async move {
-        let (mut body, mut arrived, mut read, received) = state?;
+        let (mut body, mut frames, mut read, received) = state?;
         if read >= TURN {
             read = 0;
             yield_now().await;
         }
         loop {
-            match encoding.split(&mut arrived) {
+            match frames.take() {
                 Ok(Some(frame)) => {
                     read += frame.len();
                     let event = encoding.event(frame).map_err(lost);
-                    return Some((event, Some((body, arrived, read, received))));
+                    return Some((event, Some((body, frames, read, received))));
                 }
                 Ok(None) => {}
                 Err(error) => return Some((Err(lost(error)), None)),
@@ -94,11 +94,11 @@ fn read<T: Kind>(
                 received.send_replace(Some(Instant::now()));
             }
             match part {
-                Some(Ok(bytes)) => arrived.extend_from_slice(&bytes),
+                Some(Ok(bytes)) => frames.push(&bytes),
                 Some(Err(error)) => return Some((Err(broken(error)), None)),
                 // A last line may lack its end. One that was cut short is sent again by a watch
                 // that continues from the event before it.
-                None => return Some((Ok(encoding.event(arrived.freeze()).ok()?), None)),
+                None => return Some((Ok(encoding.event(frames.rest()).ok()?), None)),
             }
         }
     })

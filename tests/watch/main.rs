@@ -228,6 +228,27 @@ async fn a_delete_in_a_gap_is_found_by_the_fresh_list() {
     }
 }
 
+/// The kind is listed again, but never without a wait.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_too_long_leads_to_a_list_after_a_wait() {
+    let api = FakeApi::new();
+    api.put(PODS, pod("a"));
+    let mut view = View::new(&api);
+    let long = format!(r#"{{"type":"ADDED","object":"{}"}}"#, "x".repeat(16 << 20));
+    for times in 1..=4 {
+        view.until_listed(times).await;
+        view.pass(10 * SECOND).await;
+        api.inject(PODS, &long);
+        view.until("too long", |view| view.failures.len() == times).await;
+    }
+    for (error, wait) in &view.failures {
+        assert!(error.contains("an event is longer than 16 MiB"), "{error}");
+        assert!(*wait >= 800 * SECOND / 1000, "{wait:?}");
+    }
+    assert_eq!(view.causes, ["undecodable"; 4]);
+    assert!(view.failures[3].1 > 6 * SECOND, "the wait grows: {:?}", view.failures[3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_410_in_the_middle_of_a_watch_leads_to_a_fresh_list() {
     for streaming in [true, false] {

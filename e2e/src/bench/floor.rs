@@ -5,11 +5,11 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use bytes::BytesMut;
 use clap::Args;
 use closehaul::{
     api::{
         frame::{ACCEPT, Encoding},
+        frames::Frames,
         guard::Guarded,
     },
     model::pod::Pod,
@@ -98,10 +98,10 @@ async fn follow(client: Client, writer: Client) -> Result<(), kube::Error> {
         |error: &dyn ToString| kube::Error::ReadEvents(std::io::Error::other(error.to_string()));
     println!("{READY}");
     let mut body = body.into_data_stream();
-    let mut arrived = BytesMut::new();
+    let mut frames = Frames::new(encoding);
     while let Some(bytes) = body.next().await {
-        arrived.extend_from_slice(&bytes?);
-        while let Some(frame) = encoding.split(&mut arrived).map_err(|error| unread(&error))? {
+        frames.push(&bytes?);
+        while let Some(frame) = frames.take().map_err(|error| unread(&error))? {
             let event = encoding.event::<Pod>(frame).map_err(|error| unread(&error))?;
             let WatchEvent::Modified(Guarded::Good(pod)) = event else { continue };
             let Some(spot) = spots.get_mut(&format!("{}/{}", pod.namespace, pod.name)) else {
