@@ -198,3 +198,35 @@ fn idle_connections_fail_no_probe_and_do_not_add_up() {
     assert!(took < 5 * SECOND, "{took:?}");
     assert!((200..320).contains(&files), "{files} open files");
 }
+
+/// Rates and times beyond what clocks can show would mean no limit, or a panic later.
+#[test]
+fn a_flag_out_of_range_is_refused_by_name() {
+    let refused = |flag: &str, value: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_closehaul"))
+            .args(["run", "--kubeconfig=/nonexistent", &format!("{flag}={value}")])
+            .env_clear()
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{flag}={value}: {errors}");
+        assert!(errors.contains(flag) && errors.contains(value), "{flag}={value}: {errors}");
+        errors
+    };
+    for flag in ["--kube-api-qps", "--replan-qps"] {
+        for value in ["1e-20", "1e-19", "-1", "1e300", "NaN"] {
+            let errors = refused(flag, value);
+            assert!(errors.contains("from 0.001 to 1000000"), "{errors}");
+        }
+    }
+    refused("--kube-api-burst", "4294967296");
+    for flag in [
+        "--leader-elect-lease-duration",
+        "--leader-elect-renew-deadline",
+        "--leader-elect-retry-period",
+        "--endpointslice-updates-batch-period",
+    ] {
+        let errors = refused(flag, "9223372036854775807s");
+        assert!(errors.contains("more than a year"), "{errors}");
+    }
+}

@@ -6,5 +6,6 @@ pub mod input;
 pub mod live;
 pub mod objects;
 pub mod plan;
+mod rate;
 pub mod run;
 pub mod say;

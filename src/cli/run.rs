@@ -33,7 +33,7 @@ use self::{
 };
 use super::{
     connection::{ConnectError, Connection},
-    duration,
+    duration, rate,
 };
 use crate::{
     client::connection::{client, watching},
@@ -115,11 +115,11 @@ pub struct Run {
     endpointslice_updates_batch_period: Duration,
 
     /// How many Services a second are rewritten for zones and hints alone; 0 means no limit
-    #[arg(long, value_parser = rate, default_value = "100", value_name = "QPS", env = "CLOSEHAUL_REPLAN_QPS")]
+    #[arg(long, value_parser = rate::parse, default_value = "100", value_name = "QPS", env = "CLOSEHAUL_REPLAN_QPS")]
     replan_qps: f64,
 
     /// How many writes a second are sent; 0 means no limit
-    #[arg(long, value_parser = rate, default_value = "0", value_name = "QPS", env = "CLOSEHAUL_KUBE_API_QPS")]
+    #[arg(long, value_parser = rate::parse, default_value = "0", value_name = "QPS", env = "CLOSEHAUL_KUBE_API_QPS")]
     kube_api_qps: f64,
 
     /// How many writes may be sent at once where --kube-api-qps sets a limit; 0 is 1
@@ -398,12 +398,4 @@ fn connect(config: &Config) -> Result<Client, ConnectError> {
 
 fn unusable(config: &Config, source: kube::Error) -> ConnectError {
     ConnectError::client(config.cluster_url.to_string(), source)
-}
-
-/// Reads a rate: a number that is not negative.
-fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
-    rate.ok_or_else(|| {
-        format!("`{text}` is not a rate; write a number of writes a second, 0 for no limit")
-    })
 }
