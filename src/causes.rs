@@ -3,7 +3,10 @@
 
 use std::error::Error;
 
-/// The error and all its sources on one line, less what has been said already.
+use crate::plain::shortened;
+
+/// The error and all its sources on one line, less what has been said already. Cut if it is too
+/// long: an answer of the API server may be.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let (mut text, mut next) = said(error);
     while let Some(cause) = next {
@@ -13,7 +16,7 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
         }
         next = source;
     }
-    text
+    shortened(text)
 }
 
 /// One of them, and its source. Of the API server's answer the code and the message: kube adds all
@@ -55,6 +58,14 @@ mod tests {
         };
         let text = causes(&lease);
         assert!(text.ends_with("in time: 403 leases is forbidden"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_of_megabytes_is_cut() {
+        let status =
+            kube::core::Status::failure(&"no ".repeat(1 << 20), "Forbidden").with_code(403);
+        let text = causes(&kube::Error::Api(Box::new(status)));
+        assert!(text.len() < 5000 && text.ends_with("bytes more)"), "{}", text.len());
     }
 
     #[test]

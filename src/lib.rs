@@ -24,6 +24,7 @@
 //! - [`clock`]: the clock that decides when leadership ends, and the time of one iteration
 //! - [`random`]: random numbers, from one source
 //! - [`causes`]: an error with all its causes, as one text
+//! - [`plain`]: text that others have written, made fit to be shown
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
 //! in again by the watch.
@@ -43,6 +44,7 @@ pub mod control;
 pub mod model;
 pub mod observe;
 pub mod pace;
+pub mod plain;
 pub mod plan;
 pub mod pulse;
 pub mod random;

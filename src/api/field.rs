@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::model::name::Name;
+use crate::{model::name::Name, plain::shortened};
 
 /// A field whose value cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub struct FieldError {
 impl FieldError {
     /// What is wrong, and where.
     pub fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { path: path.into(), problem: problem.into() }
+        Self { path: path.into(), problem: shortened(problem.into()) }
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     pairs::Pairs,
     status::StatusMessage,
 };
+use crate::plain::shortened;
 
 /// The accepted encodings, best first: the value of the header `Accept`.
 pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf,application/json";
@@ -227,7 +228,11 @@ fn guarded<T: Kind>(object: Bytes) -> Guarded<Object<T>> {
             let status = T::status_remains(&object);
             let Header { metadata } = Header::decode(object).unwrap_or_default();
             let remains = Remains { is_terminating: metadata.is_terminating(), ..status };
-            Guarded::Bad(Box::new(Malformed { metadata: metadata.into(), remains, error }))
+            Guarded::Bad(Box::new(Malformed {
+                metadata: metadata.into(),
+                remains,
+                error: shortened(error),
+            }))
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
 use super::{Kind, Object, Written};
+use crate::plain::shortened;
 
 /// An object as it came from the API server: parsed, or reported as malformed.
 ///
@@ -66,6 +67,7 @@ impl<'de, T: Kind> Deserialize<'de> for Guarded<Object<T>> {
             Err(error) => {
                 let object: Value = serde_json::from_str(text.get()).unwrap_or_default();
                 let (metadata, remains) = (readable_metadata(&object), remains(&object));
+                let error = shortened(error);
                 Self::Bad(Box::new(Malformed { metadata, remains, error }))
             }
         })

@@ -40,6 +40,7 @@ use crate::{
         event_stream::Arrival,
         source::{Error, Event, Settings, list_and_watch, probe_and_watch},
     },
+    plain::shortened,
     random::Random,
 };
 
@@ -341,7 +342,7 @@ impl<T: Kind> Follower<T> {
         self.waits_until = Some(Instant::now() + will_retry_in);
         let cause = Cause::of(error);
         // kube prints the answer once for people and once more with all its fields.
-        let words = |status: &Status| format!("{} {}", status.code, status.message);
+        let words = |status: &Status| shortened(format!("{} {}", status.code, status.message));
         let error = answer(error).map_or_else(|| causes(error), words);
         self.changes.push_back(Change::Failed { error, cause, will_retry_in });
     }

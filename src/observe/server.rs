@@ -28,7 +28,7 @@ use super::{
     health::{Check, Health},
     metrics::Metrics,
 };
-use crate::causes::causes;
+use crate::{causes::causes, plain::plain};
 
 /// From the start of a connection to the end of the request's header.
 const HEAD: Duration = Duration::from_secs(1);
@@ -136,8 +136,8 @@ fn report(name: &str, checks: &[Check], is_verbose: bool) -> Response<Full<Bytes
         // Writing to a String does not fail.
         let _ = match (wrong, note) {
             (None, None) => writeln!(body, "[+]{name} ok"),
-            (None, Some(note)) => writeln!(body, "[+]{name} ok, but {note}"),
-            (Some(wrong), _) => writeln!(body, "[-]{name} failed: {wrong}"),
+            (None, Some(note)) => writeln!(body, "[+]{name} ok, but {}", plain(note)),
+            (Some(wrong), _) => writeln!(body, "[-]{name} failed: {}", plain(wrong)),
         };
     }
     let _ = writeln!(body, "{name} check {}", if is_well { "passed" } else { "failed" });

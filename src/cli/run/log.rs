@@ -1,12 +1,23 @@
 //! The log: what is logged and in which format. A line that standard error does not accept is
 //! dropped and does not end the process.
 
-use std::io::IsTerminal;
+use std::{
+    fmt::{self, Debug},
+    io::IsTerminal,
+};
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing::field::Field;
+use tracing_subscriber::{
+    EnvFilter,
+    field::MakeExt as _,
+    fmt::{
+        FormatFields,
+        format::{Writer, debug_fn},
+    },
+};
 
-use crate::client::connection::REQUESTS;
+use crate::{client::connection::REQUESTS, plain::plain};
 
 /// The `-v` levels at which more is logged.
 const DEBUG: u8 = 4;
@@ -35,8 +46,24 @@ pub(super) fn start(format: Option<LogFormat>, verbosity: u8) {
     // A second start in one process keeps the first log.
     let _ = match format {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
-        LogFormat::Text => log.with_ansi(is_terminal).with_target(false).try_init(),
+        LogFormat::Text => {
+            log.with_ansi(is_terminal).with_target(false).fmt_fields(fields()).try_init()
+        }
     };
+}
+
+/// How the fields of a line of text look. What others have written is made fit to be shown here, for
+/// all lines.
+fn fields() -> impl for<'writer> FormatFields<'writer> + Clone {
+    debug_fn(field).delimited(" ")
+}
+
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let value = plain(&format!("{value:?}"));
+    match field.name() {
+        "message" => to.write_str(&value),
+        name => write!(to, "{name}={value}"),
+    }
 }
 
 /// What is logged. The lines of kube's client are off. It logs each failed connection, which
@@ -56,10 +83,50 @@ fn filter(verbosity: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tracing::{Level, enabled, subscriber::with_default};
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing::{Level, enabled, subscriber::with_default, warn};
     use tracing_subscriber::{layer::SubscriberExt, registry};
 
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_others_have_written_hides_and_forges_nothing() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false);
+        let log = log.with_target(false).without_time().fmt_fields(fields()).finish();
+        with_default(log, || {
+            let name = "web\u{1b}[2K\u{202e}\nINFO forged";
+            let answer = format!("403 {}", "x".repeat(5000));
+            warn!(service = %name, error = name, took = ?Some(1), "a write {} failed", name);
+            warn!(cause = %answer, "refused");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let [failed, refused] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        let shown = "web\\u{1b}[2K\\u{202e}\\nINFO forged";
+        assert_eq!(
+            failed,
+            format!(" WARN a write {shown} failed service={shown} error=\"{shown}\" took=Some(1)")
+        );
+        assert!(refused.ends_with("x… (908 bytes more)"), "{refused}");
+    }
 
     #[test]
     fn no_log_level_shows_the_body_of_an_answer() {
