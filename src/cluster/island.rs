@@ -4,11 +4,20 @@
 //! pod --labels--> group <--selector--> service <--label-- slice
 //! ```
 //!
-//! Pods with the same labels form a group, and which Services select a group is computed
-//! once for the group. The cost of a pod's event depends only on the number of Services to sync,
-//! whatever else the namespace contains.
+//! Pods with the same labels form a group, and which Services select a group is computed once for
+//! the group. The cost of a pod's event depends only on the number of Services to sync, whatever
+//! else the namespace contains.
+//!
+//! **What bounds the memory.** No pairs of Services and groups are stored, because there can be as
+//! many as Services times pods: the label of its own that each pod of a `StatefulSet` or indexed `Job` has
+//! makes it a group. A group remembers the Services that select it only up to [`FEW`]. More of them
+//! are searched for at each event, which costs less than to sync them. A Service remembers no
+//! group: a plan searches for its pods. So an island takes what its objects take, whatever their
+//! labels and selectors are.
 
 pub(super) mod settled;
+#[cfg(test)]
+mod tests;
 
 use foldhash::{HashMap, HashSet};
 use slab::Slab;
@@ -32,6 +41,9 @@ pub(super) type GroupId = usize;
 /// A label with its value.
 type Pair = (Name, Name);
 
+/// How many Services a group remembers: most are selected by one or two.
+const FEW: usize = 16;
+
 /// One namespace.
 #[derive(Debug, Default)]
 pub struct Island {
@@ -51,15 +63,16 @@ pub struct Island {
     generation: u64,
 }
 
-/// A Service and the groups that it selects.
+/// A Service and what is known about the pods that it selects.
 #[derive(Debug)]
 pub struct Selected {
     pub(super) service: Service,
     /// What is requested for it.
     pub(super) intent: Intent,
-    pub(super) groups: Vec<GroupId>,
-    /// The generation of the Service, and of which groups it selects.
+    /// The generation of the Service.
     pub(super) generation: u64,
+    /// The generation of its pods, their conditions aside, and of which pods it selects.
+    pods: u64,
     pub(super) settled: Option<Box<Settled>>,
 }
 
@@ -70,14 +83,14 @@ pub struct Record {
     pub(super) group: GroupId,
 }
 
-/// Pods with the same labels, and the Services that select them.
+/// Pods with the same labels.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) labels: Labels,
     pub(super) pods: HashSet<PodId>,
-    pub(super) services: Vec<Name>,
-    /// The generation of its pods, their conditions aside.
-    generation: u64,
+    /// The Services that select them. `None` if they are too many to remember, or have not been
+    /// searched for yet.
+    services: Option<Vec<Name>>,
 }
 
 impl Versioned for Selected {
@@ -117,8 +130,10 @@ impl Island {
 
     /// The pods that a Service selects.
     pub fn pods_of(&self, service: &str) -> Vec<&Pod> {
-        let groups = self.services.get(service).map_or(&[][..], |selected| &selected.groups);
-        let ids = groups.iter().flat_map(|group| &self.groups[*group].pods);
+        let service = self.service(service);
+        let selector = service.and_then(|service| service.selector.as_ref());
+        let groups = selector.into_iter().flat_map(|selector| self.matching_groups(selector));
+        let ids = groups.flat_map(|group| &self.groups[group].pods);
         ids.map(|id| &self.pods.at(*id).pod).collect()
     }
 
@@ -133,12 +148,11 @@ impl Island {
     }
 
     /// What a plan of a Service is based on now, in this generation of the cluster.
-    fn basis(&self, service: &str, cluster: u64) -> Option<Basis> {
+    pub(super) fn basis(&self, service: &str, cluster: u64) -> Option<Basis> {
         let selected = self.services.get(service)?;
-        let generations = selected.groups.iter().map(|group| self.groups[*group].generation);
         Some(Basis {
             service: selected.generation,
-            pods: generations.max().unwrap_or_default(),
+            pods: selected.pods,
             slices: self.slices.generation(service),
             cluster,
         })
@@ -149,47 +163,75 @@ impl Island {
 
 impl Island {
     /// The groups that have every pair of `selector`, found among those that have its rarest pair.
-    fn matching_groups(&self, selector: &Labels) -> Vec<GroupId> {
+    fn matching_groups(&self, selector: &Labels) -> impl Iterator<Item = GroupId> {
         let bearers = |pair: &Pair| self.groups_by_label.get(pair).map_or(&[][..], Vec::as_slice);
         let rarest =
             selector.iter().map(bearers).min_by_key(|groups| groups.len()).unwrap_or_default();
-        rarest
-            .iter()
-            .copied()
-            .filter(|group| self.groups[*group].labels.match_selector(selector))
-            .collect()
+        let matches = |group: &GroupId| self.groups[*group].labels.match_selector(selector);
+        rarest.iter().copied().filter(matches)
     }
 
-    /// A Service selects these groups from now on.
+    /// The Services that select these labels, found by the first pair of their selectors.
+    fn matching_services(&self, labels: &Labels) -> Vec<Name> {
+        let matches = |name: &&Name| {
+            let selector = self.service(name).and_then(|service| service.selector.as_ref());
+            selector.is_some_and(|selector| labels.match_selector(selector))
+        };
+        let candidates = labels.iter().filter_map(|pair| self.services_by_label.get(pair));
+        candidates.flatten().filter(matches).cloned().collect()
+    }
+
+    /// The Services that select a group.
+    pub(super) fn services_of(&mut self, group: GroupId) -> Vec<Name> {
+        if let Some(services) = &self.groups[group].services {
+            return services.clone();
+        }
+        let services = self.matching_services(&self.groups[group].labels);
+        self.groups[group].services = (services.len() <= FEW).then(|| services.clone());
+        services
+    }
+
+    /// A Service selects the groups that match it from now on.
     pub(super) fn select(&mut self, name: &Name, service: Service) {
-        let mut groups = Vec::new();
         if let Some(selector) = &service.selector {
-            groups = self.matching_groups(selector);
-            for group in &groups {
-                self.groups[*group].services.push(name.clone());
+            for group in self.matching_groups(selector).collect::<Vec<_>>() {
+                let services = self.groups[group].services.take();
+                self.groups[group].services =
+                    services.filter(|services| services.len() < FEW).map(|mut services| {
+                        services.push(name.clone());
+                        services
+                    });
             }
             for pair in selector.iter().take(1) {
                 self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
             }
         }
         let (intent, generation) = (Intent::of(&service), self.next_generation());
-        let selected = Selected { service, intent, groups, generation, settled: None };
+        let selected = Selected { service, intent, generation, pods: generation, settled: None };
         self.services.insert(name.clone(), Box::new(selected));
     }
 
     /// A Service that was removed selects no group any more.
     pub(super) fn unselect(&mut self, name: &str, selected: &Selected) {
-        for group in &selected.groups {
-            self.groups[*group].services.retain(|service| &**service != name);
+        let Some(selector) = &selected.service.selector else { return };
+        for group in self.matching_groups(selector).collect::<Vec<_>>() {
+            if let Some(services) = &mut self.groups[group].services {
+                services.retain(|service| &**service != name);
+            }
         }
-        for pair in selected.service.selector.iter().flatten().take(1) {
+        for pair in selector.iter().take(1) {
             remove_from(&mut self.services_by_label, pair, |service| &**service == name);
         }
     }
 
-    /// Pods of a group have changed, not just their conditions.
-    pub(super) fn group_changed(&mut self, group: GroupId) {
-        self.groups[group].generation = self.next_generation();
+    /// Pods of these Services have changed, not just their conditions.
+    pub(super) fn pods_changed<'a>(&mut self, services: impl IntoIterator<Item = &'a Name>) {
+        let generation = self.next_generation();
+        for service in services {
+            if let Some(selected) = self.services.get_mut(service) {
+                selected.pods = generation;
+            }
+        }
     }
 
     /// The generation of what changes now.
@@ -204,9 +246,9 @@ impl Island {
         let groups: HashSet<GroupId> = ids.map(|id| self.pods.at(*id).group).collect();
         let mut services = HashSet::default();
         for group in groups {
-            self.group_changed(group);
-            services.extend(self.groups[group].services.iter().cloned());
+            services.extend(self.services_of(group));
         }
+        self.pods_changed(&services);
         services
     }
 
@@ -216,26 +258,13 @@ impl Island {
             *labels = shared.clone();
             return *group;
         }
-        let mut services = Vec::new();
         let id = self.groups.vacant_key();
         for pair in labels.iter() {
             self.groups_by_label.entry(pair.clone()).or_default().push(id);
-            for name in self.services_by_label.get(pair).into_iter().flatten() {
-                let Some(selected) = self.services.get_mut(name) else { continue };
-                if selected
-                    .service
-                    .selector
-                    .as_ref()
-                    .is_some_and(|selector| labels.match_selector(selector))
-                {
-                    selected.groups.push(id);
-                    services.push(name.clone());
-                }
-            }
         }
         self.group_ids.insert(labels.clone(), id);
-        let (labels, generation) = (labels.clone(), self.next_generation());
-        self.groups.insert(Group { labels, pods: HashSet::default(), services, generation })
+        let labels = labels.clone();
+        self.groups.insert(Group { labels, pods: HashSet::default(), services: None })
     }
 
     /// Removes a pod from its group, and the group with its last pod.
@@ -244,17 +273,10 @@ impl Island {
         if !self.groups[group].pods.is_empty() {
             return;
         }
-        let Group { labels, services, .. } = self.groups.remove(group);
+        let labels = self.groups.remove(group).labels;
         self.group_ids.remove(&labels);
         for pair in &labels {
             remove_from(&mut self.groups_by_label, pair, |other| *other == group);
-        }
-        let generation = self.next_generation();
-        for name in services {
-            if let Some(selected) = self.services.get_mut(&name) {
-                selected.groups.retain(|other| *other != group);
-                selected.generation = generation;
-            }
         }
     }
 

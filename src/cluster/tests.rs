@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{island::settled::Basis, *};
 use crate::model::{
     labels::Labels,
     node::Node,
@@ -45,6 +45,8 @@ enum Event {
     Service(u8, Option<u8>, Option<u8>),
     ServiceGone(u8),
     PodList(Vec<(u8, u8)>),
+    /// More Services than a group remembers have this selector, or are deleted.
+    Crowd(Option<u8>),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -54,8 +56,12 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0..6_u8, proptest::option::of(0..3_u8), proptest::option::of(0..2_u8)).prop_map(|(s, a, t)| Event::Service(s, a, t)),
         1 => (0..6_u8).prop_map(Event::ServiceGone),
         1 => proptest::collection::vec((0..12_u8, 0..3_u8), 0..6).prop_map(Event::PodList),
+        1 => proptest::option::of(0..3_u8).prop_map(Event::Crowd),
     ]
 }
+
+/// The names of the Services of a crowd.
+const CROWD: std::ops::Range<u8> = 10..30;
 
 /// What each Service selects, computed the slow way.
 fn naive(pods: &HashMap<Name, Pod>, services: &HashMap<Name, Service>) -> Vec<(Name, Vec<Name>)> {
@@ -73,6 +79,11 @@ fn naive(pods: &HashMap<Name, Pod>, services: &HashMap<Name, Service>) -> Vec<(N
         .collect();
     all.sort();
     all
+}
+
+/// The generations of all that a plan of a Service is based on.
+fn basis(index: &Index, service: &str) -> Option<Basis> {
+    index.islands.get("shop")?.basis(service, 0)
 }
 
 fn indexed(index: &Index) -> Vec<(Name, Vec<Name>)> {
@@ -114,6 +125,9 @@ proptest! {
         for (at, event) in events.into_iter().enumerate() {
             let version = at as u64 + 1;
             let before = naive(&pods, &services);
+            let bases: HashMap<_, _> =
+                before.iter().map(|(name, _)| (name.clone(), basis(&index, name))).collect();
+            let had_pods = pods.clone();
             let mut affected = Vec::new();
             match event {
                 Event::Pod(name, app, tier, node) => {
@@ -138,6 +152,20 @@ proptest! {
                     services.remove(&key.name);
                     index.remove_service(&key, None);
                 }
+                Event::Crowd(app) => {
+                    for name in CROWD {
+                        let selector = app.map(|app| labels(&[("app", app)])).unwrap_or_default();
+                        let service = service(name, selector, version);
+                        affected.push(service.key.clone());
+                        if app.is_some() {
+                            services.insert(service.key.name.clone(), service.clone());
+                            index.apply_service(service);
+                        } else {
+                            services.remove(&service.key.name);
+                            index.remove_service(&service.key, None);
+                        }
+                    }
+                }
                 Event::PodList(list) => {
                     index.begin_list::<Pod>();
                     pods.clear();
@@ -158,6 +186,15 @@ proptest! {
                 let had = before.iter().find(|(name, _)| name == service).map(|(_, selected)| selected);
                 let is_affected = affected.iter().any(|key| key.name == *service);
                 prop_assert!(had == Some(selected) || is_affected, "{} was not affected", service);
+                let is_same = |name: &Name| {
+                    let without_version = |pod: &Pod| Pod { version: 0, ..pod.clone() };
+                    had_pods.get(name).map(without_version) == pods.get(name).map(without_version)
+                };
+                let is_as_it_was = had == Some(selected) && selected.iter().all(is_same);
+                prop_assert!(
+                    is_as_it_was || bases.get(service).copied().flatten() != basis(&index, service),
+                    "a plan of {} was not void", service
+                );
             }
             prop_assert_eq!(index.islands.is_empty(), pods.is_empty() && services.is_empty());
         }

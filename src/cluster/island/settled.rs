@@ -32,9 +32,9 @@ const MANY: usize = 64;
 /// The generations of what a plan is based on. If one of them differs, the plan is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Basis {
-    /// Of the Service, and of which label sets it selects.
+    /// Of the Service.
     pub service: u64,
-    /// Of its pods and their nodes, apart from the conditions of pods.
+    /// Of which pods it selects, and of these and their nodes, apart from the conditions of pods.
     pub pods: u64,
     /// Of its slices, apart from local writes that have been shown.
     pub slices: u64,

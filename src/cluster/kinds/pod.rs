@@ -93,10 +93,7 @@ impl Island {
             return Vec::new();
         }
         let old_group = record.group;
-        if !has_same_endpoints {
-            self.group_changed(old_group);
-        }
-        let mut affected = self.groups[old_group].services.clone();
+        let mut affected = self.services_of(old_group);
         if self.groups[old_group].labels == pod.labels {
             pod.labels = self.groups[old_group].labels.clone();
         } else {
@@ -104,8 +101,7 @@ impl Island {
             self.groups[group].pods.insert(id);
             self.leave_group(old_group, id);
             self.pods.at_mut(id).group = group;
-            self.group_changed(group);
-            affected.extend(self.groups[group].services.iter().cloned());
+            affected.extend(self.services_of(group));
             affected.sort_unstable();
             affected.dedup();
         }
@@ -121,6 +117,7 @@ impl Island {
             // The next sync must see a time alone: a separate sync would use it up.
             return if has_same_conditions { Vec::new() } else { affected };
         }
+        self.pods_changed(&affected);
         affected
     }
 
@@ -129,9 +126,10 @@ impl Island {
         let (name, node) = (pod.name.clone(), pod.node.clone());
         let id = self.pods.insert(name, Record { pod, group });
         self.groups[group].pods.insert(id);
-        self.group_changed(group);
         self.move_to_node(id, None, node.as_ref());
-        self.groups[group].services.clone()
+        let affected = self.services_of(group);
+        self.pods_changed(&affected);
+        affected
     }
 
     fn remove_pod(&mut self, name: &str, version: Option<u64>) -> Vec<Name> {
@@ -139,8 +137,8 @@ impl Island {
             return Vec::new();
         };
         self.move_to_node(id, pod.node.as_ref(), None);
-        let affected = self.groups[group].services.clone();
-        self.group_changed(group);
+        let affected = self.services_of(group);
+        self.pods_changed(&affected);
         self.leave_group(group, id);
         affected
     }
