@@ -280,6 +280,7 @@ impl Controller {
         }
         if synced.is_deferred {
             self.index.unsettle(&key);
+            self.reporter.tally.deferred(&key);
             self.queue.defer(&key, Class::Hints);
             return None;
         }

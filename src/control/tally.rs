@@ -30,6 +30,8 @@ pub struct Tally {
     work: HashMap<ServiceKey, Work>,
     /// Services that have yet to respond to an event, and since when.
     moved: HashMap<ServiceKey, Moved>,
+    /// Services whose last writes failed.
+    failing: HashSet<ServiceKey>,
     is_leading: bool,
     started: Instant,
 }
@@ -83,14 +85,17 @@ struct Work {
 struct Moved {
     pod: Option<Instant>,
     node: Option<Instant>,
+    /// Of any event that may change its endpoints, or since its first failure.
+    any: Option<Instant>,
 }
 
 impl Moved {
-    /// The earlier of both.
+    /// The earlier of each.
     fn merge(&mut self, other: Self) {
         let earlier = |one: Option<Instant>, other| one.into_iter().chain(other).min();
         self.pod = earlier(self.pod, other.pod);
         self.node = earlier(self.node, other.node);
+        self.any = earlier(self.any, other.any);
     }
 }
 
@@ -108,6 +113,7 @@ impl Tally {
             named: HashSet::default(),
             work: HashMap::default(),
             moved: HashMap::default(),
+            failing: HashSet::default(),
             is_leading: false,
             started: Instant::now(),
         }
@@ -119,6 +125,7 @@ impl Tally {
         if self.is_leading != is_leading {
             self.is_leading = is_leading;
             self.moved = HashMap::default();
+            self.failing = HashSet::default();
             self.metrics.own.leader.set(is_leading.into());
         }
     }
@@ -165,16 +172,33 @@ impl Tally {
         self.metrics.others.contested.set(signed(contested));
     }
 
-    /// An event concerns a Service.
-    pub fn affected(&mut self, key: &ServiceKey, trigger: Trigger, now: Instant) {
+    /// An event concerns a Service, which waits in this class for it. `trigger` is what has
+    /// changed; `None` if that is the Service itself or one of its slices.
+    pub fn affected(
+        &mut self,
+        key: &ServiceKey,
+        trigger: Option<Trigger>,
+        class: Class,
+        now: Instant,
+    ) {
         if !self.is_leading {
             return;
         }
+        // Rewrites of hints wait for their turn by intention.
+        let any = (class == Class::Endpoints).then_some(now);
         let moved = match trigger {
-            Trigger::Pod => Moved { pod: Some(now), node: None },
-            Trigger::Node => Moved { pod: None, node: Some(now) },
+            Some(Trigger::Pod) => Moved { pod: Some(now), node: None, any },
+            Some(Trigger::Node) => Moved { pod: None, node: Some(now), any },
+            None => Moved { pod: None, node: None, any },
         };
         self.moved.entry(key.clone()).or_default().merge(moved);
+    }
+
+    /// Of a Service, only hints are to be rewritten, which waits for its turn.
+    pub fn deferred(&mut self, key: &ServiceKey) {
+        if let Some(moved) = self.moved.get_mut(key).filter(|_| !self.failing.contains(key)) {
+            moved.any = None;
+        }
     }
 
     /// A Service was put into the queue that was not waiting there.
@@ -198,6 +222,7 @@ impl Tally {
     /// A Service needs nothing, or may not be written. The work on it began at `since`.
     pub fn idle(&mut self, report: &Report, since: Instant) {
         self.moved.remove(&report.service);
+        self.failing.remove(&report.service);
         for _ in report.families.iter().filter(|family| family.slices.is_some()) {
             self.written(report.label, 0);
         }
@@ -228,12 +253,15 @@ impl Tally {
         if let Some(reason) = reason(&outcome.failures) {
             self.metrics.built_in.retries.inc();
             self.metrics.own.retried(reason);
-            if self.parts.contains_key(&outcome.service) {
+            if self.is_leading && self.parts.contains_key(&outcome.service) {
+                let moved = Moved { any: moved.any.or(Some(since)), ..moved };
                 self.moved.entry(outcome.service.clone()).or_default().merge(moved);
+                self.failing.insert(outcome.service.clone());
             }
             self.synced(Synced::Error, since);
             return;
         }
+        self.failing.remove(&outcome.service);
         let answered = [(Trigger::Pod, moved.pod), (Trigger::Node, moved.node)];
         for (trigger, since) in answered {
             if let Some(since) = since {
@@ -251,6 +279,10 @@ impl Tally {
     /// A Service is not served any more.
     pub fn left(&mut self, key: &ServiceKey) {
         self.moved.remove(key);
+        self.failing.remove(key);
+        if let Some(work) = self.work.get_mut(key) {
+            work.moved.any = None;
+        }
         if let Some(part) = self.parts.remove(key) {
             self.add(Some(&part), None);
             if self.named.remove(key) {
@@ -285,9 +317,21 @@ impl Tally {
         // On standby, nothing is taken out of the queue.
         let oldest = if self.is_leading { queue.oldest_age(now) } else { Duration::ZERO };
         own.queue_oldest.set(oldest.as_secs_f64());
+        own.services_failing.set(signed(self.failing.len()));
+        own.oldest_unanswered.set(self.oldest_unanswered(now).as_secs_f64());
         for kind in Watched::ALL {
             own.indexed(*kind, signed(kind.count(index)));
         }
+    }
+}
+
+impl Tally {
+    /// How long ago the earliest event was to which a Service has not responded with a successful
+    /// write, whether it is due, in work or backs off.
+    fn oldest_unanswered(&self, now: Instant) -> Duration {
+        let waiting = self.moved.values().chain(self.work.values().map(|work| &work.moved));
+        let oldest = waiting.filter_map(|moved| moved.any).min().filter(|_| self.is_leading);
+        oldest.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 }
 

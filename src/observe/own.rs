@@ -39,6 +39,10 @@ pub struct Own {
     queue_services: IntGaugeVec,
     /// How long the most overdue Service has been due, in seconds.
     pub queue_oldest: Gauge,
+    /// Services whose last writes failed.
+    pub services_failing: IntGauge,
+    /// How long ago the earliest event was that has not led to a successful write yet, in seconds.
+    pub oldest_unanswered: Gauge,
     propagation: HistogramVec,
     writes: IntCounterVec,
     write_duration: HistogramVec,
@@ -171,6 +175,8 @@ impl Own {
     pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let gauge =
             |name: &str, help: &str| register(registry, IntGauge::with_opts(options(name, help)));
+        let seconds =
+            |name: &str, help: &str| register(registry, Gauge::with_opts(options(name, help)));
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntGaugeVec::new(options(name, help), labels))
         };
@@ -213,12 +219,17 @@ impl Own {
                 "Services in the queue, due or not, by what they wait for.",
                 &["class"],
             )?,
-            queue_oldest: register(
-                registry,
-                Gauge::with_opts(options(
-                    "queue_oldest_seconds",
-                    "How long the most overdue Service has been due; 0 without leadership.",
-                )),
+            queue_oldest: seconds(
+                "queue_oldest_seconds",
+                "How long the most overdue Service has been due; 0 without leadership.",
+            )?,
+            services_failing: gauge(
+                "services_failing",
+                "Services whose last writes failed and are retried; 0 without leadership.",
+            )?,
+            oldest_unanswered: seconds(
+                "oldest_unanswered_change_seconds",
+                "Age of the earliest event without a successful write; 0 without leadership.",
             )?,
             propagation: histograms(
                 "propagation_seconds",

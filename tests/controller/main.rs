@@ -27,4 +27,5 @@ mod refused;
 mod shutdown;
 mod stable;
 mod start;
+mod unanswered;
 mod writes;

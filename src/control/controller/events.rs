@@ -162,6 +162,7 @@ impl Controller {
         match affected {
             Affected::None => {}
             Affected::Service(key) => {
+                self.reporter.tally.affected(&key, None, Class::Endpoints, now);
                 self.mark_affected(&key);
                 self.enqueue(key, Class::Endpoints, now);
             }
@@ -199,7 +200,7 @@ impl Controller {
 
     fn pods_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
         for key in services {
-            self.reporter.tally.affected(&key, Trigger::Pod, now);
+            self.reporter.tally.affected(&key, Some(Trigger::Pod), Class::Endpoints, now);
             self.mark_affected(&key);
             let progress = self.progress.get(&key);
             let gathered = progress.map_or(now, |progress| progress.gathered(now));
@@ -228,7 +229,7 @@ impl Controller {
 
     fn services_of_node(&mut self, services: Vec<ServiceKey>, class: Class, now: Instant) {
         for key in services {
-            self.reporter.tally.affected(&key, Trigger::Node, now);
+            self.reporter.tally.affected(&key, Some(Trigger::Node), class, now);
             self.mark_affected(&key);
             self.enqueue(key, class, now);
         }
@@ -265,6 +266,7 @@ impl Controller {
                 let due = self.repair_due(&key, now);
                 let wait = due.saturating_duration_since(now);
                 debug!(service = %key, slice = %change.name, ?wait, "another client has changed a slice");
+                self.reporter.tally.affected(&key, None, Class::Endpoints, now);
                 self.enqueue(key.clone(), Class::Endpoints, due);
             }
             self.settle(&key, now);
