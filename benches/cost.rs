@@ -25,6 +25,7 @@ mod progress;
 #[allow(dead_code, reason = "other tests need more of them")]
 #[path = "../src/model/samples.rs"]
 mod samples;
+#[allow(dead_code, reason = "other benches need more of it")]
 mod site;
 
 use std::{

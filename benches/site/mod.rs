@@ -59,6 +59,35 @@ fn number(shape: Shape, service: usize, pod: usize) -> usize {
 impl Site {
     /// Everything is listed, every slice is written and shown, and nothing is left to do.
     pub fn new(shape: Shape) -> Self {
+        let mut site = Self::empty(shape);
+        site.list();
+        site.settle();
+        site
+    }
+
+    /// The same for one namespace where each of `many` Services selects each of `many` pods. The
+    /// pods have a label of their own, and neither node nor address yet.
+    pub fn crowd(many: usize) -> Self {
+        let mut site = Self::empty(Shape { services: many, pods: 1, per_namespace: many });
+        for number in 0..many {
+            let service = site.selecting(number, "crowd", "Cluster");
+            site.take_in(service);
+        }
+        for number in 0..many {
+            let mut object = site.pod(number, 0, false);
+            let pod = &mut object.value;
+            pod.labels = pod.labels.with("app", Some("crowd")).with("pod-name", Some(&object.name));
+            (pod.node, pod.addresses, pod.has_address) = (None, [].into(), false);
+            pod.ready_since = None;
+            site.take_in(Event::from(Change::Applied(object)));
+        }
+        site.listed();
+        site.settle();
+        site
+    }
+
+    /// Nothing is listed yet.
+    fn empty(shape: Shape) -> Self {
         let settings = Settings {
             plan: plan::Settings::with(100),
             batch_period: Duration::ZERO,
@@ -78,10 +107,7 @@ impl Site {
         let slice =
             object(json!({"metadata": {"name": "x", "namespace": "x"}, "addressType": "IPv4"}));
         let now = Now { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH };
-        let mut site = Self { shape, controller, pod, slice, version: 1, now, latest: None };
-        site.list();
-        site.settle();
-        site
+        Self { shape, controller, pod, slice, version: 1, now, latest: None }
     }
 
     fn list(&mut self) {
@@ -103,6 +129,10 @@ impl Site {
                 self.take_in(Event::from(Change::Applied(pod)));
             }
         }
+        self.listed();
+    }
+
+    fn listed(&mut self) {
         self.take_in(Change::<Node>::Listed.into());
         self.take_in(Change::<Service>::Listed.into());
         self.take_in(Change::<Pod>::Listed.into());
@@ -112,12 +142,17 @@ impl Site {
     /// A Service's event. Its slices do not depend on `policy`, which is `externalTrafficPolicy`,
     /// but a change of it still causes a plan.
     pub fn service_event(&mut self, number: usize, policy: &str) -> Event {
+        let (app, _) = self.service(number);
+        self.selecting(number, &app, policy)
+    }
+
+    fn selecting(&mut self, number: usize, app: &str, policy: &str) -> Event {
         let (name, namespace) = self.service(number);
         self.version += 1;
         Event::from(Change::Applied(object::<Service>(json!({
             "metadata": {"name": name, "namespace": namespace, "uid": format!("00000000-0000-4000-8000-{number:012x}"),
                 "resourceVersion": self.version.to_string(), "labels": {"app": name}},
-            "spec": {"selector": {"app": name}, "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"],
+            "spec": {"selector": {"app": app}, "clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"],
                 "externalTrafficPolicy": policy, "trafficDistribution": "PreferClose",
                 "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
         }))))
