@@ -61,10 +61,7 @@ pub const LAG: &str = "a healthy Service was not written in time";
 pub const WRITER: &str = "a replica wrote that does not lead";
 
 /// Known violations, each until it is mended.
-pub const KNOWN: [&str; 3] = [
-    // A change of ports moves endpoints between slices, and a slice is written without them before
-    // they are in another one.
-    ENDPOINT,
+pub const KNOWN: [&str; 2] = [
     // The answer to a create is lost, and the retry comes before the watch shows the slice.
     DUPLICATE, // The writes of several Services hang and take all writers.
     LAG,

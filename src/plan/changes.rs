@@ -34,7 +34,6 @@ impl Changes {
         service: &Service,
         trigger_time: Option<Timestamp>,
     ) -> Self {
-        recycle(packing, service);
         if service.terminating {
             packing.creates.clear();
         }
@@ -77,23 +76,6 @@ impl Changes {
     pub fn len(&self) -> usize {
         self.creates.len() + self.updates.len() + self.deletes.len()
     }
-}
-
-/// Reuses slices that are no longer needed in place of new ones. They keep their names and
-/// everything that other clients put into their metadata. All of them have the same address type,
-/// which is immutable.
-fn recycle(packing: &mut Packing<'_>, service: &Service) {
-    let mut recycled = Vec::new();
-    packing.deletes.retain(|slice| {
-        if !slice.is_owned_by(service.uid.as_ref()) {
-            return true;
-        }
-        let create = packing.creates.pop();
-        let is_deleted = create.is_none();
-        recycled.extend(create.map(|create| create.in_place_of(slice)));
-        is_deleted
-    });
-    packing.updates.extend(recycled);
 }
 
 /// Whether a write would change more than the trigger time.

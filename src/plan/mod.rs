@@ -3,7 +3,7 @@
 //! I/O, no clock, no `async`, no logs. They depend on nothing outside but [`crate::model`].
 //!
 //! ```text
-//! pods -> endpoint -> pack -> placeholder -> hints -> changes
+//! pods -> endpoint -> pack -> placeholder -> moves -> hints -> changes
 //! ```
 
 pub mod census;
@@ -14,6 +14,7 @@ pub mod hints;
 pub mod in_force;
 pub mod intent;
 pub mod metadata;
+pub mod moves;
 pub mod pack;
 pub mod patch;
 pub mod placeholder;
@@ -222,6 +223,7 @@ fn family<'a>(
     displaced.for_each(|endpoint| packing.displaced.add(endpoint));
     packing.deletes.extend(unwanted);
     placeholder::ensure(service, address_type, total, &mut packing);
+    moves::arrange(service, &mut packing);
     packing.restore_hints();
     let Choices { endpoints, counts } = hints::choose(world.intent, &packing, world.shares);
     hints::apply(&mut packing, &endpoints, world.settings.node_hints);

@@ -50,6 +50,8 @@ pub struct Draft<'a> {
     pub endpoints: Vec<Endpoint>,
     /// How many of them, from the first, are those of the base as they are.
     pub copied: usize,
+    /// How many of them, from the first, the base has already, in whatever form.
+    pub kept: usize,
 }
 
 /// What the slices of one group have in common.
@@ -96,7 +98,8 @@ impl<'a> Draft<'a> {
     pub fn of(base: &'a Slice, labels: Labels, endpoints: Vec<Endpoint>) -> Self {
         let meta = SliceMeta { labels, ..base.meta.clone() };
         let (address_type, ports) = (base.address_type, base.ports.clone());
-        Self { base: Some(base), meta, address_type, ports, endpoints, copied: 0 }
+        let kept = endpoints.len();
+        Self { base: Some(base), meta, address_type, ports, endpoints, copied: 0, kept }
     }
 
     /// A slice written again with these labels and its endpoints as they are.
@@ -115,6 +118,7 @@ impl<'a> Draft<'a> {
             ports,
             endpoints: Vec::new(),
             copied: 0,
+            kept: 0,
         }
     }
 
@@ -124,6 +128,18 @@ impl<'a> Draft<'a> {
     pub fn in_place_of(self, base: &'a Slice) -> Self {
         let meta = SliceMeta { labels: self.meta.labels, ..base.meta.clone() };
         Self { base: Some(base), meta, ..self }
+    }
+
+    /// The same as a new slice.
+    #[must_use]
+    pub fn anew(self, service: &Service) -> Self {
+        let meta = metadata::fresh(service);
+        Self { base: None, meta, copied: 0, kept: 0, ..self }
+    }
+
+    /// Whether an endpoint of the base is not in it.
+    pub fn takes_out(&self) -> bool {
+        self.base.is_some_and(|base| base.endpoints.len() > self.kept)
     }
 
     /// Moves endpoints from `leftovers` here until there are `max`.

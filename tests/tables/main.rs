@@ -13,6 +13,7 @@ mod cpu_shares;
 mod endpoints;
 mod history;
 mod metadata;
+mod moves;
 mod objects;
 mod packing;
 mod placeholder;
