@@ -164,6 +164,12 @@ fn watch_last_event(registry: &Registry) -> prometheus::Result<GaugeVec> {
     register(registry, GaugeVec::new(options("watch_last_event_seconds", help), &["kind"]))
 }
 
+fn doubted_lists(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+    let help = "Lists that lacked most of the known objects, by what became of them.";
+    let options = options("doubted_lists_total", help);
+    register(registry, IntCounterVec::new(options, &["kind", "resolution"]))
+}
+
 fn loop_hold(registry: &Registry) -> prometheus::Result<Histogram> {
     let help = "One iteration of the main loop: take in events, plan Services, hand over writes.";
     let common_opts = options("loop_hold_seconds", help);
@@ -203,11 +209,7 @@ impl Own {
                 "Signs that the API server's history went back, by what showed it.",
                 &["sign"],
             )?,
-            doubted_lists: counters(
-                "doubted_lists_total",
-                "Lists that lacked most of the known objects, by what became of them.",
-                &["kind", "resolution"],
-            )?,
+            doubted_lists: doubted_lists(registry)?,
             decode_errors: counters(
                 "decode_errors_total",
                 "Objects that were skipped because they did not parse.",
