@@ -33,7 +33,10 @@ use crate::{
     cluster::{Index, ObjectKey, Watched},
     model::{address::AddressType, name::ServiceKey},
     observe::{Health, Metrics, events::ServiceEvent},
-    plan::{self, changes::Changes, hints::auto::ZoneCounts, patch::Known, trigger::Sighting},
+    plan::{
+        self, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
+        trigger::Sighting,
+    },
     report::Report,
 };
 
@@ -265,7 +268,12 @@ impl Controller {
         let counts = plan.families.iter().filter(|_| service.auto);
         let counts = counts.map(|family| (family.address_type, family.counts.clone())).collect();
         let families = plan.families.into_iter().map(|family| family.changes);
-        let families = families.filter(|changes| !changes.is_empty()).collect();
+        let mut families: Vec<Changes> = families.filter(|changes| !changes.is_empty()).collect();
+        for changes in families.iter_mut().filter(|changes| !changes.creates.is_empty()) {
+            let slices = self.index.slices_of(key);
+            let taken = slices.iter().filter_map(|slice| slice.meta.name.as_ref());
+            slice_name::choose(&mut changes.creates, taken);
+        }
         Some(Synced { report, finding, sighting, is_patch, known, counts, families, is_deferred })
     }
 

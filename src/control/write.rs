@@ -2,6 +2,7 @@
 //! was planned on, and none without leadership.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -33,7 +34,7 @@ use crate::{
         frame::{self, Encoding},
         refusal::{self, is_namespace_terminating},
         render,
-        stored::Stored,
+        stored::{Found, Stored},
     },
     model::{
         address::AddressType,
@@ -42,7 +43,7 @@ use crate::{
     },
     observe::{Metrics, Operation, WriteKind, WriteResult},
     pace::Pace,
-    plan::changes::Changes,
+    plan::{changes::Changes, slice_name},
 };
 
 mod error;
@@ -53,6 +54,8 @@ mod trim;
 
 /// How often a slice that the API server rejects is sent again, each time without what it named.
 const ROUNDS: usize = 2;
+/// How many names are tried for a new slice in a row.
+const NAMES: usize = 4;
 
 /// Sends writes to the API server.
 #[derive(Clone)]
@@ -233,7 +236,7 @@ impl Writer {
         }
         let sent = Instant::now();
         let result = match operation {
-            Operation::Create => self.put(Method::POST, slice, outcome).await,
+            Operation::Create => self.create(slice, outcome).await,
             Operation::Update => self.put(Method::PUT, slice, outcome).await,
             Operation::Delete => self.delete(slice).await,
         };
@@ -246,6 +249,40 @@ impl Writer {
         }
         outcome.written.extend(result?);
         Ok(())
+    }
+
+    /// Creates a slice. Its name says what it is for, so if it exists already, an earlier try has
+    /// created it whose answer was lost, and the watch will show it. If it is somebody else's, the
+    /// next name is tried.
+    async fn create(
+        &self,
+        slice: &Slice,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Sight>, WriteError> {
+        let mut slice = Cow::Borrowed(slice);
+        for _ in 0..NAMES {
+            let what = match self.put(Method::POST, &slice, outcome).await {
+                Err(WriteError::Conflict { what }) => what,
+                result => return result,
+            };
+            let Ok((encoding, body)) =
+                self.request(what.clone(), Method::GET, &slice, (Encoding::Json, Vec::new())).await
+            else {
+                return Err(WriteError::Conflict { what });
+            };
+            let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
+            let found = encoding.object(body).map_err(read);
+            let found: Found =
+                found.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
+            if found.is_for_the_same(&slice) {
+                outcome.written.extend(found.version().map(Sight::Version));
+                return Err(WriteError::Exists { what });
+            }
+            let mut names = slice_name::candidates(&slice).map(Some);
+            names.find(|name| *name == slice.meta.name);
+            slice.to_mut().meta.name = names.next().flatten();
+        }
+        Err(WriteError::Conflict { what: what(&Method::POST, &slice) })
     }
 
     async fn put(
@@ -350,8 +387,10 @@ fn has_node_hints(slice: &Slice) -> bool {
 
 fn path(method: &Method, slice: &Slice) -> String {
     let (group, version, plural) = (Slice::GROUP, Slice::VERSION, Slice::PLURAL);
-    let name = slice.meta.name.as_ref().map_or_else(String::new, |name| format!("/{name}"));
-    let manager = if method == Method::DELETE { "" } else { "?fieldManager=closehaul" };
+    let name = slice.meta.name.as_ref().filter(|_| method != Method::POST);
+    let name = name.map_or_else(String::new, |name| format!("/{name}"));
+    let is_sent = [Method::POST, Method::PUT].contains(method);
+    let manager = if is_sent { "?fieldManager=closehaul" } else { "" };
     format!("/apis/{group}/{version}/namespaces/{}/{plural}{name}{manager}", slice.meta.namespace)
 }
 

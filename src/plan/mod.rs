@@ -20,6 +20,7 @@ pub mod patch;
 pub mod placeholder;
 pub mod port;
 pub mod ready;
+pub mod slice_name;
 pub mod trigger;
 
 use std::{collections::BTreeMap, net::IpAddr};

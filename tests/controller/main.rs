@@ -4,6 +4,7 @@
 // Helpers outside the test functions give up with a panic too: there is nothing to recover.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod creates;
 mod decisions;
 mod determinism;
 mod doubts;
@@ -22,6 +23,7 @@ mod nodes;
 mod others;
 mod pace;
 mod piles;
+mod ports;
 mod recreated;
 mod refused;
 mod shutdown;

@@ -15,6 +15,12 @@ pub enum WriteError {
         /// The write.
         what: String,
     },
+    /// An earlier try, whose answer was lost, has created it. The watch will show it.
+    #[error("{what}: exists already, as the answer to an earlier try was lost")]
+    Exists {
+        /// The write.
+        what: String,
+    },
     /// The API server asks to wait.
     #[error("{what}: the API server is busy and asks to wait {wait:?}")]
     Busy {
@@ -78,6 +84,7 @@ impl WriteError {
             Self::TimedOut { .. } | Self::Lost { .. } => true,
             Self::Refused { status, .. } => status.code >= 500,
             Self::Conflict { .. }
+            | Self::Exists { .. }
             | Self::Busy { .. }
             | Self::NotLeading { .. }
             | Self::Stopping { .. }
@@ -112,6 +119,7 @@ impl WriteError {
             | Self::Refused { .. }
             | Self::Trimmed { .. } => true,
             Self::Conflict { .. }
+            | Self::Exists { .. }
             | Self::Busy { .. }
             | Self::NotLeading { .. }
             | Self::Stopping { .. } => false,
@@ -121,7 +129,7 @@ impl WriteError {
     /// The outcome of the write, in one word.
     pub fn result(&self) -> WriteResult {
         match self {
-            Self::Conflict { .. } => WriteResult::Conflict,
+            Self::Conflict { .. } | Self::Exists { .. } => WriteResult::Conflict,
             Self::Busy { .. } => WriteResult::Busy,
             Self::NotLeading { .. } | Self::Stopping { .. } => WriteResult::NotLeading,
             Self::TimedOut { .. } => WriteResult::TimedOut,
