@@ -220,11 +220,14 @@ impl Controller {
     /// others. `cpu` is the thread's CPU time before the plan: a plan does not count as long
     /// because the machine was busy.
     fn note_duration(&mut self, key: &ServiceKey, took: Duration, cpu: Duration, now: Instant) {
-        let took = if took > SLOW { took.min(cpu_time().saturating_sub(cpu)) } else { took };
-        let is_slow = took > SLOW;
-        if is_slow {
+        self.queue.charge(key, took);
+        // While others wait, a shorter plan counts, too.
+        let slow = if self.queue.is_due(now) { TURN } else { SLOW };
+        let took = if took > slow { took.min(cpu_time().saturating_sub(cpu)) } else { took };
+        if took > slow {
             self.queue.hold_off(key, now + took.saturating_mul(SLOW_REST), now);
         }
+        let is_slow = took > SLOW;
         let Some(progress) = self.progress.get_mut(key) else { return };
         if is_slow && !progress.is_slow {
             warn!(
@@ -343,6 +346,9 @@ impl Controller {
             self.queue.done(&key, now);
             return;
         };
+        let took = progress.began.take().map(|began| now.saturating_duration_since(began));
+        let workers = u32::try_from(self.settings.concurrency).unwrap_or(u32::MAX).max(1);
+        self.queue.charge(&key, took.unwrap_or_default() / workers);
         let before = progress.before.take();
         if !failures.is_empty() {
             self.index.unsettle(&key);

@@ -40,6 +40,8 @@ pub struct Progress {
     pub before: Option<Sighting>,
     /// The result of the legacy annotation, by address type. Empty if it is not in effect.
     pub counts: BTreeMap<AddressType, Option<ZoneCounts>>,
+    /// When its writes began that are under way.
+    pub began: Option<Instant>,
     /// The versions that had been seen when its writes began.
     pub floor: Floor,
     /// Local writes that are not seen yet.
@@ -67,6 +69,7 @@ impl Default for Progress {
             seen: None,
             before: None,
             counts: BTreeMap::new(),
+            began: None,
             floor: Floor::default(),
             expectations: Expectations::default(),
             ended: None,
@@ -121,6 +124,7 @@ impl Verdict {
 impl Progress {
     /// Its writes begin, of this many slices.
     pub fn begin(&mut self, slices: usize, now: Instant) {
+        self.began = Some(now);
         self.expectations.begin();
         (0..slices).for_each(|_| self.pace.spend(now));
     }

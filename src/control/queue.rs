@@ -1,17 +1,21 @@
 //! The work queue: which Service to look at next.
 //!
 //! Pure: time is an argument, and there are no tasks and no locks. One task owns it. The rules are
-//! client-go's (docs/semantics.md 1.2, 1.3) with four differences: there are two classes, a key
-//! waits once, whatever its delays, failing keys are never dropped, and keys whose work was not
-//! answered have a lane of their own, so that they do not take all workers.
+//! client-go's (docs/semantics.md 1.2, 1.3) with five differences: there are two classes, a key
+//! waits once, whatever its delays, failing keys are never dropped, keys whose work was not
+//! answered have a lane of their own, so that they do not take all workers, and namespaces and
+//! Services take turns ([`line`]).
 
-use std::{collections::BTreeMap, hash::Hash, time::Duration};
+use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::time::Instant;
 
+pub use self::line::Keyed;
+use self::line::{Line, Place};
 use crate::pace::Pace;
 
+mod line;
 #[cfg(test)]
 mod tests;
 
@@ -38,13 +42,13 @@ pub enum Class {
 
 /// A keyed work queue: each key waits at most once and is worked on by at most one worker.
 #[derive(Debug)]
-pub struct Queue<K> {
+pub struct Queue<K: Keyed> {
     entries: HashMap<K, Entry>,
-    /// The waiting keys of each class, in order of becoming due and then of arrival.
-    endpoints: BTreeMap<Place, K>,
-    hints: BTreeMap<Place, K>,
+    /// The waiting keys of each class.
+    endpoints: Line<K>,
+    hints: Line<K>,
     /// The waiting keys of both classes whose last work was not answered.
-    unanswered: BTreeMap<Place, K>,
+    unanswered: Line<K>,
     /// How many of them may be in work at a time, and how many are.
     unanswered_workers: usize,
     unanswered_in_work: usize,
@@ -56,9 +60,6 @@ pub struct Queue<K> {
     /// Paces keys of class [`Class::Hints`]. `None` means no limit.
     hints_pace: Option<Pace>,
 }
-
-/// The position of a waiting key in its class.
-type Place = (Instant, u64);
 
 #[derive(Debug)]
 struct Entry {
@@ -90,7 +91,7 @@ enum State {
     },
 }
 
-impl<K: Clone + Eq + Hash> Queue<K> {
+impl<K: Keyed> Queue<K> {
     /// An empty queue that returns at most `replan_qps` keys of class [`Class::Hints`] per second,
     /// in bursts of `replan_qps` (at least 1). 0 means no limit. Of `workers`, at most a fifth (at
     /// least 1) have keys whose last work was not answered.
@@ -98,9 +99,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let interval = Duration::try_from_secs_f64(replan_qps.recip()).ok();
         Self {
             entries: HashMap::default(),
-            endpoints: BTreeMap::new(),
-            hints: BTreeMap::new(),
-            unanswered: BTreeMap::new(),
+            endpoints: Line::default(),
+            hints: Line::default(),
+            unanswered: Line::default(),
             unanswered_workers: (workers / 5).max(1),
             unanswered_in_work: 0,
             arrivals: 0,
@@ -143,19 +144,18 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// [`Self::retry_after`] or [`Self::defer`].
     ///
     /// Keys of class [`Class::Endpoints`] come first, and those whose last work was not answered come
-    /// last. Within a class, it is the one that became due first.
+    /// last. Within a class, they take turns ([`line`]).
     pub fn take(&mut self, now: Instant) -> Option<(K, Class)> {
-        let (((due, _), key), class) = if is_due(&self.endpoints, now) {
-            (self.endpoints.pop_first()?, Class::Endpoints)
-        } else if is_due(&self.hints, now) && self.hints_ready_at().is_none_or(|ready| ready <= now)
-        {
+        let (((due, _), key), class) = if self.endpoints.is_due(now) {
+            (self.endpoints.pop(now)?, Class::Endpoints)
+        } else if self.hints.is_due(now) && self.hints_ready_at().is_none_or(|ready| ready <= now) {
             if let Some(pace) = &mut self.hints_pace {
                 pace.spend(now);
             }
-            (self.hints.pop_first()?, Class::Hints)
-        } else if is_due(&self.unanswered, now) && self.has_room_for_unanswered() {
+            (self.hints.pop(now)?, Class::Hints)
+        } else if self.unanswered.is_due(now) && self.has_room_for_unanswered() {
             self.unanswered_in_work += 1;
-            let first = self.unanswered.pop_first()?;
+            let first = self.unanswered.pop(now)?;
             let class = match self.entries.get(&first.1)?.state {
                 State::Waiting(class, _) => class,
                 State::Working { .. } => Class::Endpoints,
@@ -222,13 +222,25 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.move_waiting(key, |class, due| (class, due.max(floor)));
     }
 
+    /// Time was spent on `key`, by the main loop or, divided by their number, by a worker. Others
+    /// that wait come first.
+    pub fn charge(&mut self, key: &K, time: Duration) {
+        self.endpoints.charge(key, time);
+        self.hints.charge(key, time);
+    }
+
+    /// Whether the next key is due already.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.endpoints.is_due(now)
+    }
+
     /// The object behind `key` is gone. A waiting key is dropped. If the key is in work, the
     /// outcome of the work no longer matters. An [`Self::add`] after this counts from zero.
     pub fn forget(&mut self, key: &K) {
         match self.entries.get_mut(key) {
             Some(Entry { state: State::Waiting(class, place), record }) => {
                 let (lane, place) = ((*class, record.is_unanswered), *place);
-                self.lane(lane).remove(&place);
+                self.line(lane).remove(&place, key);
                 self.entries.remove(key);
             }
             Some(Entry { state: State::Working { again, forgotten, .. }, record }) => {
@@ -262,12 +274,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     /// When [`Self::take`] will next return a key, if nothing is added: possibly in the past.
     pub fn next_due(&self) -> Option<Instant> {
-        let endpoints = self.endpoints.keys().next().map(|(due, _)| *due);
-        let hints = self.hints.keys().next().map(|(due, _)| match self.hints_ready_at() {
-            Some(ready) => ready.max(*due),
-            None => *due,
+        let endpoints = self.endpoints.next_due();
+        let hints = self.hints.next_due().map(|due| match self.hints_ready_at() {
+            Some(ready) => ready.max(due),
+            None => due,
         });
-        let unanswered = self.unanswered.keys().next().map(|(due, _)| *due);
+        let unanswered = self.unanswered.next_due();
         let unanswered = unanswered.filter(|_| self.has_room_for_unanswered());
         endpoints.into_iter().chain(hints).chain(unanswered).min()
     }
@@ -291,13 +303,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             Class::Endpoints => self.endpoints.len(),
             Class::Hints => self.hints.len(),
         };
-        answered + self.unanswered.values().filter(is_waiting).count()
+        answered + self.unanswered.keys().filter(is_waiting).count()
     }
 
     /// How many keys wait and are due. Counts them one by one.
     pub fn overdue(&self, now: Instant) -> usize {
         let classes = [&self.endpoints, &self.hints, &self.unanswered];
-        classes.map(|class| class.range(..=(now, u64::MAX)).count()).iter().sum()
+        classes.map(|class| class.overdue(now)).iter().sum()
     }
 
     /// Whether no key waits.
@@ -313,9 +325,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// How long the most overdue waiting key has been due. A batch window or a back-off that has
     /// not ended is no delay and counts as zero.
     pub fn oldest_age(&self, now: Instant) -> Duration {
-        let first = [&self.endpoints, &self.hints, &self.unanswered];
-        let first = first.map(|class| class.keys().next());
-        let oldest = first.into_iter().flatten().map(|(due, _)| *due).min();
+        let oldest = [&self.endpoints, &self.hints, &self.unanswered].map(Line::oldest_due);
+        let oldest = oldest.into_iter().flatten().min();
         oldest.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
 
@@ -355,7 +366,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.arrivals += 1;
         let due = self.allowed(&key, due);
         let place = (due, self.arrivals);
-        self.lane((class, record.is_unanswered)).insert(place, key.clone());
+        self.line((class, record.is_unanswered)).insert(place, key.clone());
         self.entries.insert(key, Entry { state: State::Waiting(class, place), record });
     }
 
@@ -379,15 +390,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let new = (due, old.1);
         (*was, *place) = (class, new);
         if (from, old) != (class, new)
-            && let Some(key) = self.lane((from, is_unanswered)).remove(&old)
+            && let Some(key) = self.line((from, is_unanswered)).remove(&old, key)
         {
-            self.lane((class, is_unanswered)).insert(new, key);
+            self.line((class, is_unanswered)).insert(new, key);
         }
     }
 
     /// Where keys of a class wait whose last work was answered or not.
-    fn lane(&mut self, lane: (Class, bool)) -> &mut BTreeMap<Place, K> {
-        match lane {
+    fn line(&mut self, of: (Class, bool)) -> &mut Line<K> {
+        match of {
             (_, true) => &mut self.unanswered,
             (Class::Endpoints, false) => &mut self.endpoints,
             (Class::Hints, false) => &mut self.hints,
@@ -406,10 +417,6 @@ struct Ended<K> {
     again: Option<(Class, Instant)>,
     forgotten: bool,
     record: Record,
-}
-
-fn is_due<K>(class: &BTreeMap<Place, K>, now: Instant) -> bool {
-    class.keys().next().is_some_and(|(due, _)| *due <= now)
 }
 
 /// The more urgent class and the earlier time of two entries.

@@ -10,6 +10,7 @@ mod determinism;
 mod doubts;
 mod events;
 mod failures;
+mod fair;
 mod foreign;
 mod gaps;
 mod history;

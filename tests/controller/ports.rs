@@ -29,11 +29,12 @@ fn with_pods(count: usize) -> FakeApi {
             json!([{"name": "main", "ports": [named("web", 8080), named("api", other)]}]);
         api.put(PODS, pod);
     }
-    set_ports(&api, &json!([port("http", json!(80))]));
+    set_ports(&api, &json!([port("http", 80)]));
     api
 }
 
-fn port(name: &str, target: Value) -> Value {
+fn port(name: &str, target: impl Into<Value>) -> Value {
+    let target = target.into();
     json!({"name": name, "port": 80, "protocol": "TCP", "targetPort": target})
 }
 
@@ -50,19 +51,19 @@ async fn no_endpoint_is_missing_while_ports_change() {
         rig.look();
         api.fault(on("", "/endpointslices"), Effect::Delay(300 * MS));
         let slices = count / 100;
-        let http = || port("http", json!(80));
-        let mut second = port("https", json!(443));
+        let http = || port("http", 80);
+        let mut second = port("https", 443);
         second["port"] = json!(443);
         for (what, ports, writes) in [
             ("a second port", json!([http(), second]), slices),
             ("one port again", json!([http()]), slices),
-            ("another number", json!([port("http", json!(81))]), slices),
-            ("another name", json!([port("web", json!(81))]), slices),
-            ("a named target", json!([port("web", json!("web"))]), slices),
+            ("another number", json!([port("http", 81)]), slices),
+            ("another name", json!([port("web", 81)]), slices),
+            ("a named target", json!([port("web", "web")]), slices),
             // All slices have pods of both numbers, so one more is created first. With an odd number
             // of slices it is needed anyway, and deleted on the way back.
-            ("a target with two numbers", json!([port("web", json!("api"))]), slices + 1),
-            ("and back", json!([port("web", json!("web"))]), slices + slices % 2),
+            ("a target with two numbers", json!([port("web", "api")]), slices + 1),
+            ("and back", json!([port("web", "web")]), slices + slices % 2),
         ] {
             set_ports(&api, &ports);
             rig.pass(MINUTE).await;
