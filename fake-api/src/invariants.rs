@@ -183,7 +183,8 @@ impl World {
             let group = |slice: &Value| {
                 let labels = &slice["metadata"]["labels"];
                 let kept = [&labels[SERVICE_NAME], &labels[MANAGED_BY], &slice["ports"]];
-                (kept.map(Value::clone), slice["addressType"].clone())
+                let owners = slice["metadata"]["ownerReferences"].clone();
+                (kept.map(Value::clone), slice["addressType"].clone(), owners)
             };
             let of_namespace = self.slices.iter().filter(|((of, _), _)| *of == change.namespace);
             let others = of_namespace.map(|(_, other)| other);

@@ -162,6 +162,14 @@ impl Encoding {
         }
     }
 
+    /// An object of a kind by itself; `None` if it cannot be understood.
+    pub fn read<T: Kind>(self, body: Bytes) -> Option<Object<T>> {
+        match self {
+            Self::Json => serde_json::from_slice::<T::Document>(&body).ok()?.read().ok(),
+            Self::Protobuf => T::Message::decode(object(body).ok()?).ok()?.read().ok(),
+        }
+    }
+
     /// Reads an object, or as much of it as `T` has.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     clock::{Now, cpu_time},
     cluster::{Index, ObjectKey, Watched},
-    model::{address::AddressType, name::ServiceKey},
+    model::{address::AddressType, name::ServiceKey, slice::Slice},
     observe::{Health, Metrics, events::ServiceEvent},
     plan::{
         self, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
@@ -274,8 +274,8 @@ impl Controller {
         let mut families: Vec<Changes> = families.filter(|changes| !changes.is_empty()).collect();
         for changes in families.iter_mut().filter(|changes| !changes.creates.is_empty()) {
             let slices = self.index.slices_of(key);
-            let taken = slices.iter().filter_map(|slice| slice.meta.name.as_ref());
-            slice_name::choose(&mut changes.creates, taken);
+            let known = slices.iter().filter_map(|slice| slice.meta.name.as_ref());
+            slice_name::choose(&mut changes.creates, known.chain(&progress.taken));
         }
         Some(Synced { report, finding, sighting, is_patch, known, counts, families, is_deferred })
     }
@@ -331,9 +331,10 @@ impl Controller {
     pub fn finish(&mut self, outcome: Outcome, at: Now) {
         let now = at.monotonic;
         self.reporter.tally.ended(&outcome);
-        let Outcome { service: key, written, failures, node_hints_dropped, shown, .. } = outcome;
-        self.returned(&key, &shown, now);
-        if node_hints_dropped {
+        let Outcome { service: key, written, failures, .. } = outcome;
+        self.returned(&key, &outcome.shown, now);
+        self.found(&key, outcome.found);
+        if outcome.node_hints_dropped {
             self.give_up_node_hints(&key);
         }
         let versions = written.iter().filter_map(|sight| match sight {
@@ -346,6 +347,7 @@ impl Controller {
             self.queue.done(&key, now);
             return;
         };
+        progress.taken.extend(outcome.taken);
         let took = progress.began.take().map(|began| now.saturating_duration_since(began));
         let workers = u32::try_from(self.settings.concurrency).unwrap_or(u32::MAX).max(1);
         self.queue.charge(&key, took.unwrap_or_default() / workers);
@@ -374,6 +376,20 @@ impl Controller {
         self.reporter.wrote(&key, &failures, before, at);
         self.unseen.insert(key.clone());
         self.settle(&key, now);
+    }
+
+    /// Takes in slices that the watch has not shown yet. One that it has passed may be gone, and a
+    /// list tells by itself.
+    fn found(&mut self, key: &ServiceKey, slices: Vec<Slice>) {
+        for slice in slices {
+            let version = slice.meta.version;
+            if self.lists.slices.is_none() && version > self.lists.slices_seen {
+                self.index.apply_slice(slice);
+                if let Some(progress) = self.progress.get_mut(key) {
+                    progress.expectations.know(version);
+                }
+            }
+        }
     }
 
     /// Continues without `forNodes` until this process ends, whatever later answers contain: of

@@ -107,6 +107,11 @@ impl Expectations {
         self.given_up.clear();
     }
 
+    /// A local write is known already. If it is shown, that is no sign of another client.
+    pub fn know(&mut self, version: u64) {
+        self.given_up.insert(Sight::Version(version));
+    }
+
     /// Gives up waiting.
     pub fn drop_all(&mut self) {
         let is_version = |sight: &Sight| matches!(sight, Sight::Version(_));

@@ -10,7 +10,7 @@ use super::{
     write::WriteError,
 };
 use crate::{
-    model::address::AddressType,
+    model::{address::AddressType, name::Name},
     pace::Pace,
     plan::{
         hints::auto::{CpuShares, ZoneCounts, is_overloaded},
@@ -59,6 +59,8 @@ pub struct Progress {
     pub is_refused: bool,
     /// The slices written recently.
     pub pace: Pace,
+    /// Names for its slices that somebody else has taken.
+    pub taken: Vec<Name>,
     /// Whether its last plan took long.
     pub is_slow: bool,
 }
@@ -78,6 +80,7 @@ impl Default for Progress {
             unanswered: None,
             is_refused: false,
             pace: Pace::new(PER_SLICE, AT_ONCE),
+            taken: Vec::new(),
             is_slow: false,
         }
     }

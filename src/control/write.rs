@@ -2,7 +2,6 @@
 //! was planned on, and none without leadership.
 
 use std::{
-    borrow::Cow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -34,7 +33,7 @@ use crate::{
         frame::{self, Encoding},
         refusal::{self, is_namespace_terminating},
         render,
-        stored::{Found, Stored},
+        stored::Stored,
     },
     model::{
         address::AddressType,
@@ -43,7 +42,7 @@ use crate::{
     },
     observe::{Metrics, Operation, WriteKind, WriteResult},
     pace::Pace,
-    plan::{changes::Changes, slice_name},
+    plan::changes::Changes,
 };
 
 mod error;
@@ -54,8 +53,6 @@ mod trim;
 
 /// How often a slice that the API server rejects is sent again, each time without what it named.
 const ROUNDS: usize = 2;
-/// How many names are tried for a new slice in a row.
-const NAMES: usize = 4;
 
 /// Sends writes to the API server.
 #[derive(Clone)]
@@ -126,14 +123,19 @@ pub struct Outcome {
     pub node_hints_dropped: bool,
     /// The versions that it returned.
     pub shown: Vec<Shown>,
+    /// Slices of the Service that exist already where new ones were to be created.
+    pub found: Vec<Slice>,
+    /// Names for new slices that somebody else has taken.
+    pub taken: Vec<Name>,
 }
 
 impl Outcome {
     /// Nothing was written, and nothing failed.
     pub fn of(service: ServiceKey) -> Self {
         let (written, failures, complete) = (Vec::new(), Vec::new(), Vec::new());
-        let shown = Vec::new();
-        Self { service, written, failures, complete, node_hints_dropped: false, shown }
+        let (shown, found, taken) = (Vec::new(), Vec::new(), Vec::new());
+        let node_hints_dropped = false;
+        Self { service, written, failures, complete, node_hints_dropped, shown, found, taken }
     }
 }
 
@@ -252,37 +254,29 @@ impl Writer {
     }
 
     /// Creates a slice. Its name says what it is for, so if it exists already, an earlier try has
-    /// created it whose answer was lost, and the watch will show it. If it is somebody else's, the
-    /// next name is tried.
+    /// created it whose answer was lost, and it counts as seen. If it is somebody else's or cannot be
+    /// understood, the name counts as taken.
     async fn create(
         &self,
         slice: &Slice,
         outcome: &mut Outcome,
     ) -> Result<Option<Sight>, WriteError> {
-        let mut slice = Cow::Borrowed(slice);
-        for _ in 0..NAMES {
-            let what = match self.put(Method::POST, &slice, outcome).await {
-                Err(WriteError::Conflict { what }) => what,
-                result => return result,
-            };
-            let Ok((encoding, body)) =
-                self.request(what.clone(), Method::GET, &slice, (Encoding::Json, Vec::new())).await
-            else {
-                return Err(WriteError::Conflict { what });
-            };
-            let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
-            let found = encoding.object(body).map_err(read);
-            let found: Found =
-                found.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
-            if found.is_for_the_same(&slice) {
-                outcome.written.extend(found.version().map(Sight::Version));
-                return Err(WriteError::Exists { what });
+        let what = match self.put(Method::POST, slice, outcome).await {
+            Err(WriteError::Conflict { what }) => what,
+            result => return result,
+        };
+        let read = (Encoding::Json, Vec::new());
+        match self.request(what.clone(), Method::GET, slice, read).await {
+            Ok((encoding, body)) => {
+                let found = encoding.read::<Slice>(body).map(|object| object.value);
+                match found.filter(|found| is_for_the_same(found, slice)) {
+                    Some(found) => outcome.found.push(found),
+                    None => outcome.taken.extend(slice.meta.name.clone()),
+                }
+                Err(WriteError::Exists { what })
             }
-            let mut names = slice_name::candidates(&slice).map(Some);
-            names.find(|name| *name == slice.meta.name);
-            slice.to_mut().meta.name = names.next().flatten();
+            Err(_) => Err(WriteError::Conflict { what }),
         }
-        Err(WriteError::Conflict { what: what(&Method::POST, &slice) })
     }
 
     async fn put(
@@ -378,6 +372,15 @@ async fn answer(client: &Client, request: Request<Vec<u8>>) -> kube::Result<(Enc
     }
     let text = || String::from_utf8_lossy(&body).trim().to_owned();
     Err(kube::Error::Api(refusal::status(&head, body.clone(), text)))
+}
+
+/// Whether a slice is one of those that the watch shows for the Service of `new`. Another client may
+/// have given it to another Service.
+fn is_for_the_same(found: &Slice, new: &Slice) -> bool {
+    let mut owners = new.meta.owners.iter();
+    found.managed_service().is_some()
+        && found.managed_service() == new.managed_service()
+        && owners.any(|owner| found.is_owned_by(Some(&owner.uid)))
 }
 
 fn has_node_hints(slice: &Slice) -> bool {

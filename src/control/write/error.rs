@@ -15,8 +15,9 @@ pub enum WriteError {
         /// The write.
         what: String,
     },
-    /// An earlier try, whose answer was lost, has created it. The watch will show it.
-    #[error("{what}: exists already, as the answer to an earlier try was lost")]
+    /// A slice has the name already: one of the Service, which the watch has not shown yet, or
+    /// somebody else's.
+    #[error("{what}: the name is taken; trying again with what is known now")]
     Exists {
         /// The write.
         what: String,
