@@ -218,8 +218,11 @@ async fn repaired(world: &World, damage: Damage) {
         }
         // It belongs to no Service, because the one that it names now does not own it.
         Damage::OtherService | Damage::OwnerRemoved | Damage::Deleted => {
+            // A new slice may bear its name.
+            let uid = &slice["metadata"]["uid"];
             until("the slice that nobody owns goes", REPAIRED, async || {
-                Ok(world.get(&place(&slice)).await?.is_none().then_some(()))
+                let now = world.get(&place(&slice)).await?;
+                Ok(now.is_none_or(|now| now["metadata"]["uid"] != *uid).then_some(()))
             })
             .await
             .unwrap();
