@@ -4,7 +4,7 @@
 //! create whose answer was lost is repeated under the same name, by this replica or the next one,
 //! and cannot lead to a second slice.
 
-use foldhash::HashSet;
+use foldhash::{HashMap, HashSet};
 
 use crate::model::{name::Name, slice::Slice};
 
@@ -15,41 +15,44 @@ const APPENDED: usize = 5;
 /// How much of the prefix is used.
 const PREFIX: usize = 58;
 
-/// Gives each new slice the first of its [`candidates`] that is not taken.
+/// Gives each new slice the first of its names, by number, that is not taken.
 pub fn choose<'a>(creates: &mut [Slice], taken: impl IntoIterator<Item = &'a Name>) {
     let mut taken: HashSet<Name> = taken.into_iter().cloned().collect();
+    // Slices for the same purpose have the same names, and what was tried for one is taken.
+    let mut untried = HashMap::default();
     for slice in creates {
-        let free = candidates(slice).find(|name| !taken.contains(name));
+        let purpose = purpose(slice);
+        let names = untried.entry(purpose).or_insert_with(|| names(slice, purpose));
+        let free = names.find(|name| !taken.contains(name));
         taken.extend(free.clone());
         slice.meta.name = free;
     }
 }
 
 /// The names that a new slice may have, in the order in which they are tried.
-pub fn candidates(slice: &Slice) -> impl Iterator<Item = Name> + use<> {
+fn names(slice: &Slice, purpose: Purpose) -> impl Iterator<Item = Name> + use<> {
     let prefix = slice.meta.generate_name.as_deref().unwrap_or_default();
     let prefix = prefix.get(..PREFIX).unwrap_or(prefix).to_owned();
-    let purpose = purpose(slice);
     (0_u32..).map(move |number| format!("{prefix}{}", letters(purpose, number)).into())
 }
 
 /// What the slice is for: its Service, address type and ports.
-fn purpose(slice: &Slice) -> Hash {
-    let mut hash = Hash::default();
+fn purpose(slice: &Slice) -> Purpose {
+    let mut purpose = Purpose::default();
     for owner in slice.meta.owners.iter() {
-        hash.add(&String::from(&owner.uid));
+        purpose.add(&String::from(&owner.uid));
     }
-    hash.add(&slice.address_type.to_string());
+    purpose.add(&slice.address_type.to_string());
     for port in slice.ports.iter() {
-        hash.add(port.name.as_deref().unwrap_or_default());
-        hash.add(&port.number.map_or_else(String::new, |number| number.to_string()));
-        hash.add(port.protocol.as_deref().unwrap_or_default());
-        hash.add(port.app_protocol.as_deref().unwrap_or_default());
+        purpose.add(port.name.as_deref().unwrap_or_default());
+        purpose.add(&port.number.map_or_else(String::new, |number| number.to_string()));
+        purpose.add(port.protocol.as_deref().unwrap_or_default());
+        purpose.add(port.app_protocol.as_deref().unwrap_or_default());
     }
-    hash
+    purpose
 }
 
-fn letters(mut purpose: Hash, number: u32) -> String {
+fn letters(mut purpose: Purpose, number: u32) -> String {
     purpose.add(&number.to_string());
     let mut rest = purpose.mixed();
     let letter = |_| {
@@ -60,17 +63,17 @@ fn letters(mut purpose: Hash, number: u32) -> String {
     (0..APPENDED).map(letter).collect()
 }
 
-/// A hash that stays the same in all versions (FNV-1a).
-#[derive(Clone, Copy, Debug)]
-struct Hash(u64);
+/// A hash of what a slice is for, the same in all versions (FNV-1a).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Purpose(u64);
 
-impl Default for Hash {
+impl Default for Purpose {
     fn default() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 }
 
-impl Hash {
+impl Purpose {
     /// Adds a text and its end.
     fn add(&mut self, text: &str) {
         for byte in text.bytes().chain([0xff]) {
