@@ -33,6 +33,12 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// The names, in order. No ports count as one without a name.
+    pub fn names(&self) -> impl Iterator<Item = Option<&Name>> {
+        let portless = self.is_empty().then_some(None);
+        self.iter().map(|port| port.name.as_ref()).chain(portless)
+    }
+
     /// How many records share this storage.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.ports)

@@ -26,8 +26,8 @@ use crate::model::{
 /// reused slice keeps its name, everything that other clients put into its metadata, and as many of
 /// its endpoints as fit.
 ///
-/// Where slices would have to wait for each other, one of them is created anew instead of being
-/// written, and deleted at the end.
+/// Where slices would have to wait for each other, one of them is replaced: its successor is created
+/// first, and it is deleted at the end.
 pub fn arrange(service: &Service, packing: &mut Packing<'_>) {
     if is_needed(service, packing) {
         Moves::take(service, packing).arrange(packing);
@@ -330,7 +330,7 @@ impl<'a, 's> Moves<'a, 's> {
         (total - fitting, most.map_or(own, |(group, _)| group))
     }
 
-    /// Takes a slice of `group` that waits, to be created anew and deleted at the end.
+    /// Takes a slice of `group` that waits, to be created under a new name and deleted at the end.
     fn replace(
         &mut self,
         group: usize,
@@ -346,7 +346,7 @@ impl<'a, 's> Moves<'a, 's> {
         base.is_done = true;
         deletes.push(base.slice);
         let Room { draft, group, size } = base.draft.take()?;
-        Some(Room { draft: draft.anew(self.service), group, size })
+        Some(Room { draft: draft.recreated(self.service), group, size })
     }
 
     fn any_room(&mut self) -> Option<Room<'a>> {
@@ -368,7 +368,7 @@ impl<'a, 's> Moves<'a, 's> {
     fn fill(&mut self, room: Room<'a>, first: &[usize]) -> Draft<'a> {
         let Room { mut draft, group, size } = room;
         let full = draft.endpoints.len() + size;
-        for at in first.iter().filter(|_| size > 0) {
+        for at in first {
             if draft.endpoints.len() < full && self.loose[*at].group == group {
                 draft.endpoints.extend(self.place(*at));
             }
@@ -424,15 +424,12 @@ fn pod(endpoint: &Endpoint) -> Option<PodKey> {
     Some((target.name.clone(), target.uid.clone()))
 }
 
-/// Whether there is a port name that both have. No ports count as one without a name.
+/// Whether there is a port name that both have.
 fn share_a_name(one: &Ports, other: &Ports) -> bool {
-    if one.is_empty() || other.is_empty() {
-        return one.is_empty() && other.is_empty();
-    }
-    // Ports are sorted by name.
-    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    // They are in order.
+    let (mut one, mut other) = (one.names().peekable(), other.names().peekable());
     while let (Some(a), Some(b)) = (one.peek(), other.peek()) {
-        match a.name.cmp(&b.name) {
+        match a.cmp(b) {
             Ordering::Less => drop(one.next()),
             Ordering::Greater => drop(other.next()),
             Ordering::Equal => return true,

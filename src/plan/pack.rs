@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
 
     /// The same as a new slice.
     #[must_use]
-    pub fn anew(self, service: &Service) -> Self {
+    pub fn recreated(self, service: &Service) -> Self {
         let meta = metadata::fresh(service);
         Self { base: None, meta, copied: 0, kept: 0, ..self }
     }

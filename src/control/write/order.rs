@@ -156,7 +156,7 @@ impl<'c> PortNames<'c> {
         for set in &sets {
             // Each class is split into the names that are in this set and those that are not.
             let mut split: HashMap<usize, usize> = HashMap::default();
-            for name in port_names(set) {
+            for name in set.names() {
                 let class = classes.entry(name).or_default();
                 *class = *split.entry(*class).or_insert_with(|| {
                     last += 1;
@@ -166,7 +166,7 @@ impl<'c> PortNames<'c> {
         }
         let classes_of = |set: &'c Ports| {
             let mut all: Vec<_> =
-                port_names(set).filter_map(|name| classes.get(&name).copied()).collect();
+                set.names().filter_map(|name| classes.get(&name).copied()).collect();
             all.sort_unstable();
             all.dedup();
             (set, all)
@@ -177,12 +177,6 @@ impl<'c> PortNames<'c> {
     fn of(&self, slice: &Slice) -> &[usize] {
         self.0.get(&slice.ports).map_or(&[], Vec::as_slice)
     }
-}
-
-/// The names of ports. A slice without ports has the one place of a port without name.
-fn port_names(ports: &Ports) -> impl Iterator<Item = Option<&Name>> {
-    let portless = ports.is_empty().then_some(None);
-    ports.iter().map(|port| port.name.as_ref()).chain(portless)
 }
 
 /// The places of these endpoints.
