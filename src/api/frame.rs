@@ -164,9 +164,13 @@ impl Encoding {
 
     /// An object of a kind by itself; `None` if it cannot be understood.
     pub fn read<T: Kind>(self, body: Bytes) -> Option<Object<T>> {
-        match self {
-            Self::Json => serde_json::from_slice::<T::Document>(&body).ok()?.read().ok(),
-            Self::Protobuf => T::Message::decode(object(body).ok()?).ok()?.read().ok(),
+        let guarded = match self {
+            Self::Json => serde_json::from_slice(&body).ok()?,
+            Self::Protobuf => guarded(object(body).ok()?),
+        };
+        match guarded {
+            Guarded::Good(object) => Some(object),
+            Guarded::Bad(_) => None,
         }
     }
 

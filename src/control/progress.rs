@@ -59,7 +59,7 @@ pub struct Progress {
     pub is_refused: bool,
     /// The slices written recently.
     pub pace: Pace,
-    /// Names for its slices that somebody else has taken.
+    /// Names for its slices that another client's slices have.
     pub taken: Vec<Name>,
     /// Whether its last plan took long.
     pub is_slow: bool,

@@ -229,7 +229,7 @@ impl<K: Keyed> Queue<K> {
         self.hints.charge(key, time);
     }
 
-    /// Whether the next key is due already.
+    /// Whether a key of class [`Class::Endpoints`] is due.
     pub fn is_due(&self, now: Instant) -> bool {
         self.endpoints.is_due(now)
     }
@@ -239,8 +239,8 @@ impl<K: Keyed> Queue<K> {
     pub fn forget(&mut self, key: &K) {
         match self.entries.get_mut(key) {
             Some(Entry { state: State::Waiting(class, place), record }) => {
-                let (lane, place) = ((*class, record.is_unanswered), *place);
-                self.line(lane).remove(&place, key);
+                let (of, place) = ((*class, record.is_unanswered), *place);
+                self.line(of).remove(&place, key);
                 self.entries.remove(key);
             }
             Some(Entry { state: State::Working { again, forgotten, .. }, record }) => {

@@ -125,7 +125,7 @@ pub struct Outcome {
     pub shown: Vec<Shown>,
     /// Slices of the Service that exist already where new ones were to be created.
     pub found: Vec<Slice>,
-    /// Names for new slices that somebody else has taken.
+    /// Names for new slices that another client's slices have.
     pub taken: Vec<Name>,
 }
 
@@ -254,8 +254,8 @@ impl Writer {
     }
 
     /// Creates a slice. Its name says what it is for, so if it exists already, an earlier try has
-    /// created it whose answer was lost, and it counts as seen. If it is somebody else's or cannot be
-    /// understood, the name counts as taken.
+    /// created it whose answer was lost, and it counts as seen. If it is another client's or cannot be
+    /// parsed, the name counts as taken.
     async fn create(
         &self,
         slice: &Slice,

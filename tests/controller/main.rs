@@ -31,4 +31,5 @@ mod shutdown;
 mod stable;
 mod start;
 mod unanswered;
+mod waits;
 mod writes;

@@ -16,7 +16,7 @@ pub enum WriteError {
         what: String,
     },
     /// A slice has the name already: one of the Service, which the watch has not shown yet, or
-    /// somebody else's.
+    /// another client's.
     #[error("{what}: the name is taken; trying again with what is known now")]
     Exists {
         /// The write.
