@@ -60,12 +60,6 @@ pub const LAG: &str = "a healthy Service was not written in time";
 /// Only the holder of the lease writes.
 pub const WRITER: &str = "a replica wrote that does not lead";
 
-/// Known violations, each until it is mended.
-pub const KNOWN: [&str; 1] = [
-    // The writes of several Services hang and take all writers.
-    LAG,
-];
-
 /// The violations in a record, in order.
 pub fn violations(record: &[Change], limits: Limits) -> Vec<Violation> {
     let is_placed = limits.staleness.is_some() || limits.lag.is_some();

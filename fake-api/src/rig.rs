@@ -9,7 +9,7 @@ use closehaul::{
         lease::{Farewell, Leadership, Report},
         run::{Reading, run},
         stop::Stop,
-        write::{Limit, WriteEncoding, Writer},
+        write::{Answers, Limit, WriteEncoding, Writer},
     },
     observe::{Health, Metrics, events::Recorder},
     plan,
@@ -127,6 +127,7 @@ impl Rig {
             limit: Limit::new(options.qps, 1),
             encoding: WriteEncoding::default(),
             metrics: metrics.clone(),
+            answers: Answers::default(),
         };
         let wall = api.wall_clock();
         let (client, random) = (api.client(), api.random());

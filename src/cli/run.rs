@@ -43,7 +43,7 @@ use crate::{
         lease::{self, Election, Farewell, Identity, Leadership, Timing, TimingError},
         run::{self, Reading},
         stop::Stop,
-        write::{Limit, WriteEncoding, Writer},
+        write::{Answers, Limit, WriteEncoding, Writer},
     },
     observe::{
         self, Address, Health, ListenError, Metrics, MetricsError, Subject, events::Recorder,
@@ -255,6 +255,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         limit: Limit::new(args.kube_api_qps, args.kube_api_burst),
         encoding: WriteEncoding::default(),
         metrics: metrics.clone(),
+        answers: Answers::default(),
     };
     let (election_reports, reports) = mpsc::unbounded_channel();
     let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;

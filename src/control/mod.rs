@@ -15,3 +15,4 @@ pub mod stop;
 mod tally;
 pub mod watch;
 pub mod write;
+pub mod writers;

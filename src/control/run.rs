@@ -21,10 +21,11 @@ use tracing::{error, info, warn};
 
 use super::{
     controller::{Controller, Event, Role, TURN, Wanted},
-    lease::{Farewell, Report},
+    lease::{Farewell, Leadership, Report},
     stop::{self, stop},
     watch::{Orders, Reader, follow},
     write::{Outcome, WriteError, Writer},
+    writers::Writers,
 };
 use crate::{
     clock::{Now, WallClock},
@@ -70,31 +71,32 @@ pub async fn run(
     let Watches { orders, received, .. } = watches;
 
     let leadership = writer.leadership.clone();
-    let (emitter, emitting) = recorder.start(move || leadership.holds());
+    let emitters = leadership.clone();
+    let (emitter, emitting) = recorder.start(move || emitters.holds());
     others.spawn(emitting);
 
     let (metrics, concurrency) = (writer.metrics.clone(), controller.concurrency());
-    let mut writers: JoinSet<Outcome> = JoinSet::new();
+    let mut writers = Writers::new(writer, concurrency);
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(shutdown);
     loop {
         controller.turned(Instant::now());
-        let role = role(&controller, &writer);
+        let role = role(&controller, &leadership);
         controller.lead(role == Role::Leader);
-        let has_room = |writers: &JoinSet<Outcome>| writers.len() < concurrency;
-        let due = controller.next_due().filter(|_| role == Role::Leader && has_room(&writers));
+        let due = controller.next_due().filter(|_| role == Role::Leader);
+        let due = due.and_then(|due| writers.room_at(Instant::now()).map(|room| room.max(due)));
         let wake = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(outcome) = writers.join_next() => Wake::Written(outcome),
+            Some(outcome) = writers.ended() => Wake::Written(outcome),
             event = arriving.recv() => {
                 let Some(event) = event else { break };
                 Wake::Event(event)
             }
             Some(report) = reports.recv() => Wake::Report(report),
             () = until(due) => Wake::Due,
-            () = writer.leadership.acquired(), if !writer.leadership.holds() => Wake::Due,
+            () = leadership.acquired(), if !leadership.holds() => Wake::Due,
             _ = second.tick() => Wake::Second,
         };
         let now = Now::read(&wall);
@@ -110,10 +112,10 @@ pub async fn run(
             Wake::Due => {}
         }
         // Once in each iteration at least, however long its events took: they may never cease.
-        while has_room(&writers) {
-            let role = self::role(&controller, &writer);
+        while writers.has_room(now.monotonic) {
+            let role = self::role(&controller, &leadership);
             let Some(job) = controller.next_job(role, now) else { break };
-            writers.spawn(writer.clone().write(job.service, job.families));
+            writers.start(job);
             if now.monotonic.elapsed() >= TURN {
                 break;
             }
@@ -164,13 +166,13 @@ enum Wake {
 /// none can be applied later.
 async fn drain(
     controller: &mut Controller,
-    writers: &mut JoinSet<Outcome>,
+    writers: &mut Writers,
     limit: Instant,
     wall: &WallClock,
 ) -> bool {
     let mut is_over = true;
     loop {
-        let Ok(ended) = timeout_at(limit, writers.join_next()).await else {
+        let Ok(ended) = timeout_at(limit, writers.ended()).await else {
             warn!(unanswered = writers.len(), "stopping without answers to some writes");
             return false;
         };
@@ -193,8 +195,8 @@ async fn until(due: Option<Instant>) {
 }
 
 /// What this replica does now.
-fn role(controller: &Controller, writer: &Writer) -> Role {
-    if controller.is_complete() && writer.leadership.holds() { Role::Leader } else { Role::Standby }
+fn role(controller: &Controller, leadership: &Leadership) -> Role {
+    if controller.is_complete() && leadership.holds() { Role::Leader } else { Role::Standby }
 }
 
 /// Takes in the events that have arrived, as many as fit into an iteration, so that changes that

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
-pub use self::error::WriteError;
+pub use self::{answers::Answers, error::WriteError};
 use self::{
     error::refused,
     order::{Order, Step},
@@ -45,6 +45,7 @@ use crate::{
     plan::changes::Changes,
 };
 
+mod answers;
 mod error;
 mod order;
 #[cfg(test)]
@@ -71,6 +72,8 @@ pub struct Writer {
     pub encoding: WriteEncoding,
     /// Where writes are counted.
     pub metrics: Metrics,
+    /// Whether its requests are answered in time.
+    pub answers: Answers,
 }
 
 /// How many writes all writers send together. There is no limit by default.
@@ -351,7 +354,9 @@ impl Writer {
         let request = request.header(ACCEPT, frame::ACCEPT).body(body);
         let request = request.map_err(kube::Error::HttpError);
         let request = request.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
+        self.answers.asked(sent);
         let answer = timeout(self.timeout, answer(&self.client, request)).await;
+        self.answers.answered(Instant::now());
         debug!(write = what, elapsed = ?sent.elapsed(), "write");
         match answer {
             Ok(Ok(answer)) => Ok(answer),

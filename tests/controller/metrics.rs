@@ -2,7 +2,7 @@
 
 #![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
-use closehaul::{clock::Clock, control::lease::leadership};
+use closehaul::{clock::Clock, control::lease::leadership, plan};
 use fake_api::{
     collections::{NODES, PODS, SERVICES, SLICES},
     faults::{Effect, on},
@@ -181,11 +181,16 @@ async fn own_writes_that_stay_unseen_are_stale() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_and_what_is_in_work() {
-    let mut options = Options { timeout: 20 * SECOND, ..Options::default() };
+    let mut options = Options::default();
     options.settings.concurrency = 1;
-    let rig = Rig::settled_with(cluster(&["web-1", "db-1", "mq-1"]), options).await;
-    rig.api.fault(on("PUT", "/endpointslices"), Effect::Hang);
-    for pod in ["web-1", "db-1", "mq-1"] {
+    options.settings.plan = plan::Settings::with(1);
+    let mut pods: Vec<String> = (0..22).map(|number| format!("web-{number}")).collect();
+    pods.extend(["db-1", "mq-1"].map(str::to_owned));
+    let world = cluster(&pods.iter().map(String::as_str).collect::<Vec<_>>());
+    let rig = Rig::settled_with(world, options).await;
+    // The Service with many slices takes twenty seconds.
+    rig.api.fault(on("PUT", "/endpointslices"), Effect::Delay(900 * MS));
+    for pod in &pods {
         set_ready(&rig.api, pod, false);
     }
     rig.pass(10 * SECOND).await;
@@ -198,7 +203,6 @@ async fn what_waits_and_what_is_in_work() {
     ] {
         assert!((8.5..=10.0).contains(&seconds), "{seconds}");
     }
-    rig.api.clear_faults();
     rig.pass(15 * SECOND).await;
     assert_eq!((queue(&rig, "depth"), queue(&rig, "unfinished_work_seconds")), (0.0, 0.0));
     assert_eq!(own(&rig, "queue_oldest_seconds"), 0.0);

@@ -30,12 +30,6 @@ pub struct Script {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
-    /// The invariant that it violates; `None`: it violates none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub violates: Option<String>,
-    /// How many of so many seeds did so when the script was kept, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds: Option<String>,
     /// The most endpoints in a slice.
     pub max_endpoints: usize,
     /// How many Services are written at the same time.
@@ -85,8 +79,6 @@ impl Script {
         let mut dice = Dice::new(seed);
         let writes_only = seed % 4 < 2;
         let setup = Setup {
-            violates: None,
-            seeds: None,
             max_endpoints: dice.pick(&[1, 2, 3]),
             concurrency: dice.pick(&[1, 2, 5]),
             writes_only,

@@ -45,6 +45,7 @@ async fn sent(answers: &[(u16, Encoding)]) -> (Vec<String>, Vec<Outcome>) {
         limit: Limit::default(),
         encoding: WriteEncoding::default(),
         metrics: Metrics::new().unwrap(),
+        answers: Answers::default(),
     };
     let mut outcomes = Vec::new();
     for _ in answers {
