@@ -138,7 +138,7 @@ pub async fn run(
     }
     let asked = Instant::now();
     stopping.ask();
-    info!(under_way = writers.len(), "stopping: waiting for the answers to writes in flight");
+    info!(under_way = writers.under_way(), "stopping: waiting for the answers to writes in flight");
     others.abort_all();
     let is_over = drain(&mut controller, &mut writers, asked + stop::ANSWERS, &wall).await;
     if is_over {
@@ -173,7 +173,7 @@ async fn drain(
     let mut is_over = true;
     loop {
         let Ok(ended) = timeout_at(limit, writers.ended()).await else {
-            warn!(unanswered = writers.len(), "stopping without answers to some writes");
+            warn!(unanswered = writers.under_way(), "stopping without answers to some writes");
             return false;
         };
         let Some(outcome) = ended else { return is_over };

@@ -46,7 +46,7 @@ impl Writers {
     }
 
     /// How many are under way.
-    pub fn len(&self) -> usize {
+    pub fn under_way(&self) -> usize {
         self.running.len()
     }
 
