@@ -99,9 +99,9 @@ impl Snapshot {
     }
 
     fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Row<'a> {
-        // There is no history here, so a write gets no trigger time, and the API server has not
-        // been seen to drop anything.
-        let plan = self.index.plan(&service.key, None, settings);
+        // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
+        // The API server has not been seen to drop anything.
+        let plan = self.index.plan(&service.key, service.created, settings);
         let family = plan.as_ref().and_then(|plan| plan.families.first());
         let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
