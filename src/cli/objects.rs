@@ -1,6 +1,17 @@
 //! Objects: what a plan is based on, from files or from a cluster.
 
-use crate::model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
+
+use crate::model::{
+    name::Name,
+    node::Node,
+    pod::Pod,
+    service::{ClusterIp, Service},
+    slice::Slice,
+};
 
 /// The objects of a cluster, or as many as are known.
 #[derive(Debug, Default)]
@@ -13,4 +24,60 @@ pub struct Objects {
     pub nodes: Vec<Node>,
     /// Slices, whichever controller manages them.
     pub slices: Vec<Slice>,
+}
+
+impl Objects {
+    /// Lays other objects over these. Each replaces the one of its kind, namespace and name, or
+    /// joins the others.
+    pub fn lay_over(&mut self, over: Self) {
+        let Self { mut services, pods, nodes, slices } = over;
+        let under: HashMap<_, _> = self.services.iter().map(|under| (&under.key, under)).collect();
+        for service in &mut services {
+            if let Some(under) = under.get(&service.key) {
+                keep_what_the_server_sets(under, service);
+            }
+        }
+        replace(&mut self.services, services, |service| service.key.clone());
+        replace(&mut self.pods, pods, |(namespace, pod)| (namespace.clone(), pod.name.clone()));
+        replace(&mut self.nodes, nodes, |node| node.name.clone());
+        replace(&mut self.slices, slices, |Slice { meta, .. }| {
+            (meta.namespace.clone(), meta.name.clone())
+        });
+    }
+
+    /// A message about Services that lack what the API server always sets, if there are any.
+    pub fn note(&self) -> Option<String> {
+        let is_bare = |service: &&Service| {
+            service.is_served()
+                && service.cluster_ip == ClusterIp::Empty
+                && service.families.is_empty()
+        };
+        let service = self.services.iter().find(is_bare)?;
+        let count = self.services.iter().filter(is_bare).count();
+        let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+        Some(format!(
+            "{}{others} without clusterIP: planned as headless and for both address types; use what `kubectl get` prints",
+            service.key
+        ))
+    }
+}
+
+/// A Service as somebody writes it has no UID and no address. Its slices name that UID.
+fn keep_what_the_server_sets(under: &Service, over: &mut Service) {
+    if over.uid.is_none() {
+        over.uid.clone_from(&under.uid);
+        over.created = over.created.or(under.created);
+    }
+    if over.cluster_ip == ClusterIp::Empty && under.external_name == over.external_name {
+        over.cluster_ip = under.cluster_ip;
+    }
+    if over.families.is_empty() {
+        over.families.clone_from(&under.families);
+    }
+}
+
+fn replace<T, K: Eq + Hash>(under: &mut Vec<T>, over: Vec<T>, key: impl Fn(&T) -> K) {
+    let keys: HashSet<K> = over.iter().map(&key).collect();
+    under.retain(|object| !keys.contains(&key(object)));
+    under.extend(over);
 }

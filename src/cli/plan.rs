@@ -39,6 +39,13 @@ pub struct Plan {
     #[arg(short, long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_FILENAME", hide_env = true)]
     filename: Vec<PathBuf>,
 
+    /// Lay objects over those that were read, from a file, a directory or -: what if?
+    ///
+    /// Each replaces the object of its kind, namespace and name, or joins the others. A Service may
+    /// leave out what the API server sets. As often as there are files.
+    #[arg(long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_WITH", hide_env = true)]
+    with: Vec<PathBuf>,
+
     /// With -f: the namespace of objects that name none [default: default]. From a cluster: the
     /// only namespace to look at [default: all]
     #[arg(short, long, value_name = "NAMESPACE", env = "CLOSEHAUL_NAMESPACE", hide_env = true)]
@@ -84,6 +91,9 @@ Examples:
   # Rehearse a change of one Service without a cluster
   kubectl get services,pods,nodes,endpointslices -A -o yaml > cluster.yaml
   closehaul plan -f cluster.yaml
+
+  # What if? Lay a changed Service over the cluster's
+  closehaul plan --with service.yaml -o wide
 
   # The slices themselves, from standard input
   kubectl get svc,po,no -o json | closehaul plan -f - -o yaml
@@ -143,7 +153,8 @@ impl PlanError {
 /// Input that cannot be read, a cluster that cannot be listed, output that cannot be written.
 pub async fn run(args: Plan) -> Result<(), PlanError> {
     let namespace = args.namespace.as_deref();
-    let (objects, notes, place) = if args.filename.is_empty() {
+    input::check_stdin(&[&args.filename, &args.with])?;
+    let (mut objects, mut notes, place) = if args.filename.is_empty() {
         let place = namespace.map_or_else(
             || "the cluster".to_owned(),
             |namespace| format!("the namespace {namespace}; is that its name?"),
@@ -152,9 +163,15 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         (objects, notes, place)
     } else {
         let input = input::read(&args.filename, namespace.unwrap_or("default"))?;
-        let notes = input.notes();
+        let notes = input.note().into_iter().collect();
         (input.objects, notes, "what was read".to_owned())
     };
+    if !args.with.is_empty() {
+        let with = input::read(&args.with, namespace.unwrap_or("default"))?;
+        notes.extend(with.note());
+        objects.lay_over(with.objects);
+    }
+    notes.extend(objects.note());
     for note in notes {
         say(note);
     }

@@ -103,6 +103,21 @@ fn a_cluster_is_read_as_a_file_is() {
 }
 
 #[test]
+fn objects_are_laid_over_a_cluster() {
+    let url = serve(|path| {
+        let (code, mut list) = shop(path);
+        if path.contains("/services") {
+            list["items"] = json!([]);
+        }
+        (code, list)
+    });
+    assert!(!plan_at("under", &url, &[]).good().contains("cart"));
+    let expected = plan(&["-f", &fixture("shop.yaml"), "-o", "yaml"]).good();
+    let args = ["--with", &fixture("shop.yaml"), "-o", "yaml"];
+    assert_eq!(plan_at("with", &url, &args).good(), expected);
+}
+
+#[test]
 fn a_cluster_that_refuses() {
     let url = serve(|_| refusal(403, "Forbidden", "services is forbidden"));
     let done = plan_at("refused", &url, &[]);

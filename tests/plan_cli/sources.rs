@@ -126,3 +126,56 @@ fn other_kinds_are_counted() {
     assert!(done.err.starts_with(counted), "{done:?}");
     assert_eq!(done.code, Some(0));
 }
+
+/// The shop with a Service changed, and as it is written in a manifest: without what the API server
+/// sets.
+fn changed_and_as_written() -> (Vec<Value>, Value) {
+    let mut documents = shop();
+    let is_mail = |document: &&mut Value| document["metadata"]["name"] == "mail";
+    let mail = documents.iter_mut().find(is_mail).unwrap();
+    mail["spec"]["trafficDistribution"] = json!("PreferSameZone");
+    let mut written = mail.clone();
+    written["metadata"] = json!({"name": "mail", "namespace": "shop"});
+    let spec = written["spec"].as_object_mut().unwrap();
+    spec.retain(|field, _| !["clusterIP", "ipFamilies"].contains(&field.as_str()));
+    (documents, written)
+}
+
+#[test]
+fn with_replaces_what_was_read() {
+    let directory = Directory::new("with");
+    let (documents, written) = changed_and_as_written();
+    let whole =
+        directory.write("whole.json", &documents.iter().map(Value::to_string).collect::<String>());
+    let with = directory.write("with.json", &written.to_string());
+    for output in ["yaml", "changes", "wide", "summary"] {
+        let expected = plan(&["-f", &whole, "-o", output]).good();
+        let args = ["-f", &fixture("shop.yaml"), "--with", &with, "-o", output];
+        assert_eq!(plan(&args).good(), expected, "{output}");
+        assert_ne!(plan(&args[..2]).good(), expected, "{output}");
+    }
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": "mnode-m03", "labels": {"topology.kubernetes.io/zone": "zone-c"}},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    let node = directory.write("node.json", &node.to_string());
+    let wide =
+        plan(&["-f", &fixture("shop.yaml"), "--with", &with, "--with", &node, "-o", "wide"]).good();
+    assert!(wide.contains("zone-c") && !wide.contains("zone-b"), "{wide}");
+}
+
+#[test]
+fn with_joins_what_was_read() {
+    let directory = Directory::new("with-more");
+    let (first, rest) = (&shop()[..9], &shop()[9..]);
+    let lines = |documents: &[Value]| documents.iter().map(Value::to_string).collect::<String>();
+    let first = directory.write("first.json", &lines(first));
+    let rest = directory.write("rest.json", &lines(rest));
+    assert_eq!(plan(&["-f", &first, "--with", &rest, "-o", "yaml"]).good(), expected());
+    let twice = plan(&["-f", "-", "--with", "-"]);
+    assert_eq!((twice.code, twice.out.as_str()), (Some(2), ""));
+    assert!(twice.err.contains("`-` is given twice"), "{}", twice.err);
+    let same = plan(&["-f", &first, "--with", &rest, "--with", &rest]);
+    assert!(same.err.contains("the same object"), "{}", same.err);
+}

@@ -15,17 +15,14 @@ use std::{
 
 use serde_json::Value;
 
-pub use self::place::{InputError, Place};
+pub use self::{
+    place::{InputError, Place},
+    source::check_stdin,
+};
 use super::objects::Objects;
 use crate::{
     api::{Object, field::FieldError, namespace::Namespace},
-    model::{
-        name::Name,
-        node::Node,
-        pod::Pod,
-        service::{ClusterIp, Service},
-        slice::Slice,
-    },
+    model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
 /// The objects of the given files, and how many of each kind were skipped.
@@ -55,30 +52,13 @@ pub fn read(files: &[PathBuf], namespace: &str) -> Result<Input, InputError> {
 }
 
 impl Input {
-    /// Messages for a user who may have expected more, one line each.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+    /// A message for a user who may have expected more.
+    pub fn note(&self) -> Option<String> {
         let count: usize = self.ignored.values().sum();
-        if count > 0 {
-            let objects = if count == 1 { "object" } else { "objects" };
-            let kinds = self.ignored.iter().map(|(kind, count)| format!("{count} {kind}"));
-            let kinds = kinds.collect::<Vec<_>>().join(", ");
-            notes.push(format!("skipped {count} {objects} of other kinds: {kinds}"));
-        }
-        let is_bare = |service: &&Service| {
-            service.is_served()
-                && service.cluster_ip == ClusterIp::Empty
-                && service.families.is_empty()
-        };
-        if let Some(service) = self.objects.services.iter().find(is_bare) {
-            let count = self.objects.services.iter().filter(is_bare).count();
-            let others = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-            notes.push(format!(
-                "{}{others} without clusterIP: planned as headless and for both address types; use what `kubectl get` prints",
-                service.key
-            ));
-        }
-        notes
+        let kinds = self.ignored.iter().map(|(kind, count)| format!("{count} {kind}"));
+        let kinds = kinds.collect::<Vec<_>>().join(", ");
+        let objects = if count == 1 { "object" } else { "objects" };
+        (count > 0).then(|| format!("skipped {count} {objects} of other kinds: {kinds}"))
     }
 
     /// Takes a document, or each item of one that is a list.

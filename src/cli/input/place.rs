@@ -33,7 +33,7 @@ pub enum InputError {
         directory: PathBuf,
     },
     /// Standard input was named more than once.
-    #[error("`-f -` is given twice: standard input can be read only once")]
+    #[error("`-` is given twice: standard input can be read only once")]
     StdinTwice,
     /// Text that is neither YAML nor JSON.
     #[error("{file}, document {document}: {problem}; correct the syntax there")]

@@ -23,9 +23,6 @@ pub(super) struct Text {
 
 /// The contents of all files. Those of a directory are sorted by name.
 pub(super) fn texts(files: &[PathBuf]) -> Result<Vec<Text>, InputError> {
-    if files.iter().filter(|file| is_stdin(file)).count() > 1 {
-        return Err(InputError::StdinTwice);
-    }
     let mut texts = Vec::new();
     for file in files {
         if is_stdin(file) {
@@ -46,6 +43,15 @@ pub(super) fn texts(files: &[PathBuf]) -> Result<Vec<Text>, InputError> {
         }
     }
     Ok(texts)
+}
+
+/// Checks that standard input is read once at most, by all options together.
+pub fn check_stdin(options: &[&[PathBuf]]) -> Result<(), InputError> {
+    let files = options.iter().copied().flatten();
+    if files.filter(|file| is_stdin(file)).count() > 1 {
+        return Err(InputError::StdinTwice);
+    }
+    Ok(())
 }
 
 fn is_stdin(file: &Path) -> bool {
