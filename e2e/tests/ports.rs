@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    env,
     time::{Duration, Instant},
 };
 
@@ -30,14 +31,17 @@ const LIMIT: Duration = Duration::from_secs(25 * 60);
 /// How long the slices may take to follow a change.
 const SETTLE: Duration = Duration::from_secs(90);
 /// How long a quiet record shows that nothing more is written.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(1500);
 /// How long a write of closehaul takes.
 const SLOW: Duration = Duration::from_millis(150);
 const MAX_ENDPOINTS: usize = 100;
 const SERVICE: &str = "cart";
 
-/// How many pods the Services have, each in a namespace of its own.
-const PODS: [u64; 3] = [300, 1_000, 2_000];
+/// How many pods the Services have, each in a namespace of its own. One more: `PODS=2000`.
+fn pods() -> Vec<u64> {
+    let more = env::var("PODS").ok().map(|count| count.parse().unwrap());
+    [300, 1_000].into_iter().chain(more).collect()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_endpoint_is_missing_while_ports_change() {
@@ -48,7 +52,7 @@ async fn all() {
     let cluster = Cluster::start(Options::default()).await.unwrap();
     let world = World::new(cluster.client(Actor::Admin).unwrap());
     world.create(&object::node("node", Some("zone-a"))).await.unwrap();
-    try_join_all(PODS.map(|count| create(&world, count))).await.unwrap();
+    try_join_all(pods().into_iter().map(|count| create(&world, count))).await.unwrap();
 
     let proxy = Proxy::before(cluster.client(Actor::Closehaul).unwrap()).await.unwrap();
     let kubeconfig = cluster.kubeconfig_at(Actor::Closehaul, proxy.url(), "slow").unwrap();
@@ -131,15 +135,15 @@ async fn changes(cluster: &Cluster, world: &World, controller: &str) -> Came {
         ("as at first", json!([http()])),
     ] {
         let began = Instant::now();
-        let before = recorder.record(&Written::default()).len();
-        for count in PODS {
+        let before = recorder.count();
+        for count in pods() {
             let place = Place::new(Kind::Service, &format!("ports-{count}"), SERVICE);
             world.patch(&place, &json!({"spec": {"ports": ports}})).await.unwrap();
         }
         came.sizes.extend(settled(world, &ports).await);
         quiet(&recorder).await;
         let record = recorder.record(&Written::default());
-        for count in PODS {
+        for count in pods() {
             let is_write = |change: &&Change| {
                 change.collection == SLICES && change.namespace == format!("ports-{count}")
             };
@@ -167,7 +171,7 @@ async fn quiet(recorder: &Recorder) {
     let mut before = 0;
     loop {
         sleep(QUIET).await;
-        let now = recorder.record(&Written::default()).len();
+        let now = recorder.count();
         if std::mem::replace(&mut before, now) == now {
             return;
         }
@@ -178,7 +182,7 @@ async fn quiet(recorder: &Recorder) {
 async fn settled(world: &World, ports: &Value) -> Vec<Vec<usize>> {
     let wanted: BTreeSet<_> = items(ports).map(|port| port["name"].to_string()).collect();
     let mut sizes = Vec::new();
-    for count in PODS {
+    for count in pods() {
         let namespace = format!("ports-{count}");
         let what = format!("the slices of {namespace}");
         let of_namespace = until(&what, SETTLE, async || {

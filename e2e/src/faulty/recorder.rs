@@ -63,6 +63,11 @@ impl Recorder {
         Ok(Self { events, _watches: watches })
     }
 
+    /// How many changes it has recorded so far.
+    pub fn count(&self) -> usize {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The record so far, in the order of versions. What came through the proxy is the work of
     /// replica 1.
     pub fn record(&self, written: &Written) -> Vec<Change> {
