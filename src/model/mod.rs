@@ -6,9 +6,11 @@ pub mod labels;
 pub mod name;
 pub mod node;
 pub mod pod;
+pub mod policy;
 pub mod port;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod selector;
 pub mod service;
 pub mod slice;
 pub mod store;

@@ -18,6 +18,7 @@ pub mod moves;
 pub mod pack;
 pub mod patch;
 pub mod placeholder;
+pub mod policy;
 pub mod port;
 pub mod ready;
 pub mod slice_name;

@@ -1,0 +1,194 @@
+//! Policy: what `LocalityPolicy`, `ClusterLocalityPolicy` and `ZoneEvacuation` request. What they
+//! mean is in docs/planner.md 8; which of them wins for a Service is decided in
+//! [`crate::plan::policy::precedence`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    name::{Name, Uid},
+    selector::Selector,
+    store::Versioned,
+};
+
+/// The annotation on a Service that names its policy, or `none`.
+pub const POLICY: &str = "closehaul.io/policy";
+/// The value of [`POLICY`] that exempts a Service from policies.
+pub const OPT_OUT: &str = "none";
+/// What comes before the name of a `ClusterLocalityPolicy` in [`POLICY`].
+pub const CLUSTER_PREFIX: &str = "cluster/";
+/// How far `releaseOverloadPercent` is above `maxOverloadPercent` if it is not given.
+pub const RELEASE_ABOVE_MAX: u16 = 10;
+/// `guard.hold` if it is not given.
+pub const HOLD: Duration = Duration::from_secs(120);
+
+/// The metadata of a policy or an evacuation that decisions depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyMeta {
+    /// Its name.
+    pub name: Name,
+    /// UID; absent only for objects in files.
+    pub uid: Option<Uid>,
+    /// `metadata.resourceVersion` as a number; 0 if unknown.
+    pub version: u64,
+    /// `metadata.creationTimestamp`.
+    pub created: Option<Timestamp>,
+    /// `metadata.generation`: which state of the spec it is; 0 if unknown.
+    pub generation: i64,
+}
+
+/// A `LocalityPolicy`: for Services of its own namespace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalityPolicy {
+    /// Name, age and generation.
+    pub meta: PolicyMeta,
+    /// Its namespace.
+    pub namespace: Name,
+    /// What it requests.
+    pub spec: PolicySpec,
+    /// The generation for which its status says that it is programmed.
+    pub programmed: Option<i64>,
+}
+
+/// A `ClusterLocalityPolicy`: a default for Services of all namespaces that it selects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterLocalityPolicy {
+    /// Name, age and generation.
+    pub meta: PolicyMeta,
+    /// `namespaceSelector`, by the labels of the namespace; `None` for all namespaces.
+    pub namespaces: Option<Selector>,
+    /// What it requests.
+    pub spec: PolicySpec,
+    /// The generation for which its status says that it is programmed.
+    pub programmed: Option<i64>,
+}
+
+/// A `ZoneEvacuation`: keeps hinted traffic out of zones for a limited time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneEvacuation {
+    /// Name and age.
+    pub meta: PolicyMeta,
+    /// The zones, 1 to 7.
+    pub zones: Vec<Name>,
+    /// When it ends.
+    pub until: Timestamp,
+    /// `services`: which Services of the selected namespaces.
+    pub services: ServiceFilter,
+    /// `namespaceSelector`; `None` for all namespaces.
+    pub namespaces: Option<Selector>,
+    /// Why, in the words of whoever created it.
+    pub reason: Option<Name>,
+}
+
+/// What a policy requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicySpec {
+    /// `services`: which Services.
+    pub services: ServiceFilter,
+    /// `mode`.
+    pub mode: Mode,
+    /// `prefer`; `None` for what the Service itself requests, empty for nothing.
+    pub prefer: Option<Vec<Key>>,
+    /// `guard`; `None` for none.
+    pub guard: Option<Guard>,
+    /// `demand`.
+    pub demand: DemandSource,
+    /// `rollout.zones`: the only zones that are kept local so far; `None` for all.
+    pub rollout: Option<Vec<Name>>,
+}
+
+/// Which Services a policy or an evacuation is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ServiceFilter {
+    /// Every one.
+    #[default]
+    All,
+    /// Those with these names.
+    Names(Vec<Name>),
+    /// Those whose labels match.
+    Selector(Selector),
+}
+
+/// Whether a policy is carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It decides the hints.
+    #[default]
+    Enforce,
+    /// What it would decide is only reported.
+    Shadow,
+}
+
+/// An entry of `prefer`: what clients and endpoints should share, from fine to coarse.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The node.
+    Node,
+    /// The zone.
+    Zone,
+    /// The region.
+    Region,
+    /// The value of this node label, which is coarser than a zone.
+    Label(Name),
+}
+
+/// A limit on how unevenly traffic may be distributed (docs/planner.md 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// `maxOverloadPercent`: how far a new plan may load an endpoint above the even share.
+    pub max_overload: u16,
+    /// `releaseOverloadPercent`: above this, a plan in force is given up. At least `max_overload`.
+    pub release_overload: u16,
+    /// `minEndpointsPerZone`: with fewer, a zone is not kept local; 0 for no minimum.
+    pub min_per_zone: u32,
+    /// `hold`: how long a wide plan stands before a narrower one.
+    pub hold: Duration,
+}
+
+impl Guard {
+    /// A guard with the defaults for everything but the maximum.
+    pub fn with_max(max_overload: u16) -> Self {
+        let release_overload = max_overload.saturating_add(RELEASE_ABOVE_MAX);
+        Self { max_overload, release_overload, min_per_zone: 0, hold: HOLD }
+    }
+}
+
+/// What each zone is assumed to send (docs/planner.md 5).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum DemandSource {
+    /// The same.
+    #[default]
+    Equal,
+    /// In proportion to its nodes.
+    Nodes,
+    /// In proportion to the allocatable CPU of its nodes.
+    Cpu,
+    /// In proportion to the ready pods that match.
+    Clients {
+        /// `clientSelector`.
+        pods: Selector,
+        /// `clientNamespaceSelector`; `None` for the Service's namespace.
+        namespaces: Option<Selector>,
+    },
+    /// In these proportions.
+    Shares(BTreeMap<Name, f64>),
+}
+
+impl Versioned for LocalityPolicy {
+    fn version(&self) -> u64 {
+        self.meta.version
+    }
+}
+
+impl Versioned for ClusterLocalityPolicy {
+    fn version(&self) -> u64 {
+        self.meta.version
+    }
+}
+
+impl Versioned for ZoneEvacuation {
+    fn version(&self) -> u64 {
+        self.meta.version
+    }
+}

@@ -1,0 +1,142 @@
+//! Ladder: names for any number of endpoints, with a fixed budget (docs/planner.md 8).
+//!
+//! A plan is described by how many foreign endpoints each zone names. The first attempt gives every
+//! zone only as many as it needs to carry its traffic, which no plan can beat. Where that does not
+//! fit, zones that are named everywhere are narrowed one after the other, and then combinations
+//! that would be better are tried, the best first. What a description needs is put together by
+//! [`Pack`], which shares endpoints where their load allows it and lends them where it does not.
+
+use super::{
+    best::Best,
+    counts::{Names, TOLERANCE, Tally, float},
+    pack::Pack,
+    problem::{Problem, Score},
+};
+
+/// How many combinations are tried.
+const TRIES: usize = 2_000;
+/// How many numbers of foreign endpoints are tried for each zone.
+const OPTIONS: usize = 12;
+
+/// The best distribution that is found.
+pub fn search(problem: &Problem) -> Tally {
+    let senders: Vec<usize> = problem.senders().collect();
+    if senders.is_empty() {
+        return everywhere(problem);
+    }
+    let least = |zone: &usize| problem.least(*zone).saturating_sub(problem.own(*zone));
+    let least: Vec<usize> = senders.iter().map(least).collect();
+    if let Some(tally) = Pack::of(problem, &senders, &least) {
+        return tally;
+    }
+    let options: Vec<Vec<usize>> =
+        senders.iter().zip(&least).map(|(zone, least)| options(problem, *zone, *least)).collect();
+    let mut best = Candidate::new(problem, everywhere(problem));
+    for order in orders(problem, &senders) {
+        best.improve(narrow(problem, &senders, &options, &order));
+    }
+    let value = |(zone, options): (&usize, &Vec<usize>)| {
+        options.iter().map(|foreign| share(problem, *zone, *foreign)).collect()
+    };
+    let values: Vec<Vec<f64>> = senders.iter().zip(&options).map(value).collect();
+    for (share, places) in Best::of(&values).take(TRIES) {
+        if share <= best.score.in_zone + TOLERANCE {
+            break;
+        }
+        let foreign: Vec<usize> = places.iter().zip(&options).map(|(at, of)| of[*at]).collect();
+        best.improve(Pack::of(problem, &senders, &foreign));
+    }
+    best.tally
+}
+
+/// The plan that names every zone that sends on every endpoint. It is always even.
+pub fn everywhere(problem: &Problem) -> Tally {
+    let senders: Names = problem.senders().take(super::problem::MAX_NAMES).collect();
+    let mut tally = Tally::default();
+    for start in problem.origins() {
+        tally.add(start.origin, start.names.and(senders), start.count);
+    }
+    tally
+}
+
+/// How many foreign endpoints a zone may name: few, then ever larger steps, then all.
+fn options(problem: &Problem, zone: usize, least: usize) -> Vec<usize> {
+    let all = problem.total() - problem.own(zone);
+    let mut options = Vec::new();
+    let mut next = least;
+    while next < all && options.len() < OPTIONS {
+        options.push(next);
+        let is_far = options.len() > OPTIONS / 2;
+        next += if is_far { (next / 2).max(1) } else { 1 };
+    }
+    options.push(all);
+    options
+}
+
+/// The part of all traffic that stays in a zone which names all its own endpoints and this many
+/// others.
+fn share(problem: &Problem, zone: usize, foreign: usize) -> f64 {
+    let own = problem.own(zone);
+    if own + foreign == 0 {
+        return 0.0;
+    }
+    problem.demand()[zone] * float(own) / float(own + foreign)
+}
+
+/// Orders in which zones are narrowed, by their places among `senders`.
+fn orders(problem: &Problem, senders: &[usize]) -> [Vec<usize>; 3] {
+    let by = |value: &dyn Fn(usize) -> f64| {
+        let mut order: Vec<usize> = (0..senders.len()).collect();
+        order.sort_by(|one, other| value(senders[*other]).total_cmp(&value(senders[*one])));
+        order
+    };
+    let spare = |zone: usize| float(problem.own(zone)) / float(problem.least(zone));
+    [by(&|zone| problem.demand()[zone]), by(&spare), by(&|zone| -spare(zone))]
+}
+
+/// Begins with all zones named everywhere, and narrows one after the other as far as possible.
+fn narrow(
+    problem: &Problem,
+    senders: &[usize],
+    options: &[Vec<usize>],
+    order: &[usize],
+) -> Option<Tally> {
+    let mut foreign: Vec<usize> =
+        options.iter().map(|options| options.last().copied().unwrap_or_default()).collect();
+    let mut found = None;
+    for at in order {
+        let wide = foreign[*at];
+        for option in &options[*at] {
+            foreign[*at] = *option;
+            let tally = Pack::of(problem, senders, &foreign);
+            if tally.is_some() {
+                found = tally;
+                break;
+            }
+            foreign[*at] = wide;
+        }
+    }
+    found
+}
+
+/// The best distribution so far.
+struct Candidate<'p> {
+    problem: &'p Problem,
+    tally: Tally,
+    score: Score,
+}
+
+impl<'p> Candidate<'p> {
+    fn new(problem: &'p Problem, tally: Tally) -> Self {
+        Self { problem, score: problem.score(&tally), tally }
+    }
+
+    fn improve(&mut self, tally: Option<Tally>) {
+        let Some(tally) = tally else { return };
+        let score = self.problem.score(&tally);
+        if score.beats(&self.score) {
+            self.tally = tally;
+            self.score = score;
+        }
+    }
+}

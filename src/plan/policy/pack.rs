@@ -1,0 +1,199 @@
+//! Pack: puts a plan together in which every zone names all its own endpoints and a given number of
+//! others. An endpoint that serves its own zone serves others too where its load allows it. If none
+//! does, a zone lends one: the endpoint serves other zones alone.
+
+use super::{
+    counts::{Names, Tally, float},
+    problem::{MAX_NAMES, Problem},
+};
+
+/// A plan that is being put together.
+pub struct Pack<'p> {
+    problem: &'p Problem,
+    senders: &'p [usize],
+    zones: Vec<Zone>,
+    hosts: Vec<Host>,
+}
+
+/// A zone that sends.
+struct Zone {
+    /// Its own endpoints.
+    own: usize,
+    /// How many of them are lent.
+    lent: usize,
+    /// The foreign endpoints that it names.
+    foreign: usize,
+    /// How many of its own it must keep.
+    least: usize,
+}
+
+/// Endpoints of one origin with the same names.
+struct Host {
+    /// The place of the origin in the problem.
+    origin: usize,
+    /// The place of the zone among those that send, if its endpoints serve it.
+    home: Option<usize>,
+    count: usize,
+    /// All names but that of the zone itself.
+    names: Names,
+    /// What the other zones send to each.
+    guests: f64,
+}
+
+impl<'p> Pack<'p> {
+    /// The plan; `None` if it does not come about under the cap.
+    pub fn of(problem: &'p Problem, senders: &'p [usize], foreign: &[usize]) -> Option<Tally> {
+        let zone = |(zone, foreign): (&usize, &usize)| Zone {
+            own: problem.own(*zone),
+            lent: 0,
+            foreign: *foreign,
+            least: if *foreign > 0 { problem.own(*zone) } else { problem.least(*zone) },
+        };
+        let zones = senders.iter().zip(foreign).map(zone).collect();
+        let host = |(at, start): (usize, &super::problem::Start)| Host {
+            origin: at,
+            home: senders.iter().position(|zone| start.origin == Some(*zone)),
+            count: start.count,
+            names: start.names,
+            guests: 0.0,
+        };
+        let hosts = problem.origins().iter().enumerate().map(host).collect();
+        let mut pack = Self { problem, senders, zones, hosts };
+        let mut order: Vec<usize> = (0..senders.len()).filter(|at| foreign[*at] > 0).collect();
+        order.sort_by(|one, other| pack.each(*other).total_cmp(&pack.each(*one)));
+        for at in order {
+            let left = pack.share(at, foreign[at]);
+            pack.lend(at, left)?;
+        }
+        let tally = pack.tally();
+        let is_under = pack.is_under_cap(&tally);
+        is_under.then_some(tally)
+    }
+
+    /// What a zone sends to each endpoint that it names.
+    fn each(&self, at: usize) -> f64 {
+        let zone = &self.zones[at];
+        self.problem.demand()[self.senders[at]] / float(zone.own - zone.lent + zone.foreign)
+    }
+
+    fn load(&self, host: &Host) -> f64 {
+        host.guests + host.home.map_or(0.0, |home| self.each(home))
+    }
+
+    /// Lets endpoints that have room for it serve a zone. Returns how many are missing.
+    fn share(&mut self, at: usize, mut left: usize) -> usize {
+        let each = self.each(at);
+        let zone = self.senders[at];
+        let fits = |pack: &Self, host: &Host| {
+            let own = usize::from(host.home.is_some());
+            pack.problem.origins()[host.origin].origin != Some(zone)
+                && !host.names.has(zone)
+                && host.names.len() + own < MAX_NAMES
+                && pack.load(host) + each <= pack.problem.cap()
+        };
+        let mut order: Vec<usize> =
+            (0..self.hosts.len()).filter(|host| fits(self, &self.hosts[*host])).collect();
+        // Those that the fewest others fit on come first.
+        order.sort_by(|one, other| {
+            self.load(&self.hosts[*other]).total_cmp(&self.load(&self.hosts[*one]))
+        });
+        for host in order {
+            let taken = left.min(self.hosts[host].count);
+            self.serve(host, at, taken, each);
+            left -= taken;
+        }
+        left
+    }
+
+    /// Lets `count` of a host's endpoints serve a zone too.
+    fn serve(&mut self, host: usize, at: usize, count: usize, each: f64) {
+        if count == 0 {
+            return;
+        }
+        let Host { origin, home, names, guests, .. } = self.hosts[host];
+        self.hosts[host].count -= count;
+        let names = names.with(self.senders[at]);
+        self.hosts.push(Host { origin, home, count, names, guests: guests + each });
+        self.hosts.retain(|host| host.count > 0);
+    }
+
+    /// Lends endpoints to a zone, one after the other from where they are missed least.
+    fn lend(&mut self, at: usize, left: usize) -> Option<()> {
+        let each = self.each(at);
+        let zone = self.senders[at];
+        let mut lent: Vec<usize> = vec![0; self.senders.len()];
+        for _ in 0..left {
+            let after = |donor: &usize| {
+                let Zone { own, lent, .. } = self.zones[*donor];
+                self.problem.demand()[self.senders[*donor]] / float(own - lent - 1)
+            };
+            let lends_already = |donor: &usize| {
+                let origin = Some(self.senders[*donor]);
+                lent[*donor] < self.problem.in_force().of(origin, Names::only(zone))
+            };
+            let donors = (0..self.senders.len()).filter(|donor| *donor != at);
+            let donors = donors.filter(|donor| self.may_lend(*donor));
+            let donor = donors.min_by(|one, other| {
+                let first = lends_already(other).cmp(&lends_already(one));
+                first.then(after(one).total_cmp(&after(other)))
+            })?;
+            self.zones[donor].lent += 1;
+            lent[donor] += 1;
+        }
+        for (donor, count) in lent.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            let host = self.plain(donor)?;
+            let Host { origin, names, .. } = self.hosts[host];
+            self.hosts[host].count -= count;
+            let names = names.with(zone);
+            self.hosts.push(Host { origin, home: None, count, names, guests: each });
+        }
+        self.hosts.retain(|host| host.count > 0);
+        Some(())
+    }
+
+    /// The endpoints of a zone that serve it alone.
+    fn plain(&self, at: usize) -> Option<usize> {
+        let is_plain = |host: &Host| host.home == Some(at) && host.guests == 0.0;
+        self.hosts.iter().position(is_plain)
+    }
+
+    /// Whether a zone can do with one endpoint less, with all that the others serve besides.
+    fn may_lend(&self, at: usize) -> bool {
+        let zone = &self.zones[at];
+        let kept = zone.own - zone.lent;
+        let Some(plain) = self.plain(at) else { return false };
+        // The number of plain endpoints counts those that were lent in this round.
+        let serving: usize =
+            self.hosts.iter().filter(|host| host.home == Some(at)).map(|host| host.count).sum();
+        let guests = self.hosts.iter().filter(|host| host.home == Some(at));
+        let most = guests.map(|host| host.guests).fold(0.0, f64::max);
+        kept > zone.least.max(1)
+            && self.hosts[plain].count > serving - kept
+            && self.problem.demand()[self.senders[at]] / float(kept - 1) + most
+                <= self.problem.cap()
+    }
+
+    /// Endpoints that nobody needs serve the zone that sends most.
+    fn tally(&self) -> Tally {
+        let demand = self.problem.demand();
+        let busiest = self
+            .senders
+            .iter()
+            .copied()
+            .max_by(|one, other| demand[*one].total_cmp(&demand[*other]));
+        let mut tally = Tally::default();
+        for host in &self.hosts {
+            let home = host.home.map(|home| self.senders[home]);
+            let names = home.map_or(host.names, |home| host.names.with(home));
+            let spare = if names.is_empty() { busiest.map(Names::only) } else { None };
+            let origin = self.problem.origins()[host.origin].origin;
+            tally.add(origin, spare.unwrap_or(names), host.count);
+        }
+        tally
+    }
+
+    fn is_under_cap(&self, tally: &Tally) -> bool {
+        let load = tally.load(self.problem.demand());
+        (load.overload + 1.0) / float(self.problem.total().max(1)) <= self.problem.cap()
+    }
+}
