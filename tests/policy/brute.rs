@@ -16,11 +16,11 @@ pub fn best(zones: &[usize], demand: &[f64], cap: f64) -> Outcome {
     let mut sets = vec![1_usize; zones.len()];
     let mut best: Option<Outcome> = None;
     loop {
-        if let Some(outcome) = outcome(zones, &sets, demand).filter(|it| it.overload <= cap + 1e-9)
+        let outcome = outcome(zones, &sets, demand).filter(|it| it.overload <= cap + 1e-9);
+        if let Some(outcome) = outcome
+            && best.is_none_or(|best| is_better(outcome, best))
         {
-            if best.is_none_or(|best| is_better(outcome, best)) {
-                best = Some(outcome);
-            }
+            best = Some(outcome);
         }
         let Some(at) = sets.iter().position(|set| *set + 1 < 1 << demand.len()) else {
             return best.expect("the cluster-wide plan is under every cap");

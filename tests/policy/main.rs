@@ -1,6 +1,11 @@
 //! The planner of policies: the worked cases and the properties of docs/planner.md 8.
 
 #![cfg(test)]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "counts here are below 100"
+)]
 
 mod brute;
 mod cases;

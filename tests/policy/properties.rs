@@ -49,6 +49,7 @@ fn a_small_plan_is_the_optimum() {
 #[test]
 fn with_five_endpoints_in_every_zone_the_share_is_near_the_bound() {
     let mut tried = 0;
+    let mut short = Vec::new();
     for seed in 0..seeds() {
         let case = Case::random(&mut Random::seeded(seed), [2, 60], [2, 5], &CAPS);
         if case.endpoints.iter().any(|count| *count < 5) {
@@ -56,14 +57,13 @@ fn with_five_endpoints_in_every_zone_the_share_is_near_the_bound() {
         }
         tried += 1;
         let problem = case.problem();
-        let in_zone = distribute(&problem).load(&case.demand).in_zone;
+        let reached = distribute(&problem).load(&case.demand).in_zone / problem.bound();
         let part = if case.cap < 0.15 { 0.65 } else { 0.98 };
-        assert!(
-            in_zone >= part * problem.bound() - 1e-9,
-            "{seed}: {case:?} {in_zone} of {}",
-            problem.bound()
-        );
-        assert!(in_zone <= problem.bound() + 1e-9, "{case:?}: more than the bound");
+        assert!(reached <= 1.0 + 1e-9, "{case:?}: more than the bound");
+        if reached < part - 1e-9 {
+            short.push(format!("{seed}: {case:?} reaches {reached:.4}"));
+        }
     }
     assert!(tried > seeds() / 10, "{tried}");
+    assert!(short.is_empty(), "{} of {tried}:\n{}", short.len(), short.join("\n"));
 }

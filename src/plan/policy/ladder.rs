@@ -34,6 +34,10 @@ pub fn search(problem: &Problem) -> Tally {
     let mut best = Candidate::new(problem, everywhere(problem));
     for order in orders(problem, &senders) {
         best.improve(narrow(problem, &senders, &options, &order));
+        for wide in 1..senders.len() {
+            let foreign = beside_wide(problem, &senders, &order[..wide]);
+            best.improve(Pack::of(problem, &senders, &foreign));
+        }
     }
     let value = |(zone, options): (&usize, &Vec<usize>)| {
         options.iter().map(|foreign| share(problem, *zone, *foreign)).collect()
@@ -117,6 +121,19 @@ fn narrow(
         }
     }
     found
+}
+
+/// How many foreign endpoints each zone names if all name the zones at the places `wide`, and the
+/// others share what is left of the cap.
+fn beside_wide(problem: &Problem, senders: &[usize], wide: &[usize]) -> Vec<usize> {
+    let total = problem.total();
+    let sent: f64 = wide.iter().map(|at| problem.demand()[senders[*at]]).sum();
+    let foreign = |(at, zone): (usize, &usize)| {
+        let own = problem.own(*zone);
+        let least = problem.least_beside(*zone, sent / float(total));
+        if wide.contains(&at) { total - own } else { least.clamp(own, total) - own }
+    };
+    senders.iter().enumerate().map(foreign).collect()
 }
 
 /// The best distribution so far.

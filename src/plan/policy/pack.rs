@@ -25,6 +25,8 @@ struct Zone {
     foreign: usize,
     /// How many of its own it must keep.
     least: usize,
+    /// Whether all endpoints will name it, and do not yet. Room is kept for it on each of them.
+    is_awaited: bool,
 }
 
 /// Endpoints of one origin with the same names.
@@ -48,6 +50,7 @@ impl<'p> Pack<'p> {
             lent: 0,
             foreign: *foreign,
             least: if *foreign > 0 { problem.own(*zone) } else { problem.least(*zone) },
+            is_awaited: *foreign > 0 && problem.own(*zone) + foreign == problem.total(),
         };
         let zones = senders.iter().zip(foreign).map(zone).collect();
         let host = |(at, start): (usize, &super::problem::Start)| Host {
@@ -62,6 +65,7 @@ impl<'p> Pack<'p> {
         let mut order: Vec<usize> = (0..senders.len()).filter(|at| foreign[*at] > 0).collect();
         order.sort_by(|one, other| pack.each(*other).total_cmp(&pack.each(*one)));
         for at in order {
+            pack.zones[at].is_awaited = false;
             let left = pack.share(at, foreign[at]);
             pack.lend(at, left)?;
         }
@@ -77,19 +81,28 @@ impl<'p> Pack<'p> {
     }
 
     fn load(&self, host: &Host) -> f64 {
-        host.guests + host.home.map_or(0.0, |home| self.each(home))
+        let home = host.home.filter(|home| !self.zones[*home].is_awaited);
+        host.guests + home.map_or(0.0, |home| self.each(home))
+    }
+
+    /// The most load that an endpoint may have until all zones have been placed that every endpoint
+    /// will name.
+    fn cap(&self) -> f64 {
+        let awaited = (0..self.zones.len()).filter(|at| self.zones[*at].is_awaited);
+        self.problem.cap() - awaited.map(|at| self.each(at)).sum::<f64>()
     }
 
     /// Lets endpoints that have room for it serve a zone. Returns how many are missing.
     fn share(&mut self, at: usize, mut left: usize) -> usize {
         let each = self.each(at);
+        let cap = self.cap();
         let zone = self.senders[at];
         let fits = |pack: &Self, host: &Host| {
             let own = usize::from(host.home.is_some());
             pack.problem.origins()[host.origin].origin != Some(zone)
                 && !host.names.has(zone)
                 && host.names.len() + own < MAX_NAMES
-                && pack.load(host) + each <= pack.problem.cap()
+                && pack.load(host) + each <= cap
         };
         let mut order: Vec<usize> =
             (0..self.hosts.len()).filter(|host| fits(self, &self.hosts[*host])).collect();
@@ -102,6 +115,7 @@ impl<'p> Pack<'p> {
             self.serve(host, at, taken, each);
             left -= taken;
         }
+        self.hosts.retain(|host| host.count > 0);
         left
     }
 
@@ -114,14 +128,13 @@ impl<'p> Pack<'p> {
         self.hosts[host].count -= count;
         let names = names.with(self.senders[at]);
         self.hosts.push(Host { origin, home, count, names, guests: guests + each });
-        self.hosts.retain(|host| host.count > 0);
     }
 
     /// Lends endpoints to a zone, one after the other from where they are missed least.
     fn lend(&mut self, at: usize, left: usize) -> Option<()> {
         let each = self.each(at);
         let zone = self.senders[at];
-        let mut lent: Vec<usize> = vec![0; self.senders.len()];
+        let mut given: Vec<usize> = vec![0; self.senders.len()];
         for _ in 0..left {
             let after = |donor: &usize| {
                 let Zone { own, lent, .. } = self.zones[*donor];
@@ -129,7 +142,7 @@ impl<'p> Pack<'p> {
             };
             let lends_already = |donor: &usize| {
                 let origin = Some(self.senders[*donor]);
-                lent[*donor] < self.problem.in_force().of(origin, Names::only(zone))
+                given[*donor] < self.problem.in_force().of(origin, Names::only(zone))
             };
             let donors = (0..self.senders.len()).filter(|donor| *donor != at);
             let donors = donors.filter(|donor| self.may_lend(*donor));
@@ -138,9 +151,9 @@ impl<'p> Pack<'p> {
                 first.then(after(one).total_cmp(&after(other)))
             })?;
             self.zones[donor].lent += 1;
-            lent[donor] += 1;
+            given[donor] += 1;
         }
-        for (donor, count) in lent.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        for (donor, count) in given.into_iter().enumerate().filter(|(_, count)| *count > 0) {
             let host = self.plain(donor)?;
             let Host { origin, names, .. } = self.hosts[host];
             self.hosts[host].count -= count;
@@ -169,8 +182,7 @@ impl<'p> Pack<'p> {
         let most = guests.map(|host| host.guests).fold(0.0, f64::max);
         kept > zone.least.max(1)
             && self.hosts[plain].count > serving - kept
-            && self.problem.demand()[self.senders[at]] / float(kept - 1) + most
-                <= self.problem.cap()
+            && self.problem.demand()[self.senders[at]] / float(kept - 1) + most <= self.cap()
     }
 
     /// Endpoints that nobody needs serve the zone that sends most.

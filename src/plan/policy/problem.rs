@@ -96,13 +96,19 @@ impl Problem {
     }
 
     /// The fewest endpoints that can carry what a zone sends.
+    pub fn least(&self, zone: usize) -> usize {
+        self.least_beside(zone, 0.0)
+    }
+
+    /// The fewest endpoints that can carry what a zone sends besides this load on each.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a number of endpoints"
+        reason = "a number of endpoints, or more than there can be"
     )]
-    pub fn least(&self, zone: usize) -> usize {
-        (self.demand[zone] / self.cap).ceil().max(1.0) as usize
+    pub(super) fn least_beside(&self, zone: usize, load: f64) -> usize {
+        let room = (self.cap - load).max(f64::MIN_POSITIVE);
+        (self.demand[zone] / room).ceil().max(1.0) as usize
     }
 
     /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8).
