@@ -195,6 +195,7 @@ fn idle_connections_fail_no_probe_and_do_not_add_up() {
     let mut files = 0;
     while files < 200 && began.elapsed() < 5 * SECOND {
         files = fs::read_dir(&descriptors).unwrap().count();
+        sleep(SECOND / 100);
     }
     let began = Instant::now();
     for _ in 0..5 {

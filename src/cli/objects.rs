@@ -62,7 +62,7 @@ impl Objects {
     }
 }
 
-/// A Service as somebody writes it has no UID and no address. Its slices name that UID.
+/// A Service in a manifest has no UID and no address, but the slices in the cluster name its UID.
 fn keep_what_the_server_sets(under: &Service, over: &mut Service) {
     if over.uid.is_none() {
         over.uid.clone_from(&under.uid);

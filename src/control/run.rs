@@ -75,8 +75,8 @@ pub async fn run(
     let (emitter, emitting) = recorder.start(move || emitters.holds());
     others.spawn(emitting);
 
-    let (metrics, concurrency) = (writer.metrics.clone(), controller.concurrency());
-    let mut writers = Writers::new(writer, concurrency);
+    let metrics = writer.metrics.clone();
+    let mut writers = Writers::new(writer, controller.concurrency());
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(shutdown);

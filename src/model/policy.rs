@@ -1,6 +1,5 @@
-//! Policy: what `LocalityPolicy`, `ClusterLocalityPolicy` and `ZoneEvacuation` request. What they
-//! mean is in docs/planner.md 8; which of them wins for a Service is decided in
-//! [`crate::plan::policy::precedence`].
+//! Policy: what `LocalityPolicy`, `ClusterLocalityPolicy` and `ZoneEvacuation` request. What a guard
+//! means is in docs/planner.md 8.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -77,7 +76,7 @@ pub struct ZoneEvacuation {
     pub services: ServiceFilter,
     /// `namespaceSelector`; `None` for all namespaces.
     pub namespaces: Option<Selector>,
-    /// Why, in the words of whoever created it.
+    /// Why, in the words of its creator.
     pub reason: Option<Name>,
 }
 

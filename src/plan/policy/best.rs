@@ -1,5 +1,5 @@
 //! Best: combinations of one option for each zone, in descending order of the sum of their values.
-//! They are found one after the other, so whoever stops early has not paid for the others.
+//! They are found one after the other, so a search that stops early does not pay for the rest.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 

@@ -221,7 +221,7 @@ mod tests {
         ]);
         assert_load(&lent, &EQUAL, 0.0, 5.0 / 6.0);
         assert_eq!(own.changes_to(&lent), 1);
-        // Nobody names the third zone, so its clients use all.
+        // No endpoint names the third zone, so its clients use all.
         let unnamed = tally(&[(Some(0), &[0], 1), (Some(1), &[1], 1)]);
         assert_load(&unnamed, &EQUAL, 0.0, 2.0 / 3.0);
         // One endpoint without names turns all zones off.

@@ -176,16 +176,15 @@ impl<'p> Pack<'p> {
         let kept = zone.own - zone.lent;
         let Some(plain) = self.plain(at) else { return false };
         // The number of plain endpoints counts those that were lent in this round.
-        let serving: usize =
-            self.hosts.iter().filter(|host| host.home == Some(at)).map(|host| host.count).sum();
-        let guests = self.hosts.iter().filter(|host| host.home == Some(at));
-        let most = guests.map(|host| host.guests).fold(0.0, f64::max);
+        let ours = self.hosts.iter().filter(|host| host.home == Some(at));
+        let serving: usize = ours.clone().map(|host| host.count).sum();
+        let most = ours.map(|host| host.guests).fold(0.0, f64::max);
         kept > zone.least.max(1)
             && self.hosts[plain].count > serving - kept
             && self.problem.demand()[self.senders[at]] / float(kept - 1) + most <= self.cap()
     }
 
-    /// Endpoints that nobody needs serve the zone that sends most.
+    /// Endpoints that no zone needs serve the zone that sends most.
     fn tally(&self) -> Tally {
         let demand = self.problem.demand();
         let busiest = self
