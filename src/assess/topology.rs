@@ -45,6 +45,11 @@ impl Topology {
         if self.sending.is_empty() { &self.all } else { &self.sending }
     }
 
+    /// The sending nodes without a zone.
+    pub fn zoneless_senders(&self) -> impl Iterator<Item = &Name> {
+        self.zoneless_senders.iter()
+    }
+
     /// Whether there is a sending node without a zone.
     pub fn has_zoneless_sender(&self) -> bool {
         !self.zoneless_senders.is_empty()

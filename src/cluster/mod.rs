@@ -22,6 +22,7 @@ pub use self::{
 use crate::{
     assess::topology::Topology,
     model::{
+        address::AddressType,
         name::{Name, ServiceKey},
         node::Nodes,
         pod::Pod,
@@ -33,6 +34,7 @@ use crate::{
         hints::auto::{self, CpuShares},
         intent::Intent,
         patch,
+        ready::{self, Ready},
     },
 };
 
@@ -77,6 +79,24 @@ impl Index {
         self.islands.get(&key.namespace).map_or_else(Vec::new, |island| island.slices.of(&key.name))
     }
 
+    /// The slices of other managers that name a Service, in any order.
+    pub fn foreign_of(&self, key: &ServiceKey) -> Vec<&Slice> {
+        let island = self.islands.get(&key.namespace);
+        island.map_or_else(Vec::new, |island| island.slices.foreign_of(&key.name).collect())
+    }
+
+    /// Their ready endpoints, as far as proxies read them, by address type.
+    pub fn foreign_ready(&self, key: &ServiceKey) -> &[(AddressType, Ready)] {
+        self.islands
+            .get(&key.namespace)
+            .map_or(&[], |island| island.slices.foreign_ready(&key.name))
+    }
+
+    /// A pod.
+    pub fn pod(&self, namespace: &Name, name: &str) -> Option<&Pod> {
+        self.islands.get(namespace)?.pod(name)
+    }
+
     /// All nodes.
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
@@ -100,7 +120,7 @@ impl Index {
         settings: plan::Settings,
     ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
-        Some(plan::plan(World {
+        let mut plan = plan::plan(World {
             service,
             intent: self.intent(key)?,
             pods: &self.pods_of(key),
@@ -109,7 +129,9 @@ impl Index {
             slices: &self.slices_of(key),
             trigger_time,
             settings,
-        }))
+        });
+        self.find_foreign_twins(key, &mut plan);
+        Some(plan)
     }
 
     /// The same for a part that [`Self::part`] returned. `None` if the whole must be planned.
@@ -136,6 +158,21 @@ impl Index {
 }
 
 impl Index {
+    /// Notes where slices of other managers contain the addresses of planned endpoints.
+    fn find_foreign_twins(&self, key: &ServiceKey, plan: &mut Plan<'_>) {
+        let foreign = self.foreign_of(key);
+        if foreign.is_empty() {
+            return;
+        }
+        for family in &mut plan.families {
+            let of_type = |slice: &&&Slice| {
+                slice.address_type == family.address_type && slice.is_read_by_proxies()
+            };
+            let all = family.after().chain(foreign.iter().filter(of_type).copied());
+            family.ready.has_twins = ready::has_twins(all);
+        }
+    }
+
     /// Voids what plans are based on: all Services must be planned as a whole.
     pub fn void_plans(&mut self) {
         self.generation += 1;

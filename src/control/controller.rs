@@ -37,7 +37,7 @@ use crate::{
         self, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
     },
-    report::Report,
+    report::{Report, hindrance::hindrances},
 };
 
 /// How long to wait for the watch to show a local write before planning again anyway.
@@ -264,6 +264,9 @@ impl Controller {
         }
         if self.others.writer.is_contested(key) {
             report.outlook = report.outlook.overwritten();
+        }
+        if self.reporter.reports_hindrances(key, &report.outlook) {
+            report.hindrances = hindrances(&self.index, service, Some(&plan), &report.verdicts);
         }
 
         let is_deferred = !is_idle && plan.is_locality_only() && class == Class::Endpoints;

@@ -8,7 +8,10 @@ use tokio::time::Instant;
 
 use super::write::{Outcome, WriteError};
 use crate::{
-    assess::decision::{Decision, Reason, State},
+    assess::{
+        decision::Decision,
+        reason::{Reason, State},
+    },
     cluster::{Index, Watched},
     control::{
         history::Sign,
@@ -62,7 +65,7 @@ impl Reasons {
     }
 
     fn iter(self) -> impl Iterator<Item = Reason> {
-        Reason::ALL.into_iter().filter(move |reason| self.0 & Self::bit(*reason) != 0)
+        Reason::ALL.iter().copied().filter(move |reason| self.0 & Self::bit(*reason) != 0)
     }
 
     fn bit(reason: Reason) -> u32 {

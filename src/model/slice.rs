@@ -197,11 +197,15 @@ pub struct Identity<'a> {
 }
 
 impl Slice {
+    /// The name of its Service, whoever manages it.
+    pub fn service(&self) -> Option<&Name> {
+        self.meta.labels.get(SERVICE_NAME).filter(|name| !name.is_empty())
+    }
+
     /// The name of its Service, if closehaul manages it.
     pub fn managed_service(&self) -> Option<&Name> {
-        let labels = &self.meta.labels;
-        let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
-        manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
+        let manager = self.meta.labels.get(MANAGED_BY);
+        manager.filter(|manager| &***manager == CONTROLLER).and_then(|_| self.service())
     }
 
     /// Whether proxies read it: they skip slices that are labelled as headless, whichever

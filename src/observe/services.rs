@@ -4,7 +4,7 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::register::register;
 use crate::{
-    assess::decision::{Reason, State},
+    assess::reason::{Reason, State},
     model::name::ServiceKey,
 };
 

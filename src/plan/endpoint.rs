@@ -26,6 +26,8 @@ pub struct Desired {
     pub nodeless: Vec<Name>,
     /// Addresses left out because slices must not contain them, with their pods.
     pub not_allowed: Vec<(Name, IpAddr)>,
+    /// Pods that are left out because they have no address of this type.
+    pub without_address: usize,
 }
 
 /// Turns the pods that `service` selects into endpoints of one address type.
@@ -51,6 +53,8 @@ pub fn desired(
         let zone = node.and_then(|node| node.zone.clone());
         if let Some(addresses) = addresses(pod, address_type, &mut desired.not_allowed) {
             group.push(endpoint(service, pod, zone, addresses));
+        } else if !pod.addresses.iter().any(|it| AddressType::of(*it) == address_type) {
+            desired.without_address += 1;
         }
     }
     desired.nodeless.sort_unstable();

@@ -94,6 +94,8 @@ pub struct Plan<'a> {
     pub settings: Settings,
     /// One entry for each address type that the Service has or had.
     pub families: Vec<Family<'a>>,
+    /// Whether the Service selects any pod.
+    pub has_pods: bool,
     /// Pods left out because their node is not known, sorted.
     pub nodeless: Vec<Name>,
     /// Addresses left out because slices must not contain them, with their pods, sorted by pod.
@@ -123,6 +125,7 @@ impl Plan<'_> {
             intent: world.intent,
             settings: world.settings,
             families: Vec::new(),
+            has_pods: !world.pods.is_empty(),
             nodeless: Vec::new(),
             not_allowed: Vec::new(),
         }
@@ -146,7 +149,7 @@ impl Plan<'_> {
 
 impl Family<'_> {
     /// The slices as they will stand.
-    pub fn after(&self) -> impl Iterator<Item = &Slice> {
+    pub fn after(&self) -> impl Iterator<Item = &Slice> + Clone {
         let written = self.changes.creates.iter().chain(&self.changes.updates);
         written.chain(self.unchanged.iter().copied())
     }
@@ -165,7 +168,10 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     for address_type in world.service.address_types() {
         let existing = by_type.remove(&address_type).unwrap_or_default();
         let desired = endpoint::desired(world.service, world.pods, world.nodes, address_type);
-        plan.families.push(family(world, address_type, existing, &desired));
+        let mut family = family(world, address_type, existing, &desired);
+        family.ready.without_address = desired.without_address;
+        family.ready.has_twins = ready::has_twins(family.after());
+        plan.families.push(family);
         // The same for each type: a pod waits for its node, whatever its addresses.
         plan.nodeless = desired.nodeless;
         plan.not_allowed.extend(desired.not_allowed);

@@ -46,6 +46,9 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
         || !plan.nodeless.is_empty()
         || !plan.not_allowed.is_empty()
         || !plan.families.iter().all(is_right)
+        // Which of two endpoints counts depends on both.
+        || (plan.intent.prefers_locality()
+            && plan.families.iter().any(|family| family.ready.has_twins))
     {
         return None;
     }
@@ -89,7 +92,7 @@ pub fn patch<'a>(
         all.unchanged.extend(part.unchanged);
         all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
     }
-    Some(Plan { families, ..Plan::new(&world) })
+    Some(Plan { families, has_pods: true, ..Plan::new(&world) })
 }
 
 fn unchanged<'a>(known: Known) -> Family<'a> {
