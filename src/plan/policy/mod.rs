@@ -1,6 +1,7 @@
 //! Policies: hints under a guard, as pure functions (docs/planner.md 8). The search works on numbers
 //! of endpoints per zone and set of names, never on single endpoints:
 //!
+//! - `request`: what is requested of a Service's hints, resolved from policies and evacuations
 //! - `counts`: a distribution as such numbers, with load, overload and in-zone share
 //! - `problem`: what a search is given
 //! - `exact`: the optimum of a small problem, by enumeration in descending order of the share
@@ -14,6 +15,7 @@ pub mod exact;
 pub mod ladder;
 mod pack;
 pub mod problem;
+pub mod request;
 
 use self::{counts::Tally, problem::Problem};
 
