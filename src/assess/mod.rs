@@ -12,5 +12,4 @@ pub mod crowd;
 pub mod decision;
 pub mod reason;
 pub mod share;
-pub mod topology;
 pub mod verdict;

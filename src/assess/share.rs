@@ -5,13 +5,11 @@ use std::{collections::BTreeSet, fmt};
 
 use foldhash::HashSet;
 
-use super::{
-    crowd::{self, Flock},
-    topology::Clients,
-};
+use super::crowd::{self, Flock};
 use crate::{
     consumers::kube_proxy::{Client, Hinted as _, Levels, Targets},
     model::name::Name,
+    plan::topology::Clients,
 };
 
 /// What becomes of the traffic to a Service's port in one address type.

@@ -7,15 +7,15 @@ use super::{
     crowd::{Crowd, Flock, Found},
     reason::{Reason, State},
     share::{self, Rung},
-    topology::Topology,
 };
 use crate::{
     consumers::kube_proxy::{Client, Hinted as _, Levels, is_hidden},
     model::{address::AddressType, name::Name, node::Nodes, service::Service},
     plan::{
-        hints::auto::{self, cpu_shares},
+        hints::auto::cpu_shares,
         intent::{Intent, Mechanism, Preference},
         ready::{Alike, NodeHint, Ready},
+        topology::Topology,
     },
 };
 
@@ -183,7 +183,7 @@ impl Standing<'_> {
         let has_zoneless = own.count_if(|alike| alike.zone.is_none()) > 0;
         let shares = cpu_shares(self.nodes);
         let is_too_few = shares.as_ref().is_some_and(|shares| shares.len() > ready);
-        let counted = || self.nodes.values().filter(|node| auto::counts(node));
+        let counted = || self.nodes.values().filter(|node| node.is_sending());
         let zones = counted().map(|node| &node.zone).collect::<BTreeSet<_>>();
         let has_unlabelled = self.has_unlabelled(own) || zones.contains(&None);
         let named = zones.iter().filter(|zone| zone.is_some()).count();

@@ -20,7 +20,6 @@ pub use self::{
     },
 };
 use crate::{
-    assess::topology::Topology,
     model::{
         address::AddressType,
         name::{Name, ServiceKey},
@@ -35,6 +34,7 @@ use crate::{
         intent::Intent,
         patch,
         ready::{self, Ready},
+        topology::Topology,
     },
 };
 

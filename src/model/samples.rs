@@ -91,9 +91,9 @@ pub(crate) fn node(name: &str, zone: &str) -> Node {
         name: name.into(),
         version: 1,
         zone: Some(zone).filter(|zone| !zone.is_empty()).map(Into::into),
+        labels: Labels::default(),
         ready: true,
         control_plane: false,
-        schedulable: true,
         cpu: 4000,
     }
 }

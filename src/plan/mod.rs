@@ -22,6 +22,7 @@ pub mod policy;
 pub mod port;
 pub mod ready;
 pub mod slice_name;
+pub mod topology;
 pub mod trigger;
 
 use std::{collections::BTreeMap, net::IpAddr};

@@ -11,9 +11,10 @@ use super::{
 use crate::{kubelet::NodeSpec, progress, proxy::Mode};
 use closehaul::{
     api::Object,
-    assess::{share, topology::Clients},
+    assess::share,
     consumers::kube_proxy::{self, Client, Held, Reach, Targets},
     model::{address::AddressType, service::Service, slice::Slice},
+    plan::topology::Clients,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{core::v1, discovery::v1::EndpointSlice};

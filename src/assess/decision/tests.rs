@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    assess::{crowd::Found, topology::Topology},
+    assess::crowd::Found,
     model::{
         address::AddressType,
         node::Nodes,
@@ -11,6 +11,7 @@ use crate::{
         service::{ClusterIp, Service, TargetPort, TrafficDistribution},
         slice::{Endpoint, HEADLESS, Slice},
     },
+    plan::topology::Topology,
     plan::{intent::Intent, ready::Ready},
 };
 
@@ -227,14 +228,10 @@ fn the_legacy_annotation() {
         assert_decision(&auto(false, &words, &known), State::Ineffective, &reasons);
     }
 
-    // Only ready nodes count, including those that accept no ordinary pods.
+    // Only ready nodes count.
     let mut down = auto(false, &two, &two);
     down.nodes.get_mut("n2").unwrap().ready = false;
     assert_decision(&down, State::Ineffective, &[wins, Reason::SingleZone]);
-    let mut tainted = auto(false, &two, &["n1:a", "n2:b", "n3:"]);
-    tainted.nodes.get_mut("n3").unwrap().schedulable = false;
-    let reasons = [wins, Reason::NodeWithoutZoneLabel];
-    assert_decision(&tainted, State::Ineffective, &reasons);
 }
 
 /// Nobody reaches an endpoint: that is never `Applied`, and says why.

@@ -32,6 +32,7 @@ impl Index {
     pub fn apply_node(&mut self, mut node: Node) -> NodeChange {
         self.pool.name(&mut node.name);
         node.zone.iter_mut().for_each(|zone| self.pool.name(zone));
+        self.pool.labels(&mut node.labels);
         let name = node.name.clone();
         let old = match self.nodes.admit(&name, node.version) {
             Admission::Outdated => return NodeChange::default(),
