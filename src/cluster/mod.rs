@@ -46,6 +46,8 @@ pub struct Index {
     /// Computed on demand, and emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
     topology: Topology,
+    /// How often the topology has changed in a way that decisions read.
+    topology_changes: u64,
     pool: Pool,
     /// How often everything has had to be planned as a whole.
     generation: u64,
@@ -110,6 +112,11 @@ impl Index {
     /// Which zones there are, and where clients are assumed to run.
     pub fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// How often the topology has changed in a way that decisions read.
+    pub fn topology_changes(&self) -> u64 {
+        self.topology_changes
     }
 
     /// What must be done for a Service. `None` if it is not known or not served.

@@ -37,7 +37,7 @@ use crate::{
         self, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
     },
-    report::{Report, hindrance::hindrances},
+    report::{Report, assessment, grounds::Grounds, hindrance::hindrances},
 };
 
 /// How long to wait for the watch to show a local write before planning again anyway.
@@ -258,7 +258,10 @@ impl Controller {
             self.others.writer.planned(key, !is_idle, progress.is_affected, now.monotonic);
         progress.is_refused &= !is_idle;
 
-        let mut report = Report::of(&self.index, service, &plan);
+        let grounds = Grounds::of(&self.index, service, &plan);
+        let assess = || assessment(&self.index, service, plan.intent, Some(&plan));
+        let decision = progress.decision(grounds, || assess().decision);
+        let mut report = Report::of(service, &plan, decision);
         if progress.is_refused {
             report.outlook = report.outlook.refused();
         }
@@ -266,7 +269,7 @@ impl Controller {
             report.outlook = report.outlook.overwritten();
         }
         if self.reporter.reports_hindrances(key, &report.outlook) {
-            report.hindrances = hindrances(&self.index, service, Some(&plan), &report.verdicts);
+            report.hindrances = hindrances(&self.index, service, Some(&plan), &assess().verdicts);
         }
 
         let is_deferred = !is_idle && plan.is_locality_only() && class == Class::Endpoints;

@@ -30,7 +30,7 @@ impl Intent {
 }
 
 /// How the hints of a Service are decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mechanism {
     /// The legacy annotation: by CPU share.
     Auto,
@@ -53,7 +53,7 @@ impl Mechanism {
 }
 
 /// What a Service prefers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Preference {
     /// `PreferSameZone`, or `PreferClose`, its older name.
     Zone,

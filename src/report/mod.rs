@@ -1,6 +1,7 @@
 //! Report: what a plan of a Service amounts to, for everything that shows it: `closehaul plan`, the
 //! log, Events, health and metrics. No code that decides may read it.
 
+pub mod grounds;
 pub mod hindrance;
 pub mod news;
 pub mod outlook;
@@ -13,8 +14,8 @@ use self::{
 use crate::{
     assess::{
         crowd::Found,
-        decision::{Assessment, assess},
-        verdict::{Standing, Verdict},
+        decision::{Assessment, Decision, assess},
+        verdict::Standing,
     },
     cluster::Index,
     model::{
@@ -40,8 +41,6 @@ pub struct Report {
     pub uid: Option<Uid>,
     /// What becomes of its preference.
     pub outlook: Outlook,
-    /// The same on each of its ports, by address type, as far as a plan shows it.
-    pub verdicts: Vec<Verdict>,
     /// What hinders it, by name, if that is to be reported.
     pub hindrances: Vec<Hindrance>,
     /// What decides its hints.
@@ -88,9 +87,8 @@ pub struct Slices {
 }
 
 impl Report {
-    /// The report on a plan of `service`, without hindrances.
-    pub fn of(index: &Index, service: &Service, plan: &Plan<'_>) -> Self {
-        let Assessment { decision, verdicts } = assessment(index, service, plan.intent, Some(plan));
+    /// The report on a plan of `service` with this decision, without hindrances.
+    pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision) -> Self {
         let family = |family: &plan::Family<'_>| FamilyReport {
             address_type: family.address_type,
             writes: family.changes.len(),
@@ -106,7 +104,6 @@ impl Report {
             service: service.key.clone(),
             uid: service.uid.clone(),
             outlook: Outlook::of(service, plan, decision),
-            verdicts,
             hindrances: Vec::new(),
             label: Label::of(service, plan.intent),
             families: plan.families.iter().map(family).collect(),

@@ -75,6 +75,7 @@ impl Index {
             services.sort_unstable();
         }
         let is_read = self.topology.replace(old, new);
+        self.topology_changes += u64::from(is_read);
         let preferring = if is_read { self.preferring() } else { Vec::new() };
         NodeChange { services, is_move: false, shares: true, preferring }
     }

@@ -3,11 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 use crate::{
-    assess::{reason::State, verdict::Verdict},
+    assess::{decision::Decision, reason::State, verdict::Verdict},
     cluster::Index,
     consumers::kube_proxy::{self, Client, Targets},
     model::{
@@ -24,7 +25,7 @@ use crate::{
         Plan, Settings,
         trigger::{Seen, trigger_time, trigger_time_of},
     },
-    report::{Report, all_slices, assessment},
+    report::{all_slices, assessment, grounds::Grounds},
 };
 
 /// Endpoints in a slice: few, so that a Service with a few pods has many slices.
@@ -288,6 +289,10 @@ struct World {
     plans: (usize, usize),
     /// The states of ports that have been found.
     states: BTreeSet<State>,
+    /// The decisions that have been found, by what they were based on.
+    decided: HashMap<Grounds, Decision>,
+    /// How often one was found again.
+    recalled: usize,
 }
 
 impl World {
@@ -300,6 +305,8 @@ impl World {
             foreign: [None, None],
             plans: (0, 0),
             states: BTreeSet::new(),
+            decided: HashMap::default(),
+            recalled: 0,
         };
         for number in 0..4 {
             world.happen(Event::Node(number, 1 + number % 2));
@@ -407,14 +414,19 @@ impl World {
         let is_patch = patch.is_some();
         *(if is_patch { &mut self.plans.0 } else { &mut self.plans.1 }) += 1;
         let plan = patch.unwrap_or(whole);
-        let report = Report::of(&self.index, service, &plan);
+        let of_plan = assessment(&self.index, service, plan.intent, Some(&plan));
+        let grounds = Grounds::of(&self.index, service, &plan);
         let dump = self.dump();
         let planned = dump.plan(&key(), None, SETTINGS).unwrap();
         let assessment = assessment(&dump, service, planned.intent, Some(&planned));
-        assert_eq!(report.verdicts, assessment.verdicts);
-        assert_eq!(report.outlook.decision, assessment.decision);
-        assert_follows_kube_proxy(&dump, service, &planned, &report.verdicts);
-        self.states.extend(report.verdicts.iter().map(|verdict| verdict.state));
+        assert_eq!(of_plan, assessment);
+        if let Some(grounds) = grounds {
+            let known = self.decided.insert(grounds, assessment.decision.clone());
+            self.recalled += usize::from(known.is_some());
+            assert!(known.is_none_or(|known| known == assessment.decision));
+        }
+        assert_follows_kube_proxy(&dump, service, &planned, &of_plan.verdicts);
+        self.states.extend(of_plan.verdicts.iter().map(|verdict| verdict.state));
         let known = self.index.known(service, &plan);
         let writes: Vec<_> = plan.families.into_iter().map(|family| family.changes).collect();
         self.index.settle(&key(), known, &writes, is_patch);
@@ -573,7 +585,7 @@ proptest! {
 fn generated_clusters_reach_every_state_by_patches_too() {
     let mut runner = TestRunner::deterministic();
     let histories = proptest::collection::vec(event(), 60);
-    let (mut states, mut patches) = (BTreeSet::new(), 0);
+    let (mut states, mut patches, mut recalled) = (BTreeSet::new(), 0, 0);
     for _ in 0..40 {
         let mut world = World::new(&SHAPE);
         for event in histories.new_tree(&mut runner).unwrap().current() {
@@ -581,9 +593,11 @@ fn generated_clusters_reach_every_state_by_patches_too() {
         }
         states.extend(world.states);
         patches += world.plans.0;
+        recalled += world.recalled;
     }
     assert_eq!(states.into_iter().collect::<Vec<_>>(), State::ALL);
     assert!(patches > 50, "{patches}");
+    assert!(recalled > 50, "{recalled}");
 }
 
 #[test]
