@@ -299,19 +299,21 @@ impl History<'_> {
         }
     }
 
-    /// Compares after a restart of the built-in controller, which had been trapped.
+    /// Compares after a restart of the built-in controller, which had been trapped. It may choose
+    /// other hints where it draws lots.
     pub(super) async fn after_trap(&mut self) -> Result<Verdict, Error> {
         self.probe(true).await?;
         self.touch().await?;
         // The trigger times come from the restart.
         self.loose = every_service();
         let found = self.settle(AGREE).await;
-        if let Comparison::Different(lines) = found {
-            return Ok(Verdict::Different(lines));
-        }
-        self.pair.wanted.meet("tracker-trap");
         match self.explained(&Effect::default(), found).await? {
-            Outcome::Judged(verdict) => Ok(verdict),
+            Outcome::Judged(verdict) => {
+                if verdict == Verdict::Agreed {
+                    self.pair.wanted.meet("tracker-trap");
+                }
+                Ok(verdict)
+            }
             Outcome::Trapped => Ok(Verdict::Different(vec!["trapped after a restart".to_owned()])),
         }
     }
