@@ -53,12 +53,13 @@ pub fn search(problem: &Problem) -> Tally {
     best.tally
 }
 
-/// The plan that names every zone that sends on every endpoint. It is always even.
+/// The plan in which every endpoint names all zones that the search decides about. If it decides
+/// about all, it is even.
 pub fn everywhere(problem: &Problem) -> Tally {
-    let senders: Names = problem.senders().take(super::problem::MAX_NAMES).collect();
+    let senders: Names = problem.senders().collect();
     let mut tally = Tally::default();
     for start in problem.origins() {
-        tally.add(start.origin, start.names.and(senders), start.count);
+        tally.add(start.origin, start.names.and(senders).and(problem.wide()), start.count);
     }
     tally
 }

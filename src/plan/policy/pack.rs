@@ -25,8 +25,8 @@ struct Zone {
     foreign: usize,
     /// How many of its own it must keep.
     least: usize,
-    /// Whether all endpoints will name it, and do not yet. Room is kept for it on each of them.
-    is_awaited: bool,
+    /// Whether all endpoints name it. Room is kept for it on each of them.
+    is_wide: bool,
 }
 
 /// Endpoints of one origin with the same names.
@@ -40,6 +40,8 @@ struct Host {
     names: Names,
     /// What the other zones send to each.
     guests: f64,
+    /// Whether they have no names but those that they have in any case.
+    is_plain: bool,
 }
 
 impl<'p> Pack<'p> {
@@ -50,28 +52,29 @@ impl<'p> Pack<'p> {
             lent: 0,
             foreign: *foreign,
             least: if *foreign > 0 { problem.own(*zone) } else { problem.least(*zone) },
-            is_awaited: *foreign > 0 && problem.own(*zone) + foreign == problem.total(),
+            is_wide: *foreign > 0 && problem.own(*zone) + foreign == problem.total(),
         };
-        let zones = senders.iter().zip(foreign).map(zone).collect();
+        let zones: Vec<Zone> = senders.iter().zip(foreign).map(zone).collect();
+        let is_home = |at: &usize| !zones[*at].is_wide;
         let host = |(at, start): (usize, &super::problem::Start)| Host {
             origin: at,
-            home: senders.iter().position(|zone| start.origin == Some(*zone)),
+            home: senders.iter().position(|zone| start.origin == Some(*zone)).filter(is_home),
             count: start.count,
             names: start.names,
-            guests: 0.0,
+            guests: start.load,
+            is_plain: true,
         };
         let hosts = problem.origins().iter().enumerate().map(host).collect();
+        let is_narrow = |at: &usize| foreign[*at] > 0 && is_home(at);
+        let mut order: Vec<usize> = (0..senders.len()).filter(is_narrow).collect();
         let mut pack = Self { problem, senders, zones, hosts };
-        let mut order: Vec<usize> = (0..senders.len()).filter(|at| foreign[*at] > 0).collect();
         order.sort_by(|one, other| pack.each(*other).total_cmp(&pack.each(*one)));
         for at in order {
-            pack.zones[at].is_awaited = false;
             let left = pack.share(at, foreign[at]);
             pack.lend(at, left)?;
         }
         let tally = pack.tally();
-        let is_under = pack.is_under_cap(&tally);
-        is_under.then_some(tally)
+        problem.is_under_cap(&tally).then_some(tally)
     }
 
     /// What a zone sends to each endpoint that it names.
@@ -81,15 +84,13 @@ impl<'p> Pack<'p> {
     }
 
     fn load(&self, host: &Host) -> f64 {
-        let home = host.home.filter(|home| !self.zones[*home].is_awaited);
-        host.guests + home.map_or(0.0, |home| self.each(home))
+        host.guests + host.home.map_or(0.0, |home| self.each(home))
     }
 
-    /// The most load that an endpoint may have until all zones have been placed that every endpoint
-    /// will name.
+    /// The most load that an endpoint may have besides that of the zones that all name.
     fn cap(&self) -> f64 {
-        let awaited = (0..self.zones.len()).filter(|at| self.zones[*at].is_awaited);
-        self.problem.cap() - awaited.map(|at| self.each(at)).sum::<f64>()
+        let wide = (0..self.zones.len()).filter(|at| self.zones[*at].is_wide);
+        self.problem.cap() - wide.map(|at| self.each(at)).sum::<f64>()
     }
 
     /// Lets endpoints that have room for it serve a zone. Returns how many are missing.
@@ -127,7 +128,8 @@ impl<'p> Pack<'p> {
         let Host { origin, home, names, guests, .. } = self.hosts[host];
         self.hosts[host].count -= count;
         let names = names.with(self.senders[at]);
-        self.hosts.push(Host { origin, home, count, names, guests: guests + each });
+        let guests = guests + each;
+        self.hosts.push(Host { origin, home, count, names, guests, is_plain: false });
     }
 
     /// Lends endpoints to a zone, one after the other from where they are missed least.
@@ -155,10 +157,10 @@ impl<'p> Pack<'p> {
         }
         for (donor, count) in given.into_iter().enumerate().filter(|(_, count)| *count > 0) {
             let host = self.plain(donor)?;
-            let Host { origin, names, .. } = self.hosts[host];
+            let Host { origin, names, guests, .. } = self.hosts[host];
             self.hosts[host].count -= count;
-            let names = names.with(zone);
-            self.hosts.push(Host { origin, home: None, count, names, guests: each });
+            let (names, guests) = (names.with(zone), guests + each);
+            self.hosts.push(Host { origin, home: None, count, names, guests, is_plain: false });
         }
         self.hosts.retain(|host| host.count > 0);
         Some(())
@@ -166,7 +168,7 @@ impl<'p> Pack<'p> {
 
     /// The endpoints of a zone that serve it alone.
     fn plain(&self, at: usize) -> Option<usize> {
-        let is_plain = |host: &Host| host.home == Some(at) && host.guests == 0.0;
+        let is_plain = |host: &Host| host.home == Some(at) && host.is_plain;
         self.hosts.iter().position(is_plain)
     }
 
@@ -187,24 +189,19 @@ impl<'p> Pack<'p> {
     /// Endpoints that no zone needs serve the zone that sends most.
     fn tally(&self) -> Tally {
         let demand = self.problem.demand();
-        let busiest = self
-            .senders
-            .iter()
-            .copied()
-            .max_by(|one, other| demand[*one].total_cmp(&demand[*other]));
+        let most = |one: &usize, other: &usize| demand[*one].total_cmp(&demand[*other]);
+        let busiest = self.senders.iter().copied().max_by(most);
+        let is_wide = |(_, zone): &(&usize, &Zone)| zone.is_wide;
+        let wide = self.senders.iter().zip(&self.zones).filter(is_wide).map(|(zone, _)| *zone);
+        let wide = self.problem.wide().and(wide.collect());
         let mut tally = Tally::default();
         for host in &self.hosts {
             let home = host.home.map(|home| self.senders[home]);
-            let names = home.map_or(host.names, |home| host.names.with(home));
+            let names = home.map_or(host.names, |home| host.names.with(home)).and(wide);
             let spare = if names.is_empty() { busiest.map(Names::only) } else { None };
             let origin = self.problem.origins()[host.origin].origin;
             tally.add(origin, spare.unwrap_or(names), host.count);
         }
         tally
-    }
-
-    fn is_under_cap(&self, tally: &Tally) -> bool {
-        let load = tally.load(self.problem.demand());
-        (load.overload + 1.0) / float(self.problem.total().max(1)) <= self.problem.cap()
     }
 }
