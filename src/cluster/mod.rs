@@ -130,6 +130,7 @@ impl Index {
         let mut plan = plan::plan(World {
             service,
             intent: self.intent(key)?,
+            policy: None,
             pods: &self.pods_of(key),
             nodes: &self.nodes,
             shares: self.shares(),
@@ -158,6 +159,7 @@ impl Index {
             slices: &[],
             trigger_time,
             intent: island.intent(&key.name)?,
+            policy: None,
             settings,
         };
         patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)

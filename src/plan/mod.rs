@@ -25,7 +25,7 @@ pub mod slice_name;
 pub mod topology;
 pub mod trigger;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use foldhash::HashMap;
 
@@ -38,9 +38,11 @@ use self::{
     hints::{
         Choices,
         auto::{CpuShares, ZoneCounts},
+        planned::{self, OtherFamily, Planned, Terms},
     },
     intent::Intent,
     pack::{Group, Packing},
+    policy::{request::Request, zones::Zones},
     ready::Ready,
 };
 use crate::model::{
@@ -65,8 +67,19 @@ pub struct World<'w, 'a> {
     pub trigger_time: Option<Timestamp>,
     /// What is requested for the Service.
     pub intent: Intent,
+    /// What policies and evacuations request; `None` if its own fields alone decide its hints.
+    pub policy: Option<Policy<'w>>,
     /// How slices are written.
     pub settings: Settings,
+}
+
+/// What policies and evacuations request of a Service's hints.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'w> {
+    /// What is requested.
+    pub request: &'w Request,
+    /// The zones, and what each sends to the Service.
+    pub zones: &'w Zones,
 }
 
 /// How slices are written, the same for all Services.
@@ -114,6 +127,8 @@ pub struct Family<'a> {
     pub unchanged: Vec<&'a Slice>,
     /// Endpoints hinted to each zone, where the legacy annotation is in force.
     pub counts: Option<ZoneCounts>,
+    /// The plans of its hints, where policies or evacuations decide them.
+    pub planned: Option<Arc<Planned>>,
     /// Its numbers; `None` if the Service no longer has this address type.
     pub census: Option<Census>,
     /// The ready endpoints of all slices as they will stand.
@@ -166,10 +181,12 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     for slice in existing {
         by_type.entry(slice.address_type).or_default().push(slice);
     }
+    let mut other = None;
     for address_type in world.service.address_types() {
         let existing = by_type.remove(&address_type).unwrap_or_default();
         let desired = endpoint::desired(world.service, world.pods, world.nodes, address_type);
-        let mut family = family(world, address_type, existing, &desired);
+        let scope = Scope::Whole(&mut other);
+        let mut family = family(world, scope, address_type, existing, &desired);
         family.ready.without_address = desired.without_address;
         family.ready.has_twins = ready::has_twins(family.after());
         plan.families.push(family);
@@ -188,6 +205,7 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
             changes,
             unchanged: Vec::new(),
             counts: None,
+            planned: None,
             census: None,
             ready: Ready::default(),
         });
@@ -195,9 +213,35 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     plan
 }
 
+/// How much of the slices of an address type is planned.
+enum Scope<'s> {
+    /// All of them. What was chosen for the address type before is replaced by what is chosen now.
+    Whole(&'s mut Option<OtherFamily>),
+    /// Some of them, and the plan of their hints stays.
+    Part,
+}
+
+/// Chooses the hints of all endpoints of `packing`.
+fn choose(
+    world: World<'_, '_>,
+    scope: Scope<'_>,
+    packing: &Packing<'_>,
+) -> (Choices, Option<Arc<Planned>>) {
+    let Some(Policy { request, zones }) = world.policy else {
+        return (hints::choose(world.intent, packing, world.shares), None);
+    };
+    let Scope::Whole(other) = scope else { return (planned::keep(packing), None) };
+    let (service, node_hints) = (&world.service.key, world.settings.node_hints);
+    let terms = Terms { service, request, zones, node_hints, other: other.as_ref() };
+    let (choices, planned) = planned::choose(terms, packing);
+    *other = Some(OtherFamily::of(packing, &choices));
+    (choices, Some(Arc::new(planned)))
+}
+
 /// Plans the slices of one address type.
 fn family<'a>(
     world: World<'_, 'a>,
+    scope: Scope<'_>,
     address_type: AddressType,
     existing: Vec<&'a Slice>,
     desired: &Desired,
@@ -234,7 +278,7 @@ fn family<'a>(
     placeholder::ensure(service, address_type, total, &mut packing);
     moves::arrange(service, &mut packing);
     packing.restore_hints();
-    let Choices { endpoints, counts } = hints::choose(world.intent, &packing, world.shares);
+    let (Choices { endpoints, counts }, planned) = choose(world, scope, &packing);
     hints::apply(&mut packing, &endpoints, world.settings.node_hints);
     let changes = Changes::of(&mut packing, service, world.trigger_time);
     // Without endpoints, there is the placeholder.
@@ -244,6 +288,7 @@ fn family<'a>(
         changes,
         unchanged: packing.unchanged,
         counts,
+        planned,
         census: Some(census),
         ready: Ready::default(),
     };

@@ -6,6 +6,7 @@
 
 mod apply;
 pub mod auto;
+pub mod planned;
 pub mod traffic_distribution;
 
 use std::sync::Arc;

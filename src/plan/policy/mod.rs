@@ -24,6 +24,7 @@ mod assign;
 mod best;
 pub mod choose;
 pub mod counts;
+pub mod demand;
 pub mod exact;
 mod explain;
 pub mod group;
