@@ -11,3 +11,6 @@ mod brute;
 mod cases;
 mod draw;
 mod properties;
+mod rules;
+mod service;
+mod time;

@@ -198,11 +198,12 @@ fn is_as_good(problem: &Problem, other: &Tally, than: &Tally) -> bool {
 /// Turns numbers into names, and explains them.
 fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
     let nodes = NodeHints::of(stage, &decision.names, decision.is_kept);
-    let is_off = decision.is_everywhere(stage) && !stage.is_evacuation() && nodes.load.is_none();
     let has_guard = stage.request.guard.is_some();
+    let may_be_off = has_guard && !stage.is_evacuation() && !stage.rest.is_empty();
+    let is_off = may_be_off && nodes.load.is_none() && decision.is_everywhere(stage);
     let Decision { mut names, mut tally, is_kept, is_held } = decision;
     let newcomer = Newcomer::of(stage, &tally);
-    let is_off = is_off && has_guard;
+    let zones = explain::zones(stage, &tally, !is_off);
     if is_off {
         names.fill(Names::default());
         tally = stage.tally(&names);
@@ -234,7 +235,6 @@ fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
     if nodes.is_dropped {
         causes.push(Cause::OverloadExceeded);
     }
-    let zones = explain::zones(stage, &tally);
     let load = tally.load(stage.demand());
     let is_held = is_held || nodes.is_held;
     let node_load = nodes.load;
@@ -261,7 +261,7 @@ fn waiting(stage: &Stage<'_>, newcomer: &Newcomer, at: usize) -> Names {
 }
 
 /// What endpoints name that appear before the next plan.
-fn newcomers(
+pub(super) fn newcomers(
     stage: &Stage<'_>,
     pen: &mut Pen<'_>,
     names: &Newcomer,

@@ -8,15 +8,16 @@ use super::{
     terms::Term,
 };
 
-/// What becomes of each zone, by number, if the rest has these names.
-pub fn zones(stage: &Stage<'_>, tally: &Tally) -> Vec<ZoneOutcome> {
+/// What becomes of each zone, by number, if the rest has these names. If they send every zone to all
+/// endpoints, they may be meant without being written.
+pub fn zones(stage: &Stage<'_>, tally: &Tally, is_written: bool) -> Vec<ZoneOutcome> {
     let count = stage.zones.named();
     let explained = Explained {
         tally,
         total: tally.len(),
         named: tally.named(count),
         is_off: tally.iter().any(|(_, names, _)| names.is_empty()),
-        is_full: tally.iter().any(|(_, names, _)| names.len() >= MAX_NAMES),
+        is_full: is_written && tally.iter().any(|(_, names, _)| names.len() >= MAX_NAMES),
     };
     let names = stage.zones.names().iter().zip(stage.zones.demand()).enumerate();
     names

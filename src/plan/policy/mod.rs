@@ -12,6 +12,8 @@
 //! - `terms`: what is decided about each zone before a search
 //! - `keep`: whether a plan in force stays, by numbers alone
 //! - `assign`: which endpoint gets which names of a distribution, by `rendezvous`
+//! - `unknown`: what endpoints name while policies are not known
+//! - `help`: how many more endpoints would keep a zone local
 //! - `counts`: a distribution as such numbers, with load, overload and in-zone share
 //! - `problem`: what a search is given
 //! - `exact`: the optimum of a small problem, by enumeration in descending order of the share
@@ -27,6 +29,7 @@ pub mod counts;
 pub mod exact;
 mod explain;
 pub mod group;
+pub mod help;
 pub mod keep;
 pub mod ladder;
 mod newcomers;
@@ -40,6 +43,7 @@ pub mod request;
 mod stage;
 mod terms;
 mod trim;
+pub mod unknown;
 pub mod zones;
 
 use self::{counts::Tally, problem::Problem};

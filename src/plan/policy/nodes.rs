@@ -33,7 +33,8 @@ impl NodeHints {
         let load = load(stage, names).filter(|_| !stage.rest.is_empty());
         let on = Self { is_on: true, load, ..off };
         let (Some(guard), Some(load)) = (stage.request.guard, on.load) else { return on };
-        let were_on = stage.rest.iter().any(|at| stage.group.candidates[*at].names_node);
+        let names_node = |at: &usize| stage.group.candidates[*at].node_in_force == ChosenNode::Own;
+        let were_on = stage.rest.iter().any(names_node);
         let is_within = |cap: u16| load.overload <= percent(cap) + TOLERANCE;
         if !is_kept {
             return if is_within(guard.max_overload) {
@@ -51,6 +52,11 @@ impl NodeHints {
             (true, true, _) | (false, _, true) => on,
             _ => Self { is_dropped: true, ..off },
         }
+    }
+
+    /// Whether endpoints name their nodes, whatever it leads to.
+    pub fn always(is_on: bool) -> Self {
+        Self { is_on, load: None, is_dropped: false, is_held: false }
     }
 
     /// The node that an endpoint names which is evacuated.
