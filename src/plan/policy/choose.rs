@@ -81,7 +81,7 @@ fn decide(stage: &Stage<'_>) -> Decision {
     }
     match in_force(stage) {
         Some(names) => keep_or_replace(stage, guard, names),
-        None => fresh(stage, guard),
+        None => fresh(stage, &problem(stage, guard)),
     }
 }
 
@@ -141,36 +141,45 @@ fn in_force(stage: &Stage<'_>) -> Option<Vec<Names>> {
 
 fn keep_or_replace(stage: &Stage<'_>, guard: Guard, names: Vec<Names>) -> Decision {
     let kept = Decision { is_kept: true, ..Decision::new(stage, names) };
-    match keep::keeps(stage.request, stage.zones, &kept.tally) {
-        Keeping::Stays => kept,
-        Keeping::Ends => fresh(stage, guard),
-        Keeping::Question => {
-            let fresh = fresh(stage, guard);
-            let in_zone = |decision: &Decision| decision.tally.load(stage.demand()).in_zone;
-            if in_zone(&fresh) < in_zone(&kept) + GAIN - TOLERANCE {
-                return kept;
-            }
-            match stage.request.standing {
-                Standing::For(Some(stood)) if stood < guard.hold => {
-                    Decision { is_held: true, ..kept }
-                }
-                Standing::For(None) => Decision { is_held: !guard.hold.is_zero(), ..fresh },
-                Standing::New | Standing::Void | Standing::For(Some(_)) => fresh,
-            }
+    let keeping = keep::keeps(stage.request, stage.zones, &kept.tally);
+    if keeping == Keeping::Stays {
+        return kept;
+    }
+    let problem = problem(stage, guard);
+    let fresh = fresh(stage, &problem);
+    let in_zone = |decision: &Decision| decision.tally.load(stage.demand()).in_zone;
+    let is_narrower = in_zone(&fresh) >= in_zone(&kept) + GAIN - TOLERANCE;
+    let waits = match stage.request.standing {
+        Standing::For(Some(stood)) => is_narrower && stood < guard.hold,
+        Standing::New | Standing::Void | Standing::For(None) => false,
+    };
+    let is_held = is_narrower && !guard.hold.is_zero();
+    let is_shown = stage.request.standing == Standing::For(None);
+    match keeping {
+        Keeping::Question | Keeping::Stays if !is_narrower => kept,
+        Keeping::Question | Keeping::Stays if waits => Decision { is_held, ..kept },
+        // What is in force must go, but not for something narrower.
+        Keeping::Ends if waits => {
+            let wide = problem.no_narrower_than(&kept.tally);
+            Decision { is_held, ..self::fresh(stage, &wide) }
         }
+        _ => Decision { is_held: is_held && is_shown, ..fresh },
     }
 }
 
-/// A new plan.
-fn fresh(stage: &Stage<'_>, guard: Guard) -> Decision {
+/// The problem of a new plan.
+fn problem(stage: &Stage<'_>, guard: Guard) -> Problem {
     let scopes: Vec<Scope> = stage.terms.iter().map(|term| term.scope).collect();
     let now: Vec<Names> = stage.rest.iter().map(|at| stage.now(*at)).collect();
-    let problem =
-        Problem::scoped(stage.demand(), &scopes, stage.tally(&now), percent(guard.max_overload));
-    let mut tally = distribute(&problem);
+    Problem::scoped(stage.demand(), &scopes, stage.tally(&now), percent(guard.max_overload))
+}
+
+/// A new plan.
+fn fresh(stage: &Stage<'_>, problem: &Problem) -> Decision {
+    let mut tally = distribute(problem);
     let other = stage.other_family();
     if let Some(other) = other.as_ref().map(|names| stage.tally(names))
-        && is_as_good(&problem, &other, &tally)
+        && is_as_good(problem, &other, &tally)
         && keep::holds(&stage.terms, &other)
     {
         tally = other;
@@ -178,7 +187,7 @@ fn fresh(stage: &Stage<'_>, guard: Guard) -> Decision {
     let endpoint = |(index, at): (usize, &usize)| Endpoint {
         key: stage.group.candidates[*at].key,
         origin: stage.members[*at].origin,
-        now: now[index],
+        now: stage.now(*at),
         other: other.as_ref().map(|names| names[index]),
     };
     let endpoints: Vec<Endpoint<'_>> = stage.rest.iter().enumerate().map(endpoint).collect();

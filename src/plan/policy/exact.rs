@@ -60,9 +60,9 @@ fn options(problem: &Problem, zone: usize) -> Vec<Named> {
     let mut options = Vec::new();
     for own in 0..=own {
         for other in 0..=others {
-            let all = own + other;
-            if all >= problem.least(zone) {
-                options.push(Named { all, own });
+            let named = Named { all: own + other, own };
+            if named.all >= problem.least(zone) && problem.may_be(zone, named) {
+                options.push(named);
             }
         }
     }

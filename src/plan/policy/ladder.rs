@@ -24,8 +24,7 @@ pub fn search(problem: &Problem) -> Tally {
     if senders.is_empty() {
         return everywhere(problem);
     }
-    let least = |zone: &usize| problem.least(*zone).saturating_sub(problem.own(*zone));
-    let least: Vec<usize> = senders.iter().map(least).collect();
+    let least: Vec<usize> = senders.iter().map(|zone| problem.least_foreign(*zone)).collect();
     if let Some(tally) = Pack::of(problem, &senders, &least) {
         return tally;
     }
@@ -44,7 +43,7 @@ pub fn search(problem: &Problem) -> Tally {
     };
     let values: Vec<Vec<f64>> = senders.iter().zip(&options).map(value).collect();
     for (share, places) in Best::of(&values).take(TRIES) {
-        if share <= best.score.in_zone + TOLERANCE {
+        if share < best.score.in_zone - TOLERANCE {
             break;
         }
         let foreign: Vec<usize> = places.iter().zip(&options).map(|(at, of)| of[*at]).collect();
@@ -132,7 +131,8 @@ fn beside_wide(problem: &Problem, senders: &[usize], wide: &[usize]) -> Vec<usiz
     let foreign = |(at, zone): (usize, &usize)| {
         let own = problem.own(*zone);
         let least = problem.least_beside(*zone, sent / float(total));
-        if wide.contains(&at) { total - own } else { least.clamp(own, total) - own }
+        let foreign = least.clamp(own, total) - own;
+        if wide.contains(&at) { total - own } else { foreign.max(problem.least_foreign(*zone)) }
     };
     senders.iter().enumerate().map(foreign).collect()
 }
