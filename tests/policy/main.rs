@@ -10,6 +10,8 @@
 mod brute;
 mod cases;
 mod draw;
+mod evacuation;
+mod others;
 mod properties;
 mod rules;
 mod service;

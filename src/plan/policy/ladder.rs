@@ -10,6 +10,7 @@ use super::{
     best::Best,
     counts::{Names, TOLERANCE, Tally, float},
     pack::Pack,
+    polish::polish,
     problem::{Problem, Score},
 };
 
@@ -26,7 +27,7 @@ pub fn search(problem: &Problem) -> Tally {
     }
     let least: Vec<usize> = senders.iter().map(|zone| problem.least_foreign(*zone)).collect();
     if let Some(tally) = Pack::of(problem, &senders, &least) {
-        return tally;
+        return polish(problem, tally);
     }
     let options: Vec<Vec<usize>> =
         senders.iter().zip(&least).map(|(zone, least)| options(problem, *zone, *least)).collect();
@@ -49,7 +50,7 @@ pub fn search(problem: &Problem) -> Tally {
         let foreign: Vec<usize> = places.iter().zip(&options).map(|(at, of)| of[*at]).collect();
         best.improve(Pack::of(problem, &senders, &foreign));
     }
-    best.tally
+    polish(problem, best.tally)
 }
 
 /// The plan in which every endpoint names all zones that the search decides about. If it decides

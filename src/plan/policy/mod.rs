@@ -19,6 +19,7 @@
 //! - `exact`: the optimum of a small problem, by enumeration in descending order of the share
 //! - `ladder`: lending and widening for every other problem
 //! - `pack`: puts a distribution together that gives every zone a number of foreign endpoints
+//! - `polish`: gives endpoints back the names that they have in force
 //! - `best`: queues combinations of options, the best first
 //! - `trim`: leaves zones out of a distribution that has too many names
 
@@ -37,6 +38,7 @@ mod nodes;
 pub mod outcome;
 mod pack;
 mod pen;
+mod polish;
 pub mod problem;
 mod rendezvous;
 pub mod request;

@@ -48,8 +48,24 @@ struct Host {
 }
 
 impl<'p> Pack<'p> {
-    /// The plan; `None` if it does not come about under the cap.
+    /// The plan; `None` if it does not come about under the cap. Endpoints that are lent in force stay
+    /// so if it comes about with them.
     pub fn of(problem: &'p Problem, senders: &'p [usize], foreign: &[usize]) -> Option<Tally> {
+        let is_lent = |kind: &Kind| {
+            let origin = problem.origins()[kind.origin].origin;
+            origin.is_some_and(|own| !kind.was.has(own))
+        };
+        let again = problem.kinds().iter().any(is_lent);
+        let again = again.then(|| Self::put_together(problem, senders, foreign, true)).flatten();
+        again.or_else(|| Self::put_together(problem, senders, foreign, false))
+    }
+
+    fn put_together(
+        problem: &'p Problem,
+        senders: &'p [usize],
+        foreign: &[usize],
+        lends_again: bool,
+    ) -> Option<Tally> {
         let zone = |(zone, foreign): (&usize, &usize)| Zone {
             own: problem.own(*zone),
             lent: 0,
@@ -77,7 +93,8 @@ impl<'p> Pack<'p> {
         let mut pack = Self { problem, senders, zones, hosts };
         order.sort_by(|one, other| pack.each(*other).total_cmp(&pack.each(*one)));
         for at in order {
-            let left = pack.share(at, foreign[at]);
+            let left = if lends_again { pack.lend_again(at, foreign[at]) } else { foreign[at] };
+            let left = pack.share(at, left);
             pack.lend(at, left)?;
         }
         let tally = pack.tally();
@@ -168,6 +185,26 @@ impl<'p> Pack<'p> {
         }
         self.hosts.retain(|host| host.count > 0);
         Some(())
+    }
+
+    /// Lends the endpoints to a zone that are lent to it in force. Returns how many are missing.
+    fn lend_again(&mut self, at: usize, mut left: usize) -> usize {
+        for donor in (0..self.senders.len()).filter(|donor| *donor != at) {
+            let (zone, own) = (self.senders[at], self.senders[donor]);
+            let is_lent = |host: &&Host| {
+                self.is_plain(donor, host) && host.was.has(zone) && !host.was.has(own)
+            };
+            let most = self.hosts.iter().filter(is_lent).map(|host| host.count).sum::<usize>();
+            let mut given = 0;
+            while given < most.min(left) && self.may_lend(donor) {
+                self.zones[donor].lent += 1;
+                given += 1;
+            }
+            self.take(donor, at, given);
+            left -= given;
+        }
+        self.hosts.retain(|host| host.count > 0);
+        left
     }
 
     /// Lets `count` endpoints of a zone that serve it alone serve another zone instead. Those that do

@@ -128,6 +128,19 @@ impl Problem {
         self
     }
 
+    /// Whether a distribution is under the cap, and names every zone as it must.
+    pub(super) fn is_allowed(&self, tally: &Tally) -> bool {
+        let named = tally.named(self.demand.len());
+        let is_named = |zone: usize| match self.scopes[zone] {
+            Scope::Free => named[zone].all > 0 && self.may_be(zone, named[zone]),
+            Scope::All => named[zone].all == self.total,
+            Scope::Among(area) => tally
+                .iter()
+                .all(|(origin, names, _)| names.has(zone) == origin.is_some_and(|at| area.has(at))),
+        };
+        self.is_under_cap(tally) && (0..named.len()).all(is_named)
+    }
+
     /// Whether a zone may be named like this.
     pub(super) fn may_be(&self, zone: usize, named: Named) -> bool {
         float(named.own) <= (self.most_local[zone] + TOLERANCE) * float(named.all)
