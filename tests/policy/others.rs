@@ -45,6 +45,15 @@ fn both_address_types_have_the_same_hints_for_the_same_pods() {
     }
 }
 
+#[test]
+fn no_hints_in_one_address_type_are_none_in_the_other() {
+    let wide = Service::new(guarded(1), &[0.9, 0.06, 0.04], &[1, 1, 0]);
+    let first = wide.look();
+    assert!(named(&first).iter().all(Vec::is_empty));
+    let second = wide.look_beside(Some(&first));
+    assert_eq!((named(&second), &second.zones), (named(&first), &first.zones));
+}
+
 /// A type that some pods lack prefers the names of the other where it has the choice.
 #[test]
 fn of_equal_plans_the_one_of_the_other_address_type_is_preferred() {

@@ -99,6 +99,14 @@ fn zones_beyond_those_that_can_be_named_use_all() {
     assert_eq!(outcome.zones[299].cause, Cause::TooManyZones);
     let sent: f64 = outcome.zones.iter().map(|zone| zone.demand).sum();
     assert!((sent - 1.0).abs() < 1e-9);
+    // Without a guard, an endpoint whose zone cannot be named does not turn the others off.
+    let mut request = unguarded();
+    request.rollout = Some(vec![zone(0), zone(299)]);
+    let mut pods = vec![0; 300];
+    (pods[0], pods[299]) = (1, 1);
+    let outcome = Service::equal(request, &pods).look();
+    assert!(named(&outcome).iter().all(|names| (1..=8).contains(&names.len())), "{outcome:?}");
+    assert_eq!(outcome.zones[0].rung, Rung::Strict);
     // With the same demand in each, there is no room for any.
     let outcome = Service::equal(guarded(30), &[1; 300]).look();
     assert!(outcome.load.overload <= 0.3 + 1e-9, "{:?}", outcome.load);

@@ -102,6 +102,14 @@ fn plain(stage: &Stage<'_>) -> Vec<Names> {
     let elsewhere = if stage.is_evacuation() { stage.all() } else { Names::default() };
     let of = |at: &usize| match stage.members[*at].origin {
         Some(zone) => of_zone[zone].and(wide),
+        // Its zone is one that cannot be named.
+        None if stage.group.candidates[*at].zone.is_some() => {
+            if wide.is_empty() {
+                Names::PLACEHOLDER
+            } else {
+                wide
+            }
+        }
         None => elsewhere,
     };
     let names: Vec<Names> = stage.rest.iter().map(of).collect();
@@ -281,7 +289,7 @@ pub(super) fn newcomers(
         if stage.request.evacuated.contains(&stage.zones.names()[zone]) {
             return evacuated.clone();
         }
-        let names = names.zones.get(zone).copied().unwrap_or(names.elsewhere);
+        let names = names.zones.get(zone).copied().unwrap_or(names.beyond);
         Chosen { zones: pen.write(names), node: nodes.of_zone(stage, Some(zone)) }
     };
     let zones = (0..stage.zones.len()).map(&mut of).collect();

@@ -192,7 +192,7 @@ impl<'p> Pack<'p> {
         for donor in (0..self.senders.len()).filter(|donor| *donor != at) {
             let (zone, own) = (self.senders[at], self.senders[donor]);
             let is_lent = |host: &&Host| {
-                self.is_plain(donor, host) && host.was.has(zone) && !host.was.has(own)
+                Self::is_plain(donor, host) && host.was.has(zone) && !host.was.has(own)
             };
             let most = self.hosts.iter().filter(is_lent).map(|host| host.count).sum::<usize>();
             let mut given = 0;
@@ -212,7 +212,7 @@ impl<'p> Pack<'p> {
     fn take(&mut self, donor: usize, at: usize, mut count: usize) {
         let (zone, own) = (self.senders[at], self.senders[donor]);
         let each = self.each(at);
-        let is_plain = |host: &usize| self.is_plain(donor, &self.hosts[*host]);
+        let is_plain = |host: &usize| Self::is_plain(donor, &self.hosts[*host]);
         let mut plain: Vec<usize> = (0..self.hosts.len()).filter(is_plain).collect();
         let lends = |was: Names| was.has(zone) && !was.has(own);
         plain.sort_by_key(|host| !lends(self.hosts[*host].was));
@@ -231,7 +231,7 @@ impl<'p> Pack<'p> {
     }
 
     /// Whether these endpoints serve this zone alone.
-    fn is_plain(&self, at: usize, host: &Host) -> bool {
+    fn is_plain(at: usize, host: &Host) -> bool {
         host.home == Some(at) && host.is_plain
     }
 
