@@ -103,6 +103,15 @@ impl Service {
         self.pods.remove(at);
     }
 
+    /// Takes a pod of a zone away, or brings a new one.
+    pub fn turn(&mut self, number: usize, is_down: bool) {
+        if is_down {
+            self.remove(number);
+        } else {
+            self.add(Some(number));
+        }
+    }
+
     /// What would be planned.
     pub fn look(&self) -> Outcome {
         self.look_beside(None)

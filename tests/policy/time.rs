@@ -250,11 +250,7 @@ fn a_roll_that_kills_first_plans_anew_once_for_each_zone_at_most() {
     let mut plans = [0; 3];
     for zone in [0, 0, 1, 1, 2, 2] {
         for is_down in [true, false] {
-            if is_down {
-                service.remove(zone)
-            } else {
-                service.add(Some(zone))
-            }
+            service.turn(zone, is_down);
             plans[zone] += usize::from(!service.plan().is_kept);
         }
     }
@@ -272,11 +268,7 @@ fn no_plan_is_narrower_before_its_time() {
         service.plan();
         for zone in order {
             for is_down in [true, false] {
-                if is_down {
-                    service.remove(zone)
-                } else {
-                    service.add(Some(zone))
-                }
+                service.turn(zone, is_down);
                 // What would be in force if everything were kept.
                 let mut kept = service.clone();
                 kept.request.guard = Some(Guard { release_overload: 1_000, ..Guard::with_max(1) });

@@ -41,11 +41,14 @@ struct Decision {
     tally: Tally,
     is_kept: bool,
     is_held: bool,
+    /// Whether no hints are written if these names send every zone to all.
+    may_be_off: bool,
 }
 
 impl Decision {
     fn new(stage: &Stage<'_>, names: Vec<Names>) -> Self {
-        Self { tally: stage.tally(&names), names, is_kept: false, is_held: false }
+        let tally = stage.tally(&names);
+        Self { names, tally, is_kept: false, is_held: false, may_be_off: true }
     }
 
     /// Whether every zone is named by an endpoint.
@@ -77,7 +80,9 @@ fn decide(stage: &Stage<'_>) -> Decision {
             .iter()
             .zip(&names)
             .all(|(at, names)| stage.members[*at].in_force.unwrap_or_default() == *names);
-        return Decision { is_kept, ..Decision::new(stage, names) };
+        let candidates = stage.rest.iter().map(|at| &stage.group.candidates[*at]);
+        let may_be_off = candidates.filter_map(|it| it.other_family).all(<[_]>::is_empty);
+        return Decision { is_kept, may_be_off, ..Decision::new(stage, names) };
     }
     match in_force(stage) {
         Some(names) => keep_or_replace(stage, guard, names),
@@ -200,7 +205,7 @@ fn fresh(stage: &Stage<'_>, problem: &Problem) -> Decision {
     };
     let endpoints: Vec<Endpoint<'_>> = stage.rest.iter().enumerate().map(endpoint).collect();
     let names = assign::assign(stage.group.service, stage.zones, &tally, &endpoints);
-    Decision { names, tally, is_kept: false, is_held: false }
+    Decision { names, tally, is_kept: false, is_held: false, may_be_off: true }
 }
 
 /// Whether the plan of the other address type is one that could have been chosen, apart from the
@@ -216,12 +221,17 @@ fn is_as_good(problem: &Problem, other: &Tally, than: &Tally) -> bool {
 fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
     let nodes = NodeHints::of(stage, &decision.names, decision.is_kept);
     let has_guard = stage.request.guard.is_some();
-    let may_be_off = has_guard && !stage.is_evacuation() && !stage.rest.is_empty();
-    let is_off = may_be_off && nodes.load.is_none() && decision.is_everywhere(stage);
-    let Decision { mut names, mut tally, is_kept, is_held } = decision;
+    let may_be_off = decision.may_be_off && has_guard && !stage.is_evacuation();
+    let is_off = may_be_off
+        && !stage.rest.is_empty()
+        && nodes.load.is_none()
+        && decision.is_everywhere(stage)
+        && !(decision.is_kept && has_waiting(stage));
+    let Decision { mut names, mut tally, mut is_kept, is_held, .. } = decision;
     let newcomer = Newcomer::of(stage, &tally);
     let zones = explain::zones(stage, &tally, !is_off);
     if is_off {
+        is_kept &= stage.members.iter().all(|member| member.in_force.is_none());
         names.fill(Names::default());
         tally = stage.tally(&names);
     }
@@ -256,6 +266,14 @@ fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
     let is_held = is_held || nodes.is_held;
     let node_load = nodes.load;
     Outcome { hints, newcomers, zones, causes, is_kept, is_held, tally, load, node_load }
+}
+
+/// Whether an endpoint that is not ready has names, by which a plan in force is more than what the
+/// ready ones name.
+fn has_waiting(stage: &Stage<'_>) -> bool {
+    let is_waiting = |at: usize| !stage.group.candidates[at].is_ready;
+    let has_names = |at: usize| stage.members[at].in_force.is_some_and(|it| it != stage.all());
+    (0..stage.members.len()).any(|at| is_waiting(at) && has_names(at))
 }
 
 /// The names of an endpoint that is not ready: those in force, else its own zone and those that all
