@@ -1,4 +1,4 @@
-//! Draw: random Services, from the distributions that docs/planner.md 8 names.
+//! Draw: random Services, from the distributions that docs/planner.md 8.10 and the worked cases name.
 
 use closehaul::{
     plan::policy::{

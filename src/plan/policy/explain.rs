@@ -1,4 +1,4 @@
-//! Explain: what becomes of the traffic of each zone, and why (docs/planner.md 2, 7).
+//! Explain: what becomes of the traffic of each zone, and why (docs/planner.md 8.2, 8.3).
 
 use super::{
     counts::{Named, Origin, Tally, float},

@@ -1,4 +1,4 @@
-//! Help: how many more endpoints would keep a zone local (docs/planner.md 8). It is computed where
+//! Help: how many more endpoints would keep a zone local (docs/planner.md 8.9). It is computed where
 //! somebody asks, never for every plan.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Ladder: names for any number of endpoints, with a fixed budget (docs/planner.md 8).
+//! Ladder: names for any number of endpoints, with a fixed budget (docs/planner.md 8.1).
 //!
 //! A plan is described by how many foreign endpoints each zone names. The first attempt gives every
 //! zone only as many as it needs to carry its traffic, which no plan can beat. Where that does not

@@ -51,7 +51,7 @@ pub mod zones;
 use self::{counts::Tally, problem::Problem};
 
 /// A new plan: the distribution with the highest in-zone share under the cap. Of equal ones, the
-/// first in the order of docs/planner.md 8.
+/// first in the order of docs/planner.md 8.1.
 pub fn distribute(problem: &Problem) -> Tally {
     let tally = match exact::search(problem) {
         Some(found) if found.is_optimum => found.tally,

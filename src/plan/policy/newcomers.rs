@@ -1,4 +1,4 @@
-//! Newcomers: the names of endpoints that appear before the next plan (docs/planner.md 8). They follow
+//! Newcomers: the names of endpoints that appear before the next plan (docs/planner.md 8.6). They follow
 //! from the numbers of a plan, so a plan in force leads to the same ones.
 
 use super::{

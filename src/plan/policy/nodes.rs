@@ -1,4 +1,4 @@
-//! Nodes: what becomes of the traffic if endpoints also name their node (docs/planner.md 3, 8).
+//! Nodes: what becomes of the traffic if endpoints also name their node (docs/planner.md 8.4).
 
 use foldhash::HashMap;
 

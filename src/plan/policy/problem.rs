@@ -236,7 +236,7 @@ impl Problem {
         (self.demand[zone] / room).ceil().max(1.0) as usize
     }
 
-    /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8).
+    /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8.1).
     pub fn bound(&self) -> f64 {
         let of_zone = |zone: usize| {
             let own = float(self.own(zone));

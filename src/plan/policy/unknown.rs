@@ -1,4 +1,4 @@
-//! Unknown: what endpoints name while policies are not known (docs/planner.md 8). Names in force stay,
+//! Unknown: what endpoints name while policies are not known (docs/planner.md 8.8). Names in force stay,
 //! and what newcomers name is read off from them.
 
 use std::collections::BTreeMap;
