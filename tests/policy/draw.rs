@@ -12,7 +12,7 @@ use closehaul::{
 /// `CLOSEHAUL_TEST_SEEDS=2000`, fewer by default, as debug builds are slow.
 pub fn seeds() -> u64 {
     let seeds = std::env::var("CLOSEHAUL_TEST_SEEDS").ok().and_then(|text| text.parse().ok());
-    seeds.unwrap_or(200)
+    seeds.unwrap_or(100)
 }
 
 /// A Service: ready endpoints per zone, demand per zone, cap.

@@ -229,7 +229,7 @@ fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
         && !(decision.is_kept && has_waiting(stage));
     let Decision { mut names, mut tally, mut is_kept, is_held, .. } = decision;
     let newcomer = Newcomer::of(stage, &tally);
-    let zones = explain::zones(stage, &tally, !is_off);
+    let zones = explain::zones(stage, &tally, !is_off, is_kept && is_held);
     if is_off {
         is_kept &= stage.members.iter().all(|member| member.in_force.is_none());
         names.fill(Names::default());

@@ -9,12 +9,13 @@ use super::{
 };
 
 /// What becomes of each zone, by number, if the rest has these names. If they send every zone to all
-/// endpoints, they may be meant without being written.
-pub fn zones(stage: &Stage<'_>, tally: &Tally, is_written: bool) -> Vec<ZoneOutcome> {
+/// endpoints, they may be meant without being written. `waits` says whether a better plan waits.
+pub fn zones(stage: &Stage<'_>, tally: &Tally, is_written: bool, waits: bool) -> Vec<ZoneOutcome> {
     let count = stage.zones.named();
     let explained = Explained {
         tally,
         total: tally.len(),
+        waits,
         named: tally.named(count),
         is_off: tally.iter().any(|(_, names, _)| names.is_empty()),
         is_full: is_written && tally.iter().any(|(_, names, _)| names.len() >= MAX_NAMES),
@@ -36,6 +37,8 @@ struct Explained<'t> {
     tally: &'t Tally,
     total: usize,
     named: Vec<Named>,
+    /// Whether a better plan waits.
+    waits: bool,
     /// Whether readers ignore all zones.
     is_off: bool,
     /// Whether an endpoint has no room for another name.
@@ -79,6 +82,7 @@ impl Explained<'_> {
             _ if own == self.total => return (Rung::Strict, Cause::Applied),
             _ if self.is_off => Cause::EndpointWithoutZone,
             _ if is_left_out => Cause::TooManyZones,
+            Cause::Applied if self.waits => Cause::Held,
             Cause::Applied => Cause::OverloadExceeded,
             other => other,
         };

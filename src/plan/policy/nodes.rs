@@ -96,12 +96,14 @@ fn load(stage: &Stage<'_>, names: &[Names]) -> Option<Load> {
             on_node.entry(node).or_insert((0, zone)).0 += 1;
         }
     }
+    let mut named = vec![0; stage.demand().len()];
+    on_node.values().for_each(|(_, zone)| named[*zone] += 1);
+    let each = |zone: usize| stage.demand()[zone] / float(stage.zones.senders(zone).len());
     let mut left: Vec<f64> = stage.demand().to_vec();
     let mut in_zone = 0.0;
-    let each = |zone: usize| stage.demand()[zone] / float(stage.zones.senders(zone).len());
-    for (_, zone) in on_node.values() {
-        left[*zone] -= each(*zone);
-        in_zone += each(*zone);
+    for (zone, nodes) in named.into_iter().enumerate().filter(|(_, nodes)| *nodes > 0) {
+        left[zone] -= each(zone) * float(nodes);
+        in_zone += each(zone) * float(nodes);
     }
     let elsewhere = (1.0 - stage.demand().iter().sum::<f64>()).max(0.0);
     let carried = stage.tally(names).carried(&left, elsewhere);

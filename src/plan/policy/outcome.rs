@@ -125,6 +125,8 @@ pub enum Cause {
     ZoneEmpty,
     /// A limit on overload does not allow what is preferred.
     OverloadExceeded,
+    /// A narrower plan waits until the one in force has stood long enough.
+    Held,
     /// The zone is not rolled out yet.
     RolloutPending,
     /// An endpoint would need more names than it may have.
