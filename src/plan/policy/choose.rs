@@ -41,11 +41,14 @@ struct Decision {
     tally: Tally,
     is_kept: bool,
     is_held: bool,
+    /// Whether no hints are written if these names send every zone to all.
+    may_be_off: bool,
 }
 
 impl Decision {
     fn new(stage: &Stage<'_>, names: Vec<Names>) -> Self {
-        Self { tally: stage.tally(&names), names, is_kept: false, is_held: false }
+        let tally = stage.tally(&names);
+        Self { names, tally, is_kept: false, is_held: false, may_be_off: true }
     }
 
     /// Whether every zone is named by an endpoint.
@@ -77,11 +80,13 @@ fn decide(stage: &Stage<'_>) -> Decision {
             .iter()
             .zip(&names)
             .all(|(at, names)| stage.members[*at].in_force.unwrap_or_default() == *names);
-        return Decision { is_kept, ..Decision::new(stage, names) };
+        let candidates = stage.rest.iter().map(|at| &stage.group.candidates[*at]);
+        let may_be_off = candidates.filter_map(|it| it.other_family).all(<[_]>::is_empty);
+        return Decision { is_kept, may_be_off, ..Decision::new(stage, names) };
     }
     match in_force(stage) {
         Some(names) => keep_or_replace(stage, guard, names),
-        None => fresh(stage, guard),
+        None => fresh(stage, &problem(stage, guard)),
     }
 }
 
@@ -102,6 +107,14 @@ fn plain(stage: &Stage<'_>) -> Vec<Names> {
     let elsewhere = if stage.is_evacuation() { stage.all() } else { Names::default() };
     let of = |at: &usize| match stage.members[*at].origin {
         Some(zone) => of_zone[zone].and(wide),
+        // Its zone is one that cannot be named.
+        None if stage.group.candidates[*at].zone.is_some() => {
+            if wide.is_empty() {
+                Names::PLACEHOLDER
+            } else {
+                wide
+            }
+        }
         None => elsewhere,
     };
     let names: Vec<Names> = stage.rest.iter().map(of).collect();
@@ -141,36 +154,45 @@ fn in_force(stage: &Stage<'_>) -> Option<Vec<Names>> {
 
 fn keep_or_replace(stage: &Stage<'_>, guard: Guard, names: Vec<Names>) -> Decision {
     let kept = Decision { is_kept: true, ..Decision::new(stage, names) };
-    match keep::keeps(stage.request, stage.zones, &kept.tally) {
-        Keeping::Stays => kept,
-        Keeping::Ends => fresh(stage, guard),
-        Keeping::Question => {
-            let fresh = fresh(stage, guard);
-            let in_zone = |decision: &Decision| decision.tally.load(stage.demand()).in_zone;
-            if in_zone(&fresh) < in_zone(&kept) + GAIN - TOLERANCE {
-                return kept;
-            }
-            match stage.request.standing {
-                Standing::For(Some(stood)) if stood < guard.hold => {
-                    Decision { is_held: true, ..kept }
-                }
-                Standing::For(None) => Decision { is_held: !guard.hold.is_zero(), ..fresh },
-                Standing::New | Standing::Void | Standing::For(Some(_)) => fresh,
-            }
+    let keeping = keep::keeps(stage.request, stage.zones, &kept.tally);
+    if keeping == Keeping::Stays {
+        return kept;
+    }
+    let problem = problem(stage, guard);
+    let fresh = fresh(stage, &problem);
+    let in_zone = |decision: &Decision| decision.tally.load(stage.demand()).in_zone;
+    let is_narrower = in_zone(&fresh) >= in_zone(&kept) + GAIN - TOLERANCE;
+    let waits = match stage.request.standing {
+        Standing::For(Some(stood)) => is_narrower && stood < guard.hold,
+        Standing::New | Standing::Void | Standing::For(None) => false,
+    };
+    let is_held = is_narrower && !guard.hold.is_zero();
+    let is_shown = stage.request.standing == Standing::For(None);
+    match keeping {
+        Keeping::Question | Keeping::Stays if !is_narrower => kept,
+        Keeping::Question | Keeping::Stays if waits => Decision { is_held, ..kept },
+        // What is in force must go, but not for something narrower.
+        Keeping::Ends if waits => {
+            let wide = problem.no_narrower_than(&kept.tally);
+            Decision { is_held, ..self::fresh(stage, &wide) }
         }
+        _ => Decision { is_held: is_held && is_shown, ..fresh },
     }
 }
 
-/// A new plan.
-fn fresh(stage: &Stage<'_>, guard: Guard) -> Decision {
+/// The problem of a new plan.
+fn problem(stage: &Stage<'_>, guard: Guard) -> Problem {
     let scopes: Vec<Scope> = stage.terms.iter().map(|term| term.scope).collect();
     let now: Vec<Names> = stage.rest.iter().map(|at| stage.now(*at)).collect();
-    let problem =
-        Problem::scoped(stage.demand(), &scopes, stage.tally(&now), percent(guard.max_overload));
-    let mut tally = distribute(&problem);
+    Problem::scoped(stage.demand(), &scopes, stage.tally(&now), percent(guard.max_overload))
+}
+
+/// A new plan.
+fn fresh(stage: &Stage<'_>, problem: &Problem) -> Decision {
+    let mut tally = distribute(problem);
     let other = stage.other_family();
     if let Some(other) = other.as_ref().map(|names| stage.tally(names))
-        && is_as_good(&problem, &other, &tally)
+        && is_as_good(problem, &other, &tally)
         && keep::holds(&stage.terms, &other)
     {
         tally = other;
@@ -178,12 +200,12 @@ fn fresh(stage: &Stage<'_>, guard: Guard) -> Decision {
     let endpoint = |(index, at): (usize, &usize)| Endpoint {
         key: stage.group.candidates[*at].key,
         origin: stage.members[*at].origin,
-        now: now[index],
+        now: stage.now(*at),
         other: other.as_ref().map(|names| names[index]),
     };
     let endpoints: Vec<Endpoint<'_>> = stage.rest.iter().enumerate().map(endpoint).collect();
     let names = assign::assign(stage.group.service, stage.zones, &tally, &endpoints);
-    Decision { names, tally, is_kept: false, is_held: false }
+    Decision { names, tally, is_kept: false, is_held: false, may_be_off: true }
 }
 
 /// Whether the plan of the other address type is one that could have been chosen, apart from the
@@ -198,12 +220,18 @@ fn is_as_good(problem: &Problem, other: &Tally, than: &Tally) -> bool {
 /// Turns numbers into names, and explains them.
 fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
     let nodes = NodeHints::of(stage, &decision.names, decision.is_kept);
-    let is_off = decision.is_everywhere(stage) && !stage.is_evacuation() && nodes.load.is_none();
     let has_guard = stage.request.guard.is_some();
-    let Decision { mut names, mut tally, is_kept, is_held } = decision;
+    let may_be_off = decision.may_be_off && has_guard && !stage.is_evacuation();
+    let is_off = may_be_off
+        && !stage.rest.is_empty()
+        && nodes.load.is_none()
+        && decision.is_everywhere(stage)
+        && !(decision.is_kept && has_waiting(stage));
+    let Decision { mut names, mut tally, mut is_kept, is_held, .. } = decision;
     let newcomer = Newcomer::of(stage, &tally);
-    let is_off = is_off && has_guard;
+    let zones = explain::zones(stage, &tally, !is_off, is_kept && is_held);
     if is_off {
+        is_kept &= stage.members.iter().all(|member| member.in_force.is_none());
         names.fill(Names::default());
         tally = stage.tally(&names);
     }
@@ -234,11 +262,18 @@ fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
     if nodes.is_dropped {
         causes.push(Cause::OverloadExceeded);
     }
-    let zones = explain::zones(stage, &tally);
     let load = tally.load(stage.demand());
     let is_held = is_held || nodes.is_held;
     let node_load = nodes.load;
     Outcome { hints, newcomers, zones, causes, is_kept, is_held, tally, load, node_load }
+}
+
+/// Whether an endpoint that is not ready has names, by which a plan in force is more than what the
+/// ready ones name.
+fn has_waiting(stage: &Stage<'_>) -> bool {
+    let is_waiting = |at: usize| !stage.group.candidates[at].is_ready;
+    let has_names = |at: usize| stage.members[at].in_force.is_some_and(|it| it != stage.all());
+    (0..stage.members.len()).any(|at| is_waiting(at) && has_names(at))
 }
 
 /// The names of an endpoint that is not ready: those in force, else its own zone and those that all
@@ -261,7 +296,7 @@ fn waiting(stage: &Stage<'_>, newcomer: &Newcomer, at: usize) -> Names {
 }
 
 /// What endpoints name that appear before the next plan.
-fn newcomers(
+pub(super) fn newcomers(
     stage: &Stage<'_>,
     pen: &mut Pen<'_>,
     names: &Newcomer,
@@ -272,7 +307,7 @@ fn newcomers(
         if stage.request.evacuated.contains(&stage.zones.names()[zone]) {
             return evacuated.clone();
         }
-        let names = names.zones.get(zone).copied().unwrap_or(names.elsewhere);
+        let names = names.zones.get(zone).copied().unwrap_or(names.beyond);
         Chosen { zones: pen.write(names), node: nodes.of_zone(stage, Some(zone)) }
     };
     let zones = (0..stage.zones.len()).map(&mut of).collect();

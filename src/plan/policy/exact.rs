@@ -3,7 +3,7 @@
 //! The in-zone share depends only on how many endpoints name each zone, and how many of those are
 //! its own. So these numbers are tried in descending order of the share, and for each of them all
 //! distributions that have them. The first numbers with a distribution under the cap are the
-//! optimum, and all others with the same share are compared with them (docs/planner.md 8).
+//! optimum, and all others with the same share are compared with them (docs/planner.md 8.1).
 
 use super::{
     best::Best,
@@ -60,9 +60,9 @@ fn options(problem: &Problem, zone: usize) -> Vec<Named> {
     let mut options = Vec::new();
     for own in 0..=own {
         for other in 0..=others {
-            let all = own + other;
-            if all >= problem.least(zone) {
-                options.push(Named { all, own });
+            let named = Named { all: own + other, own };
+            if named.all >= problem.least(zone) && problem.may_be(zone, named) {
+                options.push(named);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Explain: what becomes of the traffic of each zone, and why (docs/planner.md 2, 7).
+//! Explain: what becomes of the traffic of each zone, and why (docs/planner.md 8.2, 8.3).
 
 use super::{
     counts::{Named, Origin, Tally, float},
@@ -8,15 +8,17 @@ use super::{
     terms::Term,
 };
 
-/// What becomes of each zone, by number, if the rest has these names.
-pub fn zones(stage: &Stage<'_>, tally: &Tally) -> Vec<ZoneOutcome> {
+/// What becomes of each zone, by number, if the rest has these names. If they send every zone to all
+/// endpoints, they may be meant without being written. `waits` says whether a better plan waits.
+pub fn zones(stage: &Stage<'_>, tally: &Tally, is_written: bool, waits: bool) -> Vec<ZoneOutcome> {
     let count = stage.zones.named();
     let explained = Explained {
         tally,
         total: tally.len(),
+        waits,
         named: tally.named(count),
         is_off: tally.iter().any(|(_, names, _)| names.is_empty()),
-        is_full: tally.iter().any(|(_, names, _)| names.len() >= MAX_NAMES),
+        is_full: is_written && tally.iter().any(|(_, names, _)| names.len() >= MAX_NAMES),
     };
     let names = stage.zones.names().iter().zip(stage.zones.demand()).enumerate();
     names
@@ -35,6 +37,8 @@ struct Explained<'t> {
     tally: &'t Tally,
     total: usize,
     named: Vec<Named>,
+    /// Whether a better plan waits.
+    waits: bool,
     /// Whether readers ignore all zones.
     is_off: bool,
     /// Whether an endpoint has no room for another name.
@@ -78,6 +82,7 @@ impl Explained<'_> {
             _ if own == self.total => return (Rung::Strict, Cause::Applied),
             _ if self.is_off => Cause::EndpointWithoutZone,
             _ if is_left_out => Cause::TooManyZones,
+            Cause::Applied if self.waits => Cause::Held,
             Cause::Applied => Cause::OverloadExceeded,
             other => other,
         };

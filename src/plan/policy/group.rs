@@ -1,6 +1,7 @@
 //! Group: the endpoints that are planned together. They are of one Service and one address type,
 //! and the ports of the Service that they resolve are the same.
 
+use super::outcome::ChosenNode;
 use crate::model::name::{Name, ServiceKey};
 
 /// The endpoints that are planned together.
@@ -26,10 +27,11 @@ pub struct Candidate<'a> {
     pub node: Option<&'a Name>,
     /// Whether proxies see it as ready.
     pub is_ready: bool,
-    /// The zones that its hints in force name. `None` without hints, as for a new endpoint.
+    /// The zones that its hints in force name. Empty if it stands in a slice without such hints;
+    /// `None` if it is new.
     pub in_force: Option<&'a [Name]>,
-    /// Whether its hints in force name its node.
-    pub names_node: bool,
+    /// The node that its hints in force name.
+    pub node_in_force: ChosenNode,
     /// The zones that the plan for the other address type names for the same pod. Empty if it names
     /// none; `None` if there is no such plan or no such pod.
     pub other_family: Option<&'a [Name]>,

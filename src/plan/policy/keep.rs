@@ -1,4 +1,4 @@
-//! Keep: whether a plan in force stays, by numbers alone (docs/planner.md 8). So a change of one
+//! Keep: whether a plan in force stays, by numbers alone (docs/planner.md 8.5). So a change of one
 //! endpoint costs as much as there are different sets of names.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Newcomers: the names of endpoints that appear before the next plan (docs/planner.md 8). They follow
+//! Newcomers: the names of endpoints that appear before the next plan (docs/planner.md 8.6). They follow
 //! from the numbers of a plan, so a plan in force leads to the same ones.
 
 use super::{
@@ -15,6 +15,8 @@ pub struct Newcomer {
     pub zones: Vec<Names>,
     /// In none of them. Empty for no hints.
     pub elsewhere: Names,
+    /// In a zone that a plan cannot name.
+    pub beyond: Names,
     /// The zones that every endpoint names.
     pub wide: Names,
 }
@@ -39,14 +41,16 @@ impl Newcomer {
             prefers_zone && may_be && !wide.has(zone) && !is_left_out(zone)
         };
         let all = stage.all();
-        let mut of = Self { zones: Vec::new(), elsewhere: Names::default(), wide };
+        let empty = Names::default();
+        let mut of = Self { zones: Vec::new(), elsewhere: empty, beyond: empty, wide };
+        of.beyond = of.within(empty);
         for zone in 0..named.len() {
             let own = if is_local(zone) { Names::only(zone) } else { Names::default() };
             of.zones.push(of.within(own.and(stage.around(zone))));
         }
         if stage.request.guard.is_some() || stage.is_evacuation() {
             let fits = all.len() <= MAX_NAMES && !stage.has_unnamed();
-            of.elsewhere = if fits { all } else { of.within(Names::default()) };
+            of.elsewhere = if fits { all } else { of.beyond };
         }
         of
     }

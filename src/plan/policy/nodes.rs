@@ -1,4 +1,4 @@
-//! Nodes: what becomes of the traffic if endpoints also name their node (docs/planner.md 3, 8).
+//! Nodes: what becomes of the traffic if endpoints also name their node (docs/planner.md 8.4).
 
 use foldhash::HashMap;
 
@@ -33,7 +33,8 @@ impl NodeHints {
         let load = load(stage, names).filter(|_| !stage.rest.is_empty());
         let on = Self { is_on: true, load, ..off };
         let (Some(guard), Some(load)) = (stage.request.guard, on.load) else { return on };
-        let were_on = stage.rest.iter().any(|at| stage.group.candidates[*at].names_node);
+        let names_node = |at: &usize| stage.group.candidates[*at].node_in_force == ChosenNode::Own;
+        let were_on = stage.rest.iter().any(names_node);
         let is_within = |cap: u16| load.overload <= percent(cap) + TOLERANCE;
         if !is_kept {
             return if is_within(guard.max_overload) {
@@ -51,6 +52,11 @@ impl NodeHints {
             (true, true, _) | (false, _, true) => on,
             _ => Self { is_dropped: true, ..off },
         }
+    }
+
+    /// Whether endpoints name their nodes, whatever it leads to.
+    pub fn always(is_on: bool) -> Self {
+        Self { is_on, load: None, is_dropped: false, is_held: false }
     }
 
     /// The node that an endpoint names which is evacuated.
@@ -90,12 +96,14 @@ fn load(stage: &Stage<'_>, names: &[Names]) -> Option<Load> {
             on_node.entry(node).or_insert((0, zone)).0 += 1;
         }
     }
+    let mut named = vec![0; stage.demand().len()];
+    on_node.values().for_each(|(_, zone)| named[*zone] += 1);
+    let each = |zone: usize| stage.demand()[zone] / float(stage.zones.senders(zone).len());
     let mut left: Vec<f64> = stage.demand().to_vec();
     let mut in_zone = 0.0;
-    let each = |zone: usize| stage.demand()[zone] / float(stage.zones.senders(zone).len());
-    for (_, zone) in on_node.values() {
-        left[*zone] -= each(*zone);
-        in_zone += each(*zone);
+    for (zone, nodes) in named.into_iter().enumerate().filter(|(_, nodes)| *nodes > 0) {
+        left[zone] -= each(zone) * float(nodes);
+        in_zone += each(zone) * float(nodes);
     }
     let elsewhere = (1.0 - stage.demand().iter().sum::<f64>()).max(0.0);
     let carried = stage.tally(names).carried(&left, elsewhere);

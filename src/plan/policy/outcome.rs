@@ -6,7 +6,7 @@ use super::counts::{Load, Tally};
 use crate::model::name::Name;
 
 /// The name that no zone and no node bears. An endpoint that names only this one has no traffic by
-/// hints, and still serves where all hints are ignored (docs/planner.md 8).
+/// hints, and still serves where all hints are ignored (docs/planner.md 8.7).
 pub const PLACEHOLDER: &str = "evacuated.closehaul.io";
 
 /// The plan of one group.
@@ -82,7 +82,7 @@ pub struct ZoneOutcome {
     pub cause: Cause,
 }
 
-/// How far a zone's clients have to go: the steps from near to far (docs/planner.md 2).
+/// How far a zone's clients have to go: the steps from near to far (docs/planner.md 8.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rung {
     /// Only to endpoints of their own zone.
@@ -125,6 +125,8 @@ pub enum Cause {
     ZoneEmpty,
     /// A limit on overload does not allow what is preferred.
     OverloadExceeded,
+    /// A narrower plan waits until the one in force has stood long enough.
+    Held,
     /// The zone is not rolled out yet.
     RolloutPending,
     /// An endpoint would need more names than it may have.

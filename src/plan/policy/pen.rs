@@ -23,13 +23,12 @@ impl<'z> Pen<'z> {
     /// The names of these zones, sorted.
     pub fn write(&mut self, names: Names) -> Arc<[Name]> {
         let Self { zones, placeholder, written } = self;
-        let write = |zone: usize| zones.names().get(zone).unwrap_or(placeholder).clone();
         let written = written.entry(names).or_insert_with(|| {
-            let mut all: Vec<Name> = if names == Names::PLACEHOLDER {
-                vec![placeholder.clone()]
-            } else {
-                names.iter().map(write).collect()
-            };
+            let is_drained = !names.both(Names::PLACEHOLDER).is_empty();
+            let drained = is_drained.then(|| placeholder.clone());
+            let names = names.without(Names::PLACEHOLDER).iter();
+            let names = names.filter_map(|zone| zones.names().get(zone)).cloned();
+            let mut all: Vec<Name> = names.chain(drained).collect();
             all.sort_unstable();
             all.into()
         });

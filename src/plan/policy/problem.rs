@@ -1,6 +1,6 @@
 //! Problem: what a search is given, in numbers.
 
-use super::counts::{Load, MAX_ZONES, Names, Origin, TOLERANCE, Tally, float};
+use super::counts::{Load, MAX_ZONES, Named, Names, Origin, TOLERANCE, Tally, float};
 
 /// The most names that an endpoint may have.
 pub const MAX_NAMES: usize = 8;
@@ -30,6 +30,8 @@ pub struct Problem {
     /// How many ready endpoints there are in each zone, and in none, with names that they have in
     /// any case besides `wide`.
     origins: Vec<Start>,
+    /// The same endpoints by names in force.
+    kinds: Vec<Kind>,
     /// How many endpoints there are.
     total: usize,
     /// The most load that an endpoint may have.
@@ -38,6 +40,8 @@ pub struct Problem {
     cap: f64,
     /// The names in force, for the choice among equal plans.
     in_force: Tally,
+    /// How much of its traffic each zone may keep, 1 for all.
+    most_local: Vec<f64>,
 }
 
 /// Endpoints of one origin before names are chosen.
@@ -48,6 +52,15 @@ pub(super) struct Start {
     pub(super) names: Names,
     /// The load that comes with the names.
     pub(super) load: f64,
+}
+
+/// Endpoints of one origin with the same names in force.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// The place among the origins.
+    pub(super) origin: usize,
+    pub(super) count: usize,
+    pub(super) was: Names,
 }
 
 impl Problem {
@@ -74,15 +87,18 @@ impl Problem {
         let elsewhere = (1.0 - demand.iter().sum::<f64>()).max(0.0);
         let base = (elsewhere + wide.iter().map(|zone| demand[zone]).sum::<f64>()) * even;
         let limit = (1.0 + cap + TOLERANCE) * even;
+        let most_local = vec![1.0; demand.len()];
         let mut of = Self {
             demand,
             scopes,
             wide,
             origins: Vec::new(),
+            kinds: Vec::new(),
             total,
             limit,
             cap: limit - base,
             in_force,
+            most_local,
         };
         let origins = own.iter().enumerate().map(|(zone, count)| (Some(zone), *count));
         let without = total - own.iter().sum::<usize>();
@@ -91,7 +107,51 @@ impl Problem {
             .filter(|(_, count)| *count > 0)
             .map(|(origin, count)| of.start(origin, count, &own))
             .collect();
+        let kind = |(origin, was, count): (Origin, Names, usize)| {
+            let origin = origin.filter(|zone| *zone < of.demand.len());
+            let place = of.origins.iter().position(|start| start.origin == origin)?;
+            Some(Kind { origin: place, count, was })
+        };
+        of.kinds = of.in_force.iter().filter_map(kind).collect();
         of
+    }
+
+    /// The same where no zone may keep more of its traffic than these names lead to.
+    #[must_use]
+    pub fn no_narrower_than(mut self, tally: &Tally) -> Self {
+        for (zone, named) in tally.named(self.demand.len()).into_iter().enumerate() {
+            // What every zone may do is to be named by all.
+            let least = float(self.own(zone)) / float(self.total.max(1));
+            let part = if named.all > 0 { float(named.own) / float(named.all) } else { least };
+            self.most_local[zone] = part.max(least);
+        }
+        self
+    }
+
+    /// Whether a distribution is under the cap, and names every zone as it must.
+    pub(super) fn is_allowed(&self, tally: &Tally) -> bool {
+        let named = tally.named(self.demand.len());
+        let is_named = |zone: usize| match self.scopes[zone] {
+            Scope::Free => named[zone].all > 0 && self.may_be(zone, named[zone]),
+            Scope::All => named[zone].all == self.total,
+            Scope::Among(area) => tally
+                .iter()
+                .all(|(origin, names, _)| names.has(zone) == origin.is_some_and(|at| area.has(at))),
+        };
+        self.is_under_cap(tally) && (0..named.len()).all(is_named)
+    }
+
+    /// Whether a zone may be named like this.
+    pub(super) fn may_be(&self, zone: usize, named: Named) -> bool {
+        float(named.own) <= (self.most_local[zone] + TOLERANCE) * float(named.all)
+    }
+
+    /// The fewest foreign endpoints that a zone needs which names all of its own.
+    pub(super) fn least_foreign(&self, zone: usize) -> usize {
+        let own = self.own(zone);
+        let all = (own.max(self.least(zone))..self.total)
+            .find(|all| self.may_be(zone, Named { all: *all, own }));
+        all.unwrap_or(self.total) - own
     }
 
     fn start(&self, origin: Origin, count: usize, own: &[usize]) -> Start {
@@ -144,6 +204,10 @@ impl Problem {
         &self.origins
     }
 
+    pub(super) fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
     /// How many endpoints a zone has.
     pub fn own(&self, zone: usize) -> usize {
         let of_zone = |start: &&Start| start.origin == Some(zone);
@@ -172,7 +236,7 @@ impl Problem {
         (self.demand[zone] / room).ceil().max(1.0) as usize
     }
 
-    /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8).
+    /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8.1).
     pub fn bound(&self) -> f64 {
         let of_zone = |zone: usize| {
             let own = float(self.own(zone));

@@ -42,8 +42,9 @@ mod tests {
     #[test]
     fn ranks_are_fixed_and_differ_by_service_zone_and_endpoint() {
         let service = |name: &str| ServiceKey { namespace: "shop".into(), name: name.into() };
-        let rank = |name, zone, key| Rendezvous::of(&service(name), zone).rank(key);
+        let rank = |name, zone, key: &str| Rendezvous::of(&service(name), zone).rank(key);
         let first = rank("cart", "a", "uid-1");
+        assert_eq!(first, 0x6244_6fe4_29a9_c4e8);
         for other in [rank("card", "a", "uid-1"), rank("cart", "b", "uid-1")] {
             assert_ne!(first, other);
         }

@@ -29,7 +29,7 @@ pub struct Request {
     pub standing: Standing,
 }
 
-/// Whether the hints in force were planned for the request at hand (docs/planner.md 8).
+/// Whether the hints in force were planned for the request at hand (docs/planner.md 8.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// No plan is known to be in force. A plan is made at once.

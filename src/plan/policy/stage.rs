@@ -4,7 +4,7 @@ use super::{
     counts::{Names, Origin, Tally},
     group::{Candidate, Group},
     keep::percent,
-    outcome::Cause,
+    outcome::{Cause, PLACEHOLDER},
     request::{Request, Standing},
     terms::{Term, terms},
     zones::Zones,
@@ -97,12 +97,17 @@ impl<'s> Stage<'s> {
     }
 
     /// The names that the pods of the rest have in the other address type; `None` if not all have.
+    /// No hints at all are the plan that sends every zone to all.
     pub fn other_family(&self) -> Option<Vec<Names>> {
         let other = |at: &usize| {
             let zones = self.group.candidates[*at].other_family?;
-            Some(names(self.zones, zones).unwrap_or_default())
+            let is_placeholder = zones.iter().any(|name| **name == *PLACEHOLDER);
+            let spare = if is_placeholder { Names::PLACEHOLDER } else { Names::default() };
+            Some(names(self.zones, zones).unwrap_or(spare))
         };
-        self.rest.iter().map(other).collect()
+        let others: Vec<Names> = self.rest.iter().map(other).collect::<Option<_>>()?;
+        let is_everywhere = others.iter().all(|names| names.is_empty());
+        Some(if is_everywhere { vec![self.all(); others.len()] } else { others })
     }
 }
 

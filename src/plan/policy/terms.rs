@@ -1,4 +1,4 @@
-//! Terms: what is decided about each zone before a search (docs/planner.md 8).
+//! Terms: what is decided about each zone before a search (docs/planner.md 8.3).
 
 use super::{
     counts::{Names, TOLERANCE, float},

@@ -1,4 +1,4 @@
-//! Trim: leaves zones out of a distribution that has too many names (docs/planner.md 8).
+//! Trim: leaves zones out of a distribution that has too many names (docs/planner.md 8.1).
 
 use super::{
     counts::{Names, Tally},
