@@ -132,9 +132,12 @@ impl Island {
     pub fn pods_of(&self, service: &str) -> Vec<&Pod> {
         let service = self.service(service);
         let selector = service.and_then(|service| service.selector.as_ref());
-        let groups = selector.into_iter().flat_map(|selector| self.matching_groups(selector));
-        let ids = groups.flat_map(|group| &self.groups[group].pods);
-        ids.map(|id| &self.pods.at(*id).pod).collect()
+        let mut pods = Vec::new();
+        for group in selector.into_iter().flat_map(|selector| self.matching_groups(selector)) {
+            let ids = &self.groups[group].pods;
+            pods.extend(ids.iter().map(|id| &self.pods.at(*id).pod));
+        }
+        pods
     }
 
     /// Pods that exist.

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use foldhash::{HashSet, HashSetExt as _};
 
 use crate::model::{
-    name::Name,
+    name::{Name, are_same, is_same},
     node::Nodes,
     port::Ports,
     slice::{Endpoint, Slice},
@@ -102,11 +102,7 @@ impl Alike {
     }
 
     fn is_of(&self, endpoint: &Endpoint) -> bool {
-        let is_in_zone = match (&self.zone, &endpoint.zone) {
-            (Some(one), Some(other)) => is_same(one, other),
-            (None, None) => true,
-            _ => false,
-        };
+        let is_in_zone = are_same(self.zone.as_ref(), endpoint.zone.as_ref());
         let hinted = zones(endpoint);
         is_in_zone
             && self.zones.len() == hinted.len()
@@ -118,11 +114,6 @@ impl Alike {
     pub fn is_hinted(&self) -> bool {
         !self.zones.is_empty() || self.nodes != NodeHint::None
     }
-}
-
-/// Most names are shared, so most comparisons need no look at the text.
-fn is_same(one: &Name, other: &Name) -> bool {
-    Name::ptr_eq(one, other) || one == other
 }
 
 fn zones(endpoint: &Endpoint) -> &[Name] {
