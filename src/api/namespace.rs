@@ -1,19 +1,21 @@
-//! Namespace, decoded. For now it must only be well-formed.
+//! Namespace, decoded: its labels.
 
 use serde::Deserialize;
 
-use super::{Kind, Object, Written, field::FieldError, meta::Meta};
-
-/// A Namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Namespace;
+use super::{
+    Kind, Object, Written,
+    field::FieldError,
+    meta::{BriefMeta, Meta},
+    pairs::labels,
+};
+use crate::model::namespace::Namespace;
 
 /// A Namespace with the fields that are read.
 #[derive(Clone, PartialEq, Deserialize, prost::Message)]
 #[serde(default)]
 pub struct Document {
     #[prost(message, required, tag = "1")]
-    metadata: Meta,
+    metadata: BriefMeta,
 }
 
 impl Kind for Namespace {
@@ -27,6 +29,12 @@ impl Kind for Namespace {
 
 impl Written<Namespace> for Document {
     fn read(self) -> Result<Object<Namespace>, FieldError> {
-        Ok(Object::new(self.metadata, Namespace))
+        let metadata = Meta::from(self.metadata);
+        let namespace = Namespace {
+            name: metadata.name.as_str().into(),
+            version: metadata.version()?,
+            labels: labels(&metadata.labels),
+        };
+        Ok(Object::new(metadata, namespace))
     }
 }

@@ -10,8 +10,8 @@ use super::{
     strict, value,
 };
 use crate::{
-    api::{Kind, Object, Written, field::FieldError, namespace::Namespace},
-    model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    api::{Kind, Object, Written, field::FieldError},
+    model::{namespace::Namespace, node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
 /// The group of closehaul's kinds.
@@ -108,7 +108,10 @@ pub(super) fn object<K: Spelled>(
     }
     let object =
         decoded.read().and_then(Object::flawless).map_err(|FieldError { path, problem }| {
-            FieldError::new(path, format!("{problem}; correct it"))
+            // Where there is more than one way out, the problem says which.
+            let has_remedy = problem.contains("; ");
+            let problem = if has_remedy { problem } else { format!("{problem}; correct it") };
+            FieldError { path, problem }
         })?;
     if object.name.is_empty() {
         return Err(FieldError::new("metadata.name", "is missing; give the object a name"));

@@ -21,8 +21,10 @@ pub use self::{
 };
 use super::objects::Objects;
 use crate::{
-    api::{Object, field::FieldError, namespace::Namespace},
-    model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice},
+    api::{Object, field::FieldError},
+    model::{
+        name::Name, namespace::Namespace, node::Node, pod::Pod, service::Service, slice::Slice,
+    },
 };
 
 /// The objects of the given files, and how many of each kind were skipped.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::strict::{self, Step, Unknown};
 use crate::{
-    api::{Kind, field::FieldError, namespace::Namespace},
-    model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    api::{Kind, field::FieldError},
+    model::{namespace::Namespace, node::Node, pod::Pod, service::Service, slice::Slice},
 };
 
 /// A kind whose fields are all known.

@@ -28,8 +28,12 @@ pub enum ServiceChange {
 impl ServiceChange {
     fn between(old: &Service, new: &Service) -> Self {
         let aligned = |service: &Service| Service { version: 0, ..service.clone() };
-        let unhinted =
-            |service: Service| Service { traffic_distribution: None, auto: false, ..service };
+        let unhinted = |service: Service| Service {
+            traffic_distribution: None,
+            auto: false,
+            policy: None,
+            ..service
+        };
         let is_newer = old.version != new.version;
         let (old, new) = (aligned(old), aligned(new));
         if old == new {
