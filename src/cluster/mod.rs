@@ -34,6 +34,7 @@ use crate::{
         hints::auto::{self, CpuShares},
         intent::Intent,
         patch,
+        precedence::{Rules, Scope},
         ready::{self, Ready},
     },
 };
@@ -46,6 +47,8 @@ pub struct Index {
     /// Computed on demand, and emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
     topology: Topology,
+    /// What holds for all namespaces.
+    rules: Rules,
     pool: Pool,
     /// How often everything has had to be planned as a whole.
     generation: u64,
@@ -65,8 +68,15 @@ impl Index {
     }
 
     /// What is requested for a Service.
-    pub fn intent(&self, key: &ServiceKey) -> Option<Intent> {
+    pub fn intent(&self, key: &ServiceKey) -> Option<&Intent> {
         self.islands.get(&key.namespace)?.intent(&key.name)
+    }
+
+    /// The policies and evacuations that may be for a Service; `None` if nothing is known of its
+    /// namespace.
+    pub fn scope(&self, namespace: &Name) -> Option<Scope<'_>> {
+        let policies = &self.islands.get(namespace)?.policies;
+        Some(Scope { policies, rules: &self.rules })
     }
 
     /// The pods that a Service selects, in any order.

@@ -57,7 +57,7 @@ struct Part {
 
 /// A set of reasons, one bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reasons(u32);
+struct Reasons(u64);
 
 impl Reasons {
     fn of(decision: &Decision) -> Self {
@@ -68,8 +68,8 @@ impl Reasons {
         Reason::ALL.iter().copied().filter(move |reason| self.0 & Self::bit(*reason) != 0)
     }
 
-    fn bit(reason: Reason) -> u32 {
-        1 << (reason as u32)
+    fn bit(reason: Reason) -> u64 {
+        1 << (reason as u64)
     }
 }
 

@@ -160,6 +160,18 @@ pub enum Key {
     Label(Name),
 }
 
+impl Key {
+    /// As it is written in `prefer`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Node => "Node",
+            Self::Zone => "Zone",
+            Self::Region => "Region",
+            Self::Label(key) => key,
+        }
+    }
+}
+
 /// A limit on how unevenly traffic may be distributed (docs/planner.md 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard {

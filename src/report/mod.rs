@@ -90,7 +90,8 @@ pub struct Slices {
 impl Report {
     /// The report on a plan of `service`, without hindrances.
     pub fn of(index: &Index, service: &Service, plan: &Plan<'_>) -> Self {
-        let Assessment { decision, verdicts } = assessment(index, service, plan.intent, Some(plan));
+        let Assessment { decision, verdicts } =
+            assessment(index, service, &plan.intent, Some(plan));
         let family = |family: &plan::Family<'_>| FamilyReport {
             address_type: family.address_type,
             writes: family.changes.len(),
@@ -108,7 +109,7 @@ impl Report {
             outlook: Outlook::of(service, plan, decision),
             verdicts,
             hindrances: Vec::new(),
-            label: Label::of(service, plan.intent),
+            label: Label::of(service, &plan.intent),
             families: plan.families.iter().map(family).collect(),
             left_out: left_out(plan),
         }
@@ -116,10 +117,10 @@ impl Report {
 }
 
 impl Label {
-    fn of(service: &Service, Intent { mechanism }: Intent) -> Self {
+    fn of(service: &Service, Intent { mechanism, .. }: &Intent) -> Self {
         let preferred = matches!(mechanism, Mechanism::TrafficDistribution(_));
         Self {
-            auto: mechanism == Mechanism::Auto,
+            auto: *mechanism == Mechanism::Auto,
             distribution: service.traffic_distribution.filter(|_| preferred),
         }
     }
@@ -130,7 +131,7 @@ impl Label {
 pub fn assessment(
     index: &Index,
     service: &Service,
-    intent: Intent,
+    intent: &Intent,
     plan: Option<&Plan<'_>>,
 ) -> Assessment {
     let families = plan.iter().flat_map(|plan| &plan.families);

@@ -109,7 +109,7 @@ impl Cluster {
             shares: self.shares.as_ref(),
             slices: &slices,
             trigger_time: self.trigger_time,
-            intent: Intent::of(&self.service),
+            intent: &Intent::of(&self.service),
             settings: self.settings,
         });
         let mut writes = Writes {
