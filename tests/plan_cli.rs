@@ -12,5 +12,7 @@ mod field;
 mod live;
 #[path = "plan_cli/output.rs"]
 mod output;
+#[path = "plan_cli/policies.rs"]
+mod policies;
 #[path = "plan_cli/sources.rs"]
 mod sources;

@@ -5,10 +5,10 @@
 mod tests;
 
 use super::{
+    policies::{is_listed_first, noted},
     reason::{Reason, State},
     verdict::{Standing, Verdict},
 };
-use crate::plan::intent::Mechanism;
 
 /// State and reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,19 +31,24 @@ pub struct Assessment {
 /// Assesses what becomes of a Service's preference for locality.
 pub fn assess(standing: Standing<'_>) -> Assessment {
     let service = standing.service;
-    let is_idle = standing.intent.mechanism == Mechanism::Off;
+    let is_idle = !standing.intent.prefers_locality();
     let state = if is_idle { State::None } else { State::Ineffective };
     if service.external_name {
         // It has no address on which a port could be reached.
-        let decision = Decision { state, reasons: vec![Reason::ExternalName] };
+        let (state, reasons) = noted(standing.intent, state, vec![Reason::ExternalName]);
+        let decision = Decision { state, reasons };
         return Assessment { decision, verdicts: Vec::new() };
     }
-    let verdicts = if service.selector.is_none() {
+    let mut verdicts = if service.selector.is_none() {
         let verdict = |family| standing.without_crowd(family, state, vec![Reason::NoSelector]);
         service.address_types().into_iter().map(verdict).collect()
     } else {
         standing.verdicts()
     };
+    for verdict in verdicts.iter_mut().filter(|_| standing.intent.ruling.is_some()) {
+        let reasons = std::mem::take(&mut verdict.reasons);
+        (verdict.state, verdict.reasons) = noted(standing.intent, verdict.state, reasons);
+    }
     Assessment { decision: Decision::of(&verdicts), verdicts }
 }
 
@@ -101,11 +106,12 @@ impl Decision {
 impl Verdict {
     /// The reason for what becomes of one zone.
     pub fn reason_in(&self, zone: &str) -> Reason {
-        let general = self.reasons.first().copied().unwrap_or(Reason::Applied);
+        let mut reasons = self.reasons.iter().copied();
+        let general = reasons.find(|it| !is_listed_first(*it)).unwrap_or(Reason::Applied);
         match self.state {
             State::None => Reason::NoPreference,
             State::Ineffective | State::Empty => general,
-            State::Partial | State::Applied => {
+            State::Partial | State::Shadow | State::Applied => {
                 let beyond = self.beyond.iter().find(|(other, _)| &**other == zone);
                 beyond.map_or(Reason::Applied, |(_, reason)| *reason)
             }

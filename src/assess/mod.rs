@@ -10,6 +10,7 @@
 
 pub mod crowd;
 pub mod decision;
+mod policies;
 pub mod reason;
 pub mod share;
 pub mod verdict;

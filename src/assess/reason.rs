@@ -12,6 +12,8 @@ pub enum State {
     Empty,
     /// Hints are in force, but the clients of some zone go beyond it.
     Partial,
+    /// A policy is only rehearsed: what it would decide is reported, and not written.
+    Shadow,
     /// Hints are in force, and the clients of all zones stay there.
     Applied,
     /// Locality is not requested.
@@ -20,8 +22,8 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Ineffective, Self::Empty, Self::Partial, Self::Applied, Self::None];
+    pub const ALL: [Self; 6] =
+        [Self::Ineffective, Self::Empty, Self::Partial, Self::Shadow, Self::Applied, Self::None];
 }
 
 /// Defines the closed list of reasons.
@@ -45,6 +47,10 @@ reasons! {
     Applied,
     /// No locality is requested.
     NoPreference,
+    /// The Service's annotation or its policy says that nothing is requested.
+    OptedOut,
+    /// A policy in mode `Shadow` is only reported.
+    Shadow,
     /// All nodes are in one zone.
     SingleZone,
     /// The legacy annotation: there are fewer ready endpoints than zones.
@@ -87,6 +93,14 @@ reasons! {
     NoAddressInFamily,
     /// No endpoint is ready.
     NothingReady,
+    /// Two policies of the same rank are for the Service, and one of them decides.
+    Conflicted,
+    /// What the policy requests, or whether it is for the Service, is not known.
+    PolicyUnknown,
+    /// The annotation names a policy that does not exist.
+    PolicyNotFound,
+    /// The policy that would decide is invalid.
+    PolicyInvalid,
     /// The API server rejects a slice as invalid, so it differs from the plan.
     WriteRefused,
 }

@@ -40,7 +40,7 @@ pub struct Standing<'a> {
     /// The Service.
     pub service: &'a Service,
     /// What is requested for it.
-    pub intent: Intent,
+    pub intent: &'a Intent,
     /// What proxies find of it, by address type.
     pub families: &'a [Found<'a>],
     /// Whether it selects any pod.
@@ -87,7 +87,7 @@ impl Standing<'_> {
         let mut reasons = self.hindrances();
         let is_hidden = !reasons.is_empty();
         let sight = Sight::of(self, &crowd.flocks);
-        let state = match self.intent.mechanism {
+        let state = match self.intent.requested() {
             Mechanism::TrafficDistribution(preference) => {
                 self.preferred(preference, found, &sight, &mut reasons)
             }

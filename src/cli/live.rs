@@ -4,7 +4,7 @@ use kube::{Api, Client, Error, api::ListParams};
 
 use super::{
     connection::{ConnectError, Connection, Found},
-    objects::Objects,
+    objects::{Objects, Rules},
 };
 use crate::{
     api::{
@@ -105,6 +105,7 @@ pub async fn list(
         pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
         nodes: nodes.into_iter().map(|node| node.value).collect(),
         slices: slices.into_iter().map(|slice| slice.value).collect(),
+        rules: Rules::default(),
     };
     Ok((objects, cluster.notes))
 }

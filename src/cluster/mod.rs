@@ -33,6 +33,7 @@ use crate::{
         hints::auto::{self, CpuShares},
         intent::Intent,
         patch,
+        precedence::{Rules, Scope},
         ready::{self, Ready},
         topology::Topology,
     },
@@ -48,6 +49,8 @@ pub struct Index {
     topology: Topology,
     /// How often the topology has changed in a way that decisions read.
     topology_changes: u64,
+    /// What holds for all namespaces.
+    rules: Rules,
     pool: Pool,
     /// How often everything has had to be planned as a whole.
     generation: u64,
@@ -67,8 +70,15 @@ impl Index {
     }
 
     /// What is requested for a Service.
-    pub fn intent(&self, key: &ServiceKey) -> Option<Intent> {
+    pub fn intent(&self, key: &ServiceKey) -> Option<&Intent> {
         self.islands.get(&key.namespace)?.intent(&key.name)
+    }
+
+    /// The policies and evacuations that may be for a Service; `None` if nothing is known of its
+    /// namespace.
+    pub fn scope(&self, namespace: &Name) -> Option<Scope<'_>> {
+        let policies = &self.islands.get(namespace)?.policies;
+        Some(Scope { policies, rules: &self.rules })
     }
 
     /// The pods that a Service selects, in any order.

@@ -259,7 +259,7 @@ impl Controller {
         progress.is_refused &= !is_idle;
 
         let grounds = Grounds::of(&self.index, service, &plan);
-        let assess = || assessment(&self.index, service, plan.intent, Some(&plan));
+        let assess = || assessment(&self.index, service, &plan.intent, Some(&plan));
         let decision = progress.decision(grounds, || assess().decision);
         let mut report = Report::of(service, &plan, decision);
         if progress.is_refused {

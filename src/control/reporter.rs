@@ -100,7 +100,7 @@ impl Reporter {
         };
         info!(
             namespace = %service.namespace, service = %service.name,
-            prefer = outlook.prefers.unwrap_or_default(),
+            prefer = outlook.prefers.as_deref().unwrap_or_default(),
             state = %outlook.decision.state, reason = %outlook.decision.reason(),
             reasons = ?outlook.decision.reasons, before = %before.decision.reason(),
             hindrances = %hindrances.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),

@@ -44,6 +44,7 @@ pub(crate) fn service() -> Service {
         publish_not_ready: false,
         traffic_distribution: None,
         auto: false,
+        policy: None,
         internal_local: false,
         external_local: false,
     }

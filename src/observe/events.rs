@@ -173,6 +173,12 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::NoSelector => "the Service has no selector",
         Reason::LegacyAnnotationWins => "the topology annotation takes precedence",
         Reason::NoPreference => "no locality is requested",
+        Reason::OptedOut => "the Service or its policy opts out",
+        Reason::Shadow => "the policy is only reported",
+        Reason::Conflicted => "two policies of the same rank are for the Service",
+        Reason::PolicyUnknown => "what the policy requests is not known",
+        Reason::PolicyNotFound => "the annotation names a policy that does not exist",
+        Reason::PolicyInvalid => "the policy is invalid",
         Reason::Applied | Reason::Lent => "hints are in force",
     }
 }

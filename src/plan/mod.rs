@@ -20,6 +20,7 @@ pub mod patch;
 pub mod placeholder;
 pub mod policy;
 pub mod port;
+pub mod precedence;
 pub mod ready;
 pub mod slice_name;
 pub mod topology;
@@ -66,7 +67,7 @@ pub struct World<'w, 'a> {
     /// When the change happened that a write responds to; see [`trigger::trigger_time`].
     pub trigger_time: Option<Timestamp>,
     /// What is requested for the Service.
-    pub intent: Intent,
+    pub intent: &'w Intent,
     /// What policies and evacuations request; `None` if its own fields alone decide its hints.
     pub policy: Option<Policy<'w>>,
     /// How slices are written.
@@ -138,7 +139,7 @@ pub struct Family<'a> {
 impl Plan<'_> {
     fn new(world: &World<'_, '_>) -> Self {
         Self {
-            intent: world.intent,
+            intent: world.intent.clone(),
             settings: world.settings,
             families: Vec::new(),
             has_pods: !world.pods.is_empty(),

@@ -1,6 +1,8 @@
 //! Hindrance: what keeps a Service's traffic from staying local, by name: the node, pod, port, family
 //! or slice. Looks at the slices, so it costs as much as they are long. Pure.
 
+mod policies;
+
 use std::fmt::{self, Write as _};
 
 use crate::{
@@ -128,7 +130,7 @@ impl Scene<'_> {
                 }
                 .to_owned(),
             ),
-            _ => None,
+            reason => policies::detail(self.index, self.service, reason),
         }
     }
 

@@ -105,7 +105,7 @@ impl Report {
             uid: service.uid.clone(),
             outlook: Outlook::of(service, plan, decision),
             hindrances: Vec::new(),
-            label: Label::of(service, plan.intent),
+            label: Label::of(service, &plan.intent),
             families: plan.families.iter().map(family).collect(),
             left_out: left_out(plan),
         }
@@ -113,10 +113,10 @@ impl Report {
 }
 
 impl Label {
-    fn of(service: &Service, Intent { mechanism }: Intent) -> Self {
+    fn of(service: &Service, Intent { mechanism, .. }: &Intent) -> Self {
         let preferred = matches!(mechanism, Mechanism::TrafficDistribution(_));
         Self {
-            auto: mechanism == Mechanism::Auto,
+            auto: *mechanism == Mechanism::Auto,
             distribution: service.traffic_distribution.filter(|_| preferred),
         }
     }
@@ -127,7 +127,7 @@ impl Label {
 pub fn assessment(
     index: &Index,
     service: &Service,
-    intent: Intent,
+    intent: &Intent,
     plan: Option<&Plan<'_>>,
 ) -> Assessment {
     let families = plan.iter().flat_map(|plan| &plan.families);

@@ -1,6 +1,8 @@
 //! Outlook: what becomes of a Service's preference under its last plan, and which changes of that
 //! are news. Pure.
 
+use std::borrow::Cow;
+
 use super::{hindrance::Hindrance, news::News};
 use crate::{
     assess::{
@@ -15,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// What it prefers, if anything.
-    pub prefers: Option<&'static str>,
+    pub prefers: Option<Cow<'static, str>>,
     /// What becomes of that.
     pub decision: Decision,
     /// Whether the legacy annotation has led to hints; `None` if it is absent.
@@ -27,7 +29,7 @@ impl Outlook {
     pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision) -> Self {
         let has_counts = || plan.families.first().is_some_and(|family| family.counts.is_some());
         let is_hinted = service.auto.then(has_counts);
-        Self { prefers: plan.intent.mechanism.prefers(), decision, is_hinted }
+        Self { prefers: plan.intent.prefers(), decision, is_hinted }
     }
 
     /// The same if the API server rejects one of the slices as invalid.
@@ -106,7 +108,7 @@ mod tests {
 
     fn outlook(state: State, reasons: &[Reason], is_hinted: Option<bool>) -> Outlook {
         let decision = Decision { state, reasons: reasons.to_vec() };
-        Outlook { prefers: Some("Zone"), decision, is_hinted }
+        Outlook { prefers: Some("Zone".into()), decision, is_hinted }
     }
 
     #[test]

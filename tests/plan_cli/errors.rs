@@ -95,17 +95,6 @@ fn lists_and_documents_that_are_none() {
 }
 
 #[test]
-fn policies_are_not_passed_over() {
-    let mut lines = Vec::new();
-    for kind in ["LocalityPolicy", "ClusterLocalityPolicy", "ZoneEvacuation"] {
-        let policy =
-            format!("apiVersion: closehaul.io/v1alpha1\nkind: {kind}\nmetadata: {{name: a}}");
-        lines.push(refused(&plan_text(&policy, &[])));
-    }
-    assert_snapshot!(lines.join("\n"));
-}
-
-#[test]
 fn files_that_cannot_be_read() {
     let none = env!("CARGO_MANIFEST_DIR").to_owned() + "/.cargo-no-such";
     let lines = [

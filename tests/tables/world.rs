@@ -122,7 +122,7 @@ impl Cluster {
             shares: self.shares.as_ref(),
             slices: &slices,
             trigger_time: self.trigger_time,
-            intent: Intent::of(&self.service),
+            intent: &Intent::of(&self.service),
             policy: policy.map(|(request, zones)| Policy { request, zones }),
             settings: self.settings,
         });

@@ -81,7 +81,7 @@ fn decide(case: &Case) -> Assessment {
     };
     assess(Standing {
         service: &case.service,
-        intent: Intent::of(&case.service),
+        intent: &Intent::of(&case.service),
         families: &[found],
         has_pods: case.has_pods,
         has_nodeless: case.has_nodeless,
@@ -297,7 +297,7 @@ fn ports_are_judged_by_themselves() {
     let topology = Topology::of(&two.nodes);
     let assessment = assess(Standing {
         service: &two.service,
-        intent: Intent::of(&two.service),
+        intent: &Intent::of(&two.service),
         families: &[found],
         has_pods: true,
         has_nodeless: false,

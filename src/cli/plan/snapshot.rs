@@ -1,6 +1,10 @@
 //! Snapshot: a cluster at one moment, with a row for each Service.
 
+use std::borrow::Cow;
+
 use foldhash::{HashSet, HashSetExt as _};
+
+use jiff::Timestamp;
 
 use crate::{
     assess::{
@@ -29,7 +33,7 @@ pub(super) struct Row<'a> {
     /// The Service.
     pub(super) service: &'a Service,
     /// What is requested for it.
-    pub(super) intent: Intent,
+    pub(super) intent: &'a Intent,
     /// What would be written. Absent if the Service is left alone.
     pub(super) plan: Option<Plan<'a>>,
     /// What becomes of its preference for locality.
@@ -54,8 +58,13 @@ pub(super) struct Ports {
 
 impl Row<'_> {
     /// What the Service prefers, if anything.
-    pub(super) fn prefer(&self) -> Option<&'static str> {
-        self.intent.mechanism.prefers()
+    pub(super) fn prefer(&self) -> Option<Cow<'static, str>> {
+        self.intent.prefers()
+    }
+
+    /// The policy that decides.
+    pub(super) fn policy(&self) -> Option<String> {
+        self.intent.shown_policy().map(ToString::to_string)
     }
 
     /// The least share of the traffic that stays in its zone, of any port.
@@ -97,10 +106,23 @@ impl Row<'_> {
 
 impl Snapshot {
     /// Indexes what was read.
-    pub(super) fn of(objects: Objects) -> Self {
-        let Objects { services, pods, nodes, slices } = objects;
+    pub(super) fn of(objects: Objects, now: Timestamp) -> Self {
+        let Objects { services, pods, nodes, slices, rules } = objects;
         let mut index = Index::default();
+        index.set_time(now);
         // Which Services a change affects does not matter here: everything is planned afterwards.
+        for namespace in rules.namespaces {
+            index.apply_namespace(namespace);
+        }
+        for policy in rules.policies {
+            index.apply_policy(policy);
+        }
+        for policy in rules.cluster_policies {
+            index.apply_cluster_policy(policy);
+        }
+        for evacuation in rules.evacuations {
+            index.apply_evacuation(evacuation);
+        }
         for node in nodes {
             index.apply_node(node);
         }
@@ -120,14 +142,14 @@ impl Snapshot {
     pub(super) fn rows(&self, settings: Settings) -> Vec<Row<'_>> {
         let mut services: Vec<_> = self.index.services().collect();
         services.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        services.into_iter().map(|service| self.row(service, settings)).collect()
+        services.into_iter().filter_map(|service| self.row(service, settings)).collect()
     }
 
-    fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Row<'a> {
+    fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Option<Row<'a>> {
+        let intent = self.index.intent(&service.key)?;
         // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
         // The API server has not been seen to drop anything.
         let plan = self.index.plan(&service.key, service.created, settings);
-        let intent = Intent::of(service);
         let Assessment { decision, verdicts } =
             report::assessment(&self.index, service, intent, plan.as_ref());
         let hindrances = hindrances(&self.index, service, plan.as_ref(), &verdicts);
@@ -141,7 +163,7 @@ impl Snapshot {
                 None => ports.push(Ports { ports: verdict.ports.clone(), verdict, share: None }),
             }
         }
-        Row { service, intent, plan, decision, hindrances, ready, ports }
+        Some(Row { service, intent, plan, decision, hindrances, ready, ports })
     }
 
     /// The ports of a verdict, by the endpoints to which they lead.

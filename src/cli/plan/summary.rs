@@ -1,5 +1,7 @@
 //! Everything about all Services, as one JSON object.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{
@@ -27,8 +29,8 @@ struct Summary<'a> {
 struct ServiceBody<'a> {
     namespace: &'a str,
     name: &'a str,
-    prefer: Option<&'static str>,
-    policy: Option<&'a str>,
+    prefer: Option<Cow<'static, str>>,
+    policy: Option<String>,
     state: String,
     reasons: Vec<String>,
     endpoints: Option<usize>,
@@ -74,6 +76,7 @@ struct Totals {
     services: usize,
     applied: usize,
     partial: usize,
+    shadow: usize,
     ineffective: usize,
     empty: usize,
     none: usize,
@@ -90,6 +93,7 @@ pub(super) fn render(rows: &[Row<'_>]) -> Result<String, PlanError> {
         match row.decision.state {
             State::Applied => totals.applied += 1,
             State::Partial => totals.partial += 1,
+            State::Shadow => totals.shadow += 1,
             State::Empty => totals.empty += 1,
             State::Ineffective => totals.ineffective += 1,
             State::None => totals.none += 1,
@@ -112,7 +116,7 @@ fn service<'a>(row: &'a Row<'_>) -> ServiceBody<'a> {
         namespace: &row.service.key.namespace,
         name: &row.service.key.name,
         prefer: row.prefer(),
-        policy: None,
+        policy: row.policy(),
         state: row.decision.state.to_string(),
         reasons: row.decision.reasons.iter().map(ToString::to_string).collect(),
         endpoints: row.plan.as_ref().map(|_| row.ready),

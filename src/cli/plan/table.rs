@@ -1,5 +1,7 @@
 //! One row for each Service.
 
+use std::borrow::Cow;
+
 use clap::builder::styling::{AnsiColor, Style};
 
 use super::snapshot::{Ports, Row};
@@ -98,6 +100,7 @@ fn line(cells: &Cells, widths: &[usize; COLUMNS.len()], colour: Option<Style>) -
 fn colour(state: State) -> Style {
     match state {
         State::Applied => AnsiColor::Green.on_default(),
+        State::Shadow => AnsiColor::Cyan.on_default(),
         State::Ineffective | State::Empty | State::Partial => AnsiColor::Yellow.on_default(),
         State::None => Style::new().dimmed(),
     }
@@ -111,8 +114,8 @@ fn cells(row: &Row<'_>) -> Cells {
     [
         row.service.key.namespace.to_string(),
         row.service.key.name.to_string(),
-        or_nothing(row.prefer().map(str::to_owned)),
-        NOTHING.to_owned(),
+        or_nothing(row.prefer().map(Cow::into_owned)),
+        or_nothing(row.policy()),
         decision.state.to_string(),
         or_nothing(reason),
         or_nothing(row.plan.as_ref().map(|_| row.ready.to_string())),

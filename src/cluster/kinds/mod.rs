@@ -8,6 +8,7 @@
 
 mod node;
 mod pod;
+mod policy;
 mod service;
 mod slice;
 

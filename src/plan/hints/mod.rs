@@ -49,7 +49,7 @@ pub struct Choices {
 }
 
 /// Chooses the hints of all endpoints of `packing`, which have the hints in force.
-pub fn choose(intent: Intent, packing: &Packing<'_>, shares: Option<&CpuShares>) -> Choices {
+pub fn choose(intent: &Intent, packing: &Packing<'_>, shares: Option<&CpuShares>) -> Choices {
     match intent.mechanism {
         Mechanism::Auto => auto::choose(packing, shares),
         Mechanism::TrafficDistribution(preference) => {

@@ -177,6 +177,15 @@ fn uid(endpoint: &Endpoint) -> Option<&Uid> {
     endpoint.target.as_ref()?.uid.as_ref()
 }
 
+/// The node that the hints in force name.
+fn node_in_force(endpoint: &Endpoint) -> ChosenNode {
+    match endpoint.hints.as_ref().and_then(|hints| hints.nodes.first()) {
+        Some(name) if Some(name) == endpoint.node.as_ref() => ChosenNode::Own,
+        Some(name) if &**name == PLACEHOLDER => ChosenNode::Placeholder,
+        _ => ChosenNode::Nothing,
+    }
+}
+
 /// Chooses the hints of all endpoints of `packing`, which have the hints in force.
 pub fn choose(terms: Terms<'_>, packing: &Packing<'_>) -> (Choices, Planned) {
     let places = Places::of(packing);
@@ -269,14 +278,13 @@ fn plan_group(terms: Terms<'_>, places: &Places<'_>, ports: &[PortNames]) -> Out
         let endpoint = places.all[*at].endpoint;
         let hints = endpoint.hints.as_ref();
         let named = other.zip(uid(endpoint)).and_then(|(other, uid)| other.get(uid));
-        let names_node = hints.zip(endpoint.node.as_ref());
         Candidate {
             key: &places.keys[*at],
             zone: endpoint.zone.as_ref(),
             node: endpoint.node.as_ref(),
             is_ready: endpoint.is_ready(),
             in_force: hints.map(|hints| &*hints.zones),
-            names_node: names_node.is_some_and(|(hints, node)| hints.nodes.contains(node)),
+            node_in_force: node_in_force(endpoint),
             other_family: named.map(|hints| &*hints.zones),
         }
     };

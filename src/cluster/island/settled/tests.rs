@@ -414,11 +414,11 @@ impl World {
         let is_patch = patch.is_some();
         *(if is_patch { &mut self.plans.0 } else { &mut self.plans.1 }) += 1;
         let plan = patch.unwrap_or(whole);
-        let of_plan = assessment(&self.index, service, plan.intent, Some(&plan));
+        let of_plan = assessment(&self.index, service, &plan.intent, Some(&plan));
         let grounds = Grounds::of(&self.index, service, &plan);
         let dump = self.dump();
         let planned = dump.plan(&key(), None, SETTINGS).unwrap();
-        let assessment = assessment(&dump, service, planned.intent, Some(&planned));
+        let assessment = assessment(&dump, service, &planned.intent, Some(&planned));
         assert_eq!(of_plan, assessment);
         if let Some(grounds) = grounds {
             let known = self.decided.insert(grounds, assessment.decision.clone());
@@ -595,7 +595,10 @@ fn generated_clusters_reach_every_state_by_patches_too() {
         patches += world.plans.0;
         recalled += world.recalled;
     }
-    assert_eq!(states.into_iter().collect::<Vec<_>>(), State::ALL);
+    assert_eq!(
+        states.into_iter().collect::<Vec<_>>(),
+        State::ALL.into_iter().filter(|it| *it != State::Shadow).collect::<Vec<_>>()
+    );
     assert!(patches > 50, "{patches}");
     assert!(recalled > 50, "{recalled}");
 }
