@@ -154,6 +154,11 @@ impl Island {
         ids.iter().map(|id| &self.pods.at(*id).pod).collect()
     }
 
+    /// All pods, in any order.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values().map(|record| &record.pod)
+    }
+
     /// A pod.
     pub fn pod(&self, name: &str) -> Option<&Pod> {
         self.pods.get(name).map(|record| &record.pod)

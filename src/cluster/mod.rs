@@ -1,6 +1,7 @@
 //! What is known about the cluster now, and which Services a change affects. One task owns it.
 //! There is no I/O and no clock. What slices should look like is decided in [`crate::plan`].
 
+mod demand;
 mod island;
 mod kinds;
 mod pool;
@@ -11,7 +12,7 @@ use std::cell::OnceCell;
 use foldhash::HashMap;
 use jiff::Timestamp;
 
-use self::{island::Island, pool::Pool};
+use self::{demand::Collected, island::Island, pool::Pool};
 pub use self::{
     island::settled::Part,
     kinds::{
@@ -29,7 +30,7 @@ use crate::{
         slice::Slice,
     },
     plan::{
-        self, Plan, World,
+        self, Plan, Policy, World,
         hints::auto::{self, CpuShares},
         intent::Intent,
         patch,
@@ -51,6 +52,8 @@ pub struct Index {
     topology_changes: u64,
     /// What holds for all namespaces.
     rules: Rules,
+    /// Computed on demand, and emptied by a change of nodes.
+    collected: Collected,
     pool: Pool,
     /// How often everything has had to be planned as a whole.
     generation: u64,
@@ -137,10 +140,12 @@ impl Index {
         settings: plan::Settings,
     ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
+        let intent = self.intent(key)?;
+        let zones = intent.request().map(|request| self.zones(key, request));
         let mut plan = plan::plan(World {
             service,
-            intent: self.intent(key)?,
-            policy: None,
+            intent,
+            policy: Policy::of(intent, zones.as_deref()),
             pods: &self.pods_of(key),
             nodes: &self.nodes,
             shares: self.shares(),
@@ -161,6 +166,8 @@ impl Index {
         settings: plan::Settings,
     ) -> Option<Plan<'_>> {
         let island = self.islands.get(&key.namespace)?;
+        let intent = island.intent(&key.name)?;
+        let zones = intent.request().map(|request| self.zones(key, request));
         let world = World {
             service: island.service(&key.name).filter(|service| service.is_served())?,
             pods: &[],
@@ -168,8 +175,8 @@ impl Index {
             shares: None,
             slices: &[],
             trigger_time,
-            intent: island.intent(&key.name)?,
-            policy: None,
+            intent,
+            policy: Policy::of(intent, zones.as_deref()),
             settings,
         };
         patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)

@@ -83,6 +83,14 @@ pub struct Policy<'w> {
     pub zones: &'w Zones,
 }
 
+impl<'w> Policy<'w> {
+    /// What policies and evacuations request by this intent, with the zones for it.
+    pub fn of(intent: &'w Intent, zones: Option<&'w Zones>) -> Option<Self> {
+        let (request, zones) = intent.request().zip(zones)?;
+        Some(Self { request, zones })
+    }
+}
+
 /// How slices are written, the same for all Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -67,6 +67,7 @@ impl Index {
         has_moved: bool,
     ) -> NodeChange {
         self.shares = OnceCell::new();
+        self.collected.clear();
         let mut services = Vec::new();
         if let Some(node) = old.or(new).filter(|_| has_moved) {
             for (namespace, island) in &mut self.islands {
