@@ -23,6 +23,7 @@ use crate::{
             keep::{self, Keeping, percent},
             outcome::{Chosen, ChosenNode, Outcome, PLACEHOLDER},
             request::{Request, Standing},
+            unknown,
             zones::Zones,
         },
         ready::{PortSet, Ready},
@@ -133,6 +134,8 @@ struct Place<'p> {
     endpoint: &'p Endpoint,
     /// The number of its set of ports.
     set: usize,
+    /// Whether no slice has it yet.
+    is_new: bool,
 }
 
 /// All endpoints of a packing, in the order of [`Packing::slices`].
@@ -144,18 +147,22 @@ struct Places<'p> {
 
 impl<'p> Places<'p> {
     fn of(packing: &'p Packing<'_>) -> Self {
-        let written = packing.drafts().map(|draft| (&draft.ports, &*draft.endpoints));
-        let unchanged = packing.unchanged.iter().map(|slice| (&slice.ports, &*slice.endpoints));
+        let written = packing.drafts().map(|draft| (&draft.ports, &*draft.endpoints, draft.kept));
+        let unchanged = packing.unchanged.iter();
+        let unchanged =
+            unchanged.map(|slice| (&slice.ports, &*slice.endpoints, slice.endpoints.len()));
         let mut of = Self { all: Vec::new(), keys: Vec::new(), sets: Vec::new() };
-        for (ports, endpoints) in written.chain(unchanged) {
+        for (ports, endpoints, kept) in written.chain(unchanged) {
             let names = port_names(ports);
             let known = of.sets.iter().position(|set| *set == names);
             let set = known.unwrap_or_else(|| {
                 of.sets.push(names);
                 of.sets.len() - 1
             });
-            for endpoint in endpoints {
-                of.all.push(Place { endpoint, set });
+            for (at, endpoint) in endpoints.iter().enumerate() {
+                // One that goes from one slice to another keeps its hints.
+                let is_new = at >= kept && endpoint.hints.is_none();
+                of.all.push(Place { endpoint, set, is_new });
                 of.keys.push(key(endpoint));
             }
         }
@@ -204,6 +211,24 @@ pub fn choose(terms: Terms<'_>, packing: &Packing<'_>) -> (Choices, Planned) {
         }
     }
     (Choices { endpoints, counts: None }, planned)
+}
+
+/// The hints while it is not known what policies request: those in force, and what follows from them
+/// for new endpoints. `None` if those in force are what the Service's own fields stand for.
+pub fn unknown(
+    service: &ServiceKey,
+    zones: &Zones,
+    prefers_zone: bool,
+    packing: &Packing<'_>,
+) -> Option<Choices> {
+    let places = Places::of(packing);
+    let candidates = (0..places.all.len()).map(|at| candidate(&places, at)).collect();
+    let group = Group { service, candidates, is_twin: false };
+    let unknown = unknown::unknown(zones, &group, prefers_zone)?;
+    let mut pen = Pen::default();
+    let places = places.all.iter().zip(&unknown.hints);
+    let endpoints = places.map(|(place, chosen)| pen.choice(chosen, place.endpoint)).collect();
+    Some(Choices { endpoints, counts: None })
 }
 
 /// The hints in force, exactly, for a part of a Service whose plan stays.
@@ -268,6 +293,21 @@ fn plan_each(
     partition.into_iter().map(plan).collect()
 }
 
+/// One endpoint, without the plan of the other address type.
+fn candidate<'p>(places: &'p Places<'p>, at: usize) -> Candidate<'p> {
+    let Place { endpoint, is_new, .. } = places.all[at];
+    let zones = endpoint.hints.as_ref().map_or(&[][..], |hints| &hints.zones);
+    Candidate {
+        key: &places.keys[at],
+        zone: endpoint.zone.as_ref(),
+        node: endpoint.node.as_ref(),
+        is_ready: endpoint.is_ready(),
+        in_force: (!is_new).then_some(zones),
+        node_in_force: node_in_force(endpoint),
+        other_family: None,
+    }
+}
+
 fn plan_group(terms: Terms<'_>, places: &Places<'_>, ports: &[PortNames]) -> Outcome {
     let members: Vec<usize> = members(places, ports).collect();
     let other = terms.other.and_then(|other| match ports {
@@ -275,18 +315,9 @@ fn plan_group(terms: Terms<'_>, places: &Places<'_>, ports: &[PortNames]) -> Out
         _ => None,
     });
     let candidate = |at: &usize| {
-        let endpoint = places.all[*at].endpoint;
-        let hints = endpoint.hints.as_ref();
-        let named = other.zip(uid(endpoint)).and_then(|(other, uid)| other.get(uid));
-        Candidate {
-            key: &places.keys[*at],
-            zone: endpoint.zone.as_ref(),
-            node: endpoint.node.as_ref(),
-            is_ready: endpoint.is_ready(),
-            in_force: hints.map(|hints| &*hints.zones),
-            node_in_force: node_in_force(endpoint),
-            other_family: named.map(|hints| &*hints.zones),
-        }
+        let uid = uid(places.all[*at].endpoint);
+        let named = other.zip(uid).and_then(|(other, uid)| other.get(uid));
+        Candidate { other_family: named.map(|hints| &*hints.zones), ..candidate(places, *at) }
     };
     let candidates: Vec<Candidate<'_>> = members.iter().map(candidate).collect();
     let ready = candidates.iter().filter(|candidate| candidate.is_ready);
@@ -316,7 +347,7 @@ fn counted<'p>(zones: &Zones, places: &'p Places<'_>, groups: &[PlannedGroup]) -
     let mut counted: Vec<Counted<'_>> = places.sets.iter().map(new).collect();
     for group in groups {
         for (at, chosen) in members(places, &group.ports).zip(&group.outcome.hints) {
-            let Place { endpoint, set } = places.all[at];
+            let Place { endpoint, set, .. } = places.all[at];
             counted[set].is_kept &= group.outcome.is_kept;
             let names: Names = chosen.zones.iter().filter_map(|zone| zones.number(zone)).collect();
             // One that is evacuated has no traffic.
