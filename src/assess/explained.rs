@@ -156,11 +156,10 @@ impl Reason {
             Cause::Held => Self::Held,
             Cause::RolloutPending => Self::RolloutPending,
             Cause::TooManyZones => Self::TooManyZones,
-            Cause::Evacuated => Self::Evacuated,
+            // If nothing is ready, the state is empty, unless all that is ready is evacuated.
+            Cause::Evacuated | Cause::NothingReady => Self::Evacuated,
             Cause::EndpointWithoutZone => Self::EndpointWithoutZone,
             Cause::NoPreference => Self::NoPreference,
-            // Something is ready, or the state would be empty.
-            Cause::NothingReady => Self::Evacuated,
         }
     }
 }
@@ -168,5 +167,5 @@ impl Reason {
 /// The name of the port whose plan is shown for some ports, which have the same endpoints.
 pub fn first_port(service: &crate::model::service::Service, ports: &[usize]) -> Name {
     let port = ports.first().and_then(|at| service.ports.get(*at));
-    port.map(|port| port.name.clone()).unwrap_or_else(|| "".into())
+    port.map_or_else(|| "".into(), |port| port.name.clone())
 }

@@ -19,9 +19,17 @@ use crate::{
     },
 };
 
-/// Zones that have been collected, by the part of a request on which they depend.
+/// Zones that have been collected.
 #[derive(Debug, Default)]
-pub(super) struct Collected(RefCell<Vec<(Vec<Key>, DemandSource, Arc<Zones>)>>);
+pub(super) struct Collected(RefCell<Vec<Known>>);
+
+/// Zones with the part of a request on which they depend.
+#[derive(Debug)]
+struct Known {
+    keys: Vec<Key>,
+    source: DemandSource,
+    zones: Arc<Zones>,
+}
 
 impl Collected {
     /// A node has changed.
@@ -50,15 +58,14 @@ impl Index {
             return Arc::new(demand::zones(&self.nodes, keys, source, &clients));
         }
         let mut collected = self.collected.0.borrow_mut();
-        let is_same = |(of_keys, of_source, _): &&(Vec<Key>, DemandSource, _)| {
-            of_keys == keys && of_source == source
-        };
-        if let Some((_, _, zones)) = collected.iter().find(is_same) {
-            return Arc::clone(zones);
+        let is_same = |known: &&Known| known.keys == keys && known.source == *source;
+        if let Some(known) = collected.iter().find(is_same) {
+            return Arc::clone(&known.zones);
         }
         let zones = Arc::new(demand::zones(&self.nodes, keys, source, &Clients::new()));
         if collected.len() < REMEMBERED {
-            collected.push((keys.to_vec(), source.clone(), Arc::clone(&zones)));
+            let (keys, source) = (keys.to_vec(), source.clone());
+            collected.push(Known { keys, source, zones: Arc::clone(&zones) });
         }
         zones
     }
