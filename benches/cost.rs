@@ -15,6 +15,7 @@
 
 mod curve;
 mod frames;
+mod guarded;
 mod many_ports;
 // These belong to the package e2e, which depends on this package and runs their tests.
 #[cfg_attr(test, allow(dead_code, reason = "what tests need is not used without a test harness"))]
@@ -37,6 +38,11 @@ use std::{
 use closehaul::{
     api::{frame::Encoding, render},
     model::{self, pod::Pod, slice::Slice},
+    plan::policy::{
+        self,
+        counts::{Names, Tally},
+        problem::Problem,
+    },
 };
 
 use self::site::{Shape, Site};
@@ -146,7 +152,49 @@ const CASES: &[Case] = &[
     flat("a pod's change, 20,000 endpoints", "a pod's change, 100 endpoints", || {
         change(one_service(20_000));
     }),
+    case(UNGUARDED, || flip(None)),
+    Case {
+        name: "a flip in 20,000 endpoints, under a guard",
+        run: || flip(Some(20)),
+        limit: Some((KEPT, UNGUARDED)),
+    },
+    case("a new plan, 5,000 endpoints, 8 zones", || {
+        search([1_400, 900, 700, 600, 500, 400, 300, 200], 20)
+    }),
+    case("a new plan, 8 zones x 5 endpoints, cap 5 %", || search([5; 8], 5)),
 ];
+
+/// A plan under a guard that stays costs at most half as much again as without.
+const KEPT: f64 = 1.5;
+
+/// Measures what a pod that becomes unready costs in a Service of 20,000 endpoints, as the index plans
+/// it: the Service is planned in part.
+fn flip(guard: Option<u16>) {
+    let mut site = guarded::Site::new(20_000, 3, guard);
+    let flip = |site: &mut guarded::Site, pod: usize| {
+        site.take_in(pod, false);
+        assert_eq!(site.sync(), (1, true), "one slice, planned by itself");
+    };
+    // Where each pod is becomes known with the first one.
+    flip(&mut site, 7);
+    measure(|| (0..TIMES).for_each(|time| flip(&mut site, 100 + time * 101)));
+}
+
+/// Measures the search for a new plan with this many endpoints in each zone.
+fn search(counts: [usize; 8], cap: u16) {
+    let mut in_force = Tally::default();
+    for (zone, count) in counts.into_iter().enumerate() {
+        in_force.add(Some(zone), Names::only(zone), count);
+    }
+    let problem = Problem::new(&[0.125; 8], in_force, f64::from(cap) / 100.0);
+    measure(|| {
+        for _ in 0..TIMES {
+            assert!(!black_box(policy::distribute(&problem)).is_empty());
+        }
+    });
+}
+
+const UNGUARDED: &str = "a flip in 20,000 endpoints, no policy";
 
 const ONE: &str = "a pod's change, 1 Service in the namespace";
 

@@ -62,11 +62,13 @@ fn after(tally: &Tally, (origin, from, to): Move) -> Option<Tally> {
     Some(changed)
 }
 
-/// The moves that give an endpoint back names in force.
+/// The moves that give an endpoint back names in force. None at all are nothing to give back: one
+/// endpoint without names turns all zones off.
 fn moves(problem: &Problem, tally: &Tally) -> Vec<Move> {
     let in_force = problem.in_force();
     let missing: Vec<(Origin, Names)> = in_force
         .iter()
+        .filter(|(_, names, _)| !names.is_empty())
         .filter(|(origin, names, count)| tally.of(*origin, *names) < *count)
         .map(|(origin, names, _)| (origin, names))
         .collect();
