@@ -2,6 +2,7 @@
 
 mod error;
 mod kubeconfig;
+mod names;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use kube::{
 use secrecy::ExposeSecret;
 
 use self::kubeconfig::Files;
-pub use self::{error::ConnectError, kubeconfig::Names};
+pub use self::{error::ConnectError, names::Names};
 use crate::client::{
     proxy::{self, Proxies},
     token_file::TokenFile,
@@ -83,6 +84,11 @@ impl Connection {
                 "it would have been the current context {name} of {files}: --context '{name}'"
             ),
             None => format!("no context is the current one (there are: {})", files.contexts()),
+        };
+        let would = if has_pod_address() {
+            format!("{would}; if this is a pod, it lacks its token {POD_TOKEN}")
+        } else {
+            would
         };
         Err(ConnectError::Unnamed { would })
     }
@@ -186,9 +192,18 @@ fn check_user(files: &Files, name: &str, user: &AuthInfo) -> Result<(), ConnectE
         place: format!("the user {name}"),
         reason,
     };
+    let unfit = |text: &str| http::HeaderValue::from_str(text).is_err();
+    let reason = || "it has a line break or a control character".to_owned();
+    if let Some(provider) = &user.auth_provider {
+        for field in ["id-token", "access-token"] {
+            if provider.config.get(field).is_some_and(|token| unfit(token)) {
+                return Err(wrong(field, reason()));
+            }
+        }
+    }
     if let Some(token) = &user.token {
-        if http::HeaderValue::from_str(token.expose_secret()).is_err() {
-            return Err(wrong("token", "it has a line break or a control character".to_owned()));
+        if unfit(token.expose_secret()) {
+            return Err(wrong("token", reason()));
         }
     } else if let Some(file) = &user.token_file {
         TokenFile::new(file.into()).map_err(|error| wrong("tokenFile", error.to_string()))?;
@@ -206,10 +221,13 @@ fn from_environment(url: &http::Uri) -> Result<Option<http::Uri>, ConnectError> 
 
 /// Whether this process runs in a pod with a service account, as client-go asks it.
 fn is_in_pod() -> bool {
+    has_pod_address() && Path::new(POD_TOKEN).is_file()
+}
+
+/// Whether the environment names an API server, as the kubelet does it in pods.
+fn has_pod_address() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    is_set("KUBERNETES_SERVICE_HOST")
-        && is_set("KUBERNETES_SERVICE_PORT")
-        && Path::new(POD_TOKEN).is_file()
+    is_set("KUBERNETES_SERVICE_HOST") && is_set("KUBERNETES_SERVICE_PORT")
 }
 
 fn in_pod() -> Result<Found, ConnectError> {

@@ -63,9 +63,11 @@ type Connection = BoxService<Request<Body>, Response<Incoming>, BoxError>;
 fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
-    let file = config.auth_info.token_file.take().filter(|_| has_no_more(&config.auth_info));
-    let token = file.map(|file| TokenFile::new(file.into())).transpose();
-    let token = token.map_err(|error| kube::Error::Service(error.into()))?;
+    let file = config.auth_info.token_file.take().filter(|_| is_by_token(&config.auth_info));
+    let token = match file.map(|file| TokenFile::new(file.into())).transpose() {
+        Err(_) if config.auth_info.token.is_some() => None,
+        token => token.map_err(|error| kube::Error::Service(error.into()))?,
+    };
     // First, since it runs a credential plugin and fails if that does.
     let auth = if token.is_some() { None } else { config.auth_layer()? };
     let route = route(&config)?;
@@ -90,9 +92,10 @@ fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
     Ok(ClientBuilder::new(connection, config.default_namespace))
 }
 
-/// Whether the file with a token is all that says who we are, in kube's order.
-fn has_no_more(user: &AuthInfo) -> bool {
-    user.auth_provider.is_none() && user.username.is_none() && user.token.is_none()
+/// Whether a file with a token says who we are. A token beside it only counts while the file cannot
+/// be read, as with client-go.
+fn is_by_token(user: &AuthInfo) -> bool {
+    user.auth_provider.is_none() && user.username.is_none()
 }
 
 /// What [`watching`] puts around the connection: watch starts are spaced out, then each request has

@@ -49,6 +49,38 @@ fn the_token_of_a_file() {
     plan(&folder, &server, &json!({"token": "a\n"})).failed(&["token of the user u", "line break"]);
 }
 
+/// The file is newer, unless it cannot be read.
+#[test]
+fn a_token_beside_the_token_of_a_file() {
+    let (folder, server) = (Folder::new(), api());
+    let user = json!({"token": "old", "tokenFile": "token"});
+    plan(&folder, &server, &user).reached();
+    assert!(server.asked.all().concat().contains("authorization: bearer old\r\n"));
+    folder.write("token", "new");
+    let server = api();
+    plan(&folder, &server, &user).reached();
+    let asked = server.asked.all();
+    assert!(asked.iter().all(|head| head.contains("authorization: bearer new\r\n")), "{asked:?}");
+}
+
+#[test]
+fn what_is_no_header_is_an_error() {
+    let (folder, server) = (Folder::new(), api());
+    let provider = json!({"auth-provider": {"name": "oidc", "config": {"id-token": "a\nb"}}});
+    plan(&folder, &server, &provider).failed(&["id-token of the user u", "line break"]);
+    for user in [
+        json!({"as": "a\nb"}),
+        json!({"as": "a", "as-uid": "a\nb"}),
+        json!({"as": "a", "as-groups": ["a\nb"]}),
+        json!({"client-certificate-data": "eA==", "client-key-data": "eA=="}),
+        json!({"client-certificate-data": "%", "client-key-data": "%"}),
+        json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1"}}),
+    ] {
+        plan(&folder, &server, &user).failed(&[]);
+    }
+    assert!(server.asked.all().is_empty());
+}
+
 #[test]
 fn a_plugin_that_works() {
     let (folder, server) = (Folder::new(), api());
@@ -66,13 +98,13 @@ fn a_plugin_that_works() {
 #[test]
 fn a_plugin_that_is_not_installed() {
     let (folder, server) = (Folder::new(), api());
-    let mut user = user("closehaul-no-such-plugin");
+    let mut user = user("example-auth-plugin");
     let done = plan(&folder, &server, &user);
-    done.failed(&["plugin closehaul-no-such-plugin", "not installed", "$PATH"]);
-    user["exec"]["installHint"] = json!("Install it:\n\n  gcloud components install it\n");
+    done.failed(&["plugin example-auth-plugin", "not installed", "$PATH"]);
+    user["exec"]["installHint"] = json!("Install it:\n\n  example components install it\n");
     let done = plan(&folder, &server, &user);
     assert_eq!(done.code, Some(1));
-    done.says(&["plugin closehaul-no-such-plugin", "gcloud components install it"]);
+    done.says(&["plugin example-auth-plugin", "example components install it"]);
 }
 
 #[test]
@@ -93,4 +125,18 @@ fn a_plugin_that_does_not_work() {
     fs::set_permissions(format!("{}/bin/plugin", folder.path()), fs::Permissions::from_mode(0o644))
         .unwrap();
     plan(&folder, &server, &user).failed(&["bin/plugin", "failed", "denied"]);
+}
+
+/// Its token has expired when it is used, and the plugin is run again.
+#[test]
+fn a_plugin_that_does_not_work_later() {
+    let (folder, server) = (Folder::new(), api());
+    let credential = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"abc","expirationTimestamp":"2000-01-01T00:00:00Z"}}"#;
+    let script = format!(
+        "echo >>runs; [ $(wc -l <runs) -le 2 ] && echo '{credential}' && exit; echo log in again >&2; exit 3"
+    );
+    let done = plan(&folder, &server, &plugin(&folder, &script));
+    done.failed(&["the credential plugin", "failed: exit status: 3: log in again"]);
+    assert!(!done.err.contains("stdout"), "{}", done.err);
+    assert!(server.asked.all().is_empty());
 }

@@ -16,6 +16,7 @@ fn a_controller_does_not_take_the_current_context() {
     // A pod has a token besides.
     let variables = [("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("KUBERNETES_SERVICE_PORT", "443")];
     let halfway = folder.run(&["run"], &variables);
+    halfway.says(&["--kubeconfig or --context", "if this is a pod, it lacks its token /var/run"]);
     for done in [in_home, listed, halfway] {
         assert_eq!(done.code, Some(2), "{done:?}");
     }

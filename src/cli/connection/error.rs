@@ -8,8 +8,8 @@ use kube::{
     config::{AuthInfo, InClusterError, KubeconfigError},
 };
 
-use super::kubeconfig::Names;
-use crate::plain::plain;
+use super::names::Names;
+use crate::plugin_error;
 
 /// Why no cluster was found.
 #[derive(Debug, thiserror::Error)]
@@ -172,20 +172,12 @@ impl ConnectError {
                 let hint = exec.and_then(|exec| exec.install_hint.clone()).unwrap_or_default();
                 Self::NoPlugin { command, hint }
             }
-            AuthError::AuthExecStart(error) => Self::Plugin { command, reason: error.to_string() },
-            AuthError::AuthExecRun { out, .. } => {
-                let words = String::from_utf8_lossy(&out.stderr);
-                let words = Some(words.trim()).filter(|words| !words.is_empty());
-                let said = words.map_or_else(String::new, |words| format!(": {}", plain(words)));
-                Self::Plugin { command, reason: format!("{}{said}", out.status) }
-            }
-            AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => Self::Plugin {
-                command,
-                reason: "it printed no ExecCredential with a status".to_owned(),
-            },
-            error => Self::Client {
-                url: config.cluster_url.to_string(),
-                source: Box::new(kube::Error::Auth(error)),
+            error => match plugin_error::words(&error) {
+                Some(reason) => Self::Plugin { command, reason },
+                None => Self::Client {
+                    url: config.cluster_url.to_string(),
+                    source: Box::new(kube::Error::Auth(error)),
+                },
             },
         }
     }

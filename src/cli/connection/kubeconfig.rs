@@ -14,10 +14,7 @@ use kube::config::{AuthInfo, Cluster, Kubeconfig, KubeconfigError};
 use secrecy::{ExposeSecret, SecretString};
 use serde_saphyr::UserMessageFormatter;
 
-use super::error::ConnectError;
-
-/// The most names that a message lists.
-const SHOWN: usize = 20;
+use super::{error::ConnectError, names::Names};
 
 /// What was read, and from where.
 #[derive(Debug, Default)]
@@ -86,24 +83,6 @@ impl fmt::Display for Files {
         let files = if self.read.is_empty() { &self.missing } else { &self.read };
         let files: Vec<_> = files.iter().map(|file| shown(file)).collect();
         formatter.write_str(&files.join(", "))
-    }
-}
-
-/// What there is to choose from.
-#[derive(Debug)]
-pub struct Names(Vec<String>);
-
-impl fmt::Display for Names {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(names) = self;
-        if names.is_empty() {
-            return formatter.write_str("none");
-        }
-        formatter.write_str(&names[..names.len().min(SHOWN)].join(", "))?;
-        match names.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(formatter, " and {more} more"),
-        }
     }
 }
 
