@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
         limit: Some((KEPT, UNGUARDED)),
     },
     case("a new plan, 5,000 endpoints, 8 zones", || {
-        search([1_400, 900, 700, 600, 500, 400, 300, 200], 20)
+        search([1_400, 900, 700, 600, 500, 400, 300, 200], 20);
     }),
     case("a new plan, 8 zones x 5 endpoints, cap 5 %", || search([5; 8], 5)),
 ];
