@@ -6,6 +6,8 @@
 mod command;
 #[path = "plan_cli/errors.rs"]
 mod errors;
+#[path = "plan_cli/field.rs"]
+mod field;
 #[path = "plan_cli/live.rs"]
 mod live;
 #[path = "plan_cli/output.rs"]

@@ -104,6 +104,7 @@ pub async fn list(
         pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
         nodes: nodes.into_iter().map(|node| node.value).collect(),
         slices: slices.into_iter().map(|slice| slice.value).collect(),
+        are_pods_unknown: false,
     };
     Ok((objects, cluster.notes))
 }

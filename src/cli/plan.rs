@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use self::snapshot::{Row, Snapshot};
 use super::{
     connection::Connection,
-    input::{self, InputError},
+    input::{self, InputError, Reading},
     live::{self, LiveError},
     say::say,
 };
@@ -38,6 +38,21 @@ pub struct Plan {
     /// skipped.
     #[arg(short, long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_FILENAME", hide_env = true)]
     filename: Vec<PathBuf>,
+
+    /// Read the subdirectories of directories too, as `kubectl cluster-info dump` writes them
+    #[arg(short = 'R', long, env = "CLOSEHAUL_RECURSIVE", hide_env = true)]
+    recursive: bool,
+
+    /// The most that is read from one file, after decompression, in MiB
+    #[arg(
+        long,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(1..),
+        default_value_t = 256,
+        env = "CLOSEHAUL_MAX_INPUT",
+        hide_env = true
+    )]
+    max_input: u32,
 
     /// Lay objects over those that were read, from a file, a directory or -: what if?
     ///
@@ -154,22 +169,33 @@ impl PlanError {
 pub async fn run(args: Plan) -> Result<(), PlanError> {
     let namespace = args.namespace.as_deref();
     input::check_stdin(&[&args.filename, &args.with])?;
-    let (mut objects, mut notes, place) = if args.filename.is_empty() {
+    let reading = Reading {
+        namespace: namespace.unwrap_or("default"),
+        is_recursive: args.recursive,
+        max_bytes: u64::from(args.max_input) << 20,
+    };
+    let (mut objects, mut notes, place, mut kinds) = if args.filename.is_empty() {
         let place = namespace.map_or_else(
             || "the cluster".to_owned(),
             |namespace| format!("the namespace {namespace}; is that its name?"),
         );
         let (objects, notes) = live::list(&args.connection, namespace).await?;
-        (objects, notes, place)
+        (objects, notes, place, None)
     } else {
-        let input = input::read(&args.filename, namespace.unwrap_or("default"))?;
-        let notes = input.note().into_iter().collect();
-        (input.objects, notes, "what was read".to_owned())
+        let input = input::read(&args.filename, reading)?;
+        let notes = input.notes();
+        (input.objects, notes, "what was read".to_owned(), Some(input.kinds))
     };
     if !args.with.is_empty() {
-        let with = input::read(&args.with, namespace.unwrap_or("default"))?;
-        notes.extend(with.note());
+        let with = input::read(&args.with, reading)?;
+        notes.extend(with.notes());
         objects.lay_over(with.objects);
+        if let Some(kinds) = &mut kinds {
+            kinds.extend(with.kinds);
+        }
+    }
+    if let Some(kinds) = kinds {
+        notes.extend(input::assume(&mut objects, &kinds));
     }
     notes.extend(objects.note());
     for note in notes {

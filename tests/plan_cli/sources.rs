@@ -102,6 +102,8 @@ apiVersion: v1
 kind: Service
 metadata: {name: cart}
 spec: {clusterIP: 10.96.0.1, selector: {app: cart}, ports: [{port: 80}]}
+---
+{apiVersion: v1, kind: PodList, items: []}
 ";
     assert!(plan_text(document, &["-o", "changes"]).good().contains(r#""namespace":"default""#));
     let done = plan_text(document, &["-o", "changes", "-n", "shop"]);

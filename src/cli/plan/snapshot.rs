@@ -24,6 +24,8 @@ pub(super) struct Snapshot {
     index: Index,
     /// Slices of other managers, by the Service that they name.
     foreign: HashMap<ServiceKey, Vec<Slice>>,
+    /// Without pods nothing can be planned.
+    are_pods_unknown: bool,
 }
 
 /// All that is known of one Service.
@@ -64,7 +66,7 @@ impl Row<'_> {
 impl Snapshot {
     /// Indexes what was read.
     pub(super) fn of(objects: Objects) -> Self {
-        let Objects { services, pods, nodes, slices } = objects;
+        let Objects { services, pods, nodes, slices, are_pods_unknown } = objects;
         let mut index = Index::default();
         // Which Services a change affects does not matter here: everything is planned afterwards.
         for node in nodes {
@@ -88,7 +90,7 @@ impl Snapshot {
                 }
             }
         }
-        Self { index, foreign }
+        Self { index, foreign, are_pods_unknown }
     }
 
     /// One row for each Service, by namespace and name.
@@ -102,6 +104,7 @@ impl Snapshot {
         // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
         // The API server has not been seen to drop anything.
         let plan = self.index.plan(&service.key, service.created, settings);
+        let plan = plan.filter(|_| !self.are_pods_unknown);
         let family = plan.as_ref().and_then(|plan| plan.families.first());
         let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
         let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
