@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use crate::plain::shortened;
+use crate::{plain::shortened, tls_error, web_page};
 
 /// The error and all its sources on one line, less what has been said already. Cut if it is too
 /// long: an answer of the API server may be.
@@ -24,7 +24,12 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
 fn said<'a>(error: &'a (dyn Error + 'static)) -> (String, Option<&'a (dyn Error + 'static)>) {
     let boxed = || error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
     match error.downcast_ref().or_else(boxed) {
-        Some(kube::Error::Api(status)) => (format!("{} {}", status.code, status.message), None),
+        Some(kube::Error::Api(status)) => {
+            let page = web_page::words(&status.message);
+            let message = page.as_deref().unwrap_or(&status.message);
+            (format!("{} {message}", status.code), None)
+        }
+        _ if let Some(words) = tls_error::words(error) => (words, None),
         _ => (error.to_string(), error.source()),
     }
 }

@@ -24,6 +24,8 @@
 //! - [`clock`]: the clock that decides when leadership ends, and the time of one iteration
 //! - [`random`]: random numbers, from one source
 //! - [`causes`]: an error with all its causes, as one text
+//! - [`tls_error`]: what is wrong with a certificate, in plain words
+//! - [`web_page`]: a web page where the API server's answer was expected
 //! - [`plain`]: text that others have written, made fit to be shown
 //!
 //! Data goes one way: `watch -> index -> queue -> plan -> write`; what the API server answers comes
@@ -49,3 +51,5 @@ pub mod plan;
 pub mod pulse;
 pub mod random;
 pub mod report;
+pub mod tls_error;
+pub mod web_page;

@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use closehaul::assess::reason::{Reason, State};
+
 /// The text of the file at a path from the root of the repository; empty for a directory.
 type Read<'r> = &'r dyn Fn(&Path) -> Option<String>;
 
@@ -165,6 +167,25 @@ fn every_relative_link_leads_somewhere() {
     }
     assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
     assert!(count > 50, "{count} links");
+}
+
+/// The list of reasons in the code is closed, and each has its place on the page that explains them.
+#[test]
+fn every_reason_and_state_is_explained_at_its_anchor() {
+    let page = read(Path::new("docs/plan.md")).unwrap();
+    let (states, reasons) = page.split_once("## Reasons").unwrap();
+    let anchor = |word: &str| format!("<a id=\"{}\"></a>`{word}`", word.to_lowercase());
+    let words: Vec<_> = Reason::ALL.iter().map(ToString::to_string).collect();
+    for word in &words {
+        assert_eq!(reasons.matches(&anchor(word)).count(), 1, "{word}");
+    }
+    assert_eq!(reasons.matches("<a id=").count(), words.len(), "a reason that is none");
+    let rows = states.split_once("## States").unwrap().1;
+    let rows = rows.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let explained: Vec<_> = rows.map(|(word, _)| word.to_owned()).collect();
+    // The worst first, as they are ordered.
+    assert_eq!(explained, State::ALL.map(|state| state.to_string()));
+    assert!(State::ALL.is_sorted());
 }
 
 // === planted ===

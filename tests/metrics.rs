@@ -8,7 +8,7 @@ use std::{
 };
 
 use closehaul::{
-    assess::decision::{Reason, State},
+    assess::reason::{Reason, State},
     cluster::Watched,
     model::{name::ServiceKey, pod::Pod},
     observe::{Metrics, Operation, Resolution, Synced, Trigger, WriteKind, WriteResult},

@@ -12,5 +12,9 @@ mod field;
 mod live;
 #[path = "plan_cli/output.rs"]
 mod output;
+#[path = "plan_cli/policies.rs"]
+mod policies;
+#[path = "plan_cli/reading.rs"]
+mod reading;
 #[path = "plan_cli/sources.rs"]
 mod sources;

@@ -53,7 +53,7 @@ impl Site {
             shares: None,
             slices: &[],
             trigger_time: None,
-            intent: Intent::of(&self.service),
+            intent: &Intent::of(&self.service),
             settings: Settings::with(100),
         });
         plan.writes()

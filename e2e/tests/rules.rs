@@ -24,5 +24,7 @@ async fn the_model_agrees_with_programmed_rules() -> Result<(), Box<dyn Error>> 
     // They do not agree only because there is nothing to compare.
     assert!(agreement.endpoints * 4 > agreement.cases, "{agreement}");
     assert!(agreement.near * 4 > agreement.endpoints, "{agreement}");
+    assert!(agreement.assessed > SERVICES, "{agreement}");
+    assert!(agreement.beyond * 4 > agreement.assessed, "{agreement}");
     Ok(())
 }

@@ -33,6 +33,9 @@ pub struct Meta {
     #[prost(string, tag = "6")]
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub(super) resource_version: String,
+    #[prost(int64, tag = "7")]
+    #[serde(deserialize_with = "or_default", skip_serializing)]
+    pub(super) generation: i64,
     #[prost(message, optional, tag = "8")]
     #[serde(skip_serializing)]
     pub(super) creation_timestamp: Option<Time>,

@@ -12,6 +12,7 @@ pub mod namespace;
 pub mod node;
 mod pairs;
 pub mod pod;
+pub mod policy;
 pub mod quantity;
 pub mod refusal;
 pub mod render;

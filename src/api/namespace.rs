@@ -1,12 +1,12 @@
-//! Namespace, decoded. For now it must only be well-formed.
+//! Namespace, decoded: its labels.
 
 use serde::Deserialize;
 
-use super::{Kind, Object, Written, field::FieldError, meta::Meta};
+use super::{Kind, Object, Written, field::FieldError, meta::Meta, pairs::labels};
+use crate::model::namespace::Namespace;
 
-/// A Namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Namespace;
+/// The label that the API server sets on each namespace. A manifest does not have it.
+const NAME: &str = "kubernetes.io/metadata.name";
 
 /// A Namespace with the fields that are read.
 #[derive(Clone, PartialEq, Deserialize, prost::Message)]
@@ -27,6 +27,12 @@ impl Kind for Namespace {
 
 impl Written<Namespace> for Document {
     fn read(self) -> Result<Object<Namespace>, FieldError> {
-        Ok(Object::new(self.metadata, Namespace))
+        let metadata = self.metadata;
+        let namespace = Namespace {
+            name: metadata.name.as_str().into(),
+            version: metadata.version()?,
+            labels: labels(&metadata.labels).with(NAME, Some(&metadata.name)),
+        };
+        Ok(Object::new(metadata, namespace))
     }
 }

@@ -15,6 +15,9 @@ use crate::model::node::Node;
 /// The label that names a node's zone.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
+/// The label that names the node itself.
+const HOSTNAME: &str = "kubernetes.io/hostname";
+
 /// Labels of control-plane nodes, current and former.
 const CONTROL_PLANE: [&str; 2] =
     ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
@@ -25,29 +28,9 @@ const CONTROL_PLANE: [&str; 2] =
 pub struct Document {
     #[prost(message, required, tag = "1")]
     metadata: BriefMeta,
-    #[prost(message, required, tag = "2")]
-    #[serde(deserialize_with = "or_default")]
-    spec: Spec,
     #[prost(message, required, tag = "3")]
     #[serde(deserialize_with = "or_default")]
     status: Status,
-}
-
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
-#[serde(default)]
-struct Spec {
-    #[prost(bool, tag = "4")]
-    unschedulable: bool,
-    #[prost(message, repeated, tag = "5")]
-    #[serde(deserialize_with = "or_default")]
-    taints: Vec<Taint>,
-}
-
-#[derive(Clone, PartialEq, Deserialize, prost::Message)]
-#[serde(default)]
-struct Taint {
-    #[prost(string, tag = "3")]
-    effect: String,
 }
 
 #[derive(Clone, PartialEq, Deserialize, prost::Message)]
@@ -123,7 +106,7 @@ impl Kind for Node {
 
 impl Written<Node> for Document {
     fn read(self) -> Result<Object<Node>, FieldError> {
-        let Self { metadata, spec, status } = self;
+        let Self { metadata, status } = self;
         let metadata = Meta::from(metadata);
         let labels = &metadata.labels;
         let cpu = status.allocatable.get("cpu").map(|Amount { text }| {
@@ -143,10 +126,13 @@ impl Written<Node> for Document {
             name: metadata.name.as_str().into(),
             version: metadata.version()?,
             zone: labels.get(ZONE).filter(|zone| !zone.is_empty()).map(|zone| zone.as_str().into()),
+            labels: labels
+                .iter()
+                .filter(|(key, _)| *key != HOSTNAME)
+                .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+                .collect(),
             ready: status.conditions.iter().any(is_ready),
             control_plane: CONTROL_PLANE.iter().any(|key| labels.contains_key(*key)),
-            schedulable: !spec.unschedulable
-                && spec.taints.iter().all(|taint| taint.effect != "NoSchedule"),
             cpu,
         };
         Ok(Object::new(metadata, node).flawed(flaw))
@@ -160,17 +146,16 @@ mod tests {
     #[test]
     fn what_is_taken_from_a_node() {
         let json = r#"{"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "a", "node-role.kubernetes.io/control-plane": ""}},
-                       "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]},
                        "status": {"allocatable": {"cpu": "3920m"}, "conditions": [{"type": "Ready", "status": "True"}]}}"#;
         let node = serde_json::from_str::<Object<Node>>(json).unwrap().value;
         assert_eq!((node.zone.as_deref(), node.cpu), (Some("a"), 3920));
-        assert!(node.ready && node.control_plane && !node.schedulable);
+        assert!(node.ready && node.control_plane);
     }
 
     #[test]
     fn an_empty_zone_is_no_zone() {
         let json = r#"{"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": ""}}}"#;
         let node = serde_json::from_str::<Object<Node>>(json).unwrap().value;
-        assert_eq!((node.zone, node.ready, node.schedulable), (None, false, true));
+        assert_eq!((node.zone, node.ready), (None, false));
     }
 }

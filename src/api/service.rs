@@ -18,7 +18,9 @@ use super::{
 use crate::model::{
     address::AddressType,
     name::{Name, ServiceKey},
-    service::{ClusterIp, Service, ServicePort, TargetPort, TrafficDistribution},
+    service::{
+        ClusterIp, POLICY, PolicyChoice, Service, ServicePort, TargetPort, TrafficDistribution,
+    },
 };
 
 /// The annotations that ask for hints by CPU share. If both are set, the first one applies
@@ -158,6 +160,7 @@ impl Written<Service> for Document {
             created: metadata.created(),
             terminating: metadata.is_terminating(),
             auto: is_auto(&metadata.annotations),
+            policy: policy(&metadata.annotations),
             labels: labels(&metadata.labels),
             selector: (!spec.selector.is_empty()).then(|| labels(&spec.selector)),
             ports: spec.ports.into_iter().map(port).collect(),
@@ -177,6 +180,12 @@ impl Written<Service> for Document {
 fn is_auto(annotations: &Texts) -> bool {
     let value = AUTO.iter().find_map(|key| annotations.get(*key));
     value.is_some_and(|value| matches!(&**value, b"Auto" | b"auto"))
+}
+
+/// The policy that the Service names, if any.
+fn policy(annotations: &Texts) -> Option<PolicyChoice> {
+    let value = annotations.get(POLICY)?;
+    Some(PolicyChoice::parse(&String::from_utf8_lossy(value)))
 }
 
 fn port(port: Port) -> ServicePort {
@@ -250,6 +259,23 @@ mod tests {
             assert!(!annotated(&[(hints, value), (mode, "Auto")]), "{value}");
         }
         assert!(!annotated(&[]));
+    }
+
+    #[test]
+    fn the_annotation_that_names_a_policy() {
+        let named = |value: &str| policy(&[(POLICY.into(), value.into())].into_iter().collect());
+        assert_eq!(policy(&Texts::new()), None);
+        for (value, choice) in [
+            ("none", PolicyChoice::OptOut),
+            ("web", PolicyChoice::Namespaced("web".into())),
+            ("cluster/web", PolicyChoice::Cluster("web".into())),
+            // The name of a policy that cannot exist.
+            ("", PolicyChoice::Namespaced("".into())),
+            ("None", PolicyChoice::Namespaced("None".into())),
+            ("cluster/none", PolicyChoice::Cluster("none".into())),
+        ] {
+            assert_eq!(named(value), Some(choice), "{value}");
+        }
     }
 
     #[test]

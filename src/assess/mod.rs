@@ -1,6 +1,16 @@
 //! What a plan amounts to: the state of a Service's preference with the reasons for it, and the
-//! share of the traffic that each endpoint gets. Pure functions over plans and slices.
+//! share of the traffic that each endpoint gets. Both follow from the rule of kube-proxy, applied to
+//! the clients of each zone, for each port and address type of the Service. Pure functions over plans
+//! and slices.
+//!
+//! ```text
+//! slices -> crowd -> verdict -> decision
+//!             '----> share
+//! ```
 
+pub mod crowd;
 pub mod decision;
+mod policies;
+pub mod reason;
 pub mod share;
-pub mod topology;
+pub mod verdict;

@@ -1,25 +1,26 @@
 //! Share: how much of a Service's traffic stays in its zone, and how unevenly its endpoints are
 //! loaded, if every zone sends the same amount (docs/planner.md 1, 3).
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    fmt,
+use std::{collections::BTreeSet, fmt};
+
+use foldhash::HashSet;
+
+use super::crowd::{self, Flock};
+use crate::{
+    consumers::kube_proxy::{Client, Hinted as _, Levels, Targets},
+    model::name::Name,
+    plan::topology::Clients,
 };
 
-use super::topology::Clients;
-use crate::model::{
-    name::Name,
-    service::Service,
-    slice::{Endpoint, Slice},
-};
-
-/// What becomes of a Service's traffic.
+/// What becomes of the traffic to a Service's port in one address type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share {
     /// The part that stays in its zone, 0 to 1.
     pub in_zone: f64,
     /// How far the busiest endpoint is above the even share: 0.5 is half as much again.
     pub overload: f64,
+    /// The ready endpoints.
+    pub endpoints: usize,
     /// The zones that send, by name.
     pub zones: Vec<ZoneShare>,
 }
@@ -42,7 +43,7 @@ pub struct ZoneShare {
 }
 
 /// How far a zone's clients have to go: the steps from near to far (docs/planner.md 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rung {
     /// Only to endpoints of their own zone.
     Strict,
@@ -63,120 +64,95 @@ impl fmt::Display for Rung {
     }
 }
 
-/// The worst share and overload of any port of `service`, with the zones of the port whose traffic
-/// stays least. All `slices` have one address type. Returns `None` if no endpoint is ready or no
-/// node has a zone.
-pub fn worst(service: &Service, slices: &[&Slice], clients: &Clients) -> Option<Share> {
-    let of_port = |port: &Name| {
-        let is_read = |slice: &&Slice| {
-            slice.is_read_by_proxies()
-                && slice.ports.iter().any(|own| own.name.as_ref() == Some(port))
-        };
-        share(&ready(slices.iter().copied().filter(is_read)), clients)
-    };
-    service.ports.iter().filter_map(|port| of_port(&port.name)).reduce(|one, other| {
-        let overload = one.overload.max(other.overload);
-        let farthest = if other.in_zone < one.in_zone { other } else { one };
-        Share { overload, ..farthest }
-    })
-}
-
-/// The endpoints to which traffic may go, each once.
-pub fn ready<'a>(slices: impl IntoIterator<Item = &'a Slice>) -> Vec<&'a Endpoint> {
-    let mut seen = HashSet::new();
-    let endpoints = slices.into_iter().flat_map(|slice| slice.endpoints.iter());
-    endpoints
-        .filter(|endpoint| endpoint.is_served())
-        .filter(|endpoint| seen.insert(&endpoint.addresses))
-        .collect()
-}
-
-/// The share of the `ready` endpoints of one Service port.
-fn share(ready: &[&Endpoint], clients: &Clients) -> Option<Share> {
-    if ready.is_empty() || clients.is_empty() {
+/// What becomes of the traffic to the ready ones of `targets`. `None` if there is none, or if no node
+/// has a zone.
+pub fn share(targets: &Targets<'_>, clients: &Clients) -> Option<Share> {
+    let flocks = crowd::by_node(targets);
+    if flocks.is_empty() || clients.is_empty() {
         return None;
     }
-    let own_node = named(ready, |endpoint| hints(endpoint).1);
-    let own_zone = named(ready, |endpoint| hints(endpoint).0);
-    let all: Vec<usize> = (0..ready.len()).collect();
+    let levels = Levels::of(&flocks);
+    let total: usize = flocks.iter().map(|flock| flock.count).sum();
+    let named: HashSet<&str> = flocks.iter().flat_map(Flock::nodes).map(AsRef::as_ref).collect();
     let demand = 1.0 / count(clients.len());
-    let mut loads = vec![0.0; ready.len()];
+    // The load of each endpoint of a flock.
+    let mut loads = vec![0.0; flocks.len()];
     let mut zones = Vec::new();
     for (zone, nodes) in clients {
         let per_node = demand / count(nodes.len());
-        let with_own = nodes.iter().filter_map(|node| own_node.get(node));
-        let mut routes: Vec<(&[usize], f64)> =
-            with_own.map(|to| (to.as_slice(), per_node)).collect();
-        let others = nodes.len() - routes.len();
-        if others > 0 {
-            routes.push((own_zone.get(zone).unwrap_or(&all), per_node * count(others)));
+        let (with_own, others): (Vec<_>, Vec<_>) =
+            nodes.iter().partition(|node| named.contains(&***node));
+        // Clients on nodes that no endpoint names all reach the same.
+        let mut routes: Vec<(&str, f64)> =
+            with_own.into_iter().map(|node| (&**node, per_node)).collect();
+        if !others.is_empty() {
+            routes.push(("", per_node * count(others.len())));
         }
         let mut staying = 0.0;
         let mut reached = BTreeSet::new();
-        for (to, amount) in routes {
-            let each = amount / count(to.len());
+        for (node, amount) in routes {
+            let (_, to) = levels.reach(Client { node, zone: Some(zone) });
+            let each = amount / count(to.iter().map(|at| flocks[*at].count).sum());
             for at in to {
-                loads[*at] += each;
-                staying += if ready[*at].zone.as_ref() == Some(zone) { each } else { 0.0 };
-                reached.insert(*at);
+                loads[at] += each;
+                if flocks[at].is_in(zone) {
+                    staying += each * count(flocks[at].count);
+                }
+                reached.insert(at);
             }
         }
-        let is_own = |at: &usize| ready[*at].zone.as_ref() == Some(zone);
-        let rung = match reached.len() {
-            _ if reached.iter().all(is_own) => Rung::Strict,
-            reached if reached == ready.len() => Rung::Cluster,
-            _ => Rung::Lent,
-        };
+        let reachable = reached.iter().map(|at| flocks[*at].count).sum();
         zones.push(ZoneShare {
             zone: zone.clone(),
             demand,
-            endpoints: all.iter().filter(|at| is_own(at)).count(),
-            reachable: reached.len(),
-            rung,
+            endpoints: flocks.iter().filter(|it| it.is_in(zone)).map(|it| it.count).sum(),
+            reachable,
+            rung: rung(reached.iter().map(|at| &flocks[*at]), zone, total),
             in_zone: staying / demand,
         });
     }
     let busiest = loads.into_iter().fold(0.0, f64::max);
     Some(Share {
         in_zone: zones.iter().map(|zone| zone.in_zone * zone.demand).sum(),
-        overload: (busiest * count(ready.len()) - 1.0).max(0.0),
+        overload: (busiest * count(total) - 1.0).max(0.0),
+        endpoints: total,
         zones,
     })
 }
 
-/// The endpoints with each name. Returns nothing if an endpoint has no name at all, because then
-/// readers follow none (docs/semantics.md 6.2).
-fn named<'a>(
-    ready: &[&'a Endpoint],
-    of: fn(&'a Endpoint) -> &'a [Name],
-) -> HashMap<&'a Name, Vec<usize>> {
-    let mut groups: HashMap<_, Vec<usize>> = HashMap::new();
-    for (at, endpoint) in ready.iter().enumerate() {
-        let names = of(endpoint);
-        if names.is_empty() {
-            return HashMap::new();
-        }
-        for name in names {
-            groups.entry(name).or_default().push(at);
-        }
+impl Flock<'_> {
+    /// Whether the endpoints are in this zone.
+    pub fn is_in(&self, zone: &Name) -> bool {
+        self.alike.zone.as_ref() == Some(zone)
     }
-    groups
 }
 
-/// The zones and the nodes that an endpoint names.
-fn hints(endpoint: &Endpoint) -> (&[Name], &[Name]) {
-    endpoint.hints.as_ref().map_or((&[], &[]), |hints| (&hints.zones, &hints.nodes))
+/// How far the clients of a zone have to go that reach these out of `total` endpoints.
+pub(super) fn rung<'f>(
+    reached: impl Iterator<Item = &'f Flock<'f>> + Clone,
+    zone: &Name,
+    total: usize,
+) -> Rung {
+    if reached.clone().all(|flock| flock.is_in(zone)) {
+        Rung::Strict
+    } else if reached.map(|flock| flock.count).sum::<usize>() == total {
+        Rung::Cluster
+    } else {
+        Rung::Lent
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of endpoints and nodes are below 2^52")]
 fn count(number: usize) -> f64 {
     number as f64
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::samples;
+    use crate::{
+        consumers::kube_proxy::Target,
+        model::{samples, slice::Endpoint},
+    };
 
     /// An endpoint of a zone, with hints for these zones and nodes.
     fn endpoint(number: u16, zone: &str, zones: &[&str], nodes: &[&str]) -> Endpoint {
@@ -203,7 +179,14 @@ mod tests {
         in_zone: f64,
         overload: f64,
     ) -> Vec<(Rung, usize)> {
-        let found = share(&endpoints.iter().collect::<Vec<_>>(), clients).unwrap();
+        let slice = samples::slice();
+        let endpoints = endpoints.iter().enumerate().map(|(at, endpoint)| Target {
+            address: at.to_string(),
+            port: 80,
+            endpoint,
+            slice: &slice,
+        });
+        let found = share(&Targets { all: endpoints.collect() }, clients).unwrap();
         assert!((found.in_zone - in_zone).abs() < 1e-9, "{found:?}");
         assert!((found.overload - overload).abs() < 1e-9, "{found:?}");
         found.zones.iter().map(|zone| (zone.rung, zone.reachable)).collect()

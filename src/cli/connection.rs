@@ -1,12 +1,27 @@
 //! Connection: which cluster is meant, found as kubectl finds it.
 
-use std::path::PathBuf;
+mod error;
+mod kubeconfig;
+mod server;
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kube::{
     Config,
-    config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{AuthInfo, Cluster, KubeConfigOptions},
 };
+use secrecy::ExposeSecret;
+
+use self::kubeconfig::Files;
+pub use self::{error::ConnectError, kubeconfig::Names};
+use crate::client::{
+    proxy::{self, Proxies},
+    token_file::TokenFile,
+};
+
+/// The token of a pod's service account.
+const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Which cluster is meant.
 #[derive(Args, Clone, Debug, Default)]
@@ -20,37 +35,13 @@ pub struct Connection {
     context: Option<String>,
 }
 
-/// Why no cluster was found.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The kubeconfig that was named cannot be used.
-    #[error(
-        "cannot use the kubeconfig {file}: {source}; name another one with --kubeconfig or --context"
-    )]
-    Kubeconfig {
-        /// Where it is, or where it was looked for.
-        file: String,
-        /// Why.
-        source: Box<KubeconfigError>,
-    },
-    /// Nothing was named and nothing was found.
-    #[error("found no cluster: {0}; name a kubeconfig with --kubeconfig or $KUBECONFIG")]
-    Nowhere(Box<InferConfigError>),
-    /// No client can be created from the settings.
-    #[error("cannot create a client for {url}: {source}")]
-    Client {
-        /// The API server.
-        url: String,
-        /// Why.
-        source: Box<kube::Error>,
-    },
-}
-
-impl ConnectError {
-    /// No client can be created for the API server at `url`.
-    pub(super) fn client(url: impl Into<String>, source: kube::Error) -> Self {
-        Self::Client { url: url.into(), source: Box::new(source) }
-    }
+/// A cluster, and how to reach it.
+#[derive(Debug)]
+pub struct Found {
+    /// The settings of a client.
+    pub config: Config,
+    /// What a user should know about them, one line each.
+    pub notes: Vec<String>,
 }
 
 impl Connection {
@@ -58,25 +49,171 @@ impl Connection {
     ///
     /// # Errors
     /// No usable kubeconfig, and not in a pod either.
-    pub async fn config(&self) -> Result<Config, ConnectError> {
-        let options =
-            KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let unusable = |source| {
-            let file = self.kubeconfig.as_ref().map_or_else(
-                || "of $KUBECONFIG or ~/.kube/config".into(),
-                |path| path.display().to_string(),
-            );
-            ConnectError::Kubeconfig { file, source: Box::new(source) }
-        };
-        match &self.kubeconfig {
-            Some(path) => {
-                let kubeconfig = Kubeconfig::read_from(path).map_err(unusable)?;
-                Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable)
+    pub async fn find(&self) -> Result<Found, ConnectError> {
+        let files = Files::read(self.kubeconfig.as_deref())?;
+        if files.are_empty() && self.kubeconfig.is_none() && self.context.is_none() {
+            if is_in_pod() {
+                return in_pod();
             }
-            None if self.context.is_some() => {
-                Config::from_kubeconfig(&options).await.map_err(unusable)
-            }
-            None => Config::infer().await.map_err(|source| ConnectError::Nowhere(Box::new(source))),
+            return Err(ConnectError::Nowhere { missing: files.to_string() });
         }
+        let (name, mut found) = self.select(&files).await?;
+        if let Some(user) = unknown_user(&files, &name) {
+            found.notes.push(format!(
+                "the kubeconfig {files} has no user {user}, which the context {name} names (there \
+                 are: {}); continuing without credentials",
+                files.users()
+            ));
+        }
+        Ok(found)
     }
+
+    /// Fails outside a pod if no cluster was named: what is written to must not depend on which
+    /// context was used last.
+    ///
+    /// # Errors
+    /// The context that would be used.
+    pub fn named(&self) -> Result<(), ConnectError> {
+        if self.kubeconfig.is_some() || self.context.is_some() || is_in_pod() {
+            return Ok(());
+        }
+        let files = Files::read(None)?;
+        let would = match &files.kubeconfig.current_context {
+            Some(name) => format!(
+                "it would have been the current context {name} of {files}: --context '{name}'"
+            ),
+            None => format!("no context is the current one (there are: {})", files.contexts()),
+        };
+        Err(ConnectError::Unnamed { would })
+    }
+
+    /// The context's name, and how to reach its cluster.
+    async fn select(&self, files: &Files) -> Result<(String, Found), ConnectError> {
+        let kubeconfig = &files.kubeconfig;
+        let name = self.context.as_ref().or(kubeconfig.current_context.as_ref());
+        let name = name.ok_or_else(|| ConnectError::NoContext {
+            files: files.to_string(),
+            contexts: files.contexts(),
+        })?;
+        let named = kubeconfig.contexts.iter().find(|named| named.name == *name);
+        let context = named.and_then(|named| named.context.as_ref()).ok_or_else(|| {
+            ConnectError::UnknownContext {
+                name: name.clone(),
+                files: files.to_string(),
+                contexts: files.contexts(),
+            }
+        })?;
+        let mut kubeconfig = kubeconfig.clone();
+        let cluster = kubeconfig.clusters.iter_mut().find(|named| named.name == context.cluster);
+        let cluster = cluster.and_then(|named| named.cluster.as_mut()).ok_or_else(|| {
+            ConnectError::UnknownCluster {
+                name: context.cluster.clone(),
+                context: name.clone(),
+                files: files.to_string(),
+                clusters: files.clusters(),
+            }
+        })?;
+        let user = context.user.as_ref();
+        let user = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == user);
+        let user = user.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+
+        let wrong = |field, reason| ConnectError::Field {
+            files: files.to_string(),
+            field,
+            place: format!("the cluster {}", context.cluster),
+            reason,
+        };
+        let server = cluster.server.clone().ok_or_else(|| wrong("server", "missing".to_owned()))?;
+        let url = server::url(&server, has_tls(cluster, &user))
+            .map_err(|reason| wrong("server", format!("`{server}`: {reason}")))?;
+        cluster.server = Some(url.to_string());
+        let proxy = match &cluster.proxy_url {
+            Some(text) => Some(proxy::parse(text).map_err(|reason| wrong("proxy-url", reason))?),
+            None => from_environment(&url)?,
+        };
+        check_user(files, context.user.as_deref().unwrap_or_default(), &user)?;
+
+        let options =
+            KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        let mut config =
+            config.map_err(|source| ConnectError::Unusable { files: files.to_string(), source })?;
+        if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+            let reason = "it has no certificate in PEM".to_owned();
+            return Err(wrong("certificate-authority", reason));
+        }
+        // kube chooses by $HTTPS_PROXY alone, whatever $NO_PROXY says.
+        config.proxy_url = proxy;
+        let notes = insecure(&config).into_iter().collect();
+        Ok((name.clone(), Found { config, notes }))
+    }
+}
+
+/// What to know if the connection is not protected.
+fn insecure(config: &Config) -> Option<String> {
+    config.accept_invalid_certs.then(|| {
+        format!(
+            "insecure-skip-tls-verify is set: any server that answers at {} is trusted and gets the \
+             credentials; set certificate-authority in the kubeconfig instead",
+            config.cluster_url
+        )
+    })
+}
+
+/// The user that a context names and that does not exist. As with kubectl, this is no error.
+fn unknown_user(files: &Files, context: &str) -> Option<String> {
+    let contexts = &files.kubeconfig.contexts;
+    let context = contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let user = context.user.as_ref()?;
+    let is_known = files.kubeconfig.auth_infos.iter().any(|named| named.name == *user);
+    (!is_known).then(|| user.clone())
+}
+
+/// Whether anything about TLS is configured, as client-go asks it (`defaultServerUrlFor`).
+fn has_tls(cluster: &Cluster, user: &AuthInfo) -> bool {
+    cluster.certificate_authority.is_some()
+        || cluster.certificate_authority_data.is_some()
+        || user.client_certificate.is_some()
+        || user.client_certificate_data.is_some()
+        || cluster.insecure_skip_tls_verify == Some(true)
+}
+
+/// What would end the process once a request is sent, or fail in each of them.
+fn check_user(files: &Files, name: &str, user: &AuthInfo) -> Result<(), ConnectError> {
+    let wrong = |field, reason: String| ConnectError::Field {
+        files: files.to_string(),
+        field,
+        place: format!("the user {name}"),
+        reason,
+    };
+    if let Some(token) = &user.token {
+        if http::HeaderValue::from_str(token.expose_secret()).is_err() {
+            return Err(wrong("token", "it has a line break or a control character".to_owned()));
+        }
+    } else if let Some(file) = &user.token_file {
+        TokenFile::new(file.into()).map_err(|error| wrong("tokenFile", error.to_string()))?;
+    }
+    Ok(())
+}
+
+fn from_environment(url: &http::Uri) -> Result<Option<http::Uri>, ConnectError> {
+    let proxies = Proxies::new(|name| std::env::var(name).ok());
+    let chosen = proxies.choose(url).map(|(variable, proxy)| {
+        proxy::parse(proxy).map_err(|reason| ConnectError::Proxy { variable, reason })
+    });
+    chosen.transpose()
+}
+
+/// Whether this process runs in a pod with a service account, as client-go asks it.
+fn is_in_pod() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set("KUBERNETES_SERVICE_HOST")
+        && is_set("KUBERNETES_SERVICE_PORT")
+        && Path::new(POD_TOKEN).is_file()
+}
+
+fn in_pod() -> Result<Found, ConnectError> {
+    let mut config = Config::incluster().map_err(ConnectError::Pod)?;
+    config.proxy_url = from_environment(&config.cluster_url)?;
+    Ok(Found { config, notes: Vec::new() })
 }

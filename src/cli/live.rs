@@ -3,8 +3,8 @@
 use kube::{Api, Client, Error, api::ListParams};
 
 use super::{
-    connection::{ConnectError, Connection},
-    objects::Objects,
+    connection::{ConnectError, Connection, Found},
+    objects::{Objects, Rules},
 };
 use crate::{
     api::{
@@ -15,6 +15,7 @@ use crate::{
     causes::causes,
     client::connection::client,
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    web_page,
 };
 
 /// How many objects are requested at once, as kubectl does.
@@ -91,10 +92,10 @@ pub async fn list(
     connection: &Connection,
     namespace: Option<&str>,
 ) -> Result<(Objects, Vec<String>), LiveError> {
-    let config = connection.config().await?;
+    let Found { config, notes } = connection.find().await?;
     let url = config.cluster_url.to_string();
-    let client = client(config).map_err(|source| ConnectError::client(url.clone(), source))?;
-    let mut cluster = Cluster { client, url, notes: Vec::new() };
+    let client = client(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
+    let mut cluster = Cluster { client, url, notes };
     let services = cluster.list::<Service>(namespace).await?;
     let pods = cluster.list::<Pod>(namespace).await?;
     let slices = cluster.list::<Slice>(namespace).await?;
@@ -105,6 +106,7 @@ pub async fn list(
         nodes: nodes.into_iter().map(|node| node.value).collect(),
         slices: slices.into_iter().map(|slice| slice.value).collect(),
         are_pods_unknown: false,
+        rules: Rules::default(),
     };
     Ok((objects, cluster.notes))
 }
@@ -147,12 +149,13 @@ impl Cluster {
 
     fn error(&self, plural: &'static str, error: Error) -> LiveError {
         let url = self.url.clone();
+        let words = |message: String| web_page::words(&message).unwrap_or(message);
         match error {
             Error::Api(status) if status.code == 401 => {
-                LiveError::Unknown { url, reason: status.message }
+                LiveError::Unknown { url, reason: words(status.message) }
             }
             Error::Api(status) if status.code == 403 => {
-                LiveError::Refused { plural, url, reason: status.message }
+                LiveError::Refused { plural, url, reason: words(status.message) }
             }
             error => LiveError::List { plural, url, source: Box::new(error) },
         }

@@ -7,8 +7,10 @@ use std::{
 
 use crate::model::{
     name::Name,
+    namespace::Namespace,
     node::Node,
     pod::Pod,
+    policy::{ClusterLocalityPolicy, LocalityPolicy, PolicyMeta, ZoneEvacuation},
     service::{ClusterIp, Service},
     slice::Slice,
 };
@@ -26,13 +28,28 @@ pub struct Objects {
     pub slices: Vec<Slice>,
     /// Whether there may be other pods, about which nothing is known.
     pub are_pods_unknown: bool,
+    /// Policies and evacuations, and what they are selected by.
+    pub rules: Rules,
+}
+
+/// What decides which policies and evacuations are for a Service.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Namespaces, for their labels.
+    pub namespaces: Vec<Namespace>,
+    /// Policies of namespaces.
+    pub policies: Vec<LocalityPolicy>,
+    /// Policies of the cluster.
+    pub cluster_policies: Vec<ClusterLocalityPolicy>,
+    /// Evacuations.
+    pub evacuations: Vec<ZoneEvacuation>,
 }
 
 impl Objects {
     /// Lays other objects over these. Each replaces the one of its kind, namespace and name, or
     /// joins the others.
     pub fn lay_over(&mut self, over: Self) {
-        let Self { mut services, pods, nodes, slices, are_pods_unknown: _ } = over;
+        let Self { mut services, pods, nodes, slices, are_pods_unknown: _, rules } = over;
         let under: HashMap<_, _> = self.services.iter().map(|under| (&under.key, under)).collect();
         for service in &mut services {
             if let Some(under) = under.get(&service.key) {
@@ -45,6 +62,7 @@ impl Objects {
         replace(&mut self.slices, slices, |Slice { meta, .. }| {
             (meta.namespace.clone(), meta.name.clone())
         });
+        self.rules.lay_over(rules);
     }
 
     /// A message about Services that lack what the API server always sets, if there are any.
@@ -62,6 +80,33 @@ impl Objects {
             service.key
         ))
     }
+}
+
+impl Rules {
+    /// Lays others over these.
+    fn lay_over(&mut self, over: Self) {
+        let Self { namespaces, mut policies, mut cluster_policies, evacuations } = over;
+        let key = |policy: &LocalityPolicy| (policy.namespace.clone(), policy.meta.name.clone());
+        for policy in &mut policies {
+            let under = self.policies.iter().find(|under| key(under) == key(policy));
+            keep_age(under.map(|under| &under.meta), &mut policy.meta);
+        }
+        for policy in &mut cluster_policies {
+            let name = &policy.meta.name;
+            let under = self.cluster_policies.iter().find(|under| under.meta.name == *name);
+            keep_age(under.map(|under| &under.meta), &mut policy.meta);
+        }
+        replace(&mut self.namespaces, namespaces, |namespace| namespace.name.clone());
+        replace(&mut self.policies, policies, key);
+        replace(&mut self.cluster_policies, cluster_policies, |policy| policy.meta.name.clone());
+        replace(&mut self.evacuations, evacuations, |evacuation| evacuation.meta.name.clone());
+    }
+}
+
+/// A policy in a manifest has no age, but the one that it replaces has, and that decides which of two
+/// wins.
+fn keep_age(under: Option<&PolicyMeta>, over: &mut PolicyMeta) {
+    over.created = over.created.or(under.and_then(|under| under.created));
 }
 
 /// A Service in a manifest has no UID and no address, but the slices in the cluster name its UID.

@@ -33,9 +33,9 @@ use crate::plan::Settings;
 pub struct Plan {
     /// Read objects from a file, a directory (its .yaml, .yml and .json) or - (standard input)
     ///
-    /// As often as there are files. Services, Pods, Nodes and EndpointSlices count, as
-    /// `kubectl get … -o yaml` prints them: documents or Lists, YAML or JSON. Other kinds are
-    /// skipped.
+    /// As often as there are files. Services, Pods, Nodes, EndpointSlices, Namespaces and
+    /// closehaul's policies and evacuations count, as `kubectl get … -o yaml` prints them:
+    /// documents or Lists, YAML or JSON. Other kinds are skipped.
     #[arg(short, long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_FILENAME", hide_env = true)]
     filename: Vec<PathBuf>,
 
@@ -89,8 +89,9 @@ pub struct Plan {
     )]
     max_endpoints_per_slice: u16,
 
-    /// The time for which to plan, such as 2026-01-02T03:04:05Z [default: now]. Nothing depends
-    /// on it yet
+    /// The time for which to plan, such as 2026-01-02T03:04:05Z [default: now]
+    ///
+    /// It decides which evacuations are over.
     #[arg(long, value_name = "TIME", env = "CLOSEHAUL_AT", hide_env = true)]
     at: Option<Timestamp>,
 
@@ -201,7 +202,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
     for note in notes {
         say(note);
     }
-    let snapshot = Snapshot::of(objects);
+    let snapshot = Snapshot::of(objects, args.at.unwrap_or_else(Timestamp::now));
     let rows = snapshot.rows(Settings::with(args.max_endpoints_per_slice.into()));
     let text = match args.output {
         Output::Table => table::render(&rows, false, is_coloured()),

@@ -32,7 +32,7 @@ use self::{
     credentials::Credentials, ending::Ending, log::LogFormat, signals::Signals, thread::Thread,
 };
 use super::{
-    connection::{ConnectError, Connection},
+    connection::{ConnectError, Connection, Found},
     duration, rate,
 };
 use crate::{
@@ -153,7 +153,7 @@ pub struct Run {
     log_format: Option<LogFormat>,
 
     /// How much is logged: 4 and more adds every write, 6 and more the requests
-    #[arg(short, default_value_t = 0, value_name = "LEVEL", env = "CLOSEHAUL_V")]
+    #[arg(short, long, default_value_t = 0, value_name = "LEVEL", env = "CLOSEHAUL_V")]
     v: u8,
 }
 
@@ -199,7 +199,11 @@ pub enum RunError {
 impl RunError {
     /// Whether the command is wrong, and not the environment.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Timing(_))
+        match self {
+            Self::Timing(_) => true,
+            Self::Connect(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -222,7 +226,11 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let listen = |address: Address, flag| outside.make(|| address.listen(flag));
     let metrics_listener = listen(args.metrics_bind_address, "--metrics-bind-address")?;
     let health_listener = listen(args.health_probe_bind_address, "--health-probe-bind-address")?;
-    let config = args.connection.config().await?;
+    args.connection.named()?;
+    let Found { config, notes } = args.connection.find().await?;
+    for note in notes {
+        warn!("{note}");
+    }
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
     let (clock, wall) = (Clock::boot(), WallClock::system());
@@ -258,7 +266,8 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         answers: Answers::default(),
     };
     let (election_reports, reports) = mpsc::unbounded_channel();
-    let client = watching(config.clone()).map_err(|source| unusable(&config, source))?;
+    let client =
+        watching(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
     let mut random = Random::new();
     let reading = Reading { client, random: random.fork(), reports, wall: wall.clone() };
     let identity = Identity::new(&mut random);
@@ -394,9 +403,5 @@ fn own_namespace() -> Option<String> {
 
 /// A separate client: the lease must not queue behind writes, nor writes behind watches.
 fn connect(config: &Config) -> Result<Client, ConnectError> {
-    client(config.clone()).map_err(|source| unusable(config, source))
-}
-
-fn unusable(config: &Config, source: kube::Error) -> ConnectError {
-    ConnectError::client(config.cluster_url.to_string(), source)
+    client(config.clone()).map_err(|source| ConnectError::client(config, source))
 }

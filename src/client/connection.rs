@@ -5,22 +5,23 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, header::USER_AGENT};
 use hyper::body::Incoming;
 use hyper_timeout::TimeoutConnector;
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy, rt::TokioExecutor};
 use kube::{
     Client, Config,
     client::{Body, ClientBuilder, ConfigExt},
+    config::AuthInfo,
 };
 use tower::{
-    BoxError, ServiceBuilder, ServiceExt, buffer::BufferLayer, layer::util::Stack,
-    timeout::TimeoutLayer, util::BoxService,
+    BoxError, ServiceBuilder, ServiceExt,
+    buffer::BufferLayer,
+    layer::util::Stack,
+    timeout::TimeoutLayer,
+    util::{BoxService, MapRequestLayer},
 };
 use tower_http::timeout::ResponseBodyTimeoutLayer;
 use tracing::debug;
 
-use super::spacing::Spacing;
+use super::{page, route::route, spacing::Spacing, token_file::TokenFile};
 
 /// The target of the log lines about single requests.
 pub(crate) const REQUESTS: &str = module_path!();
@@ -37,10 +38,6 @@ const ANSWER: Duration = Duration::from_secs(70);
 /// This is not the connection's limit (`Config::read_timeout`). With that, each read needlessly
 /// wakes the process once more, a millisecond later (`hyper-timeout` 0.5 resets its timer to now).
 const SILENCE: Duration = Duration::from_secs(100);
-/// Before the first TCP keepalive probe on a quiet connection, and between two probes.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-/// After this many probes without an answer, the connection is dead: a minute in all.
-const PROBES: u32 = 3;
 /// Requests on their way to the connection, as many as kube's buffer holds.
 const BUFFER: usize = 1024;
 
@@ -61,35 +58,41 @@ pub fn watching(config: Config) -> kube::Result<Client> {
 /// The HTTP connection to one API server.
 type Connection = BoxService<Request<Body>, Response<Incoming>, BoxError>;
 
-/// What kube's builder creates, but with TCP keepalive, for which it has no setting, and without
-/// its retries.
+/// What kube's builder creates, but with TCP keepalive, for which it has no setting, without its
+/// retries, and with proxies as kubectl uses them.
 fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
     let agent = HeaderValue::from_static(concat!("closehaul/", env!("CARGO_PKG_VERSION")));
     config.headers.push((USER_AGENT, agent));
-    if config.proxy_url.is_some() {
-        // Built without proxies, kube refuses it with an error message.
-        drop(ClientBuilder::try_from(config.clone())?);
-    }
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_keepalive(Some(KEEPALIVE));
-    tcp.set_keepalive_interval(Some(KEEPALIVE));
-    tcp.set_keepalive_retries(Some(PROBES));
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp)?);
+    let file = config.auth_info.token_file.take().filter(|_| has_no_more(&config.auth_info));
+    let token = file.map(|file| TokenFile::new(file.into())).transpose();
+    let token = token.map_err(|error| kube::Error::Service(error.into()))?;
+    // First, since it runs a credential plugin and fails if that does.
+    let auth = if token.is_some() { None } else { config.auth_layer()? };
+    let route = route(&config)?;
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(route)?);
     connector.set_connect_timeout(Some(CONNECT));
     let client = legacy::Client::builder(TokioExecutor::new()).build(connector);
     let connection = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .option_layer(auth)
+        .option_layer(token.map(|token| {
+            MapRequestLayer::new(move |request: Request<Body>| token.authorize(request))
+        }))
         .layer(config.extra_headers_layer()?)
         .map_request(|request: Request<Body>| {
             debug!(target: REQUESTS, method = %request.method(), uri = %request.uri(), "request");
             request
         })
+        .and_then(page::check)
         .map_err(BoxError::from)
         .service(client)
         .boxed();
     Ok(ClientBuilder::new(connection, config.default_namespace))
+}
+
+/// Whether the file with a token is all that says who we are, in kube's order.
+fn has_no_more(user: &AuthInfo) -> bool {
+    user.auth_provider.is_none() && user.username.is_none() && user.token.is_none()
 }
 
 /// What [`watching`] puts around the connection: watch starts are spaced out, then each request has
@@ -119,6 +122,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::client::route::KEEPALIVE;
 
     /// Linux shows the timer of each connection: kind 02 is keepalive, its time in hundredths of a
     /// second.

@@ -3,5 +3,9 @@
 
 pub mod connection;
 pub(crate) mod event_stream;
+mod page;
+pub mod proxy;
+mod route;
 pub(crate) mod source;
 pub mod spacing;
+pub(crate) mod token_file;

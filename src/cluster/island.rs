@@ -29,10 +29,14 @@ use crate::{
         labels::Labels,
         name::Name,
         pod::Pod,
+        policy::LocalityPolicy,
         service::Service,
         store::{Id, Store, Versioned},
     },
-    plan::intent::Intent,
+    plan::{
+        intent::{Intent, resolve},
+        precedence::{Rules, Scope},
+    },
 };
 
 /// The number of a pod in its island.
@@ -59,6 +63,8 @@ pub struct Island {
     services_by_label: HashMap<Pair, Vec<Name>>,
     /// The managed slices.
     pub slices: Slices,
+    /// The policies of the namespace.
+    pub(super) policies: Store<LocalityPolicy>,
     /// How often something has changed on which plans are based.
     generation: u64,
 }
@@ -110,7 +116,10 @@ impl Versioned for Record {
 impl Island {
     /// Whether nothing is known of the namespace any more.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.pods.is_empty() && self.slices.held.is_empty()
+        self.services.is_empty()
+            && self.pods.is_empty()
+            && self.slices.held.is_empty()
+            && self.policies.is_empty()
     }
 
     /// The Services.
@@ -124,22 +133,30 @@ impl Island {
     }
 
     /// What is requested for a Service.
-    pub fn intent(&self, service: &str) -> Option<Intent> {
-        self.services.get(service).map(|selected| selected.intent)
+    pub fn intent(&self, service: &str) -> Option<&Intent> {
+        self.services.get(service).map(|selected| &selected.intent)
     }
 
     /// The pods that a Service selects.
     pub fn pods_of(&self, service: &str) -> Vec<&Pod> {
         let service = self.service(service);
         let selector = service.and_then(|service| service.selector.as_ref());
-        let groups = selector.into_iter().flat_map(|selector| self.matching_groups(selector));
-        let ids = groups.flat_map(|group| &self.groups[group].pods);
-        ids.map(|id| &self.pods.at(*id).pod).collect()
+        let mut pods = Vec::new();
+        for group in selector.into_iter().flat_map(|selector| self.matching_groups(selector)) {
+            let ids = &self.groups[group].pods;
+            pods.extend(ids.iter().map(|id| &self.pods.at(*id).pod));
+        }
+        pods
     }
 
     /// Pods that exist.
     pub fn pods_by_id(&self, ids: &[PodId]) -> Vec<&Pod> {
         ids.iter().map(|id| &self.pods.at(*id).pod).collect()
+    }
+
+    /// All pods, in any order.
+    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.values().map(|record| &record.pod)
     }
 
     /// A pod.
@@ -192,7 +209,7 @@ impl Island {
     }
 
     /// A Service selects the groups that match it from now on.
-    pub(super) fn select(&mut self, name: &Name, service: Service) {
+    pub(super) fn select(&mut self, name: &Name, service: Service, rules: &Rules) {
         if let Some(selector) = &service.selector {
             for group in self.matching_groups(selector).collect::<Vec<_>>() {
                 let services = self.groups[group].services.take();
@@ -206,7 +223,8 @@ impl Island {
                 self.services_by_label.entry(pair.clone()).or_default().push(name.clone());
             }
         }
-        let (intent, generation) = (Intent::of(&service), self.next_generation());
+        let generation = self.next_generation();
+        let intent = resolve(&service, Scope { policies: &self.policies, rules });
         let selected = Selected { service, intent, generation, pods: generation, settled: None };
         self.services.insert(name.clone(), Box::new(selected));
     }

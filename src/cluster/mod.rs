@@ -1,6 +1,7 @@
 //! What is known about the cluster now, and which Services a change affects. One task owns it.
 //! There is no I/O and no clock. What slices should look like is decided in [`crate::plan`].
 
+mod demand;
 mod island;
 mod kinds;
 mod pool;
@@ -11,7 +12,7 @@ use std::cell::OnceCell;
 use foldhash::HashMap;
 use jiff::Timestamp;
 
-use self::{island::Island, pool::Pool};
+use self::{demand::Collected, island::Island, pool::Pool};
 pub use self::{
     island::settled::Part,
     kinds::{
@@ -20,8 +21,8 @@ pub use self::{
     },
 };
 use crate::{
-    assess::topology::Topology,
     model::{
+        address::AddressType,
         name::{Name, ServiceKey},
         node::Nodes,
         pod::Pod,
@@ -29,10 +30,13 @@ use crate::{
         slice::Slice,
     },
     plan::{
-        self, Plan, World,
+        self, Plan, Policy, World,
         hints::auto::{self, CpuShares},
         intent::Intent,
         patch,
+        precedence::{Rules, Scope},
+        ready::{self, Ready},
+        topology::Topology,
     },
 };
 
@@ -44,6 +48,12 @@ pub struct Index {
     /// Computed on demand, and emptied by a change of nodes.
     shares: OnceCell<Option<CpuShares>>,
     topology: Topology,
+    /// How often the topology has changed in a way that decisions read.
+    topology_changes: u64,
+    /// What holds for all namespaces.
+    rules: Rules,
+    /// Computed on demand, and emptied by a change of nodes.
+    collected: Collected,
     pool: Pool,
     /// How often everything has had to be planned as a whole.
     generation: u64,
@@ -63,8 +73,15 @@ impl Index {
     }
 
     /// What is requested for a Service.
-    pub fn intent(&self, key: &ServiceKey) -> Option<Intent> {
+    pub fn intent(&self, key: &ServiceKey) -> Option<&Intent> {
         self.islands.get(&key.namespace)?.intent(&key.name)
+    }
+
+    /// The policies and evacuations that may be for a Service; `None` if nothing is known of its
+    /// namespace.
+    pub fn scope(&self, namespace: &Name) -> Option<Scope<'_>> {
+        let policies = &self.islands.get(namespace)?.policies;
+        Some(Scope { policies, rules: &self.rules })
     }
 
     /// The pods that a Service selects, in any order.
@@ -75,6 +92,24 @@ impl Index {
     /// The managed slices that name a Service, in any order.
     pub fn slices_of(&self, key: &ServiceKey) -> Vec<&Slice> {
         self.islands.get(&key.namespace).map_or_else(Vec::new, |island| island.slices.of(&key.name))
+    }
+
+    /// The slices of other managers that name a Service, in any order.
+    pub fn foreign_of(&self, key: &ServiceKey) -> Vec<&Slice> {
+        let island = self.islands.get(&key.namespace);
+        island.map_or_else(Vec::new, |island| island.slices.foreign_of(&key.name).collect())
+    }
+
+    /// Their ready endpoints, as far as proxies read them, by address type.
+    pub fn foreign_ready(&self, key: &ServiceKey) -> &[(AddressType, Ready)] {
+        self.islands
+            .get(&key.namespace)
+            .map_or(&[], |island| island.slices.foreign_ready(&key.name))
+    }
+
+    /// A pod.
+    pub fn pod(&self, namespace: &Name, name: &str) -> Option<&Pod> {
+        self.islands.get(namespace)?.pod(name)
     }
 
     /// All nodes.
@@ -92,6 +127,11 @@ impl Index {
         &self.topology
     }
 
+    /// How often the topology has changed in a way that decisions read.
+    pub fn topology_changes(&self) -> u64 {
+        self.topology_changes
+    }
+
     /// What must be done for a Service. `None` if it is not known or not served.
     pub fn plan(
         &self,
@@ -100,16 +140,21 @@ impl Index {
         settings: plan::Settings,
     ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
-        Some(plan::plan(World {
+        let intent = self.intent(key)?;
+        let zones = intent.request().map(|request| self.zones(key, request));
+        let mut plan = plan::plan(World {
             service,
-            intent: self.intent(key)?,
+            intent,
+            policy: Policy::of(intent, zones.as_deref()),
             pods: &self.pods_of(key),
             nodes: &self.nodes,
             shares: self.shares(),
             slices: &self.slices_of(key),
             trigger_time,
             settings,
-        }))
+        });
+        self.find_foreign_twins(key, &mut plan);
+        Some(plan)
     }
 
     /// The same for a part that [`Self::part`] returned. `None` if the whole must be planned.
@@ -121,6 +166,8 @@ impl Index {
         settings: plan::Settings,
     ) -> Option<Plan<'_>> {
         let island = self.islands.get(&key.namespace)?;
+        let intent = island.intent(&key.name)?;
+        let zones = intent.request().map(|request| self.zones(key, request));
         let world = World {
             service: island.service(&key.name).filter(|service| service.is_served())?,
             pods: &[],
@@ -128,7 +175,8 @@ impl Index {
             shares: None,
             slices: &[],
             trigger_time,
-            intent: island.intent(&key.name)?,
+            intent,
+            policy: Policy::of(intent, zones.as_deref()),
             settings,
         };
         patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)
@@ -136,6 +184,21 @@ impl Index {
 }
 
 impl Index {
+    /// Notes where slices of other managers contain the addresses of planned endpoints.
+    fn find_foreign_twins(&self, key: &ServiceKey, plan: &mut Plan<'_>) {
+        let foreign = self.foreign_of(key);
+        if foreign.is_empty() {
+            return;
+        }
+        for family in &mut plan.families {
+            let of_type = |slice: &&&Slice| {
+                slice.address_type == family.address_type && slice.is_read_by_proxies()
+            };
+            let all = family.after().chain(foreign.iter().filter(of_type).copied());
+            family.ready.has_twins = ready::has_twins(all);
+        }
+    }
+
     /// Voids what plans are based on: all Services must be planned as a whole.
     pub fn void_plans(&mut self) {
         self.generation += 1;

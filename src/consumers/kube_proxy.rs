@@ -2,9 +2,11 @@
 //! model of its rule, to explain slices and to check them. Other conformant proxies follow the
 //! same rule.
 
+use foldhash::HashMap;
+
 use crate::model::{address::AddressType, name::Name, service::Service, slice::Slice};
 
-pub use super::target::{Client, Target, Targets};
+pub use super::target::{Client, Target, Targets, is_hidden, is_seen};
 
 /// How near the endpoints are that a client reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,27 +101,100 @@ fn nearest<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
         let mode = if endpoints.is_empty() { Mode::None } else { Mode::Cluster };
         return Reach { mode, endpoints };
     }
-    let nearer = |mode, names: Names, own: Option<&str>| {
-        let own = own.filter(|own| !own.is_empty())?;
-        meant_for(&ready, names, own).map(|endpoints| Reach { mode, endpoints })
-    };
-    let by_node = nearer(Mode::Node, |target| target.nodes(), Some(client.node));
-    let by_zone = || nearer(Mode::Zone, |target| target.zones(), client.zone);
-    let all = || Reach { mode: Mode::Cluster, endpoints: ready.clone() };
-    by_node.or_else(by_zone).unwrap_or_else(all)
+    let levels = Levels::of(&ready);
+    let (mode, reached) = levels.reach(client);
+    Reach { mode, endpoints: reached.iter().map(|at| ready[*at].clone()).collect() }
 }
 
-/// The hints of a level.
-type Names = for<'t> fn(&'t Target<'_>) -> &'t [Name];
+/// What the rule reads of ready endpoints: of one, or of some that are alike.
+pub trait Hinted {
+    /// The zones for which it is hinted.
+    fn zones(&self) -> &[Name];
+    /// The nodes for which it is hinted.
+    fn nodes(&self) -> &[Name];
+}
 
-/// Those meant for `own`. Returns `None` if there are none, or if any of `ready` has no name.
-fn meant_for<'a>(ready: &[Target<'a>], names: Names, own: &str) -> Option<Vec<Target<'a>>> {
-    if ready.iter().any(|target| names(target).is_empty()) {
-        return None;
+impl Hinted for Target<'_> {
+    fn zones(&self) -> &[Name] {
+        self.zones()
     }
-    let is_meant = |target: &&Target<'a>| names(target).iter().any(|name| &**name == own);
-    let meant: Vec<_> = ready.iter().filter(is_meant).cloned().collect();
-    (!meant.is_empty()).then_some(meant)
+
+    fn nodes(&self) -> &[Name] {
+        self.nodes()
+    }
+}
+
+/// The levels at which the ready endpoints of a port can be chosen (docs/semantics.md 6.2). A level
+/// counts for no client if an endpoint has no hint of it.
+#[derive(Debug)]
+pub struct Levels<'t, T> {
+    ready: &'t [T],
+    nodes: Option<Level<'t, T>>,
+    zones: Option<Level<'t, T>>,
+}
+
+/// One level, at which each endpoint has a name.
+#[derive(Debug)]
+struct Level<'t, T> {
+    names: fn(&T) -> &[Name],
+    /// The positions of the endpoints by name, if there are many endpoints.
+    index: Option<HashMap<&'t str, Vec<usize>>>,
+}
+
+/// Up to this many endpoints are searched for a name.
+const FEW: usize = 16;
+
+impl<'t, T: Hinted> Levels<'t, T> {
+    /// The levels of these ready endpoints.
+    pub fn of(ready: &'t [T]) -> Self {
+        Self { ready, nodes: Level::of(ready, T::nodes), zones: Level::of(ready, T::zones) }
+    }
+
+    /// Whether proxies look for the endpoints of their node.
+    pub fn has_nodes(&self) -> bool {
+        self.nodes.is_some()
+    }
+
+    /// The endpoints that a client reaches, by position, and how near they are.
+    pub fn reach(&self, client: Client<'_>) -> (Mode, Vec<usize>) {
+        let find = |level: &Option<Level<'t, T>>, own: Option<&str>| {
+            let own = own.filter(|own| !own.is_empty())?;
+            let found = level.as_ref()?.find(self.ready, own);
+            (!found.is_empty()).then_some(found)
+        };
+        if let Some(found) = find(&self.nodes, Some(client.node)) {
+            return (Mode::Node, found);
+        }
+        let all = || (Mode::Cluster, (0..self.ready.len()).collect());
+        find(&self.zones, client.zone).map_or_else(all, |found| (Mode::Zone, found))
+    }
+}
+
+impl<'t, T: Hinted> Level<'t, T> {
+    fn of(ready: &'t [T], names: fn(&T) -> &[Name]) -> Option<Self> {
+        if ready.iter().any(|it| names(it).is_empty()) {
+            return None;
+        }
+        let index = (ready.len() > FEW).then(|| {
+            let mut index: HashMap<_, Vec<usize>> = HashMap::default();
+            for (at, it) in ready.iter().enumerate() {
+                for name in names(it) {
+                    index.entry(&**name).or_default().push(at);
+                }
+            }
+            index
+        });
+        Some(Self { names, index })
+    }
+
+    /// The endpoints with this name.
+    fn find(&self, ready: &[T], own: &str) -> Vec<usize> {
+        if let Some(index) = &self.index {
+            return index.get(own).cloned().unwrap_or_default();
+        }
+        let is_meant = |it: &T| (self.names)(it).iter().any(|name| &**name == own);
+        (0..ready.len()).filter(|at| is_meant(&ready[*at])).collect()
+    }
 }
 
 #[cfg(test)]

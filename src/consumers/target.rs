@@ -12,6 +12,17 @@ use crate::model::{
 /// Services with this label are left to another proxy.
 const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
 
+/// Whether a Service is left to another proxy, so that kube-proxy does not see it
+/// (docs/semantics.md 6.1).
+pub fn is_hidden(service: &Service) -> bool {
+    service.labels.get(OTHER_PROXY).is_some()
+}
+
+/// Whether proxies see a Service at all.
+pub fn is_seen(service: &Service) -> bool {
+    !service.external_name && service.cluster_ip != ClusterIp::Headless && !is_hidden(service)
+}
+
 /// Where a client runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
@@ -30,6 +41,8 @@ pub struct Target<'a> {
     pub port: i32,
     /// The endpoint in its slice.
     pub endpoint: &'a Endpoint,
+    /// The slice.
+    pub slice: &'a Slice,
 }
 
 /// The port of a Service in one family: what the slices contain for it.
@@ -52,9 +65,7 @@ impl<'a> Targets<'a> {
     ) -> Self {
         let of_service = service.ports.iter().find(|own| &*own.name == port);
         let protocol = of_service.map(|own| &*own.protocol);
-        let is_seen = !service.external_name
-            && service.cluster_ip != ClusterIp::Headless
-            && service.labels.get(OTHER_PROXY).is_none();
+        let is_seen = is_seen(service);
         let is_own = |slice: &&Slice| {
             slice.address_type == family
                 && slice.meta.namespace == service.key.namespace
@@ -74,7 +85,7 @@ impl<'a> Targets<'a> {
             for number in ports.filter_map(|own| own.number).filter(|number| *number != 0) {
                 for endpoint in slice.endpoints.iter() {
                     let Some(address) = first_address(&endpoint.addresses) else { continue };
-                    let target = Target { address, port: number, endpoint };
+                    let target = Target { address, port: number, endpoint, slice };
                     let key = (target.address.clone(), number);
                     if !target.is_terminating() || !targets.contains_key(&key) {
                         targets.insert(key, target);
@@ -128,12 +139,12 @@ impl Target<'_> {
     }
 
     /// The zones that it is hinted for.
-    pub(super) fn zones(&self) -> &[Name] {
+    pub fn zones(&self) -> &[Name] {
         self.endpoint.hints.as_ref().map_or(&[], |hints| &hints.zones)
     }
 
     /// The nodes that it is hinted for.
-    pub(super) fn nodes(&self) -> &[Name] {
+    pub fn nodes(&self) -> &[Name] {
         self.endpoint.hints.as_ref().map_or(&[], |hints| &hints.nodes)
     }
 

@@ -37,7 +37,7 @@ use crate::{
         self, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
     },
-    report::Report,
+    report::{Report, assessment, grounds::Grounds, hindrance::hindrances},
 };
 
 /// How long to wait for the watch to show a local write before planning again anyway.
@@ -258,12 +258,18 @@ impl Controller {
             self.others.writer.planned(key, !is_idle, progress.is_affected, now.monotonic);
         progress.is_refused &= !is_idle;
 
-        let mut report = Report::of(&self.index, service, &plan);
+        let grounds = Grounds::of(&self.index, service, &plan);
+        let assess = || assessment(&self.index, service, &plan.intent, Some(&plan));
+        let decision = progress.decision(grounds, || assess().decision);
+        let mut report = Report::of(service, &plan, decision);
         if progress.is_refused {
             report.outlook = report.outlook.refused();
         }
         if self.others.writer.is_contested(key) {
             report.outlook = report.outlook.overwritten();
+        }
+        if self.reporter.reports_hindrances(key, &report.outlook) {
+            report.hindrances = hindrances(&self.index, service, Some(&plan), &assess().verdicts);
         }
 
         let is_deferred = !is_idle && plan.is_locality_only() && class == Class::Endpoints;

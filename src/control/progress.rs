@@ -10,12 +10,14 @@ use super::{
     write::WriteError,
 };
 use crate::{
+    assess::decision::Decision,
     model::{address::AddressType, name::Name},
     pace::Pace,
     plan::{
         hints::auto::{CpuShares, ZoneCounts, is_overloaded},
         trigger::{Seen, Sighting},
     },
+    report::grounds::Grounds,
 };
 
 /// How long a write without an answer may take to be applied: the API server gives up on a request
@@ -63,6 +65,8 @@ pub struct Progress {
     pub taken: Vec<Name>,
     /// Whether its last plan took long.
     pub is_slow: bool,
+    /// The decision on its last plan, and what it was based on.
+    pub decided: Option<(Grounds, Decision)>,
 }
 
 impl Default for Progress {
@@ -82,6 +86,7 @@ impl Default for Progress {
             pace: Pace::new(PER_SLICE, AT_ONCE),
             taken: Vec::new(),
             is_slow: false,
+            decided: None,
         }
     }
 }
@@ -125,6 +130,21 @@ impl Verdict {
 }
 
 impl Progress {
+    /// The last decision if it has the same grounds, and else a new one.
+    pub fn decision(
+        &mut self,
+        grounds: Option<Grounds>,
+        decide: impl FnOnce() -> Decision,
+    ) -> Decision {
+        let known = self.decided.as_ref().filter(|(of, _)| grounds == Some(*of));
+        if let Some((_, decision)) = known {
+            return decision.clone();
+        }
+        let decision = decide();
+        self.decided = grounds.map(|grounds| (grounds, decision.clone()));
+        decision
+    }
+
     /// Its writes begin, of this many slices.
     pub fn begin(&mut self, slices: usize, now: Instant) {
         self.began = Some(now);

@@ -73,9 +73,16 @@ impl Reporter {
         std::mem::take(&mut self.events)
     }
 
+    /// Whether it is to be reported what hinders a Service that has this outlook: the names cost
+    /// more to find than the outlook.
+    pub fn reports_hindrances(&self, service: &ServiceKey, outlook: &Outlook) -> bool {
+        let known = self.services.get(service);
+        self.is_summed_up && known.is_none_or(|reported| reported.outlook != *outlook)
+    }
+
     /// Reports what is new in the plan of a Service.
     pub fn planned(&mut self, report: &Report, finding: Finding, now: Now) {
-        let Report { service, uid, outlook, left_out, .. } = report;
+        let Report { service, uid, outlook, left_out, hindrances, .. } = report;
         let before = if let Some(reported) = self.services.get_mut(service) {
             reported.uid.clone_from(uid);
             (reported.outlook != *outlook)
@@ -93,12 +100,13 @@ impl Reporter {
         };
         info!(
             namespace = %service.namespace, service = %service.name,
-            prefer = outlook.prefers.unwrap_or_default(),
+            prefer = outlook.prefers.as_deref().unwrap_or_default(),
             state = %outlook.decision.state, reason = %outlook.decision.reason(),
             reasons = ?outlook.decision.reasons, before = %before.decision.reason(),
+            hindrances = %hindrances.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             "the decision on a Service has changed"
         );
-        if let Some(news) = outlook.news(&before) {
+        if let Some(news) = outlook.news(&before, hindrances) {
             self.emit(service, news, now);
         }
     }

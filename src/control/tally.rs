@@ -8,7 +8,10 @@ use tokio::time::Instant;
 
 use super::write::{Outcome, WriteError};
 use crate::{
-    assess::decision::{Decision, Reason, State},
+    assess::{
+        decision::Decision,
+        reason::{Reason, State},
+    },
     cluster::{Index, Watched},
     control::{
         history::Sign,
@@ -54,7 +57,7 @@ struct Part {
 
 /// A set of reasons, one bit for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reasons(u32);
+struct Reasons(u64);
 
 impl Reasons {
     fn of(decision: &Decision) -> Self {
@@ -62,10 +65,10 @@ impl Reasons {
     }
 
     fn iter(self) -> impl Iterator<Item = Reason> {
-        Reason::ALL.into_iter().filter(move |reason| self.0 & Self::bit(*reason) != 0)
+        Reason::ALL.iter().copied().filter(move |reason| self.0 & Self::bit(*reason) != 0)
     }
 
-    fn bit(reason: Reason) -> u32 {
+    fn bit(reason: Reason) -> u64 {
         1 << (reason as u32)
     }
 }
@@ -344,10 +347,13 @@ impl Tally {
         if old == Some(&part) && (self.named.contains(key) || self.is_full()) {
             return;
         }
-        let before = old.map(|old| (old.state, old.reason));
+        let is_named = self.named.contains(key);
+        let before = old.filter(|_| is_named).map(|old| (old.state, old.reason));
         self.add(old, Some(&part));
-        if self.named.contains(key) || !self.is_full() {
-            self.named.insert(key.clone());
+        if is_named || !self.is_full() {
+            if !is_named {
+                self.named.insert(key.clone());
+            }
             let Part { state, reason, ready, ready_without_zone, .. } = part;
             let services = &self.metrics.services;
             services.show(key, before, (state, reason), ready, ready_without_zone);

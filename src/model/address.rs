@@ -52,4 +52,12 @@ impl Addresses {
         }
         Self::Many(texts.iter().map(|text| text.as_ref().into()).collect())
     }
+
+    /// The first one, if it is an IP address.
+    pub fn first(&self) -> Option<IpAddr> {
+        match self {
+            Self::One(address) => Some(*address),
+            Self::Many(texts) => texts.first()?.parse().ok(),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod labels;
 pub mod name;
+pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod policy;

@@ -5,6 +5,20 @@ use std::{fmt, sync::Arc};
 /// A string that many records share: a node's name, a zone, a label's value.
 pub type Name = Arc<str>;
 
+/// Whether two names are the same. Most are shared, so most comparisons need no look at the text.
+pub fn is_same(one: &Name, other: &Name) -> bool {
+    Name::ptr_eq(one, other) || one == other
+}
+
+/// The same for names that may be absent.
+pub fn are_same(one: Option<&Name>, other: Option<&Name>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => is_same(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
 /// Namespace and name of a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceKey {

@@ -8,15 +8,10 @@ use jiff::Timestamp;
 use super::{
     name::{Name, Uid},
     selector::Selector,
+    service::Service,
     store::Versioned,
 };
 
-/// The annotation on a Service that names its policy, or `none`.
-pub const POLICY: &str = "closehaul.io/policy";
-/// The value of [`POLICY`] that exempts a Service from policies.
-pub const OPT_OUT: &str = "none";
-/// What comes before the name of a `ClusterLocalityPolicy` in [`POLICY`].
-pub const CLUSTER_PREFIX: &str = "cluster/";
 /// How far `releaseOverloadPercent` is above `maxOverloadPercent` if it is not given.
 pub const RELEASE_ABOVE_MAX: u16 = 10;
 /// `guard.hold` if it is not given.
@@ -37,6 +32,18 @@ pub struct PolicyMeta {
     pub generation: i64,
 }
 
+/// What is read of a spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading<T> {
+    /// All of it.
+    Known(T),
+    /// It has a field or a value that this version does not know, as a newer API may have. What it
+    /// requests is unknown, which is not the same as nothing.
+    Unknown,
+    /// It has a value that is not allowed.
+    Invalid,
+}
+
 /// A `LocalityPolicy`: for Services of its own namespace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LocalityPolicy {
@@ -44,8 +51,10 @@ pub struct LocalityPolicy {
     pub meta: PolicyMeta,
     /// Its namespace.
     pub namespace: Name,
+    /// `services`: which Services. All, if that could not be read.
+    pub services: ServiceFilter,
     /// What it requests.
-    pub spec: PolicySpec,
+    pub spec: Reading<PolicySpec>,
     /// The generation for which its status says that it is programmed.
     pub programmed: Option<i64>,
 }
@@ -55,10 +64,13 @@ pub struct LocalityPolicy {
 pub struct ClusterLocalityPolicy {
     /// Name, age and generation.
     pub meta: PolicyMeta,
-    /// `namespaceSelector`, by the labels of the namespace; `None` for all namespaces.
+    /// `namespaceSelector`, by the labels of the namespace; `None` for all namespaces, also if it
+    /// could not be read.
     pub namespaces: Option<Selector>,
+    /// `services`: which Services. All, if that could not be read.
+    pub services: ServiceFilter,
     /// What it requests.
-    pub spec: PolicySpec,
+    pub spec: Reading<PolicySpec>,
     /// The generation for which its status says that it is programmed.
     pub programmed: Option<i64>,
 }
@@ -68,14 +80,21 @@ pub struct ClusterLocalityPolicy {
 pub struct ZoneEvacuation {
     /// Name and age.
     pub meta: PolicyMeta,
+    /// `services`: which Services of the selected namespaces. All, if that could not be read.
+    pub services: ServiceFilter,
+    /// `namespaceSelector`; `None` for all namespaces, also if it could not be read.
+    pub namespaces: Option<Selector>,
+    /// What it requests.
+    pub spec: Reading<Evacuation>,
+}
+
+/// What a `ZoneEvacuation` requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evacuation {
     /// The zones, 1 to 7.
     pub zones: Vec<Name>,
     /// When it ends.
     pub until: Timestamp,
-    /// `services`: which Services of the selected namespaces.
-    pub services: ServiceFilter,
-    /// `namespaceSelector`; `None` for all namespaces.
-    pub namespaces: Option<Selector>,
     /// Why, in the words of its creator.
     pub reason: Option<Name>,
 }
@@ -83,8 +102,6 @@ pub struct ZoneEvacuation {
 /// What a policy requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PolicySpec {
-    /// `services`: which Services.
-    pub services: ServiceFilter,
     /// `mode`.
     pub mode: Mode,
     /// `prefer`; `None` for what the Service itself requests, empty for nothing.
@@ -109,6 +126,17 @@ pub enum ServiceFilter {
     Selector(Selector),
 }
 
+impl ServiceFilter {
+    /// Whether it is for a Service.
+    pub fn selects(&self, service: &Service) -> bool {
+        match self {
+            Self::All => true,
+            Self::Names(names) => names.contains(&service.key.name),
+            Self::Selector(selector) => selector.selects(&service.labels),
+        }
+    }
+}
+
 /// Whether a policy is carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -130,6 +158,18 @@ pub enum Key {
     Region,
     /// The value of this node label, which is coarser than a zone.
     Label(Name),
+}
+
+impl Key {
+    /// As it is written in `prefer`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Node => "Node",
+            Self::Zone => "Zone",
+            Self::Region => "Region",
+            Self::Label(key) => key,
+        }
+    }
 }
 
 /// A limit on how unevenly traffic may be distributed (docs/planner.md 8).

@@ -44,6 +44,7 @@ pub(crate) fn service() -> Service {
         publish_not_ready: false,
         traffic_distribution: None,
         auto: false,
+        policy: None,
         internal_local: false,
         external_local: false,
     }
@@ -91,9 +92,9 @@ pub(crate) fn node(name: &str, zone: &str) -> Node {
         name: name.into(),
         version: 1,
         zone: Some(zone).filter(|zone| !zone.is_empty()).map(Into::into),
+        labels: Labels::default(),
         ready: true,
         control_plane: false,
-        schedulable: true,
         cpu: 4000,
     }
 }

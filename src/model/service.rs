@@ -40,6 +40,8 @@ pub struct Service {
     pub traffic_distribution: Option<TrafficDistribution>,
     /// Whether the legacy annotation asks for hints by CPU share (docs/semantics.md 5.1).
     pub auto: bool,
+    /// The annotation [`POLICY`]: which policy is for it. `None` for the one that selects it.
+    pub policy: Option<PolicyChoice>,
     /// `spec.internalTrafficPolicy` is `Local`.
     pub internal_local: bool,
     /// `spec.externalTrafficPolicy` is `Local`.
@@ -49,6 +51,35 @@ pub struct Service {
 impl Versioned for Service {
     fn version(&self) -> u64 {
         self.version
+    }
+}
+
+/// The annotation that names the policy of a Service, or `none`.
+pub const POLICY: &str = "closehaul.io/policy";
+/// The value of [`POLICY`] that exempts a Service from policies.
+const OPT_OUT: &str = "none";
+/// What comes before the name of a `ClusterLocalityPolicy` in [`POLICY`].
+const CLUSTER_PREFIX: &str = "cluster/";
+
+/// A value of the annotation [`POLICY`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyChoice {
+    /// `none`.
+    OptOut,
+    /// The name of a `LocalityPolicy` in the namespace of the Service.
+    Namespaced(Name),
+    /// The name of a `ClusterLocalityPolicy`, after `cluster/`.
+    Cluster(Name),
+}
+
+impl PolicyChoice {
+    /// Reads a value. Any text is the name of a policy, which may not exist.
+    pub fn parse(text: &str) -> Self {
+        match text.strip_prefix(CLUSTER_PREFIX) {
+            _ if text == OPT_OUT => Self::OptOut,
+            Some(name) => Self::Cluster(name.into()),
+            None => Self::Namespaced(text.into()),
+        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! Slice: an EndpointSlice, as it stands or as it is planned.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use super::{
     address::{AddressType, Addresses},
     labels::Labels,
-    name::{Name, Uid},
+    name::{Name, Uid, are_same, is_same},
     port::Ports,
     store::Versioned,
 };
@@ -83,7 +87,7 @@ pub struct Owner {
 }
 
 /// One endpoint of a slice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Endpoint {
     /// Its addresses; normally one.
     pub addresses: Addresses,
@@ -113,7 +117,7 @@ pub struct Conditions {
 }
 
 /// `targetRef` of an endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Target {
     /// Namespace of the pod.
     pub namespace: Name,
@@ -135,6 +139,26 @@ pub struct Hints {
     pub nodes: Vec<Name>,
 }
 
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { addresses, conditions: _, target: _, node: _, zone: _, hostname, hints } = self;
+        *addresses == other.addresses
+            && are_same(hostname.as_ref(), other.hostname.as_ref())
+            && self.is_same_but_hints(other)
+            && *hints == other.hints
+    }
+}
+
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { namespace, name, uid, foreign } = self;
+        *foreign == other.foreign
+            && *uid == other.uid
+            && is_same(name, &other.name)
+            && is_same(namespace, &other.namespace)
+    }
+}
+
 impl Endpoint {
     /// Whether traffic may go to it. An absent condition counts as not ready, as it does when the
     /// built-in controller sets hints (docs/semantics.md 5.2).
@@ -151,13 +175,13 @@ impl Endpoint {
     /// Whether everything except the hints is the same. The caller has already compared the
     /// identities (docs/semantics.md 3.5).
     pub fn is_same_but_hints(&self, other: &Self) -> bool {
-        self.zone == other.zone && self.is_same_but_locality(other)
+        are_same(self.zone.as_ref(), other.zone.as_ref()) && self.is_same_but_locality(other)
     }
 
     /// Whether everything except the zone and the hints is the same, so traffic still arrives.
     pub fn is_same_but_locality(&self, other: &Self) -> bool {
-        self.node == other.node
-            && self.conditions == other.conditions
+        self.conditions == other.conditions
+            && are_same(self.node.as_ref(), other.node.as_ref())
             && self.target == other.target
     }
 
@@ -188,7 +212,7 @@ impl Endpoint {
 }
 
 /// What makes an endpoint this endpoint; see [`Endpoint::identity`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
     address: Option<IpAddr>,
     texts: Vec<&'a str>,
@@ -196,12 +220,31 @@ pub struct Identity<'a> {
     pod: Option<(&'a str, &'a str)>,
 }
 
+/// Of the address and the pod's name alone, which mostly differ. Each endpoint of each plan is hashed
+/// twice.
+impl Hash for Identity<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.address {
+            Some(IpAddr::V4(address)) => state.write_u32(address.to_bits()),
+            Some(IpAddr::V6(address)) => state.write_u128(address.to_bits()),
+            None => self.texts.hash(state),
+        }
+        if let Some((_, name)) = self.pod {
+            state.write(name.as_bytes());
+        }
+    }
+}
+
 impl Slice {
+    /// The name of its Service, whoever manages it.
+    pub fn service(&self) -> Option<&Name> {
+        self.meta.labels.get(SERVICE_NAME).filter(|name| !name.is_empty())
+    }
+
     /// The name of its Service, if closehaul manages it.
     pub fn managed_service(&self) -> Option<&Name> {
-        let labels = &self.meta.labels;
-        let manager = labels.get(MANAGED_BY).filter(|manager| &***manager == CONTROLLER);
-        manager.and_then(|_| labels.get(SERVICE_NAME)).filter(|name| !name.is_empty())
+        let manager = self.meta.labels.get(MANAGED_BY);
+        manager.filter(|manager| &***manager == CONTROLLER).and_then(|_| self.service())
     }
 
     /// Whether proxies read it: they skip slices that are labelled as headless, whichever

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use super::{Duty, Emitted, Health, Metrics};
 use crate::{
     api::refusal::is_namespace_terminating,
-    assess::decision::Reason,
+    assess::reason::Reason,
     causes::causes,
     clock::WallClock,
     model::name::{ServiceKey, Uid},
@@ -78,7 +78,7 @@ impl News {
             Self::UpdateFailed(_) => "FailedToUpdateEndpointSlices".to_owned(),
             Self::AutoHints => "TopologyAwareHintsEnabled".to_owned(),
             Self::NoAutoHints(_) | Self::AutoRemoved => "TopologyAwareHintsDisabled".to_owned(),
-            Self::Ineffective(reason) => reason.to_string(),
+            Self::Ineffective { reason, .. } => reason.to_string(),
             Self::Effective => Reason::Applied.to_string(),
             Self::NodeMissing { .. } => Reason::NodeMissing.to_string(),
             Self::AddressNotAllowed { .. } => Reason::AddressNotAllowed.to_string(),
@@ -113,8 +113,9 @@ impl News {
             Self::AutoRemoved => {
                 "Hints by the topology annotation are no longer in force: it is gone".to_owned()
             }
-            Self::Ineffective(reason) => {
-                format!("Traffic is not kept local as requested: {}", meaning(*reason))
+            Self::Ineffective { reason, detail } => {
+                let detail = detail.as_ref().map_or_else(String::new, |it| format!(" ({it})"));
+                format!("Traffic is not kept local as requested: {}{detail}", meaning(*reason))
             }
             Self::Effective => "Traffic is kept local as requested".to_owned(),
             Self::NodeMissing { pod, others: 0 } => {
@@ -163,10 +164,21 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::OverwrittenByOtherController => "another controller writes the EndpointSlices, too",
         Reason::TrafficPolicyLocal => "hints are ignored under the traffic policy Local",
         Reason::Headless => "no proxy sees a headless Service",
+        Reason::HiddenFromProxy => "the Service is left to another proxy by a label",
+        Reason::NoMatchingPods => "the selector matches no pod",
+        Reason::NoSuchPort => "no pod declares the port that the Service names",
+        Reason::NoAddressInFamily => "no pod has an address of this family",
+        Reason::NothingReady => "no endpoint is ready",
         Reason::ExternalName => "the Service is an alias",
         Reason::NoSelector => "the Service has no selector",
         Reason::LegacyAnnotationWins => "the topology annotation takes precedence",
         Reason::NoPreference => "no locality is requested",
+        Reason::OptedOut => "the Service or its policy opts out",
+        Reason::Shadow => "the policy is only reported",
+        Reason::Conflicted => "two policies of the same rank are for the Service",
+        Reason::PolicyUnknown => "what the policy requests is not known",
+        Reason::PolicyNotFound => "the annotation names a policy that does not exist",
+        Reason::PolicyInvalid => "the policy is invalid",
         Reason::Applied | Reason::Lent => "hints are in force",
     }
 }

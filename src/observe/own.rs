@@ -9,7 +9,7 @@ use prometheus::{
 
 use super::{built_in::Operation, register::register};
 use crate::{
-    assess::decision::{Reason, State},
+    assess::reason::{Reason, State},
     cluster::Watched,
 };
 

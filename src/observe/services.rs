@@ -4,7 +4,7 @@ use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::register::register;
 use crate::{
-    assess::decision::{Reason, State},
+    assess::reason::{Reason, State},
     model::name::ServiceKey,
 };
 
@@ -50,7 +50,7 @@ impl Services {
         })
     }
 
-    /// Shows a Service as it is now. `before` is what its labels were.
+    /// Shows a Service as it is now. `before` is what its labels were if it has been shown.
     pub fn show(
         &self,
         key: &ServiceKey,
@@ -64,8 +64,8 @@ impl Services {
         self.ready_without_zone.with_label_values(&name).set(without_zone);
         if before != Some(decision) {
             self.forget(key, before);
+            self.info.with_label_values(&info_labels(key, decision)).set(1);
         }
-        self.info.with_label_values(&info_labels(key, decision)).set(1);
     }
 
     /// Removes the series of a Service.

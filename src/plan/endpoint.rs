@@ -26,6 +26,8 @@ pub struct Desired {
     pub nodeless: Vec<Name>,
     /// Addresses left out because slices must not contain them, with their pods.
     pub not_allowed: Vec<(Name, IpAddr)>,
+    /// Pods that are left out because they have no address of this type.
+    pub without_address: usize,
 }
 
 /// Turns the pods that `service` selects into endpoints of one address type.
@@ -37,12 +39,17 @@ pub fn desired(
 ) -> Desired {
     let mut desired = Desired::default();
     let mut resolver = Resolver::new(service);
+    // Mostly, all pods have the same ports.
+    let mut run: Option<(Ports, Vec<Endpoint>)> = None;
     for pod in pods.iter().filter(|pod| is_listed(pod)) {
         let ports = resolver.ports_on(pod);
-        let group = match desired.groups.get_mut(ports) {
-            Some(group) => group,
-            None => desired.groups.entry(ports.clone()).or_default(),
-        };
+        if run.as_ref().is_none_or(|(other, _)| other != ports) {
+            let room = if run.is_none() { pods.len() } else { 0 };
+            let group = desired.groups.remove(ports);
+            let group = group.unwrap_or_else(|| Vec::with_capacity(room));
+            desired.groups.extend(run.replace((ports.clone(), group)));
+        }
+        let Some((_, group)) = &mut run else { continue };
         let node = pod.node.as_ref().and_then(|name| nodes.get(name));
         if node.is_none() && !service.publish_not_ready {
             desired.nodeless.push(pod.name.clone());
@@ -51,8 +58,11 @@ pub fn desired(
         let zone = node.and_then(|node| node.zone.clone());
         if let Some(addresses) = addresses(pod, address_type, &mut desired.not_allowed) {
             group.push(endpoint(service, pod, zone, addresses));
+        } else if !pod.addresses.iter().any(|it| AddressType::of(*it) == address_type) {
+            desired.without_address += 1;
         }
     }
+    desired.groups.extend(run);
     desired.nodeless.sort_unstable();
     desired
 }

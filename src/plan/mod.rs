@@ -20,11 +20,13 @@ pub mod patch;
 pub mod placeholder;
 pub mod policy;
 pub mod port;
+pub mod precedence;
 pub mod ready;
 pub mod slice_name;
+pub mod topology;
 pub mod trigger;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use foldhash::HashMap;
 
@@ -37,9 +39,11 @@ use self::{
     hints::{
         Choices,
         auto::{CpuShares, ZoneCounts},
+        planned::{self, OtherFamily, Planned, Terms},
     },
     intent::Intent,
     pack::{Group, Packing},
+    policy::{request::Request, zones::Zones},
     ready::Ready,
 };
 use crate::model::{
@@ -63,9 +67,28 @@ pub struct World<'w, 'a> {
     /// When the change happened that a write responds to; see [`trigger::trigger_time`].
     pub trigger_time: Option<Timestamp>,
     /// What is requested for the Service.
-    pub intent: Intent,
+    pub intent: &'w Intent,
+    /// What policies and evacuations request; `None` if its own fields alone decide its hints.
+    pub policy: Option<Policy<'w>>,
     /// How slices are written.
     pub settings: Settings,
+}
+
+/// What policies and evacuations request of a Service's hints.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'w> {
+    /// What is requested.
+    pub request: &'w Request,
+    /// The zones, and what each sends to the Service.
+    pub zones: &'w Zones,
+}
+
+impl<'w> Policy<'w> {
+    /// What policies and evacuations request by this intent, with the zones for it.
+    pub fn of(intent: &'w Intent, zones: Option<&'w Zones>) -> Option<Self> {
+        let (request, zones) = intent.request().zip(zones)?;
+        Some(Self { request, zones })
+    }
 }
 
 /// How slices are written, the same for all Services.
@@ -94,6 +117,8 @@ pub struct Plan<'a> {
     pub settings: Settings,
     /// One entry for each address type that the Service has or had.
     pub families: Vec<Family<'a>>,
+    /// Whether the Service selects any pod.
+    pub has_pods: bool,
     /// Pods left out because their node is not known, sorted.
     pub nodeless: Vec<Name>,
     /// Addresses left out because slices must not contain them, with their pods, sorted by pod.
@@ -111,6 +136,8 @@ pub struct Family<'a> {
     pub unchanged: Vec<&'a Slice>,
     /// Endpoints hinted to each zone, where the legacy annotation is in force.
     pub counts: Option<ZoneCounts>,
+    /// The plans of its hints, where policies or evacuations decide them.
+    pub planned: Option<Arc<Planned>>,
     /// Its numbers; `None` if the Service no longer has this address type.
     pub census: Option<Census>,
     /// The ready endpoints of all slices as they will stand.
@@ -120,9 +147,10 @@ pub struct Family<'a> {
 impl Plan<'_> {
     fn new(world: &World<'_, '_>) -> Self {
         Self {
-            intent: world.intent,
+            intent: world.intent.clone(),
             settings: world.settings,
             families: Vec::new(),
+            has_pods: !world.pods.is_empty(),
             nodeless: Vec::new(),
             not_allowed: Vec::new(),
         }
@@ -146,7 +174,7 @@ impl Plan<'_> {
 
 impl Family<'_> {
     /// The slices as they will stand.
-    pub fn after(&self) -> impl Iterator<Item = &Slice> {
+    pub fn after(&self) -> impl Iterator<Item = &Slice> + Clone {
         let written = self.changes.creates.iter().chain(&self.changes.updates);
         written.chain(self.unchanged.iter().copied())
     }
@@ -162,10 +190,15 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     for slice in existing {
         by_type.entry(slice.address_type).or_default().push(slice);
     }
+    let mut other = None;
     for address_type in world.service.address_types() {
         let existing = by_type.remove(&address_type).unwrap_or_default();
         let desired = endpoint::desired(world.service, world.pods, world.nodes, address_type);
-        plan.families.push(family(world, address_type, existing, &desired));
+        let scope = Scope::Whole(&mut other);
+        let mut family = family(world, scope, address_type, existing, &desired);
+        family.ready.without_address = desired.without_address;
+        family.ready.has_twins = ready::has_twins(family.after());
+        plan.families.push(family);
         // The same for each type: a pod waits for its node, whatever its addresses.
         plan.nodeless = desired.nodeless;
         plan.not_allowed.extend(desired.not_allowed);
@@ -181,6 +214,7 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
             changes,
             unchanged: Vec::new(),
             counts: None,
+            planned: None,
             census: None,
             ready: Ready::default(),
         });
@@ -188,9 +222,35 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     plan
 }
 
+/// How much of the slices of an address type is planned.
+enum Scope<'s> {
+    /// All of them. What was chosen for the address type before is replaced by what is chosen now.
+    Whole(&'s mut Option<OtherFamily>),
+    /// Some of them, and the plan of their hints stays.
+    Part,
+}
+
+/// Chooses the hints of all endpoints of `packing`.
+fn choose(
+    world: World<'_, '_>,
+    scope: Scope<'_>,
+    packing: &Packing<'_>,
+) -> (Choices, Option<Arc<Planned>>) {
+    let Some(Policy { request, zones }) = world.policy else {
+        return (hints::choose(world.intent, packing, world.shares), None);
+    };
+    let Scope::Whole(other) = scope else { return (planned::keep(packing), None) };
+    let (service, node_hints) = (&world.service.key, world.settings.node_hints);
+    let terms = Terms { service, request, zones, node_hints, other: other.as_ref() };
+    let (choices, planned) = planned::choose(terms, packing);
+    *other = Some(OtherFamily::of(packing, &choices));
+    (choices, Some(Arc::new(planned)))
+}
+
 /// Plans the slices of one address type.
 fn family<'a>(
     world: World<'_, 'a>,
+    scope: Scope<'_>,
     address_type: AddressType,
     existing: Vec<&'a Slice>,
     desired: &Desired,
@@ -227,7 +287,7 @@ fn family<'a>(
     placeholder::ensure(service, address_type, total, &mut packing);
     moves::arrange(service, &mut packing);
     packing.restore_hints();
-    let Choices { endpoints, counts } = hints::choose(world.intent, &packing, world.shares);
+    let (Choices { endpoints, counts }, planned) = choose(world, scope, &packing);
     hints::apply(&mut packing, &endpoints, world.settings.node_hints);
     let changes = Changes::of(&mut packing, service, world.trigger_time);
     // Without endpoints, there is the placeholder.
@@ -237,6 +297,7 @@ fn family<'a>(
         changes,
         unchanged: packing.unchanged,
         counts,
+        planned,
         census: Some(census),
         ready: Ready::default(),
     };

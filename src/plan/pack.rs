@@ -200,21 +200,27 @@ fn keep<'d, 'a: 'd>(
     missing: &mut HashMap<Identity<'d>, &'d Endpoint>,
     packing: &mut Packing<'a>,
 ) {
-    let mut endpoints = Vec::with_capacity(slice.endpoints.len());
+    let mut kept = Vec::with_capacity(slice.endpoints.len());
     let mut is_changed = false;
     for old in slice.endpoints.iter() {
         if let Some(fresh) = missing.remove(&old.identity()) {
             is_changed |= !fresh.is_same_but_hints(old);
-            endpoints.push(Endpoint { hints: in_force::kept(old, fresh), ..fresh.clone() });
+            kept.push((old, fresh));
         } else {
             is_changed = true;
             packing.census.removed += 1;
             packing.displaced.add(old);
         }
     }
-    if is_changed && endpoints.is_empty() {
+    if is_changed && kept.is_empty() {
         packing.deletes.push(slice);
     } else if is_changed {
+        // Most slices stay as they are, so nothing is copied before.
+        let copy = |(old, fresh): (&Endpoint, &Endpoint)| Endpoint {
+            hints: in_force::kept(old, fresh),
+            ..fresh.clone()
+        };
+        let endpoints = kept.into_iter().map(copy).collect();
         packing.updates.push(Draft::of(slice, metadata::labels(service), endpoints));
     } else if metadata::are_labels_stale(&slice.meta.labels, &service.labels) {
         let labels = metadata::labels(service);

@@ -6,16 +6,19 @@
 //! terminate, all endpoints keep their identity and their place. A full plan would find exactly
 //! the same endpoints in each slice. So each slice can be planned by itself, by the rules of a full
 //! plan, and the other slices can be skipped. This does not hold under the legacy annotation, whose
-//! hints depend on all endpoints together.
+//! hints depend on all endpoints together. Under a guard it holds as long as the plan of the hints
+//! stays, which the numbers of ready endpoints say.
+
+use std::sync::Arc;
 
 use super::{
-    Family, Plan, World, census::Census, changes::Changes, endpoint, family, intent::Mechanism,
-    ready::Ready,
+    Family, Plan, Policy, Scope, World, census::Census, changes::Changes, endpoint, family,
+    hints::planned::Planned, intent::Mechanism, ready::Ready,
 };
 use crate::model::{address::AddressType, pod::Pod, service::Service, slice::Slice};
 
 /// What is known of one address type since the last plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Known {
     /// The address type.
     pub address_type: AddressType,
@@ -23,6 +26,8 @@ pub struct Known {
     pub census: Census,
     /// The ready endpoints of all slices.
     pub ready: Ready,
+    /// The plans of its hints, where policies decide them.
+    pub planned: Option<Arc<Planned>>,
 }
 
 /// A slice to be planned, with the pods that have an endpoint in it.
@@ -46,14 +51,18 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
         || !plan.nodeless.is_empty()
         || !plan.not_allowed.is_empty()
         || !plan.families.iter().all(is_right)
+        // Which of two endpoints counts depends on both.
+        || (plan.intent.prefers_locality()
+            && plan.families.iter().any(|family| family.ready.has_twins))
     {
         return None;
     }
     let families = plan.families.iter();
     families
-        .map(|Family { address_type, census, ready, .. }| {
+        .map(|Family { address_type, census, ready, planned, .. }| {
             let census = Census { added: 0, removed: 0, ..(*census)? };
-            Some(Known { address_type: *address_type, census, ready: ready.clone() })
+            let (ready, planned) = (ready.clone(), planned.clone());
+            Some(Known { address_type: *address_type, census, ready, planned })
         })
         .collect()
 }
@@ -76,7 +85,7 @@ pub fn patch<'a>(
     for ChangedSlice { slice, pods } in &changed {
         let world = World { pods, slices: &[*slice], ..world };
         let desired = endpoint::desired(world.service, pods, world.nodes, slice.address_type);
-        let part = family(world, slice.address_type, vec![*slice], &desired);
+        let part = family(world, Scope::Part, slice.address_type, vec![*slice], &desired);
         let Changes { creates, updates, replaced, deletes, is_locality_only } = part.changes;
         let is_in_place = creates.is_empty() && deletes.is_empty();
         if !is_in_place || part.census.is_none_or(|census| census.added + census.removed > 0) {
@@ -89,17 +98,25 @@ pub fn patch<'a>(
         all.unchanged.extend(part.unchanged);
         all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
     }
-    Some(Plan { families, ..Plan::new(&world) })
+    let stays = |family: &Family<'_>| match (&family.planned, world.policy) {
+        (Some(planned), Some(Policy { request, zones })) => {
+            planned.stays(request, zones, &family.ready)
+        }
+        (planned, policy) => planned.is_none() && policy.is_none(),
+    };
+    let is_kept = families.iter().all(stays);
+    is_kept.then(|| Plan { families, has_pods: true, ..Plan::new(&world) })
 }
 
 fn unchanged<'a>(known: Known) -> Family<'a> {
-    let Known { address_type, census, ready } = known;
+    let Known { address_type, census, ready, planned } = known;
     let changes = Changes { is_locality_only: true, ..Changes::default() };
     Family {
         address_type,
         changes,
         unchanged: Vec::new(),
         counts: None,
+        planned,
         census: Some(census),
         ready,
     }

@@ -22,6 +22,25 @@ pub enum Sighting {
     Some(Vec<(Name, Option<Timestamp>)>),
 }
 
+impl Seen {
+    /// The time of the earliest change, and what has changed. `None` if a pod was seen that is not
+    /// among these.
+    fn if_same_pods(&self, pods: &[&Pod]) -> Option<(Option<Timestamp>, Sighting)> {
+        let (mut known, mut earliest, mut changed) = (0, None, Vec::new());
+        for pod in pods {
+            let (before, now) = (self.pods.get(&pod.name).copied(), pod.ready_since);
+            known += usize::from(before.is_some());
+            if before != now {
+                changed.push((pod.name.clone(), now));
+            }
+            if before < now {
+                earliest = earliest.map_or(now, |other: Timestamp| now.map(|now| now.min(other)));
+            }
+        }
+        (known == self.pods.len()).then_some((earliest, Sighting::Some(changed)))
+    }
+}
+
 impl Sighting {
     /// Replaces what was seen. Returns the sighting that undoes this when it is put back.
     #[must_use]
@@ -51,6 +70,11 @@ pub fn trigger_time(
     service: &Service,
     pods: &[&Pod],
 ) -> (Option<Timestamp>, Sighting) {
+    if let Some(seen) = seen.filter(|seen| seen.created == service.created)
+        && let Some(same) = seen.if_same_pods(pods)
+    {
+        return same;
+    }
     let ready_since = |pod: &&Pod| pod.ready_since.map(|time| (pod.name.clone(), time));
     let now =
         Seen { created: service.created, pods: pods.iter().filter_map(ready_since).collect() };

@@ -1,15 +1,22 @@
 //! Report: what a plan of a Service amounts to, for everything that shows it: `closehaul plan`, the
 //! log, Events, health and metrics. No code that decides may read it.
 
+pub mod grounds;
+pub mod hindrance;
 pub mod news;
 pub mod outlook;
 
 use self::{
+    hindrance::Hindrance,
     news::{LeftOut, left_out},
     outlook::Outlook,
 };
 use crate::{
-    assess::decision::{Decision, Standing, decide},
+    assess::{
+        crowd::Found,
+        decision::{Assessment, Decision, assess},
+        verdict::Standing,
+    },
     cluster::Index,
     model::{
         address::AddressType,
@@ -21,7 +28,7 @@ use crate::{
         self, Plan,
         census::Census,
         intent::{Intent, Mechanism},
-        ready::Ready,
+        ready::{Alike, Ready},
     },
 };
 
@@ -34,6 +41,8 @@ pub struct Report {
     pub uid: Option<Uid>,
     /// What becomes of its preference.
     pub outlook: Outlook,
+    /// What hinders it, by name, if that is to be reported.
+    pub hindrances: Vec<Hindrance>,
     /// What decides its hints.
     pub label: Label,
     /// By address type.
@@ -78,9 +87,8 @@ pub struct Slices {
 }
 
 impl Report {
-    /// The report on a plan of `service`.
-    pub fn of(index: &Index, service: &Service, plan: &Plan<'_>) -> Self {
-        let decision = decision(index, service, plan.intent, Some(plan), &[], plan.settings);
+    /// The report on a plan of `service` with this decision, without hindrances.
+    pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision) -> Self {
         let family = |family: &plan::Family<'_>| FamilyReport {
             address_type: family.address_type,
             writes: family.changes.len(),
@@ -88,15 +96,16 @@ impl Report {
                 census,
                 count: family.ready.slices,
                 ready: family.ready.count(),
-                ready_without_zone: family.ready.in_zone(None),
-                ready_hinted: family.ready.hinted,
+                ready_without_zone: family.ready.count_if(|alike| alike.zone.is_none()),
+                ready_hinted: family.ready.count_if(Alike::is_hinted),
             }),
         };
         Self {
             service: service.key.clone(),
             uid: service.uid.clone(),
             outlook: Outlook::of(service, plan, decision),
-            label: Label::of(service, plan.intent),
+            hindrances: Vec::new(),
+            label: Label::of(service, &plan.intent),
             families: plan.families.iter().map(family).collect(),
             left_out: left_out(plan),
         }
@@ -104,37 +113,68 @@ impl Report {
 }
 
 impl Label {
-    fn of(service: &Service, Intent { mechanism }: Intent) -> Self {
+    fn of(service: &Service, Intent { mechanism, .. }: &Intent) -> Self {
         let preferred = matches!(mechanism, Mechanism::TrafficDistribution(_));
         Self {
-            auto: mechanism == Mechanism::Auto,
+            auto: *mechanism == Mechanism::Auto,
             distribution: service.traffic_distribution.filter(|_| preferred),
         }
     }
 }
 
-/// What becomes of a Service's preference for locality under this plan, judged by the first address
-/// type. `plan` is `None` if the Service is not served. `foreign` contains the slices that other
-/// controllers have for it.
-pub fn decision(
+/// What becomes of a Service's preference for locality under this plan, and on each of its ports.
+/// `plan` is `None` if the Service is not served.
+pub fn assessment(
     index: &Index,
     service: &Service,
-    intent: Intent,
+    intent: &Intent,
     plan: Option<&Plan<'_>>,
-    foreign: &[&Slice],
-    settings: plan::Settings,
-) -> Decision {
-    let none = Ready::default();
-    let family = plan.and_then(|plan| plan.families.first());
-    decide(Standing {
+) -> Assessment {
+    let families = plan.iter().flat_map(|plan| &plan.families);
+    let of_type = |family: &&plan::Family<'_>| family.census.is_some();
+    let foreign = index.foreign_ready(&service.key);
+    let found = |family| found(index, service, family, foreign);
+    let found: Vec<_> = families.filter(of_type).map(found).collect();
+    assess(Standing {
         service,
         intent,
-        ready: family.map_or(&none, |family| &family.ready),
-        foreign,
+        families: &found,
+        has_pods: plan.is_some_and(|plan| plan.has_pods),
         has_nodeless: plan.is_some_and(|plan| !plan.nodeless.is_empty()),
         has_not_allowed: plan.is_some_and(|plan| !plan.not_allowed.is_empty()),
-        node_hints: settings.node_hints,
         nodes: index.nodes(),
         topology: index.topology(),
     })
+}
+
+/// All slices of an address type of a Service that readers may find, as they will stand.
+pub fn all_slices<'a>(
+    index: &'a Index,
+    service: &Service,
+    family: &'a plan::Family<'_>,
+) -> Vec<&'a Slice> {
+    family.after().chain(index.foreign_of(&service.key)).collect()
+}
+
+/// The ports of a Service, as positions, by the endpoints to which they lead in an address type.
+pub fn groups(index: &Index, service: &Service, family: &plan::Family<'_>) -> Vec<Vec<usize>> {
+    found(index, service, family, index.foreign_ready(&service.key)).groups(service)
+}
+
+fn found<'a>(
+    index: &'a Index,
+    service: &Service,
+    family: &'a plan::Family<'_>,
+    foreign: &'a [(AddressType, Ready)],
+) -> Found<'a> {
+    let of_type = foreign.iter().find(|(address_type, _)| *address_type == family.address_type);
+    // Mostly, the numbers say what readers find.
+    let slices =
+        if family.ready.has_twins { all_slices(index, service, family) } else { Vec::new() };
+    Found {
+        family: family.address_type,
+        own: &family.ready,
+        foreign: of_type.map(|(_, ready)| ready),
+        slices,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{assess::decision::Reason, model::name::Name, plan::Plan};
+use crate::{assess::reason::Reason, model::name::Name, plan::Plan};
 
 /// A change of a Service that is worth an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,12 @@ pub enum News {
     /// The legacy annotation has led to hints, and is gone.
     AutoRemoved,
     /// Locality is requested but cannot be achieved.
-    Ineffective(Reason),
+    Ineffective {
+        /// Why.
+        reason: Reason,
+        /// What it is about, by name, if that is known.
+        detail: Option<String>,
+    },
     /// Locality is requested and possible again.
     Effective,
     /// Pods are left out because their node is not known.

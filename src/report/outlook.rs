@@ -1,9 +1,14 @@
 //! Outlook: what becomes of a Service's preference under its last plan, and which changes of that
 //! are news. Pure.
 
-use super::news::News;
+use std::borrow::Cow;
+
+use super::{hindrance::Hindrance, news::News};
 use crate::{
-    assess::decision::{Decision, Reason, State},
+    assess::{
+        decision::Decision,
+        reason::{Reason, State},
+    },
     model::service::Service,
     plan::Plan,
 };
@@ -12,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlook {
     /// What it prefers, if anything.
-    pub prefers: Option<&'static str>,
+    pub prefers: Option<Cow<'static, str>>,
     /// What becomes of that.
     pub decision: Decision,
     /// Whether the legacy annotation has led to hints; `None` if it is absent.
@@ -24,7 +29,7 @@ impl Outlook {
     pub fn of(service: &Service, plan: &Plan<'_>, decision: Decision) -> Self {
         let has_counts = || plan.families.first().is_some_and(|family| family.counts.is_some());
         let is_hinted = service.auto.then(has_counts);
-        Self { prefers: plan.intent.mechanism.prefers(), decision, is_hinted }
+        Self { prefers: plan.intent.prefers(), decision, is_hinted }
     }
 
     /// The same if the API server rejects one of the slices as invalid.
@@ -46,8 +51,9 @@ impl Outlook {
     }
 
     /// The Event for a change from `before`: a change of state, or of the reason why locality cannot
-    /// be achieved. The legacy annotation has the built-in controller's Events.
-    pub fn news(&self, before: &Self) -> Option<News> {
+    /// be achieved. `hindrances` are behind this outlook. The legacy annotation has the built-in
+    /// controller's Events.
+    pub fn news(&self, before: &Self, hindrances: &[Hindrance]) -> Option<News> {
         match (before.is_hinted, self.is_hinted) {
             (Some(true), None) => return Some(News::AutoRemoved),
             (None | Some(false), Some(true)) => return Some(News::AutoHints),
@@ -59,12 +65,18 @@ impl Outlook {
         match (key(before), key(self)) {
             (old, new) if old == new => None,
             // Each has a separate Event, even for Services that request nothing.
-            (
-                _,
-                (State::Ineffective, Reason::OverwrittenByOtherController | Reason::WriteRefused),
-            ) => None,
-            (_, (State::Ineffective, reason)) => Some(News::Ineffective(reason)),
-            ((State::Ineffective, _), (State::Applied, _)) => Some(News::Effective),
+            (_, (_, Reason::OverwrittenByOtherController | Reason::WriteRefused)) => None,
+            // Pods come and go. What does not change by itself is worth an Event.
+            (_, (State::Empty, reason)) if is_passing(reason) => None,
+            (_, (State::Ineffective | State::Empty, reason)) => {
+                let mut hindrances = hindrances.iter();
+                let hindrance = hindrances.find(|hindrance| hindrance.reason == reason);
+                let detail = hindrance.map(|hindrance| hindrance.detail.clone());
+                Some(News::Ineffective { reason, detail })
+            }
+            ((State::Ineffective | State::Empty, _), (State::Applied | State::Partial, _)) => {
+                Some(News::Effective)
+            }
             _ => None,
         }
     }
@@ -85,25 +97,33 @@ impl Outlook {
     }
 }
 
+/// Whether what keeps a Service without ready endpoints may pass by itself, or has its own Event.
+fn is_passing(reason: Reason) -> bool {
+    matches!(reason, Reason::NothingReady | Reason::NodeMissing | Reason::AddressNotAllowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn outlook(state: State, reasons: &[Reason], is_hinted: Option<bool>) -> Outlook {
         let decision = Decision { state, reasons: reasons.to_vec() };
-        Outlook { prefers: Some("Zone"), decision, is_hinted }
+        Outlook { prefers: Some("Zone".into()), decision, is_hinted }
     }
 
     #[test]
     fn only_changes_of_state_are_news() {
-        use News::{AutoHints, AutoRemoved, Effective, Ineffective, NoAutoHints};
+        use News::{AutoHints, AutoRemoved, Effective, NoAutoHints};
         use Reason::{
             EndpointWithoutZone as Zoneless, Headless, LegacyAnnotationWins as Legacy,
             OverwrittenByOtherController as Overwritten, TooFewInZone as TooFew, ZoneEmpty,
         };
+        let ineffective = |reason| Some(News::Ineffective { reason, detail: None });
         let nothing = Outlook::nothing();
         let applied = outlook(State::Applied, &[Reason::Applied], None);
-        let empty = outlook(State::Applied, &[ZoneEmpty], None);
+        let empty = outlook(State::Partial, &[ZoneEmpty], None);
+        let idle = outlook(State::Empty, &[Reason::NothingReady], None);
+        let astray = outlook(State::Empty, &[Reason::NoSuchPort], None);
         let zoneless = outlook(State::Ineffective, &[Zoneless, ZoneEmpty], None);
         let headless = outlook(State::Ineffective, &[Headless, Zoneless], None);
         let fought = outlook(State::Ineffective, &[Overwritten, ZoneEmpty], None);
@@ -114,10 +134,13 @@ mod tests {
             (&nothing, &nothing, None),
             (&nothing, &applied, None),
             (&applied, &empty, None),
-            (&applied, &zoneless, Some(Ineffective(Zoneless))),
-            (&nothing, &headless, Some(Ineffective(Headless))),
+            (&applied, &idle, None),
+            (&idle, &astray, ineffective(Reason::NoSuchPort)),
+            (&astray, &empty, Some(Effective)),
+            (&applied, &zoneless, ineffective(Zoneless)),
+            (&nothing, &headless, ineffective(Headless)),
             (&zoneless, &zoneless, None),
-            (&zoneless, &headless, Some(Ineffective(Headless))),
+            (&zoneless, &headless, ineffective(Headless)),
             (&zoneless, &empty, Some(Effective)),
             (&zoneless, &nothing, None),
             (&applied, &fought, None),
@@ -132,7 +155,7 @@ mod tests {
             (&auto_few, &nothing, None),
         ];
         for (before, after, news) in table {
-            assert_eq!(after.news(before), news, "{before:?} -> {after:?}");
+            assert_eq!(after.news(before, &[]), news, "{before:?} -> {after:?}");
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Decisions: one log line for each change, and one for all at the start.
 
 use fake_api::{
-    collections::{NODES, PODS, SERVICES},
+    Seen,
+    collections::{NODES, PODS, SERVICES, SLICES},
     rig::*,
     samples::{node, pod, service},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::log::Log;
 
@@ -61,11 +62,11 @@ async fn a_start_says_it_in_one_line_and_each_change_in_one() {
     assert_eq!(changes(&log), expected);
     prefer(&rig, "cart", Some("PreferSameZone"));
     rig.pass(SECOND).await;
-    expected.push("cart Zone Applied ZoneEmpty");
+    expected.push("cart Zone Partial ZoneEmpty");
     assert_eq!(changes(&log), expected);
     set_ready(&rig.api, "web-1", false);
     rig.pass(SECOND).await;
-    expected.push("web Zone Applied ZoneEmpty");
+    expected.push("web Zone Partial ZoneEmpty");
     set_ready(&rig.api, "web-1", true);
     rig.pass(SECOND).await;
     expected.push("web Zone Applied Applied");
@@ -92,7 +93,8 @@ async fn a_zone_that_comes_or_goes_concerns_all_that_prefer_locality() {
     let mut expected = Vec::new();
     let mut assert_changed = async |event: &str, reason: Option<&str>| {
         rig.pass(15 * SECOND).await;
-        let decided = |service| reason.map(|reason| format!("{service} Zone Applied {reason}"));
+        let state = if reason == Some("Applied") { "Applied" } else { "Partial" };
+        let decided = |service| reason.map(|reason| format!("{service} Zone {state} {reason}"));
         expected.extend(["db", "web"].into_iter().filter_map(decided));
         assert_eq!(changes(&log), expected, "{event}");
     };
@@ -146,4 +148,52 @@ async fn a_service_that_is_served_again_has_a_new_decision() {
     edit(&rig.api, SERVICES, "web", |service| service["spec"]["selector"] = selector);
     rig.pass(SECOND).await;
     assert_eq!(changes(&log), ["web Zone Applied Applied"]);
+}
+
+/// A slice of another manager changes what proxies do, though closehaul has nothing to write.
+#[tokio::test(start_paused = true)]
+async fn a_foreign_slice_concerns_the_decision() {
+    let api = cluster(&["web-1", "web-2", "web-3"]);
+    edit(&api, SERVICES, "web", |service| {
+        service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+    });
+    let rig = Rig::settled(api).await;
+    let log = Log::start();
+    let mut expected = Vec::new();
+    let mut assert_changed = async |event: &str, decision: Option<&str>| {
+        rig.pass(5 * SECOND).await;
+        expected.extend(decision.map(|decision| format!("web Zone {decision}")));
+        assert_eq!(changes(&log), expected, "{event}");
+    };
+    let port = rig.slice("web")["ports"].clone();
+    let foreign = |endpoint: Value| {
+        json!({
+            "metadata": {"namespace": "shop", "name": "by-hand", "labels": {
+                "kubernetes.io/service-name": "web",
+                "endpointslice.kubernetes.io/managed-by": "example.com"}},
+            "addressType": "IPv4", "ports": port, "endpoints": [endpoint],
+        })
+    };
+    rig.api.put(SLICES, foreign(json!({"addresses": ["10.9.9.9"]})));
+    assert_changed("without hints", Some("Ineffective ForeignSliceWithoutHints")).await;
+    let lines = log.lines("the decision on a Service has changed");
+    assert!(lines[0].contains("slice by-hand of example.com without hints"), "{}", lines[0]);
+    rig.api.put(
+        SLICES,
+        foreign(json!({"addresses": ["10.9.9.9"],
+        "hints": {"forZones": [{"name": "a"}]}, "zone": "a"})),
+    );
+    assert_changed("with hints", Some("Applied Applied")).await;
+    rig.api.put(
+        SLICES,
+        foreign(json!({"addresses": ["10.9.9.9"],
+        "hints": {"forZones": [{"name": "a"}]}, "zone": "b"})),
+    );
+    assert_changed("from another zone", Some("Partial Lent")).await;
+    edit(&rig.api, SLICES, "by-hand", |slice| slice["metadata"]["annotations"] = json!({"a": "b"}));
+    assert_changed("what proxies do not read", None).await;
+    remove(&rig.api, SLICES, "by-hand");
+    assert_changed("gone", Some("Applied Applied")).await;
+    let foreign = |seen: &Seen| seen.method != "GET" && seen.path.contains("by-hand");
+    assert_eq!(rig.api.count(|seen| foreign(seen)), 0, "it is not ours to write");
 }

@@ -291,7 +291,7 @@ async fn decisions_and_how_far_hints_reach() {
     assert_eq!(coverage(), [4.0, 0.0, 3.0]);
     set_ready(&rig.api, "web-3", false);
     rig.pass(SECOND).await;
-    assert_eq!((decided("Applied", "Applied"), decided("Applied", "ZoneEmpty")), (0.0, 1.0));
+    assert_eq!((decided("Applied", "Applied"), decided("Partial", "ZoneEmpty")), (0.0, 1.0));
     edit(&rig.api, NODES, "/a1", |node| {
         node["metadata"]["labels"] = json!({});
     });

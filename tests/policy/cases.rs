@@ -2,7 +2,10 @@
 
 use closehaul::plan::policy::distribute;
 
-use crate::draw::Case;
+use crate::{
+    draw::Case,
+    service::{Service, guarded},
+};
 
 /// Three zones; overload and in-zone share in percent, rounded.
 #[test]
@@ -28,6 +31,9 @@ fn worked_cases() {
 fn assert_case(case: &Case, overload: Option<f64>, in_zone: f64) {
     let tally = distribute(&case.problem());
     let load = tally.load(&case.demand);
+    let max = (case.cap * 100.0).round() as u16;
+    let chosen = Service::new(guarded(max), &case.demand, &case.endpoints).look();
+    assert_eq!(chosen.tally, tally);
     assert!((load.in_zone * 100.0 - in_zone).abs() < 0.06, "{case:?}: {load:?} {tally:?}");
     assert!(load.overload <= case.cap + 1e-9, "{case:?}: {load:?}");
     if let Some(overload) = overload {

@@ -1,4 +1,4 @@
-//! Draw: random Services, from the distributions that docs/planner.md 8 names.
+//! Draw: random Services, from the distributions that docs/planner.md 8.10 and the worked cases name.
 
 use closehaul::{
     plan::policy::{
@@ -12,7 +12,7 @@ use closehaul::{
 /// `CLOSEHAUL_TEST_SEEDS=2000`, fewer by default, as debug builds are slow.
 pub fn seeds() -> u64 {
     let seeds = std::env::var("CLOSEHAUL_TEST_SEEDS").ok().and_then(|text| text.parse().ok());
-    seeds.unwrap_or(200)
+    seeds.unwrap_or(100)
 }
 
 /// A Service: ready endpoints per zone, demand per zone, cap.

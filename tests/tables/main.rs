@@ -17,6 +17,7 @@ mod moves;
 mod objects;
 mod packing;
 mod placeholder;
+mod policies;
 mod properties;
 mod reading;
 mod readme;

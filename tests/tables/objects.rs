@@ -70,7 +70,8 @@ pub fn assign_hints(
     shares: Option<&CpuShares>,
     node_hints: bool,
 ) -> Option<ZoneCounts> {
-    let Choices { endpoints, counts } = hints::choose(Intent { mechanism }, packing, shares);
+    let Choices { endpoints, counts } =
+        hints::choose(&Intent { mechanism, ruling: None }, packing, shares);
     hints::apply(packing, &endpoints, node_hints);
     counts
 }

@@ -158,7 +158,7 @@ proptest! {
             let mut nodes: Vec<_> = shuffled.nodes.values().cloned().collect();
             nodes.reverse();
             shuffled.nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
-            prop_assert_eq!(cluster.plan(), shuffled.plan());
+            prop_assert_eq!(format!("{:?}", cluster.plan()), format!("{:?}", shuffled.plan()));
             cluster.sync();
         }
     }

@@ -1,7 +1,7 @@
 //! A Service with its pods, nodes and slices, and an API server that does just enough to
 //! replay histories: what a plan creates gets a name, a UID and a version.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use closehaul::{
     model::{
@@ -12,10 +12,14 @@ use closehaul::{
         slice::{Endpoint, Slice},
     },
     plan::{
-        Settings, World,
+        Policy, Settings, World,
         census::Census,
-        hints::auto::{CpuShares, ZoneCounts},
+        hints::{
+            auto::{CpuShares, ZoneCounts},
+            planned::Planned,
+        },
         intent::Intent,
+        policy::{demand, request::Request},
     },
 };
 use jiff::Timestamp;
@@ -32,11 +36,13 @@ pub struct Cluster {
     pub slices: Vec<Slice>,
     pub trigger_time: Option<Timestamp>,
     pub settings: Settings,
+    /// What policies and evacuations request.
+    pub request: Option<Request>,
     serial: u64,
 }
 
 /// What one plan requires, over all address types.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Writes {
     pub creates: Vec<Slice>,
     pub updates: Vec<Slice>,
@@ -47,6 +53,7 @@ pub struct Writes {
     pub not_allowed: Vec<(Name, IpAddr)>,
     pub locality_only: bool,
     pub census: Vec<Census>,
+    pub planned: Vec<Arc<Planned>>,
 }
 
 impl Writes {
@@ -81,6 +88,7 @@ impl Cluster {
             slices: Vec::new(),
             trigger_time: None,
             settings: Settings::with(100),
+            request: None,
             serial: 0,
         }
     }
@@ -102,6 +110,11 @@ impl Cluster {
     pub fn plan(&self) -> Writes {
         let pods: Vec<&Pod> = self.pods.iter().collect();
         let slices: Vec<&Slice> = self.slices.iter().collect();
+        let zones = self
+            .request
+            .as_ref()
+            .map(|request| demand::zones(&self.nodes, request, &BTreeMap::new()));
+        let policy = self.request.as_ref().zip(zones.as_ref());
         let plan = closehaul::plan::plan(World {
             service: &self.service,
             pods: &pods,
@@ -109,7 +122,8 @@ impl Cluster {
             shares: self.shares.as_ref(),
             slices: &slices,
             trigger_time: self.trigger_time,
-            intent: Intent::of(&self.service),
+            intent: &Intent::of(&self.service),
+            policy: policy.map(|(request, zones)| Policy { request, zones }),
             settings: self.settings,
         });
         let mut writes = Writes {
@@ -130,6 +144,7 @@ impl Cluster {
             writes.unchanged.extend(family.unchanged.iter().map(|slice| (*slice).clone()));
             writes.counts.extend(family.counts.clone());
             writes.census.extend(family.census);
+            writes.planned.extend(family.planned.clone());
         }
         assert_eq!(plan.is_empty(), writes.tally() == (0, 0, 0));
         writes

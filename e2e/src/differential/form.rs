@@ -129,6 +129,11 @@ impl Form {
             && !self.group.terminating
     }
 
+    /// Whether it is managed and no owner of it exists.
+    pub fn has_lost_owner(&self) -> bool {
+        self.is_managed() && !self.group.owners.iter().any(|owner| owner.contains(CURRENT))
+    }
+
     /// The key by which it is compared and ordered.
     pub fn key(&self) -> (&Group, &[String], bool, &[String]) {
         (&self.group, &self.endpoints, self.trigger, &self.foreign)

@@ -112,6 +112,13 @@ impl Model {
         }
     }
 
+    /// Whether there is a Service of this name.
+    pub fn has_service(&self, name: &str) -> bool {
+        let services = self.services.iter().enumerate();
+        let mut names = services.filter(|(_, shape)| shape.is_some()).map(|(number, _)| number);
+        names.any(|number| objects::service_name(number) == name)
+    }
+
     /// The names of the Services that select pods in this coat.
     pub fn selecting(&self, coat: Coat) -> impl Iterator<Item = String> {
         let services = self.services.iter().enumerate();

@@ -141,9 +141,7 @@ fn is_placeholder(form: &Form) -> bool {
 
 fn own_placeholder(left: &mut [Form], right: &mut [Form], model: &Model) {
     for form in left.iter_mut().filter(|form| is_placeholder(form)) {
-        let exists = (0..model.services.len()).any(|number| {
-            model.services[number].is_some() && objects::service_name(number) == form.group.service
-        });
+        let exists = model.has_service(&form.group.service);
         let is_left_over = form.group.owners.iter().all(|owner| owner.contains(OLDER));
         let own = right.iter().find(|other| {
             is_placeholder(other)

@@ -1,5 +1,6 @@
-//! The model of kube-proxy against the rules that real ones have programmed, over Services and
-//! slices that are generated at random.
+//! The model of kube-proxy, and the assessment of each port and address type that follows from it,
+//! against the rules that real kube-proxies have programmed, over Services and slices that are
+//! generated at random.
 
 use super::{
     Error,
@@ -10,8 +11,10 @@ use super::{
 use crate::{kubelet::NodeSpec, progress, proxy::Mode};
 use closehaul::{
     api::Object,
+    assess::share,
     consumers::kube_proxy::{self, Client, Held, Reach, Targets},
     model::{address::AddressType, service::Service, slice::Slice},
+    plan::topology::Clients,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::{core::v1, discovery::v1::EndpointSlice};
@@ -22,7 +25,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::Path,
     time::{Duration, Instant},
@@ -53,18 +56,24 @@ pub struct Agreement {
     pub endpoints: usize,
     /// Of those, how many led to fewer than all endpoints because of hints or a traffic policy.
     pub near: usize,
+    /// How many zones were assessed, for a port in an address type, and compared with the rules on
+    /// their nodes.
+    pub assessed: usize,
+    /// Of those, in how many no or not all traffic stays.
+    pub beyond: usize,
     /// The cases in which model and rules did not agree, with the outcomes of both.
     pub disagreements: Vec<String>,
 }
 
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, services, cases, endpoints, near, disagreements } = self;
+        let Self { seed, services, cases, endpoints, near, assessed, beyond, disagreements } = self;
         let disagreements = disagreements.len();
         write!(
             f,
             "model of kube-proxy against its rules (seed {seed}): {services} Services, \
              {cases} cases compared, {endpoints} with endpoints, {near} of them kept near, \
+             {assessed} assessments of zones, {beyond} of them beyond the zone, \
              {disagreements} disagreements"
         )
     }
@@ -91,8 +100,16 @@ async fn run(site: &mut Site, seed: u64, services: usize) -> Result<Agreement, E
     let objects = (1..=services).map(|number| generate::service(&mut numbers, number)).collect();
     let made = create(&api, objects).await?;
     let mut zones = BTreeMap::from(NODES);
-    let mut sum =
-        Agreement { seed, services, cases: 0, endpoints: 0, near: 0, disagreements: Vec::new() };
+    let mut sum = Agreement {
+        seed,
+        services,
+        cases: 0,
+        endpoints: 0,
+        near: 0,
+        assessed: 0,
+        beyond: 0,
+        disagreements: Vec::new(),
+    };
 
     write_slices(site, &mut numbers, &made).await?;
     let nodes = NODES.map(|(name, zone)| NodeSpec {
@@ -115,6 +132,8 @@ impl Agreement {
         self.cases += round.cases;
         self.endpoints += round.endpoints;
         self.near += round.near;
+        self.assessed += round.assessed;
+        self.beyond += round.beyond;
         self.disagreements.extend(round.disagreements);
     }
 }
@@ -155,6 +174,8 @@ struct Round {
     cases: usize,
     endpoints: usize,
     near: usize,
+    assessed: usize,
+    beyond: usize,
     disagreements: Vec<String>,
 }
 
@@ -173,14 +194,21 @@ async fn compare(
     let started = Instant::now();
     loop {
         let mut round = Round::default();
+        let mut inside = vec![BTreeMap::new(); ports.len()];
         for (node, namespace) in site.nodes() {
             let zone = zones.get(node).copied().flatten();
             for family in [AddressType::IPv4, AddressType::IPv6] {
                 let rules = Rules::read(namespace, family).await?;
-                for port in ports.iter().filter(|port| port.family == family) {
-                    round.judge(port, &slices, &rules, Client { node, zone });
+                for (port, inside) in ports.iter().zip(&mut inside) {
+                    if port.family == family {
+                        round.judge(port, &slices, &rules, Client { node, zone });
+                        inside.insert(node, rules.outcome(&port.inside));
+                    }
                 }
             }
+        }
+        for (port, inside) in ports.iter().zip(&inside) {
+            round.assess(port, &slices, inside, zones);
         }
         if round.disagreements.is_empty() || started.elapsed() > LIMIT {
             return Ok(round);
@@ -259,6 +287,63 @@ impl Round {
             }
         }
     }
+}
+
+impl Round {
+    /// Compares what the assessment says about the zones' traffic to a port with what the rules on
+    /// their nodes do with it.
+    fn assess(
+        &mut self,
+        port: &Port,
+        slices: &[Slice],
+        inside: &BTreeMap<&str, Outcome>,
+        zones: &BTreeMap<&str, Option<&str>>,
+    ) {
+        let targets = Targets::new(&port.service, slices, port.family, &port.name);
+        // Without a ready endpoint, and under the policy Local, there is no assessment.
+        if targets.ready().is_empty() || port.service.internal_local {
+            return;
+        }
+        let mut clients = Clients::new();
+        for (node, zone) in zones {
+            if let Some(zone) = zone {
+                clients.entry((*zone).into()).or_default().insert((*node).into());
+            }
+        }
+        let share = share::share(&targets, &clients);
+        for zone in share.iter().flat_map(|share| &share.zones) {
+            let homes: BTreeMap<String, bool> = targets
+                .all
+                .iter()
+                .map(|target| {
+                    let is_home = target.endpoint.zone.as_ref() == Some(&zone.zone);
+                    (format!("{} {}", target.address, target.port), is_home)
+                })
+                .collect();
+            let mut reached = BTreeSet::new();
+            let mut staying = 0.0;
+            for node in &clients[&zone.zone] {
+                let Some(Outcome::To(endpoints)) = inside.get(&**node) else { continue };
+                let home = endpoints.iter().filter(|it| homes.get(*it) == Some(&true)).count();
+                staying += part(home, endpoints.len()) / part(clients[&zone.zone].len(), 1);
+                reached.extend(endpoints.iter().cloned());
+            }
+            self.assessed += 1;
+            self.beyond += usize::from(staying < 1.0);
+            let is_same = reached.len() == zone.reachable && (staying - zone.in_zone).abs() < 1e-9;
+            if !is_same {
+                self.disagreements.push(format!(
+                    "assessment of {}/{}, {}: {zone:?}; rules {inside:?}",
+                    port.service.key.name, port.name, port.family,
+                ));
+            }
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn part(some: usize, of: usize) -> f64 {
+    some as f64 / of as f64
 }
 
 fn outcome(reach: Option<&Reach<'_>>, held: &Held<'_>) -> Outcome {

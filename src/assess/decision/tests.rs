@@ -2,13 +2,17 @@
 
 use super::*;
 use crate::{
+    assess::crowd::Found,
     model::{
+        address::AddressType,
+        node::Nodes,
         port::Port,
         samples,
-        service::TrafficDistribution,
-        slice::{Endpoint, HEADLESS},
+        service::{ClusterIp, Service, TargetPort, TrafficDistribution},
+        slice::{Endpoint, HEADLESS, Slice},
     },
-    plan::intent::Intent,
+    plan::topology::Topology,
+    plan::{intent::Intent, ready::Ready},
 };
 
 fn service(distribution: Option<&str>) -> Service {
@@ -44,7 +48,8 @@ struct Case {
     foreign: Option<Slice>,
     has_nodeless: bool,
     has_not_allowed: bool,
-    node_hints: bool,
+    has_pods: bool,
+    without_address: usize,
 }
 
 /// Two zones with an endpoint in each.
@@ -57,24 +62,38 @@ fn case(distribution: Option<&str>) -> Case {
         foreign: None,
         has_nodeless: false,
         has_not_allowed: false,
-        node_hints: true,
+        has_pods: true,
+        without_address: 0,
     }
+}
+
+/// The decision on a Service with these slices of one address type.
+fn decide(case: &Case) -> Assessment {
+    let mut own = Ready::of([&case.slice], &case.nodes);
+    let foreign = case.foreign.iter().filter(|slice| slice.is_read_by_proxies());
+    let foreign = Ready::of_foreign(foreign);
+    own.without_address = case.without_address;
+    let found = Found {
+        family: AddressType::IPv4,
+        own: &own,
+        foreign: case.foreign.as_ref().map(|_| &foreign),
+        slices: Vec::new(),
+    };
+    assess(Standing {
+        service: &case.service,
+        intent: &Intent::of(&case.service),
+        families: &[found],
+        has_pods: case.has_pods,
+        has_nodeless: case.has_nodeless,
+        has_not_allowed: case.has_not_allowed,
+        nodes: &case.nodes,
+        topology: &Topology::of(&case.nodes),
+    })
 }
 
 #[track_caller]
 fn assert_decision(case: &Case, state: State, reasons: &[Reason]) {
-    let decision = decide(Standing {
-        service: &case.service,
-        intent: Intent::of(&case.service),
-        ready: &Ready::of([&case.slice], &case.nodes),
-        foreign: &case.foreign.iter().collect::<Vec<_>>(),
-        has_nodeless: case.has_nodeless,
-        has_not_allowed: case.has_not_allowed,
-        node_hints: case.node_hints,
-        nodes: &case.nodes,
-        topology: &Topology::of(&case.nodes),
-    });
-    assert_eq!(decision, Decision { state, reasons: reasons.to_vec() });
+    assert_eq!(decide(case).decision, Decision { state, reasons: reasons.to_vec() });
 }
 
 const ZONE: Option<&str> = Some("PreferSameZone");
@@ -108,7 +127,7 @@ fn hints_in_force() {
         assert_decision(&case(distribution), State::Applied, &[Reason::Applied]);
         let nodes = nodes(&["n1:a", "n2:b", "n3:c"]);
         let empty = Case { nodes, ..case(distribution) };
-        assert_decision(&empty, State::Applied, &[Reason::ZoneEmpty]);
+        assert_decision(&empty, State::Partial, &[Reason::ZoneEmpty]);
     }
     let single = |distribution| {
         let words = ["n1:a", "n2:a"];
@@ -144,15 +163,20 @@ fn readers_that_pass_hints_over() {
 fn an_endpoint_without_zone() {
     let words = ["n1:a", "n2:b", "n3:"];
     let zoneless = |distribution| {
-        let (nodes, slice) = (nodes(&words), slice(&words, true));
+        let (nodes, mut slice) = (nodes(&words), slice(&words, true));
+        if distribution == ZONE {
+            let bare = |endpoint: &Endpoint| {
+                let zones: Vec<_> = endpoint.zone.as_deref().into_iter().collect();
+                Endpoint { hints: samples::hints(&zones, &[]), ..endpoint.clone() }
+            };
+            slice.endpoints = slice.endpoints.iter().map(bare).collect();
+        }
         Case { nodes, slice, ..case(distribution) }
     };
     let reasons = [Reason::EndpointWithoutZone, Reason::NodeWithoutZoneLabel];
     assert_decision(&zoneless(ZONE), State::Ineffective, &reasons);
-    assert_decision(&zoneless(NODE), State::Applied, &reasons);
-    // The API server drops hints for nodes.
-    let dropped = Case { node_hints: false, ..zoneless(NODE) };
-    assert_decision(&dropped, State::Ineffective, &reasons);
+    // On a node without an endpoint, clients reach all.
+    assert_decision(&zoneless(NODE), State::Partial, &reasons);
 }
 
 #[test]
@@ -204,12 +228,86 @@ fn the_legacy_annotation() {
         assert_decision(&auto(false, &words, &known), State::Ineffective, &reasons);
     }
 
-    // Only ready nodes count, including those that accept no ordinary pods.
+    // Only ready nodes count.
     let mut down = auto(false, &two, &two);
     down.nodes.get_mut("n2").unwrap().ready = false;
     assert_decision(&down, State::Ineffective, &[wins, Reason::SingleZone]);
-    let mut tainted = auto(false, &two, &["n1:a", "n2:b", "n3:"]);
-    tainted.nodes.get_mut("n3").unwrap().schedulable = false;
-    let reasons = [wins, Reason::NodeWithoutZoneLabel];
-    assert_decision(&tainted, State::Ineffective, &reasons);
+}
+
+/// Nobody reaches an endpoint: that is never `Applied`, and says why.
+#[test]
+fn no_ready_endpoint() {
+    let empty = || Case { slice: slice(&[], false), ..case(ZONE) };
+    let no_pods = Case { has_pods: false, ..empty() };
+    assert_decision(&no_pods, State::Empty, &[Reason::NoMatchingPods]);
+    assert_decision(&empty(), State::Empty, &[Reason::NothingReady]);
+    let other_family = Case { without_address: 2, ..empty() };
+    assert_decision(&other_family, State::Empty, &[Reason::NoAddressInFamily]);
+    let nodeless = Case { has_nodeless: true, ..empty() };
+    assert_decision(&nodeless, State::Empty, &[Reason::NodeMissing, Reason::NothingReady]);
+
+    let mut unready = case(ZONE);
+    let down = |endpoint: &Endpoint| {
+        let mut endpoint = endpoint.clone();
+        endpoint.conditions.ready = Some(false);
+        endpoint
+    };
+    unready.slice.endpoints = unready.slice.endpoints.iter().map(down).collect();
+    assert_decision(&unready, State::Empty, &[Reason::NothingReady]);
+
+    // No pod declares the port, so the slice has none.
+    let mut portless = case(ZONE);
+    portless.slice.ports = [].into_iter().collect();
+    assert_decision(&portless, State::Empty, &[Reason::NoSuchPort]);
+
+    // What hides the Service comes first.
+    let mut hidden = no_pods;
+    hidden.service.cluster_ip = ClusterIp::Headless;
+    let reasons = [Reason::Headless, Reason::NoMatchingPods];
+    assert_decision(&hidden, State::Ineffective, &reasons);
+    // Without a preference, nothing is to be said.
+    let idle = Case { has_pods: false, slice: slice(&[], false), ..case(None) };
+    assert_decision(&idle, State::None, &[Reason::NoPreference]);
+}
+
+#[test]
+fn a_service_of_another_proxy() {
+    let mut hidden = case(ZONE);
+    let label = "service.kubernetes.io/service-proxy-name";
+    hidden.service.labels = hidden.service.labels.with(label, Some("other"));
+    assert_decision(&hidden, State::Ineffective, &[Reason::HiddenFromProxy]);
+    let mut without_address = case(ZONE);
+    without_address.service.cluster_ip = ClusterIp::Empty;
+    assert_decision(&without_address, State::Ineffective, &[Reason::Headless]);
+}
+
+/// Each port has endpoints in one zone only; together, they are in both.
+#[test]
+fn ports_are_judged_by_themselves() {
+    let mut two = case(ZONE);
+    two.service.ports = vec![
+        samples::service_port("front", TargetPort::Number(1)),
+        samples::service_port("back", TargetPort::Number(2)),
+    ];
+    let port = |name: &str| [samples::port(name, 1)].into_iter().collect();
+    let front = Slice { ports: port("front"), ..slice(&["n1:a"], true) };
+    let back = Slice { ports: port("back"), ..slice(&["n2:b"], true) };
+    let own = Ready::of([&front, &back], &two.nodes);
+    let found = Found { family: AddressType::IPv4, own: &own, foreign: None, slices: Vec::new() };
+    let topology = Topology::of(&two.nodes);
+    let assessment = assess(Standing {
+        service: &two.service,
+        intent: &Intent::of(&two.service),
+        families: &[found],
+        has_pods: true,
+        has_nodeless: false,
+        has_not_allowed: false,
+        nodes: &two.nodes,
+        topology: &topology,
+    });
+    let partial = Decision { state: State::Partial, reasons: vec![Reason::ZoneEmpty] };
+    assert_eq!(assessment.decision, partial);
+    let beyond: Vec<_> = assessment.verdicts.iter().map(|it| (&*it.ports, &*it.beyond)).collect();
+    let empty = |zone: &str| [(zone.into(), Reason::ZoneEmpty)];
+    assert_eq!(beyond, [(&[0][..], &empty("b")[..]), (&[1], &empty("a"))]);
 }

@@ -10,12 +10,16 @@ use super::{
     value,
 };
 use crate::{
-    api::{Kind, Object, Written, field::FieldError, namespace::Namespace},
-    model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    api::{Kind, Object, Written, field::FieldError, policy},
+    model::{
+        namespace::Namespace,
+        node::Node,
+        pod::Pod,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        service::Service,
+        slice::Slice,
+    },
 };
-
-/// The group of closehaul's kinds.
-const OWN: &str = "closehaul.io";
 
 /// The kinds of objects, as far as they make a difference.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +29,9 @@ pub(super) enum Known {
     Node,
     Slice,
     Namespace,
+    Policy,
+    ClusterPolicy,
+    Evacuation,
     /// One that is skipped.
     Other(String),
 }
@@ -56,24 +63,28 @@ pub(super) fn kind(document: &Tree) -> Result<Known, FieldError> {
     };
     let (kind, api_version) = (text("kind")?, text("apiVersion")?);
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if group == OWN {
-        let problem = format!(
-            "{kind} is a policy, and this version of closehaul does not know policies yet; leave it out"
-        );
-        return Err(FieldError::new("kind", problem));
-    }
     let known = match (group, kind) {
         (Service::GROUP, Service::KIND) => Known::Service,
         (Pod::GROUP, Pod::KIND) => Known::Pod,
         (Node::GROUP, Node::KIND) => Known::Node,
         (Namespace::GROUP, Namespace::KIND) => Known::Namespace,
         (Slice::GROUP, Slice::KIND) => Known::Slice,
+        (LocalityPolicy::GROUP, LocalityPolicy::KIND) => Known::Policy,
+        (ClusterLocalityPolicy::GROUP, ClusterLocalityPolicy::KIND) => Known::ClusterPolicy,
+        (ZoneEvacuation::GROUP, ZoneEvacuation::KIND) => Known::Evacuation,
+        (policy::GROUP, _) => {
+            let problem = format!(
+                "unknown value `{kind}`; expected LocalityPolicy, ClusterLocalityPolicy or ZoneEvacuation"
+            );
+            return Err(FieldError::new("kind", problem));
+        }
         _ => return Ok(Known::Other(kind.to_owned())),
     };
-    if version == "v1" {
+    let read = if group == policy::GROUP { policy::VERSION } else { "v1" };
+    if version == read {
         return Ok(known);
     }
-    let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+    let version = if group.is_empty() { read.to_owned() } else { format!("{group}/{read}") };
     let problem = format!("`{api_version}` is not read; ask the cluster for {kind} of {version}");
     Err(FieldError::new("apiVersion", problem))
 }
@@ -108,7 +119,10 @@ pub(super) fn object<K: Spelled>(
     }
     let object =
         decoded.read().and_then(Object::flawless).map_err(|FieldError { path, problem }| {
-            FieldError::new(path, format!("{problem}; correct it"))
+            // Where there is more than one way out, the problem says which.
+            let has_remedy = problem.contains("; ");
+            let problem = if has_remedy { problem } else { format!("{problem}; correct it") };
+            FieldError { path, problem }
         })?;
     if object.name.is_empty() {
         return Err(FieldError::new("metadata.name", "is missing; give the object a name"));

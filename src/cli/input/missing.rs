@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::Kind as _,
     cli::objects::Objects,
-    model::{name::Name, node::Node, pod::Pod},
+    model::{labels::Labels, name::Name, node::Node, pod::Pod},
 };
 
 /// Fills in what must be assumed, and says so. `kinds` are those that were read.
@@ -48,9 +48,9 @@ fn named(objects: &Objects) -> Vec<Node> {
         name: name.clone(),
         version: 0,
         zone: zone.cloned(),
+        labels: Labels::default(),
         ready: true,
         control_plane: false,
-        schedulable: true,
         cpu: 0,
     };
     zones.into_iter().map(node).collect()

@@ -28,8 +28,16 @@ pub use self::{
 };
 use super::objects::Objects;
 use crate::{
-    api::{Object, field::FieldError, namespace::Namespace},
-    model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice},
+    api::{Object, field::FieldError},
+    model::{
+        name::Name,
+        namespace::Namespace,
+        node::Node,
+        pod::Pod,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        service::Service,
+        slice::Slice,
+    },
 };
 
 /// The objects of the given files, and how many of each kind were skipped.
@@ -149,7 +157,21 @@ impl Input {
                 self.objects.nodes.push(node.value);
             }
             document::Known::Namespace => {
-                self.object::<Namespace>(&mut document, place, None)?;
+                let namespace = self.object::<Namespace>(&mut document, place, None)?;
+                self.objects.rules.namespaces.push(namespace.value);
+            }
+            document::Known::Policy => {
+                let policy =
+                    self.object::<LocalityPolicy>(&mut document, place, Some(namespace))?;
+                self.objects.rules.policies.push(policy.value);
+            }
+            document::Known::ClusterPolicy => {
+                let policy = self.object::<ClusterLocalityPolicy>(&mut document, place, None)?;
+                self.objects.rules.cluster_policies.push(policy.value);
+            }
+            document::Known::Evacuation => {
+                let evacuation = self.object::<ZoneEvacuation>(&mut document, place, None)?;
+                self.objects.rules.evacuations.push(evacuation.value);
             }
             document::Known::Other(kind) => *self.ignored.entry(kind).or_default() += 1,
         }

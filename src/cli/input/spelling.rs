@@ -2,7 +2,10 @@
 //! the decoded types, and the other fields that exist are those of the API's types. So neither
 //! list can become outdated.
 
-use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
+use k8s_openapi::{
+    api::{core::v1 as core, discovery::v1 as discovery},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -10,8 +13,15 @@ use super::{
     tree::Tree,
 };
 use crate::{
-    api::{Kind, field::FieldError, namespace::Namespace},
-    model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    api::{Kind, field::FieldError},
+    model::{
+        namespace::Namespace,
+        node::Node,
+        pod::Pod,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        service::Service,
+        slice::Slice,
+    },
 };
 
 /// A kind whose fields are all known.
@@ -38,6 +48,26 @@ impl Spelled for Namespace {
 
 impl Spelled for Slice {
     type Full = discovery::EndpointSlice;
+}
+
+/// A kind of closehaul's own. Its spec and status are read as a whole
+/// ([`crate::api::policy`]), so only `metadata` is left to be judged here.
+#[derive(serde::Deserialize)]
+pub(super) struct Own {
+    #[expect(dead_code, reason = "only its fields matter")]
+    metadata: Option<ObjectMeta>,
+}
+
+impl Spelled for LocalityPolicy {
+    type Full = Own;
+}
+
+impl Spelled for ClusterLocalityPolicy {
+    type Full = Own;
+}
+
+impl Spelled for ZoneEvacuation {
+    type Full = Own;
 }
 
 /// How many letters of a name may be wrong for it to count as a misspelling.

@@ -18,7 +18,6 @@ const LISTS: &[(&str, &str, &[&str])] = &[
     ("Pod", "status.phase", &["Pending", "Running", "Succeeded", "Failed", "Unknown"]),
     ("Pod", "status.conditions[].status", CONDITIONS),
     ("Node", "status.conditions[].status", CONDITIONS),
-    ("Node", "spec.taints[].effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"]),
     ("EndpointSlice", "addressType", &["IPv4", "IPv6", "FQDN"]),
     ("EndpointSlice", "ports[].protocol", PROTOCOLS),
 ];

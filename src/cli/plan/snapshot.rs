@@ -1,29 +1,31 @@
 //! Snapshot: a cluster at one moment, with a row for each Service.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+
+use foldhash::{HashSet, HashSetExt as _};
+
+use jiff::Timestamp;
 
 use crate::{
     assess::{
-        decision::Decision,
+        decision::{Assessment, Decision},
         share::{self, Share},
+        verdict::Verdict,
     },
     cli::objects::Objects,
     cluster::Index,
-    model::{
-        address::AddressType,
-        name::{Name, ServiceKey},
-        service::{ClusterIp, Service},
-        slice::{SERVICE_NAME, Slice},
-    },
+    consumers::kube_proxy::{Targets, is_hidden},
+    model::{address::AddressType, service::Service, slice::Slice},
     plan::{Family, Plan, Settings, intent::Intent},
-    report,
+    report::{
+        self,
+        hindrance::{Hindrance, hindrances},
+    },
 };
 
 /// A cluster at one moment.
 pub(super) struct Snapshot {
     index: Index,
-    /// Slices of other managers, by the Service that they name.
-    foreign: HashMap<ServiceKey, Vec<Slice>>,
     /// Without pods nothing can be planned.
     are_pods_unknown: bool,
 }
@@ -33,21 +35,62 @@ pub(super) struct Row<'a> {
     /// The Service.
     pub(super) service: &'a Service,
     /// What is requested for it.
-    pub(super) intent: Intent,
+    pub(super) intent: &'a Intent,
     /// What would be written. Absent if the Service is left alone.
     pub(super) plan: Option<Plan<'a>>,
     /// What becomes of its preference for locality.
     pub(super) decision: Decision,
+    /// What hinders that, by name.
+    pub(super) hindrances: Vec<Hindrance>,
     /// Its ready endpoints, of its first address type.
     pub(super) ready: usize,
-    /// What becomes of its traffic, if it goes through a proxy that follows hints.
+    /// Its ports with the same endpoints, by address type.
+    pub(super) ports: Vec<Ports>,
+}
+
+/// Ports of a Service that lead to the same endpoints, in one address type.
+pub(super) struct Ports {
+    /// What becomes of the preference. It may be about more ports than these.
+    pub(super) verdict: Verdict,
+    /// The ports, as positions in [`Service::ports`].
+    pub(super) ports: Vec<usize>,
+    /// What becomes of the traffic, if it goes through a proxy that follows hints.
     pub(super) share: Option<Share>,
 }
 
 impl Row<'_> {
     /// What the Service prefers, if anything.
-    pub(super) fn prefer(&self) -> Option<&'static str> {
-        self.intent.mechanism.prefers()
+    pub(super) fn prefer(&self) -> Option<Cow<'static, str>> {
+        self.intent.prefers()
+    }
+
+    /// The policy that decides.
+    pub(super) fn policy(&self) -> Option<String> {
+        self.intent.shown_policy().map(ToString::to_string)
+    }
+
+    /// The least share of the traffic that stays in its zone, of any port.
+    pub(super) fn in_zone(&self) -> Option<f64> {
+        self.shares().map(|share| share.in_zone).reduce(f64::min)
+    }
+
+    /// The highest overload of any port.
+    pub(super) fn overload(&self) -> Option<f64> {
+        self.shares().map(|share| share.overload).reduce(f64::max)
+    }
+
+    /// The ports that the Service's state and zones are about: of those in the worst state, those
+    /// whose traffic stays least.
+    pub(super) fn worst(&self) -> Option<&Ports> {
+        let in_zone = |ports: &Ports| ports.share.as_ref().map_or(-1.0, |share| share.in_zone);
+        self.ports.iter().min_by(|one, other| {
+            let states = one.verdict.state.cmp(&other.verdict.state);
+            states.then(in_zone(one).total_cmp(&in_zone(other)))
+        })
+    }
+
+    fn shares(&self) -> impl Iterator<Item = &Share> {
+        self.ports.iter().filter_map(|ports| ports.share.as_ref())
     }
 
     /// How many slices would be created, updated and deleted.
@@ -65,10 +108,23 @@ impl Row<'_> {
 
 impl Snapshot {
     /// Indexes what was read.
-    pub(super) fn of(objects: Objects) -> Self {
-        let Objects { services, pods, nodes, slices, are_pods_unknown } = objects;
+    pub(super) fn of(objects: Objects, now: Timestamp) -> Self {
+        let Objects { services, pods, nodes, slices, are_pods_unknown, rules } = objects;
         let mut index = Index::default();
+        index.set_time(now);
         // Which Services a change affects does not matter here: everything is planned afterwards.
+        for namespace in rules.namespaces {
+            index.apply_namespace(namespace);
+        }
+        for policy in rules.policies {
+            index.apply_policy(policy);
+        }
+        for policy in rules.cluster_policies {
+            index.apply_cluster_policy(policy);
+        }
+        for evacuation in rules.evacuations {
+            index.apply_evacuation(evacuation);
+        }
         for node in nodes {
             index.apply_node(node);
         }
@@ -78,57 +134,83 @@ impl Snapshot {
         for (namespace, pod) in pods {
             index.apply_pod(&namespace, pod);
         }
-        let mut foreign: HashMap<_, Vec<_>> = HashMap::new();
         for slice in slices {
-            match foreign_service(&slice).cloned() {
-                None => {
-                    index.apply_slice(slice);
-                }
-                Some(name) => {
-                    let key = ServiceKey { namespace: slice.meta.namespace.clone(), name };
-                    foreign.entry(key).or_default().push(slice);
-                }
-            }
+            index.apply_slice(slice);
         }
-        Self { index, foreign, are_pods_unknown }
+        Self { index, are_pods_unknown }
     }
 
     /// One row for each Service, by namespace and name.
     pub(super) fn rows(&self, settings: Settings) -> Vec<Row<'_>> {
         let mut services: Vec<_> = self.index.services().collect();
         services.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        services.into_iter().map(|service| self.row(service, settings)).collect()
+        services.into_iter().filter_map(|service| self.row(service, settings)).collect()
     }
 
-    fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Row<'a> {
+    fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Option<Row<'a>> {
+        let intent = self.index.intent(&service.key)?;
         // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
         // The API server has not been seen to drop anything.
         let plan = self.index.plan(&service.key, service.created, settings);
         let plan = plan.filter(|_| !self.are_pods_unknown);
-        let family = plan.as_ref().and_then(|plan| plan.families.first());
-        let slices: Vec<&Slice> = family.into_iter().flat_map(Family::after).collect();
-        let foreign = self.foreign_of(&service.key, family.map(|family| family.address_type));
-        let intent = Intent::of(service);
-        let decision =
-            report::decision(&self.index, service, intent, plan.as_ref(), &foreign, settings);
-        let ready = share::ready(slices.iter().copied()).len();
-        let is_hinted = service.cluster_ip != ClusterIp::Headless && !service.internal_local;
-        let all: Vec<&Slice> = slices.into_iter().chain(foreign).collect();
-        let share = family
-            .filter(|_| is_hinted)
-            .and_then(|_| share::worst(service, &all, self.index.topology().clients()));
-        Row { service, intent, plan, decision, ready, share }
+        let Assessment { decision, verdicts } =
+            report::assessment(&self.index, service, intent, plan.as_ref());
+        let hindrances = hindrances(&self.index, service, plan.as_ref(), &verdicts);
+        let families = plan.as_ref().map_or(&[][..], |plan| &plan.families);
+        let ready = families.first().map_or(0, ready_endpoints);
+        let mut ports = Vec::new();
+        for verdict in verdicts {
+            let family = families.iter().find(|family| family.address_type == verdict.family);
+            match family {
+                Some(family) => ports.extend(self.ports(service, family, &verdict)),
+                None => ports.push(Ports { ports: verdict.ports.clone(), verdict, share: None }),
+            }
+        }
+        Some(Row { service, intent, plan, decision, hindrances, ready, ports })
     }
 
-    /// The slices of this address type that other controllers have for a Service.
-    fn foreign_of(&self, key: &ServiceKey, address_type: Option<AddressType>) -> Vec<&Slice> {
-        let foreign = self.foreign.get(key).into_iter().flatten();
-        foreign.filter(|slice| Some(slice.address_type) == address_type).collect()
+    /// The ports of a verdict, by the endpoints to which they lead.
+    fn ports<'s>(
+        &'s self,
+        service: &'s Service,
+        family: &'s Family<'_>,
+        verdict: &'s Verdict,
+    ) -> impl Iterator<Item = Ports> + use<'s> {
+        let slices = report::all_slices(&self.index, service, family);
+        let groups = report::groups(&self.index, service, family);
+        let of_verdict = groups
+            .into_iter()
+            .filter(|group| group.first().is_none_or(|first| verdict.ports.contains(first)));
+        of_verdict.map(move |ports| {
+            let share = ports.first().and_then(|at| {
+                self.share(service, &slices, family.address_type, &service.ports[*at].name)
+            });
+            Ports { verdict: verdict.clone(), ports, share }
+        })
+    }
+
+    /// What becomes of the traffic to a port, if it goes through a proxy that follows hints.
+    fn share(
+        &self,
+        service: &Service,
+        slices: &[&Slice],
+        family: AddressType,
+        port: &str,
+    ) -> Option<Share> {
+        if service.is_headless() || service.internal_local || is_hidden(service) {
+            return None;
+        }
+        let targets = Targets::new(service, slices.iter().copied(), family, port);
+        share::share(&targets, self.index.topology().clients())
     }
 }
 
-/// The Service that a slice of another manager names.
-fn foreign_service(slice: &Slice) -> Option<&Name> {
-    let name = slice.meta.labels.get(SERVICE_NAME).filter(|name| !name.is_empty());
-    name.filter(|_| slice.managed_service().is_none())
+/// The ready endpoints of a family, as readers tell them apart: by address and ports.
+fn ready_endpoints(family: &Family<'_>) -> usize {
+    let mut seen = HashSet::new();
+    let endpoints = family
+        .after()
+        .flat_map(|slice| slice.endpoints.iter().map(|endpoint| (&slice.ports, endpoint)));
+    let served = endpoints.filter(|(_, endpoint)| endpoint.is_served());
+    served.filter(|(ports, endpoint)| seen.insert((*ports, &endpoint.addresses))).count()
 }

@@ -1,11 +1,14 @@
 //! One row for each Service.
 
+use std::borrow::Cow;
+
 use clap::builder::styling::{AnsiColor, Style};
 
-use super::snapshot::Row;
-use crate::assess::{
-    decision::State,
-    share::{Share, ZoneShare},
+use super::snapshot::{Ports, Row};
+use crate::{
+    assess::{reason::State, share::ZoneShare},
+    plain::plain,
+    report::hindrance::{listed, port_name},
 };
 
 /// The columns, and whether their cells are aligned to the right, as numbers are.
@@ -30,22 +33,53 @@ const NOTHING: &str = "-";
 
 type Cells = [String; COLUMNS.len()];
 
-/// The table, in colour or not. `wide` adds a line for each zone.
+/// A line of the table.
+enum Line {
+    /// Cells, with the colour of the state.
+    Cells(Box<Cells>, Style),
+    /// Text that is in no column.
+    Text(String),
+}
+
+/// The table, in colour or not. `wide` adds lines for ports, zones and what hinders locality.
 pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> String {
     let head = COLUMNS.map(|(name, _)| name.to_owned());
-    let mut rows = vec![(head, Style::new())];
+    let mut lines = vec![Line::Cells(head.into(), Style::new())];
     for row in services {
-        rows.push((cells(row), colour(row.decision.state)));
-        let zones = row.share.iter().flat_map(|share| &share.zones).filter(|_| wide);
-        rows.extend(zones.map(|zone| (zone_cells(row, zone), Style::new())));
+        lines.push(Line::Cells(cells(row).into(), colour(row.decision.state)));
+        if wide {
+            add_details(row, &mut lines);
+        }
     }
     let mut widths = [0; COLUMNS.len()];
-    for (row, _) in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+    for line in &lines {
+        let Line::Cells(cells, _) = line else { continue };
+        for (width, cell) in widths.iter_mut().zip(cells.iter()) {
             *width = cell.chars().count().max(*width);
         }
     }
-    rows.iter().map(|(row, style)| line(row, &widths, in_colour.then_some(*style))).collect()
+    let text = |line: &Line| match line {
+        Line::Cells(cells, style) => self::line(cells, &widths, in_colour.then_some(*style)),
+        Line::Text(text) => format!("{text}\n"),
+    };
+    lines.iter().map(text).collect()
+}
+
+/// The lines for ports, if they lead to different endpoints, for zones, and for what hinders
+/// locality.
+fn add_details(row: &Row<'_>, lines: &mut Vec<Line>) {
+    let is_one = row.ports.len() == 1;
+    for ports in &row.ports {
+        if !is_one {
+            lines.push(Line::Cells(port_cells(row, ports).into(), colour(ports.verdict.state)));
+        }
+        let indent = if is_one { "  " } else { "    " };
+        let zones = ports.share.iter().flat_map(|share| &share.zones);
+        let cells = zones.map(|zone| zone_cells(ports, zone, indent));
+        lines.extend(cells.map(|cells| Line::Cells(cells.into(), Style::new())));
+    }
+    let texts = row.hindrances.iter().map(|it| format!("  {}: {}", it.reason, plain(&it.detail)));
+    lines.extend(texts.map(Line::Text));
 }
 
 /// One line, with the state in this colour.
@@ -66,7 +100,8 @@ fn line(cells: &Cells, widths: &[usize; COLUMNS.len()], colour: Option<Style>) -
 fn colour(state: State) -> Style {
     match state {
         State::Applied => AnsiColor::Green.on_default(),
-        State::Ineffective => AnsiColor::Yellow.on_default(),
+        State::Shadow => AnsiColor::Cyan.on_default(),
+        State::Ineffective | State::Empty | State::Partial => AnsiColor::Yellow.on_default(),
         State::None => Style::new().dimmed(),
     }
 }
@@ -75,28 +110,42 @@ fn cells(row: &Row<'_>) -> Cells {
     let decision = &row.decision;
     // The most important reason; there is no room for more.
     let reason = decision.reasons.first().map(ToString::to_string);
-    let share = |show: fn(&Share) -> String| row.share.as_ref().map(show);
     let or_nothing = |cell: Option<String>| cell.unwrap_or_else(|| NOTHING.to_owned());
     [
         row.service.key.namespace.to_string(),
         row.service.key.name.to_string(),
-        or_nothing(row.prefer().map(str::to_owned)),
-        NOTHING.to_owned(),
+        or_nothing(row.prefer().map(Cow::into_owned)),
+        or_nothing(row.policy()),
         decision.state.to_string(),
         or_nothing(reason),
         or_nothing(row.plan.as_ref().map(|_| row.ready.to_string())),
-        or_nothing(share(|share| percent(share.in_zone))),
-        or_nothing(share(|share| format!("+{}", percent(share.overload)))),
+        or_nothing(row.in_zone().map(percent)),
+        or_nothing(row.overload().map(above)),
         or_nothing(changes(row)),
     ]
 }
 
-/// The line of one zone, in the columns of its Service.
-fn zone_cells(row: &Row<'_>, zone: &ZoneShare) -> Cells {
+/// The line of ports that lead to the same endpoints, in the columns of their Service.
+fn port_cells(row: &Row<'_>, ports: &Ports) -> Cells {
+    let named = ports.ports.iter().filter_map(|at| row.service.ports.get(*at));
     let mut cells = Cells::default();
-    cells[1] = format!("  {}", zone.zone);
+    cells[1] = format!("  {} {}", listed(named.map(port_name)), ports.verdict.family);
+    cells[STATE] = ports.verdict.state.to_string();
+    cells[5] = ports.verdict.reasons.first().map(ToString::to_string).unwrap_or_default();
+    if let Some(share) = &ports.share {
+        cells[6] = share.endpoints.to_string();
+        cells[7] = percent(share.in_zone);
+        cells[8] = above(share.overload);
+    }
+    cells
+}
+
+/// The line of one zone, in the columns of its Service.
+fn zone_cells(ports: &Ports, zone: &ZoneShare, indent: &str) -> Cells {
+    let mut cells = Cells::default();
+    cells[1] = format!("{indent}{}", zone.zone);
     cells[STATE] = zone.rung.to_string();
-    cells[5] = row.decision.reason_in(zone).to_string();
+    cells[5] = ports.verdict.reason_in(&zone.zone).to_string();
     cells[6] = zone.endpoints.to_string();
     cells[7] = percent(zone.in_zone);
     cells
@@ -112,4 +161,9 @@ fn changes(row: &Row<'_>) -> Option<String> {
 
 fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
+}
+
+/// How far above the even share.
+fn above(overload: f64) -> String {
+    format!("+{}", percent(overload))
 }

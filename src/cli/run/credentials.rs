@@ -14,7 +14,7 @@ use std::{
 
 use kube::Config;
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::{cli::connection::Connection, client::connection::client};
 
@@ -29,15 +29,8 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// `config` was read from `connection`. Warns if it does not protect the connection.
+    /// `config` was read from `connection`.
     pub(super) fn new(connection: Connection, config: &Config) -> Self {
-        if config.accept_invalid_certs {
-            warn!(
-                server = %config.cluster_url,
-                "insecure-skip-tls-verify is set: any server that answers at this address is trusted \
-                 and gets the credentials; set certificate-authority in the kubeconfig instead"
-            );
-        }
         Self { connection, known: fingerprint(config) }
     }
 
@@ -58,13 +51,8 @@ impl Credentials {
     /// process continues with what it has: the next start would fail.
     async fn now(&self) -> Option<u64> {
         let unusable = |error: String| debug!(error, "the kubeconfig cannot be used at the moment");
-        let config = self.connection.config().await.map_err(|error| unusable(error.to_string()));
-        let config = config.ok()?;
-        if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
-            // kube skips what is no certificate, such as one that is written at the moment.
-            unusable("its certificate authority has no certificate".to_owned());
-            return None;
-        }
+        let found = self.connection.find().await.map_err(|error| unusable(error.to_string()));
+        let config = found.ok()?.config;
         client(config.clone()).map_err(|error| unusable(error.to_string())).ok()?;
         Some(fingerprint(&config))
     }
@@ -150,7 +138,7 @@ Uv8B4e8CIQDkgPg0+11q+LOpzlWBQVMWCAsdILpCVfhBRY/xhg8p+Q==
             let file = self.0.join("kubeconfig");
             let arguments = ["x", "--kubeconfig", file.to_str().unwrap()];
             let connection = Arguments::parse_from(arguments).connection;
-            let config = connection.config().await.unwrap();
+            let config = connection.find().await.unwrap().config;
             tokio::spawn(Credentials::new(connection, &config).changed())
         }
     }

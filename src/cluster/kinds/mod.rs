@@ -8,6 +8,7 @@
 
 mod node;
 mod pod;
+mod policy;
 mod service;
 mod slice;
 
@@ -145,11 +146,15 @@ pub struct NodeChange {
     pub preferring: Vec<ServiceKey>,
 }
 
-/// What an event of a managed slice changed.
+/// What an event of a slice changed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SliceChange {
-    /// The Services that it affects: the one that the slice names, and the one that it named.
+    /// The Services whose managed slices it affects: the one that the slice names, and the one that
+    /// it named.
     pub services: Vec<ServiceKey>,
+    /// The Services of which it is or was a slice of another manager. That changes how their plans
+    /// are assessed, and nothing else.
+    pub assessed: Vec<ServiceKey>,
     /// Whether it is what a controller does: a new slice, or other endpoints or ports than before.
     pub is_rewritten: bool,
     /// Its name.

@@ -32,6 +32,7 @@ impl Index {
     pub fn apply_node(&mut self, mut node: Node) -> NodeChange {
         self.pool.name(&mut node.name);
         node.zone.iter_mut().for_each(|zone| self.pool.name(zone));
+        self.pool.labels(&mut node.labels);
         let name = node.name.clone();
         let old = match self.nodes.admit(&name, node.version) {
             Admission::Outdated => return NodeChange::default(),
@@ -66,6 +67,7 @@ impl Index {
         has_moved: bool,
     ) -> NodeChange {
         self.shares = OnceCell::new();
+        self.collected.clear();
         let mut services = Vec::new();
         if let Some(node) = old.or(new).filter(|_| has_moved) {
             for (namespace, island) in &mut self.islands {
@@ -74,6 +76,7 @@ impl Index {
             services.sort_unstable();
         }
         let is_read = self.topology.replace(old, new);
+        self.topology_changes += u64::from(is_read);
         let preferring = if is_read { self.preferring() } else { Vec::new() };
         NodeChange { services, is_move: false, shares: true, preferring }
     }

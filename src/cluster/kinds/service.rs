@@ -8,7 +8,10 @@ use crate::{
         island::{Island, Selected},
     },
     model::{name::ServiceKey, service::Service, store::Admission},
-    plan::intent::Intent,
+    plan::{
+        intent::resolve,
+        precedence::{Rules, Scope},
+    },
 };
 
 /// What an event changed about a Service.
@@ -28,8 +31,12 @@ pub enum ServiceChange {
 impl ServiceChange {
     fn between(old: &Service, new: &Service) -> Self {
         let aligned = |service: &Service| Service { version: 0, ..service.clone() };
-        let unhinted =
-            |service: Service| Service { traffic_distribution: None, auto: false, ..service };
+        let unhinted = |service: Service| Service {
+            traffic_distribution: None,
+            auto: false,
+            policy: None,
+            ..service
+        };
         let is_newer = old.version != new.version;
         let (old, new) = (aligned(old), aligned(new));
         if old == new {
@@ -81,7 +88,8 @@ impl Index {
     /// Stores a Service; returns what changed.
     pub fn apply_service(&mut self, mut service: Service) -> ServiceChange {
         self.pool.service(&mut service);
-        self.island(&service.key.namespace.clone()).put_service(service)
+        let island = self.islands.entry(service.key.namespace.clone()).or_default();
+        island.put_service(service, &self.rules)
     }
 
     /// Forgets a Service, unless what is known is newer than its deletion. Returns whether it is
@@ -94,7 +102,7 @@ impl Index {
 
 impl Island {
     /// Stores a Service; returns what changed.
-    fn put_service(&mut self, service: Service) -> ServiceChange {
+    fn put_service(&mut self, service: Service, rules: &Rules) -> ServiceChange {
         let name = service.key.name.clone();
         let mut change = ServiceChange::Endpoints;
         match self.services.admit(&name, service.version) {
@@ -109,7 +117,8 @@ impl Island {
                     return change;
                 }
                 if selected.service.selector == service.selector {
-                    selected.intent = Intent::of(&service);
+                    let scope = Scope { policies: &self.policies, rules };
+                    selected.intent = resolve(&service, scope);
                     selected.service = service;
                     selected.generation = generation;
                     return change;
@@ -117,7 +126,7 @@ impl Island {
                 self.remove_service(&name, None);
             }
         }
-        self.select(&name, service);
+        self.select(&name, service, rules);
         change
     }
 

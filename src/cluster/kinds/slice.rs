@@ -4,7 +4,11 @@ use super::{Affected, ObjectKey, SliceChange, Stores, Tracked};
 use crate::{
     api::{Object, guard::Malformed},
     cluster::{Index, island::Island, keys, slices::Put},
-    model::{name::Name, slice::Slice},
+    model::{
+        labels::Labels,
+        name::Name,
+        slice::{Endpoint, Slice, SliceMeta},
+    },
 };
 
 impl Tracked for Slice {
@@ -33,7 +37,7 @@ impl Tracked for Slice {
 }
 
 impl Index {
-    /// Stores a slice; `None` if it is not managed by closehaul or nothing is new.
+    /// Stores a slice; `None` if it names no Service or nothing is new.
     pub fn apply_slice(&mut self, mut slice: Slice) -> Option<SliceChange> {
         let namespace = slice.meta.namespace.clone();
         let name = slice.meta.name.clone()?;
@@ -50,11 +54,15 @@ impl Index {
                 let pod_name = |name: &str| island.pod(name).map(|pod| pod.name.clone());
                 self.pool.slice(&mut slice, island.slices.held.get(&name), pod_name);
             }
+        } else if slice.service().is_some() {
+            strip(&mut slice);
+            let island = self.islands.get(&namespace);
+            let known = island.and_then(|island| island.slices.held.get(&name));
+            self.pool.slice(&mut slice, known, |_| None);
         }
         let put = self.island(&namespace).slices.put(name.clone(), slice, is_own);
         self.visit(&namespace, |_| ());
-        let Put { services, is_rewritten } = put?;
-        Some(SliceChange { services: keys(&namespace, services), is_rewritten, name, version })
+        Some(change(&namespace, name, version, put?))
     }
 
     /// Forgets a slice, unless what is known is newer than its deletion.
@@ -65,9 +73,22 @@ impl Index {
         version: Option<u64>,
     ) -> Option<SliceChange> {
         let removed = |island: &mut Island| island.slices.remove(name, version);
-        let services = keys(namespace, self.visit(namespace, removed)?);
-        let change =
-            SliceChange { services, is_rewritten: false, name: name.clone(), version: None };
-        Some(change).filter(|change| !change.services.is_empty())
+        let put = self.visit(namespace, removed).filter(|put| !put.is_empty())?;
+        Some(change(namespace, name.clone(), None, put))
     }
+}
+
+fn change(namespace: &Name, name: Name, version: Option<u64>, put: Put) -> SliceChange {
+    let Put { services, assessed, is_rewritten } = put;
+    let [services, assessed] = [services, assessed].map(|names| keys(namespace, names));
+    SliceChange { services, assessed, is_rewritten, name, version }
+}
+
+/// Drops what proxies do not read: such a slice is never written here.
+fn strip(slice: &mut Slice) {
+    let SliceMeta { annotations, owners, finalizers, .. } = &mut slice.meta;
+    *annotations = Labels::default();
+    (*owners, *finalizers) = ([].into(), [].into());
+    let bare = |endpoint: &Endpoint| Endpoint { target: None, hostname: None, ..endpoint.clone() };
+    slice.endpoints = slice.endpoints.iter().map(bare).collect();
 }

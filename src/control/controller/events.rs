@@ -17,6 +17,7 @@ use crate::{
     },
     model::{name::ServiceKey, slice::Slice},
     observe::Trigger,
+    plan::intent::Intent,
 };
 
 /// A change of one of the kinds.
@@ -270,6 +271,13 @@ impl Controller {
                 self.enqueue(key.clone(), Class::Endpoints, due);
             }
             self.settle(&key, now);
+        }
+        for key in change.assessed {
+            let intent = self.index.intent(&key);
+            if intent.is_some_and(Intent::prefers_locality) {
+                // Nothing needs to be written, but its decision may change.
+                self.enqueue(key, Class::Hints, now);
+            }
         }
     }
 

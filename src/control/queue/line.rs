@@ -18,6 +18,9 @@ use tokio::time::Instant;
 
 use crate::model::name::{Name, ServiceKey};
 
+/// For how many groups there is room when no key is due.
+const ROOM: usize = 64;
+
 /// The position of a waiting key: when it becomes due, and its arrival.
 pub(super) type Place = (Instant, u64);
 
@@ -114,6 +117,10 @@ impl<K: Keyed> Line<K> {
 
     /// The next due key.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(Place, K)> {
+        if self.is_only_one_due(now) {
+            self.forget_times();
+            return self.waiting.pop_first();
+        }
         while let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= now) {
             let (place, key) = first.remove_entry();
             let clock = self.clock;
@@ -134,10 +141,27 @@ impl<K: Keyed> Line<K> {
             Some((place, key))
         });
         if self.due == 0 {
-            self.groups.clear();
-            self.clock = Duration::ZERO;
+            self.forget_times();
         }
         first
+    }
+
+    /// Whether one key is due and no other, so that there are no turns.
+    fn is_only_one_due(&self, now: Instant) -> bool {
+        let mut waiting = self.waiting.keys();
+        self.due == 0
+            && waiting.next().is_some_and(|(due, _)| *due <= now)
+            && waiting.next().is_none_or(|(due, _)| *due > now)
+    }
+
+    /// No key is due, so no time counts.
+    fn forget_times(&mut self) {
+        if self.groups.capacity() > ROOM {
+            // To look for a few entries in it would cost more.
+            self.groups = HashMap::default();
+        }
+        self.groups.clear();
+        self.clock = Duration::ZERO;
     }
 
     /// Time was spent on a key.

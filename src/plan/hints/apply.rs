@@ -58,26 +58,28 @@ impl Pen {
             if *choice == Choice::Any && at < draft.copied {
                 continue;
             }
-            let (zone, node) = choice.names(endpoint);
-            let node = node.filter(|_| self.node_hints);
-            if !has_exactly(endpoint, zone, node) {
-                endpoint.hints = self.hints(zone.cloned(), node.cloned());
+            let (zones, nodes) = choice.names(endpoint);
+            let nodes = if self.node_hints { nodes } else { &[] };
+            if !has_exactly(endpoint, zones, nodes) {
+                endpoint.hints = match choice {
+                    Choice::Planned(hints) if self.node_hints => Some(Arc::clone(hints)),
+                    _ => self.hints(zones, nodes),
+                };
             }
         }
     }
 
-    /// The hints for a zone and a node.
-    fn hints(&mut self, zone: Option<Name>, node: Option<Name>) -> Option<Arc<Hints>> {
-        if zone.is_none() && node.is_none() {
-            return None;
+    /// The hints for these zones and nodes.
+    fn hints(&mut self, zones: &[Name], nodes: &[Name]) -> Option<Arc<Hints>> {
+        let new = || Arc::new(Hints { zones: zones.to_vec(), nodes: nodes.to_vec() });
+        match (zones, nodes) {
+            ([], []) => None,
+            ([_, _, ..], _) | (_, [_, _, ..]) => Some(new()),
+            _ => {
+                let key = (zones.first().cloned(), nodes.first().cloned());
+                Some(self.written.entry(key).or_insert_with(new).clone())
+            }
         }
-        let hints = self.written.entry((zone, node)).or_insert_with_key(|(zone, node)| {
-            Arc::new(Hints {
-                zones: zone.iter().cloned().collect(),
-                nodes: node.iter().cloned().collect(),
-            })
-        });
-        Some(hints.clone())
     }
 }
 
@@ -86,30 +88,22 @@ impl Pen {
 fn may_stay(choice: &Choice, endpoint: &Endpoint, node_hints: bool) -> bool {
     let (zones, nodes): (&[Name], &[Name]) =
         endpoint.hints.as_ref().map_or((&[], &[]), |hints| (&hints.zones, &hints.nodes));
-    let (zone, node) = choice.names(endpoint);
+    let (chosen_zones, chosen_nodes) = choice.names(endpoint);
     let may_lack = !node_hints && nodes.is_empty();
     match choice {
         Choice::Any => true,
         Choice::Nothing => endpoint.hints.is_none(),
-        Choice::Own(_) | Choice::Zone(_) => {
-            is_only(zones, zone) && (may_lack || is_only(nodes, node))
+        Choice::Own(_) | Choice::Zone(_) | Choice::Planned(_) => {
+            zones == chosen_zones && (may_lack || nodes == chosen_nodes)
         }
     }
 }
 
-/// Whether the hints in force are what would be written for this zone and node.
-fn has_exactly(endpoint: &Endpoint, zone: Option<&Name>, node: Option<&Name>) -> bool {
+/// Whether the hints in force are what would be written for these zones and nodes.
+fn has_exactly(endpoint: &Endpoint, zones: &[Name], nodes: &[Name]) -> bool {
+    let is_none = zones.is_empty() && nodes.is_empty();
     match &endpoint.hints {
-        None => zone.is_none() && node.is_none(),
-        Some(hints) => {
-            (zone.is_some() || node.is_some())
-                && is_only(&hints.zones, zone)
-                && is_only(&hints.nodes, node)
-        }
+        None => is_none,
+        Some(hints) => !is_none && hints.zones == zones && hints.nodes == nodes,
     }
-}
-
-/// Whether `names` is just `name`, or empty where there is none.
-fn is_only(names: &[Name], name: Option<&Name>) -> bool {
-    names.iter().eq(name)
 }

@@ -8,7 +8,7 @@ use super::{Choice, Choices};
 use crate::{
     model::{
         name::Name,
-        node::{Node, Nodes},
+        node::Nodes,
         slice::{Endpoint, Slice},
     },
     plan::pack::Packing,
@@ -23,16 +23,11 @@ pub type CpuShares = BTreeMap<Name, f64>;
 /// How many endpoints are hinted to each zone.
 pub type ZoneCounts = BTreeMap<Name, usize>;
 
-/// Whether a node's CPU counts.
-pub fn counts(node: &Node) -> bool {
-    node.ready && !node.control_plane
-}
-
 /// The zones' shares of CPU. Control-plane nodes and nodes that are not ready do not count;
 /// `None` if a node that counts lacks a zone or CPU, or if there are fewer than two zones.
 pub fn cpu_shares(nodes: &Nodes) -> Option<CpuShares> {
     let mut by_zone: BTreeMap<Name, u64> = BTreeMap::new();
-    for node in nodes.values().filter(|node| counts(node)) {
+    for node in nodes.values().filter(|node| node.is_sending()) {
         let zone = node.zone.clone().filter(|_| node.cpu > 0)?;
         *by_zone.entry(zone).or_default() += node.cpu;
     }

@@ -6,7 +6,10 @@
 
 mod apply;
 pub mod auto;
+pub mod planned;
 pub mod traffic_distribution;
+
+use std::sync::Arc;
 
 pub use self::apply::apply;
 use self::auto::{CpuShares, ZoneCounts};
@@ -14,7 +17,10 @@ use super::{
     intent::{Intent, Mechanism, Preference},
     pack::Packing,
 };
-use crate::model::{name::Name, slice::Endpoint};
+use crate::model::{
+    name::Name,
+    slice::{Endpoint, Hints},
+};
 
 /// The hints that one endpoint should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub enum Choice {
     Own(Preference),
     /// This zone.
     Zone(Name),
+    /// Exactly these, as a plan under a policy has them.
+    Planned(Arc<Hints>),
 }
 
 /// The hints for all endpoints of a packing.
@@ -41,7 +49,7 @@ pub struct Choices {
 }
 
 /// Chooses the hints of all endpoints of `packing`, which have the hints in force.
-pub fn choose(intent: Intent, packing: &Packing<'_>, shares: Option<&CpuShares>) -> Choices {
+pub fn choose(intent: &Intent, packing: &Packing<'_>, shares: Option<&CpuShares>) -> Choices {
     match intent.mechanism {
         Mechanism::Auto => auto::choose(packing, shares),
         Mechanism::TrafficDistribution(preference) => {
@@ -52,15 +60,17 @@ pub fn choose(intent: Intent, packing: &Packing<'_>, shares: Option<&CpuShares>)
 }
 
 impl Choice {
-    /// The zone and the node to which it hints `endpoint`.
-    fn names<'e>(&'e self, endpoint: &'e Endpoint) -> (Option<&'e Name>, Option<&'e Name>) {
+    /// The zones and the nodes to which it hints `endpoint`.
+    fn names<'e>(&'e self, endpoint: &'e Endpoint) -> (&'e [Name], &'e [Name]) {
         match self {
-            Self::Any | Self::Nothing => (None, None),
+            Self::Any | Self::Nothing => (&[], &[]),
             Self::Own(preference) => {
-                let node = endpoint.node.as_ref().filter(|_| *preference == Preference::Node);
-                (endpoint.zone.as_ref(), node)
+                let node = endpoint.node.as_slice();
+                let nodes = if *preference == Preference::Node { node } else { &[] };
+                (endpoint.zone.as_slice(), nodes)
             }
-            Self::Zone(zone) => (Some(zone), None),
+            Self::Zone(zone) => (std::slice::from_ref(zone), &[]),
+            Self::Planned(hints) => (&hints.zones, &hints.nodes),
         }
     }
 }

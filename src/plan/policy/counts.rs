@@ -8,16 +8,19 @@ use std::collections::BTreeMap;
 pub const TOLERANCE: f64 = 1e-9;
 
 /// The most zones that a plan can name.
-pub const MAX_ZONES: usize = 128;
+pub const MAX_ZONES: usize = 127;
 
 /// A set of zones by their numbers, each below [`MAX_ZONES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Names(u128);
 
 impl Names {
-    /// Just this zone.
+    /// The name that no zone bears.
+    pub const PLACEHOLDER: Self = Self(1 << MAX_ZONES);
+
+    /// Just this zone. A zone that a plan cannot name leads to an empty set.
     pub fn only(zone: usize) -> Self {
-        Self(1_u128.checked_shl(u32::try_from(zone).unwrap_or(u32::MAX)).unwrap_or_default())
+        if zone < MAX_ZONES { Self(1 << zone) } else { Self::default() }
     }
 
     /// The same with this zone.
@@ -30,6 +33,18 @@ impl Names {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The zones that both have.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The zones that the other set has not.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether it has this zone.
@@ -90,7 +105,7 @@ impl Tally {
     }
 
     /// Each origin and set of names with its number, which is at least 1.
-    pub fn iter(&self) -> impl Iterator<Item = (Origin, Names, usize)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Origin, Names, usize)> + Clone {
         self.0.iter().map(|((origin, names), count)| (*origin, *names, *count))
     }
 
@@ -107,6 +122,17 @@ impl Tally {
     /// Whether there is no endpoint.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many endpoints there are in each of the first `zones` zones.
+    pub fn origins(&self, zones: usize) -> Vec<usize> {
+        let mut counts = vec![0; zones];
+        for (origin, _, count) in self.iter() {
+            if let Some(own) = origin.and_then(|zone| counts.get_mut(zone)) {
+                *own += count;
+            }
+        }
+        counts
     }
 
     /// How many endpoints name each of the first `zones` zones, and how many of those are its own.
@@ -127,39 +153,55 @@ impl Tally {
         self.len().saturating_sub(self.iter().map(same).sum())
     }
 
-    /// What becomes of traffic with this demand of each zone.
+    /// What becomes of traffic with this demand of each zone. What is missing to 1 is sent by zones
+    /// that cannot be named.
     pub fn load(&self, demand: &[f64]) -> Load {
+        let elsewhere = (1.0 - demand.iter().sum::<f64>()).max(0.0);
+        let carried = self.carried(demand, elsewhere);
+        let busiest = self.0.keys().map(|(_, names)| carried.by(*names)).fold(0.0, f64::max);
+        Load { overload: busiest * float(self.len()) - 1.0, in_zone: carried.in_zone }
+    }
+
+    /// Which load the traffic of each zone brings to endpoints, with that of `elsewhere` to all.
+    pub fn carried(&self, demand: &[f64], elsewhere: f64) -> Carried {
         let total = self.len();
+        let mut carried = Carried { each: vec![0.0; demand.len()], everywhere: 0.0, in_zone: 0.0 };
+        if total == 0 {
+            return carried;
+        }
         // Readers ignore zones if one endpoint names none.
         let is_off = self.0.keys().any(|(_, names)| names.is_empty());
-        let mut own = vec![0; demand.len()];
-        for (origin, _, count) in self.iter() {
-            if let Some(own) = origin.and_then(|zone| own.get_mut(zone)) {
-                *own += count;
-            }
-        }
+        let own = self.origins(demand.len());
         let named = if is_off { Vec::new() } else { self.named(demand.len()) };
-        let mut each = vec![0.0; demand.len()];
-        let mut everywhere = 0.0;
-        let mut in_zone = 0.0;
+        carried.everywhere = elsewhere / float(total);
         for (zone, sent) in demand.iter().enumerate() {
-            match named.get(zone).filter(|named| named.all > 0) {
-                Some(named) => {
-                    each[zone] = sent / float(named.all);
-                    in_zone += each[zone] * float(named.own);
-                }
-                None if total > 0 => {
-                    everywhere += sent / float(total);
-                    in_zone += sent / float(total) * float(own[zone]);
-                }
-                None => {}
+            if let Some(named) = named.get(zone).filter(|named| named.all > 0) {
+                carried.each[zone] = sent / float(named.all);
+                carried.in_zone += carried.each[zone] * float(named.own);
+            } else {
+                carried.everywhere += sent / float(total);
+                carried.in_zone += sent / float(total) * float(own[zone]);
             }
         }
-        let carried = |names: Names| -> f64 {
-            names.iter().filter_map(|zone| each.get(zone)).sum::<f64>() + everywhere
-        };
-        let busiest = self.0.keys().map(|(_, names)| carried(*names)).fold(0.0, f64::max);
-        Load { overload: busiest * float(total) - 1.0, in_zone }
+        carried
+    }
+}
+
+/// Which load the traffic of each zone brings to endpoints.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// To each endpoint that names the zone.
+    each: Vec<f64>,
+    /// To every endpoint.
+    everywhere: f64,
+    /// The part of the traffic that stays in its zone.
+    pub in_zone: f64,
+}
+
+impl Carried {
+    /// The load of an endpoint with these names.
+    pub fn by(&self, names: Names) -> f64 {
+        names.iter().filter_map(|zone| self.each.get(zone)).sum::<f64>() + self.everywhere
     }
 }
 

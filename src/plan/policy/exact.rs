@@ -3,7 +3,7 @@
 //! The in-zone share depends only on how many endpoints name each zone, and how many of those are
 //! its own. So these numbers are tried in descending order of the share, and for each of them all
 //! distributions that have them. The first numbers with a distribution under the cap are the
-//! optimum, and all others with the same share are compared with them (docs/planner.md 8).
+//! optimum, and all others with the same share are compared with them (docs/planner.md 8.1).
 
 use super::{
     best::Best,
@@ -18,8 +18,8 @@ const MAX_ENDPOINTS: usize = 12;
 /// How many steps a search may take. With up to 6 endpoints it needs far fewer.
 const STEPS: usize = 400_000;
 
-/// The best distribution; `None` if the problem is not small.
-pub fn search(problem: &Problem) -> Option<Tally> {
+/// The best distribution that is found. `None` if the problem is not small.
+pub fn search(problem: &Problem) -> Option<Found> {
     let senders: Vec<usize> = problem.senders().collect();
     if senders.is_empty() || senders.len() > MAX_SENDERS || problem.total() > MAX_ENDPOINTS {
         return None;
@@ -37,10 +37,20 @@ pub fn search(problem: &Problem) -> Option<Tally> {
         let named = places.iter().zip(&options).map(|(place, options)| options[*place]);
         search.try_numbers(&named.collect::<Vec<_>>());
         if search.steps == 0 {
-            return None;
+            break;
         }
     }
-    search.best.map(|(_, tally)| tally)
+    let is_optimum = search.steps > 0;
+    search.best.map(|(_, tally)| Found { tally, is_optimum })
+}
+
+/// What a search has found.
+#[derive(Debug)]
+pub struct Found {
+    /// The best distribution so far.
+    pub tally: Tally,
+    /// Whether all that could be better has been tried.
+    pub is_optimum: bool,
 }
 
 /// How many endpoints may name a zone, the highest share first.
@@ -50,9 +60,9 @@ fn options(problem: &Problem, zone: usize) -> Vec<Named> {
     let mut options = Vec::new();
     for own in 0..=own {
         for other in 0..=others {
-            let all = own + other;
-            if all >= problem.least(zone) {
-                options.push(Named { all, own });
+            let named = Named { all: own + other, own };
+            if named.all >= problem.least(zone) && problem.may_be(zone, named) {
+                options.push(named);
             }
         }
     }
@@ -90,8 +100,10 @@ impl Search<'_> {
         let carried = |set: u8| -> f64 {
             each.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, each)| each).sum()
         };
-        let fitting: Vec<u8> =
-            (0..1_u8 << each.len()).filter(|set| carried(*set) <= problem.cap()).collect();
+        let fitting: Vec<(u8, f64)> = (0..1_u8 << each.len())
+            .map(|set| (set, carried(set)))
+            .filter(|(_, carried)| *carried <= problem.cap())
+            .collect();
         let own: Vec<usize> = named.iter().map(|named| named.own).collect();
         let others: Vec<usize> = named.iter().map(|named| named.all - named.own).collect();
         let mut walk = Walk { fitting: &fitting, own, others, tally: Vec::new() };
@@ -111,8 +123,11 @@ impl Search<'_> {
         let sets: Vec<Set> = walk
             .fitting
             .iter()
-            .map(|set| (self.names(start, *set), *set))
-            .filter(|(names, _)| !names.is_empty() && names.len() <= MAX_NAMES)
+            .filter(|(_, carried)| carried + start.load <= self.problem.cap())
+            .map(|(set, _)| (self.names(start, *set), *set))
+            .filter(|(names, _)| {
+                names.len() <= MAX_NAMES && !names.and(self.problem.wide()).is_empty()
+            })
             .collect();
         self.sets(walk, at, sender, &sets, start.count);
     }
@@ -156,7 +171,8 @@ impl Search<'_> {
     fn compare(&mut self, walk: &Walk<'_>) {
         let mut tally = Tally::default();
         for (at, names, count) in &walk.tally {
-            tally.add(self.problem.origins()[*at].origin, *names, *count);
+            let origin = self.problem.origins()[*at].origin;
+            tally.add(origin, names.and(self.problem.wide()), *count);
         }
         let score = self.problem.score(&tally);
         let is_better = self.best.as_ref().is_none_or(|(best, of_best)| {
@@ -170,8 +186,8 @@ impl Search<'_> {
 
 /// A distribution that is being put together.
 struct Walk<'s> {
-    /// The sets of zones that send whose load fits under the cap.
-    fitting: &'s [u8],
+    /// The sets of zones that send whose load fits under the cap, with that load.
+    fitting: &'s [(u8, f64)],
     /// How many own endpoints of each zone must still name it.
     own: Vec<usize>,
     /// How many others must still name it.

@@ -1,4 +1,4 @@
-//! Ladder: names for any number of endpoints, with a fixed budget (docs/planner.md 8).
+//! Ladder: names for any number of endpoints, with a fixed budget (docs/planner.md 8.1).
 //!
 //! A plan is described by how many foreign endpoints each zone names. The first attempt gives every
 //! zone only as many as it needs to carry its traffic, which no plan can beat. Where that does not
@@ -10,6 +10,7 @@ use super::{
     best::Best,
     counts::{Names, TOLERANCE, Tally, float},
     pack::Pack,
+    polish::polish,
     problem::{Problem, Score},
 };
 
@@ -24,10 +25,9 @@ pub fn search(problem: &Problem) -> Tally {
     if senders.is_empty() {
         return everywhere(problem);
     }
-    let least = |zone: &usize| problem.least(*zone).saturating_sub(problem.own(*zone));
-    let least: Vec<usize> = senders.iter().map(least).collect();
+    let least: Vec<usize> = senders.iter().map(|zone| problem.least_foreign(*zone)).collect();
     if let Some(tally) = Pack::of(problem, &senders, &least) {
-        return tally;
+        return polish(problem, tally);
     }
     let options: Vec<Vec<usize>> =
         senders.iter().zip(&least).map(|(zone, least)| options(problem, *zone, *least)).collect();
@@ -44,21 +44,22 @@ pub fn search(problem: &Problem) -> Tally {
     };
     let values: Vec<Vec<f64>> = senders.iter().zip(&options).map(value).collect();
     for (share, places) in Best::of(&values).take(TRIES) {
-        if share <= best.score.in_zone + TOLERANCE {
+        if share < best.score.in_zone - TOLERANCE {
             break;
         }
         let foreign: Vec<usize> = places.iter().zip(&options).map(|(at, of)| of[*at]).collect();
         best.improve(Pack::of(problem, &senders, &foreign));
     }
-    best.tally
+    polish(problem, best.tally)
 }
 
-/// The plan that names every zone that sends on every endpoint. It is always even.
+/// The plan in which every endpoint names all zones that the search decides about. If it decides
+/// about all, it is even.
 pub fn everywhere(problem: &Problem) -> Tally {
-    let senders: Names = problem.senders().take(super::problem::MAX_NAMES).collect();
+    let senders: Names = problem.senders().collect();
     let mut tally = Tally::default();
     for start in problem.origins() {
-        tally.add(start.origin, start.names.and(senders), start.count);
+        tally.add(start.origin, start.names.and(senders).and(problem.wide()), start.count);
     }
     tally
 }
@@ -131,7 +132,8 @@ fn beside_wide(problem: &Problem, senders: &[usize], wide: &[usize]) -> Vec<usiz
     let foreign = |(at, zone): (usize, &usize)| {
         let own = problem.own(*zone);
         let least = problem.least_beside(*zone, sent / float(total));
-        if wide.contains(&at) { total - own } else { least.clamp(own, total) - own }
+        let foreign = least.clamp(own, total) - own;
+        if wide.contains(&at) { total - own } else { foreign.max(problem.least_foreign(*zone)) }
     };
     senders.iter().enumerate().map(foreign).collect()
 }

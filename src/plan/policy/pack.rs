@@ -4,7 +4,7 @@
 
 use super::{
     counts::{Names, Tally, float},
-    problem::{MAX_NAMES, Problem},
+    problem::{Kind, MAX_NAMES, Problem},
 };
 
 /// A plan that is being put together.
@@ -25,11 +25,12 @@ struct Zone {
     foreign: usize,
     /// How many of its own it must keep.
     least: usize,
-    /// Whether all endpoints will name it, and do not yet. Room is kept for it on each of them.
-    is_awaited: bool,
+    /// Whether all endpoints name it. Room is kept for it on each of them.
+    is_wide: bool,
 }
 
 /// Endpoints of one origin with the same names.
+#[derive(Clone, Copy)]
 struct Host {
     /// The place of the origin in the problem.
     origin: usize,
@@ -40,38 +41,64 @@ struct Host {
     names: Names,
     /// What the other zones send to each.
     guests: f64,
+    /// Whether they have no names but those that they have in any case.
+    is_plain: bool,
+    /// Their names in force.
+    was: Names,
 }
 
 impl<'p> Pack<'p> {
-    /// The plan; `None` if it does not come about under the cap.
+    /// The plan; `None` if it does not come about under the cap. Endpoints that are lent in force stay
+    /// so if it comes about with them.
     pub fn of(problem: &'p Problem, senders: &'p [usize], foreign: &[usize]) -> Option<Tally> {
+        let is_lent = |kind: &Kind| {
+            let origin = problem.origins()[kind.origin].origin;
+            origin.is_some_and(|own| !kind.was.has(own))
+        };
+        let again = problem.kinds().iter().any(is_lent);
+        let again = again.then(|| Self::put_together(problem, senders, foreign, true)).flatten();
+        again.or_else(|| Self::put_together(problem, senders, foreign, false))
+    }
+
+    fn put_together(
+        problem: &'p Problem,
+        senders: &'p [usize],
+        foreign: &[usize],
+        lends_again: bool,
+    ) -> Option<Tally> {
         let zone = |(zone, foreign): (&usize, &usize)| Zone {
             own: problem.own(*zone),
             lent: 0,
             foreign: *foreign,
             least: if *foreign > 0 { problem.own(*zone) } else { problem.least(*zone) },
-            is_awaited: *foreign > 0 && problem.own(*zone) + foreign == problem.total(),
+            is_wide: *foreign > 0 && problem.own(*zone) + foreign == problem.total(),
         };
-        let zones = senders.iter().zip(foreign).map(zone).collect();
-        let host = |(at, start): (usize, &super::problem::Start)| Host {
-            origin: at,
-            home: senders.iter().position(|zone| start.origin == Some(*zone)),
-            count: start.count,
-            names: start.names,
-            guests: 0.0,
+        let zones: Vec<Zone> = senders.iter().zip(foreign).map(zone).collect();
+        let is_home = |at: &usize| !zones[*at].is_wide;
+        let host = |kind: &Kind| {
+            let start = problem.origins()[kind.origin];
+            Host {
+                origin: kind.origin,
+                home: senders.iter().position(|zone| start.origin == Some(*zone)).filter(is_home),
+                count: kind.count,
+                names: start.names,
+                guests: start.load,
+                is_plain: true,
+                was: kind.was,
+            }
         };
-        let hosts = problem.origins().iter().enumerate().map(host).collect();
+        let hosts = problem.kinds().iter().map(host).collect();
+        let is_narrow = |at: &usize| foreign[*at] > 0 && is_home(at);
+        let mut order: Vec<usize> = (0..senders.len()).filter(is_narrow).collect();
         let mut pack = Self { problem, senders, zones, hosts };
-        let mut order: Vec<usize> = (0..senders.len()).filter(|at| foreign[*at] > 0).collect();
         order.sort_by(|one, other| pack.each(*other).total_cmp(&pack.each(*one)));
         for at in order {
-            pack.zones[at].is_awaited = false;
-            let left = pack.share(at, foreign[at]);
+            let left = if lends_again { pack.lend_again(at, foreign[at]) } else { foreign[at] };
+            let left = pack.share(at, left);
             pack.lend(at, left)?;
         }
         let tally = pack.tally();
-        let is_under = pack.is_under_cap(&tally);
-        is_under.then_some(tally)
+        problem.is_under_cap(&tally).then_some(tally)
     }
 
     /// What a zone sends to each endpoint that it names.
@@ -81,15 +108,13 @@ impl<'p> Pack<'p> {
     }
 
     fn load(&self, host: &Host) -> f64 {
-        let home = host.home.filter(|home| !self.zones[*home].is_awaited);
-        host.guests + home.map_or(0.0, |home| self.each(home))
+        host.guests + host.home.map_or(0.0, |home| self.each(home))
     }
 
-    /// The most load that an endpoint may have until all zones have been placed that every endpoint
-    /// will name.
+    /// The most load that an endpoint may have besides that of the zones that all name.
     fn cap(&self) -> f64 {
-        let awaited = (0..self.zones.len()).filter(|at| self.zones[*at].is_awaited);
-        self.problem.cap() - awaited.map(|at| self.each(at)).sum::<f64>()
+        let wide = (0..self.zones.len()).filter(|at| self.zones[*at].is_wide);
+        self.problem.cap() - wide.map(|at| self.each(at)).sum::<f64>()
     }
 
     /// Lets endpoints that have room for it serve a zone. Returns how many are missing.
@@ -106,9 +131,11 @@ impl<'p> Pack<'p> {
         };
         let mut order: Vec<usize> =
             (0..self.hosts.len()).filter(|host| fits(self, &self.hosts[*host])).collect();
-        // Those that the fewest others fit on come first.
+        // Those that name it already come first, then those that the fewest others fit on.
+        let names = |host: usize| self.hosts[host].was.has(zone);
         order.sort_by(|one, other| {
-            self.load(&self.hosts[*other]).total_cmp(&self.load(&self.hosts[*one]))
+            let load = |host: usize| self.load(&self.hosts[host]);
+            names(*other).cmp(&names(*one)).then_with(|| load(*other).total_cmp(&load(*one)))
         });
         for host in order {
             let taken = left.min(self.hosts[host].count);
@@ -124,15 +151,15 @@ impl<'p> Pack<'p> {
         if count == 0 {
             return;
         }
-        let Host { origin, home, names, guests, .. } = self.hosts[host];
+        let from = self.hosts[host];
         self.hosts[host].count -= count;
-        let names = names.with(self.senders[at]);
-        self.hosts.push(Host { origin, home, count, names, guests: guests + each });
+        let names = from.names.with(self.senders[at]);
+        let guests = from.guests + each;
+        self.hosts.push(Host { count, names, guests, is_plain: false, ..from });
     }
 
     /// Lends endpoints to a zone, one after the other from where they are missed least.
     fn lend(&mut self, at: usize, left: usize) -> Option<()> {
-        let each = self.each(at);
         let zone = self.senders[at];
         let mut given: Vec<usize> = vec![0; self.senders.len()];
         for _ in 0..left {
@@ -153,58 +180,91 @@ impl<'p> Pack<'p> {
             self.zones[donor].lent += 1;
             given[donor] += 1;
         }
-        for (donor, count) in given.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            let host = self.plain(donor)?;
-            let Host { origin, names, .. } = self.hosts[host];
-            self.hosts[host].count -= count;
-            let names = names.with(zone);
-            self.hosts.push(Host { origin, home: None, count, names, guests: each });
+        for (donor, count) in given.into_iter().enumerate() {
+            self.take(donor, at, count);
         }
         self.hosts.retain(|host| host.count > 0);
         Some(())
     }
 
-    /// The endpoints of a zone that serve it alone.
-    fn plain(&self, at: usize) -> Option<usize> {
-        let is_plain = |host: &Host| host.home == Some(at) && host.guests == 0.0;
-        self.hosts.iter().position(is_plain)
+    /// Lends the endpoints to a zone that are lent to it in force. Returns how many are missing.
+    fn lend_again(&mut self, at: usize, mut left: usize) -> usize {
+        for donor in (0..self.senders.len()).filter(|donor| *donor != at) {
+            let (zone, own) = (self.senders[at], self.senders[donor]);
+            let is_lent = |host: &&Host| {
+                Self::is_plain(donor, host) && host.was.has(zone) && !host.was.has(own)
+            };
+            let most = self.hosts.iter().filter(is_lent).map(|host| host.count).sum::<usize>();
+            let mut given = 0;
+            while given < most.min(left) && self.may_lend(donor) {
+                self.zones[donor].lent += 1;
+                given += 1;
+            }
+            self.take(donor, at, given);
+            left -= given;
+        }
+        self.hosts.retain(|host| host.count > 0);
+        left
+    }
+
+    /// Lets `count` endpoints of a zone that serve it alone serve another zone instead. Those that do
+    /// so in force come first.
+    fn take(&mut self, donor: usize, at: usize, mut count: usize) {
+        let (zone, own) = (self.senders[at], self.senders[donor]);
+        let each = self.each(at);
+        let is_plain = |host: &usize| Self::is_plain(donor, &self.hosts[*host]);
+        let mut plain: Vec<usize> = (0..self.hosts.len()).filter(is_plain).collect();
+        let lends = |was: Names| was.has(zone) && !was.has(own);
+        plain.sort_by_key(|host| !lends(self.hosts[*host].was));
+        for host in plain {
+            let from = self.hosts[host];
+            let taken = count.min(from.count);
+            if taken > 0 {
+                self.hosts[host].count -= taken;
+                count -= taken;
+                let (names, guests) = (from.names.with(zone), from.guests + each);
+                let lent =
+                    Host { home: None, count: taken, names, guests, is_plain: false, ..from };
+                self.hosts.push(lent);
+            }
+        }
+    }
+
+    /// Whether these endpoints serve this zone alone.
+    fn is_plain(at: usize, host: &Host) -> bool {
+        host.home == Some(at) && host.is_plain
     }
 
     /// Whether a zone can do with one endpoint less, with all that the others serve besides.
     fn may_lend(&self, at: usize) -> bool {
         let zone = &self.zones[at];
         let kept = zone.own - zone.lent;
-        let Some(plain) = self.plain(at) else { return false };
-        // The number of plain endpoints counts those that were lent in this round.
         let ours = self.hosts.iter().filter(|host| host.home == Some(at));
         let serving: usize = ours.clone().map(|host| host.count).sum();
-        let most = ours.map(|host| host.guests).fold(0.0, f64::max);
+        let most = ours.clone().map(|host| host.guests).fold(0.0, f64::max);
+        let plain: usize = ours.filter(|host| host.is_plain).map(|host| host.count).sum();
+        // The number of plain endpoints counts those that were lent in this round.
         kept > zone.least.max(1)
-            && self.hosts[plain].count > serving - kept
+            && plain > serving - kept
             && self.problem.demand()[self.senders[at]] / float(kept - 1) + most <= self.cap()
     }
 
     /// Endpoints that no zone needs serve the zone that sends most.
     fn tally(&self) -> Tally {
         let demand = self.problem.demand();
-        let busiest = self
-            .senders
-            .iter()
-            .copied()
-            .max_by(|one, other| demand[*one].total_cmp(&demand[*other]));
+        let most = |one: &usize, other: &usize| demand[*one].total_cmp(&demand[*other]);
+        let busiest = self.senders.iter().copied().max_by(most);
+        let is_wide = |(_, zone): &(&usize, &Zone)| zone.is_wide;
+        let wide = self.senders.iter().zip(&self.zones).filter(is_wide).map(|(zone, _)| *zone);
+        let wide = self.problem.wide().and(wide.collect());
         let mut tally = Tally::default();
         for host in &self.hosts {
             let home = host.home.map(|home| self.senders[home]);
-            let names = home.map_or(host.names, |home| host.names.with(home));
+            let names = home.map_or(host.names, |home| host.names.with(home)).and(wide);
             let spare = if names.is_empty() { busiest.map(Names::only) } else { None };
             let origin = self.problem.origins()[host.origin].origin;
             tally.add(origin, spare.unwrap_or(names), host.count);
         }
         tally
-    }
-
-    fn is_under_cap(&self, tally: &Tally) -> bool {
-        let load = tally.load(self.problem.demand());
-        (load.overload + 1.0) / float(self.problem.total().max(1)) <= self.problem.cap()
     }
 }

@@ -1,24 +1,47 @@
 //! Problem: what a search is given, in numbers.
 
-use super::counts::{Load, MAX_ZONES, Names, Origin, TOLERANCE, Tally, float};
+use super::counts::{Load, MAX_ZONES, Named, Names, Origin, TOLERANCE, Tally, float};
 
 /// The most names that an endpoint may have.
 pub const MAX_NAMES: usize = 8;
 
+/// What is decided about a zone before the search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing: the search decides.
+    #[default]
+    Free,
+    /// All endpoints of these zones name it.
+    Among(Names),
+    /// Every endpoint names it.
+    All,
+}
+
 /// A search for names: how many endpoints there are in each zone, and what limits them.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// What each zone sends, by its number; the sum is 1. At most [`MAX_ZONES`].
+    /// What each zone sends, by its number. What is missing to 1 is sent by zones that cannot be
+    /// named.
     demand: Vec<f64>,
+    /// What is decided about each zone already.
+    scopes: Vec<Scope>,
+    /// Zones that every endpoint names.
+    wide: Names,
     /// How many ready endpoints there are in each zone, and in none, with names that they have in
-    /// any case.
+    /// any case besides `wide`.
     origins: Vec<Start>,
+    /// The same endpoints by names in force.
+    kinds: Vec<Kind>,
     /// How many endpoints there are.
     total: usize,
     /// The most load that an endpoint may have.
+    limit: f64,
+    /// The same without the load that all have in any case.
     cap: f64,
     /// The names in force, for the choice among equal plans.
     in_force: Tally,
+    /// How much of its traffic each zone may keep, 1 for all.
+    most_local: Vec<f64>,
 }
 
 /// Endpoints of one origin before names are chosen.
@@ -27,38 +50,123 @@ pub(super) struct Start {
     pub(super) origin: Origin,
     pub(super) count: usize,
     pub(super) names: Names,
+    /// The load that comes with the names.
+    pub(super) load: f64,
+}
+
+/// Endpoints of one origin with the same names in force.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// The place among the origins.
+    pub(super) origin: usize,
+    pub(super) count: usize,
+    pub(super) was: Names,
 }
 
 impl Problem {
     /// The problem for endpoints with these names in force, of which only the origins bind. `cap` is
     /// how far an endpoint may be above the even share: 0.2 is a fifth.
-    ///
-    /// A zone that sends nothing is named by its own endpoints. If it has none, it is named by all,
-    /// as long as that does not use up an endpoint's names.
     pub fn new(demand: &[f64], in_force: Tally, cap: f64) -> Self {
+        Self::scoped(demand, &vec![Scope::Free; demand.len()], in_force, cap)
+    }
+
+    /// The same where this is decided about each zone already. A free zone that sends nothing is
+    /// named by its own endpoints, or by all if it has none.
+    pub fn scoped(demand: &[f64], scopes: &[Scope], in_force: Tally, cap: f64) -> Self {
         let demand: Vec<f64> = demand.iter().copied().take(MAX_ZONES).collect();
-        let mut counts = vec![0; demand.len()];
-        let mut without = 0;
-        for (origin, _, count) in in_force.iter() {
-            match origin.and_then(|zone| counts.get_mut(zone)) {
-                Some(own) => *own += count,
-                None => without += count,
+        let own = in_force.origins(demand.len());
+        let total = in_force.len();
+        let even = 1.0 / float(total.max(1));
+        let scope = |zone: usize| match scopes.get(zone).copied().unwrap_or_default() {
+            Scope::Free if demand[zone] <= TOLERANCE && own[zone] == 0 => Scope::All,
+            Scope::Free if demand[zone] <= TOLERANCE => Scope::Among(Names::only(zone)),
+            scope => scope,
+        };
+        let scopes: Vec<Scope> = (0..demand.len()).map(scope).collect();
+        let wide: Names = (0..scopes.len()).filter(|zone| scopes[*zone] == Scope::All).collect();
+        let elsewhere = (1.0 - demand.iter().sum::<f64>()).max(0.0);
+        let base = (elsewhere + wide.iter().map(|zone| demand[zone]).sum::<f64>()) * even;
+        let limit = (1.0 + cap + TOLERANCE) * even;
+        let most_local = vec![1.0; demand.len()];
+        let mut of = Self {
+            demand,
+            scopes,
+            wide,
+            origins: Vec::new(),
+            kinds: Vec::new(),
+            total,
+            limit,
+            cap: limit - base,
+            in_force,
+            most_local,
+        };
+        let origins = own.iter().enumerate().map(|(zone, count)| (Some(zone), *count));
+        let without = total - own.iter().sum::<usize>();
+        of.origins = origins
+            .chain([(None, without)])
+            .filter(|(_, count)| *count > 0)
+            .map(|(origin, count)| of.start(origin, count, &own))
+            .collect();
+        let kind = |(origin, was, count): (Origin, Names, usize)| {
+            let origin = origin.filter(|zone| *zone < of.demand.len());
+            let place = of.origins.iter().position(|start| start.origin == origin)?;
+            Some(Kind { origin: place, count, was })
+        };
+        of.kinds = of.in_force.iter().filter_map(kind).collect();
+        of
+    }
+
+    /// The same where no zone may keep more of its traffic than these names lead to.
+    #[must_use]
+    pub fn no_narrower_than(mut self, tally: &Tally) -> Self {
+        for (zone, named) in tally.named(self.demand.len()).into_iter().enumerate() {
+            // What every zone may do is to be named by all.
+            let least = float(self.own(zone)) / float(self.total.max(1));
+            let part = if named.all > 0 { float(named.own) / float(named.all) } else { least };
+            self.most_local[zone] = part.max(least);
+        }
+        self
+    }
+
+    /// Whether a distribution is under the cap, and names every zone as it must.
+    pub(super) fn is_allowed(&self, tally: &Tally) -> bool {
+        let named = tally.named(self.demand.len());
+        let is_named = |zone: usize| match self.scopes[zone] {
+            Scope::Free => named[zone].all > 0 && self.may_be(zone, named[zone]),
+            Scope::All => named[zone].all == self.total,
+            Scope::Among(area) => tally
+                .iter()
+                .all(|(origin, names, _)| names.has(zone) == origin.is_some_and(|at| area.has(at))),
+        };
+        self.is_under_cap(tally) && (0..named.len()).all(is_named)
+    }
+
+    /// Whether a zone may be named like this.
+    pub(super) fn may_be(&self, zone: usize, named: Named) -> bool {
+        float(named.own) <= (self.most_local[zone] + TOLERANCE) * float(named.all)
+    }
+
+    /// The fewest foreign endpoints that a zone needs which names all of its own.
+    pub(super) fn least_foreign(&self, zone: usize) -> usize {
+        let own = self.own(zone);
+        let all = (own.max(self.least(zone))..self.total)
+            .find(|all| self.may_be(zone, Named { all: *all, own }));
+        all.unwrap_or(self.total) - own
+    }
+
+    fn start(&self, origin: Origin, count: usize, own: &[usize]) -> Start {
+        let mut start = Start { origin, count, names: Names::default(), load: 0.0 };
+        let Some(here) = origin else { return start };
+        for (zone, scope) in self.scopes.iter().enumerate() {
+            if let Scope::Among(area) = scope
+                && area.has(here)
+            {
+                let members: usize = area.iter().filter_map(|zone| own.get(zone)).sum();
+                start.names = start.names.with(zone);
+                start.load += self.demand[zone] / float(members);
             }
         }
-        let is_silent = |zone: usize| demand[zone] <= TOLERANCE;
-        let absent = (0..demand.len()).filter(|zone| is_silent(*zone) && counts[*zone] == 0);
-        // One name stays free, for the zone that the endpoint serves.
-        let everywhere: Names = absent.take(MAX_NAMES - 1).collect();
-        let start = |(zone, count): (usize, &usize)| {
-            let own = if is_silent(zone) { Names::only(zone) } else { Names::default() };
-            Start { origin: Some(zone), count: *count, names: everywhere.and(own) }
-        };
-        let mut origins: Vec<Start> = counts.iter().enumerate().map(start).collect();
-        origins.push(Start { origin: None, count: without, names: everywhere });
-        origins.retain(|start| start.count > 0);
-        let total = in_force.len();
-        let cap = (1.0 + cap) / float(total.max(1)) + TOLERANCE / float(total.max(1));
-        Self { demand, origins, total, cap, in_force }
+        start
     }
 
     /// What each zone sends.
@@ -76,12 +184,28 @@ impl Problem {
         &self.in_force
     }
 
+    /// The most load that an endpoint may have besides what all have in any case.
     pub(super) fn cap(&self) -> f64 {
         self.cap
     }
 
+    /// The zones that every endpoint names.
+    pub(super) fn wide(&self) -> Names {
+        self.wide
+    }
+
+    /// Whether no endpoint has more load than it may.
+    pub fn is_under_cap(&self, tally: &Tally) -> bool {
+        let load = tally.load(&self.demand);
+        (load.overload + 1.0) / float(self.total.max(1)) <= self.limit
+    }
+
     pub(super) fn origins(&self) -> &[Start] {
         &self.origins
+    }
+
+    pub(super) fn kinds(&self) -> &[Kind] {
+        &self.kinds
     }
 
     /// How many endpoints a zone has.
@@ -90,9 +214,10 @@ impl Problem {
         self.origins.iter().find(of_zone).map_or(0, |start| start.count)
     }
 
-    /// The zones that send, in order.
+    /// The zones that send and that the search decides about, in order.
     pub fn senders(&self) -> impl Iterator<Item = usize> {
-        (0..self.demand.len()).filter(|zone| self.demand[*zone] > TOLERANCE)
+        let is_open = |zone: &usize| self.scopes[*zone] == Scope::Free;
+        (0..self.demand.len()).filter(is_open)
     }
 
     /// The fewest endpoints that can carry what a zone sends.
@@ -111,12 +236,22 @@ impl Problem {
         (self.demand[zone] / room).ceil().max(1.0) as usize
     }
 
-    /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8).
+    /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8.1).
     pub fn bound(&self) -> f64 {
         let of_zone = |zone: usize| {
-            self.demand[zone] * (float(self.own(zone)) / float(self.least(zone))).min(1.0)
+            let own = float(self.own(zone));
+            let part = match self.scopes[zone] {
+                Scope::Free => (own / float(self.least(zone))).min(1.0),
+                Scope::Among(area) if area.has(zone) => {
+                    let members = area.iter().map(|zone| self.own(zone)).sum::<usize>();
+                    own / float(members.max(1))
+                }
+                Scope::Among(_) => 0.0,
+                Scope::All => own / float(self.total.max(1)),
+            };
+            self.demand[zone] * part
         };
-        self.senders().map(of_zone).sum()
+        (0..self.demand.len()).map(of_zone).sum()
     }
 
     /// How good a distribution is.

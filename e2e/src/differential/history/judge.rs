@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{AGREE, History, PATIENT, Verdict, probe::repaired};
 use crate::differential::{
     Error, Pair,
-    form::{CURRENT, Comparison, Form, Loose, compare},
+    form::{Comparison, Form, Loose},
     model::{Effect, every_service},
     side::{ByName, CANARY, Side, place, versioned},
 };
@@ -227,15 +227,19 @@ impl History<'_> {
                 for name in &names {
                     wanted.meet(name);
                 }
-                if names.contains(&"own-placeholder") {
-                    return self.collect().await.map(Outcome::Judged);
-                }
                 if rounds == ROUNDS {
                     break;
                 }
             }
+            rounds += 1;
+            if rounds == 1 && left.iter().any(|form| self.is_replaced(form)) {
+                let collected = self.collect().await?;
+                self.loose.extend(collected);
+                found = self.settle(AGREE).await;
+                continue;
+            }
             is_repaired = self.align(&left).await?;
-            (self.loose, rounds) = (loose_if(is_repaired), rounds + 1);
+            self.loose = loose_if(is_repaired);
             found = self.settle(AGREE).await;
             is_repaired &= found != Comparison::Same;
             if found == Comparison::Placed && (!is_repaired || rounds > ROUNDS) {
@@ -258,14 +262,20 @@ impl History<'_> {
         Ok(side.versions(&self.namespace) != aligned)
     }
 
-    /// Does the garbage collector's work and deletes slices that have lost their owner. After a
-    /// touch, both sides must agree.
-    async fn collect(&mut self) -> Result<Verdict, Error> {
+    /// Whether closehaul replaces such a slice of the other side. If it was given one again and
+    /// again, it would take that for the work of another controller.
+    fn is_replaced(&self, form: &Form) -> bool {
+        form.has_lost_owner() && self.model.has_service(&form.group.service)
+    }
+
+    /// Does the garbage collector's work and deletes slices that have lost their owner. Returns
+    /// their Services: which of their slices has a trigger time then depends on which placeholder
+    /// was created later.
+    async fn collect(&mut self) -> Result<Loose, Error> {
         let namespace = &self.namespace;
         let lost = |side: &Side| {
-            let owned = |form: &Form| form.group.owners.iter().any(|it| it.contains(CURRENT));
             let mut forms = side.forms(namespace);
-            forms.retain(|form| form.is_managed() && !owned(form));
+            forms.retain(Form::has_lost_owner);
             forms
         };
         let Pair { built_in, closehaul, .. } = self.pair;
@@ -283,34 +293,24 @@ impl History<'_> {
             .await?;
         self.probe_slices().await?;
         self.touch().await?;
-        match self.settle(AGREE).await {
-            Comparison::Different(mut lines) => {
-                // The trigger time of the placeholder that was created later.
-                let (left, right) = self.forms();
-                if compare(&left, &right, &services) == Comparison::Placed {
-                    self.align(&left).await?;
-                    return Ok(Verdict::Agreed);
-                }
-                lines.insert(0, "after the garbage collector:".to_owned());
-                Ok(Verdict::Different(lines))
-            }
-            _ => Ok(Verdict::Agreed),
-        }
+        Ok(services)
     }
 
-    /// Compares after a restart of the built-in controller, which had been trapped.
+    /// Compares after a restart of the built-in controller, which had been trapped. It may choose
+    /// other hints where it draws lots.
     pub(super) async fn after_trap(&mut self) -> Result<Verdict, Error> {
         self.probe(true).await?;
         self.touch().await?;
         // The trigger times come from the restart.
         self.loose = every_service();
         let found = self.settle(AGREE).await;
-        if let Comparison::Different(lines) = found {
-            return Ok(Verdict::Different(lines));
-        }
-        self.pair.wanted.meet("tracker-trap");
         match self.explained(&Effect::default(), found).await? {
-            Outcome::Judged(verdict) => Ok(verdict),
+            Outcome::Judged(verdict) => {
+                if verdict == Verdict::Agreed {
+                    self.pair.wanted.meet("tracker-trap");
+                }
+                Ok(verdict)
+            }
             Outcome::Trapped => Ok(Verdict::Different(vec!["trapped after a restart".to_owned()])),
         }
     }

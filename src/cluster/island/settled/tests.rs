@@ -1,26 +1,31 @@
-//! A patch is what a plan of the whole would be, whatever happens in between.
+//! A patch is what a plan of the whole would be, and is assessed in the same way as a dump of the
+//! cluster, whatever happens in between.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use foldhash::HashMap;
 use jiff::Timestamp;
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 use crate::{
+    assess::{decision::Decision, reason::State, verdict::Verdict},
     cluster::Index,
+    consumers::kube_proxy::{self, Client, Targets},
     model::{
-        address::AddressType,
+        address::{AddressType, Addresses},
         labels::Labels,
         name::{Name, ServiceKey, Uid},
         node::Node,
         pod::Pod,
         samples,
         service::{Service, TargetPort, TrafficDistribution},
-        slice::{Endpoint, Hints, Slice},
+        slice::{Conditions as Ready, Endpoint, HEADLESS, Hints, SERVICE_NAME, Slice, SliceMeta},
     },
     plan::{
         Plan, Settings,
         trigger::{Seen, trigger_time, trigger_time_of},
     },
+    report::{all_slices, assessment, grounds::Grounds},
 };
 
 /// Endpoints in a slice: few, so that a Service with a few pods has many slices.
@@ -59,7 +64,10 @@ fn service(shape: &Shape, version: u64) -> Service {
         terminating: shape.terminating,
         labels: (0..shape.labels).map(|_| ("team".into(), "a".into())).collect(),
         selector: Some(app()),
-        ports: vec![samples::service_port("http", TargetPort::Named("web".into()))],
+        ports: vec![
+            samples::service_port("http", TargetPort::Named("web".into())),
+            samples::service_port("more", TargetPort::Named("more".into())),
+        ],
         families: families.into_iter().take(1 + usize::from(shape.is_dual)).collect(),
         publish_not_ready: shape.publish_not_ready,
         traffic_distribution: shape.distribution.and_then(TrafficDistribution::parse),
@@ -75,13 +83,20 @@ struct Body {
     port: u8,
     has_address: bool,
     is_selected: bool,
+    /// Whether it has the addresses of pod 0.
+    is_twin: bool,
 }
 
 type Conditions = (bool, bool, u8);
 
 fn pod(name: u8, body: &Body, (ready, terminating, since): Conditions, version: u64) -> Pod {
-    let port = samples::container_port("web", 8080 + i32::from(body.port));
-    let addresses = [[10, 0, 0, name].into(), [0xfd, 0, 0, 0, 0, 0, 0, name.into()].into()];
+    let mut ports = vec![samples::container_port("web", 8080 + i32::from(body.port))];
+    // Only some pods have the other port.
+    if !name.is_multiple_of(3) {
+        ports.push(samples::container_port("more", 9090));
+    }
+    let number = if body.is_twin { 0 } else { name };
+    let addresses = [[10, 0, 0, number].into(), [0xfd, 0, 0, 0, 0, 0, 0, number.into()].into()];
     Pod {
         name: format!("p{name}").into(),
         uid: Uid::parse(&format!("uid-{name}")),
@@ -90,7 +105,7 @@ fn pod(name: u8, body: &Body, (ready, terminating, since): Conditions, version: 
         node: Some(format!("n{}", body.node).into()),
         addresses: if body.has_address { addresses.into() } else { [].into() },
         has_address: body.has_address,
-        ports: [port].into(),
+        ports: ports.into(),
         ready,
         ready_since: (since > 0).then(|| at(since)),
         terminating,
@@ -115,8 +130,66 @@ enum Event {
     /// Another client writes a slice: it removes an endpoint, or changes hints or labels.
     Meddle(usize, u8),
     SliceGone(usize),
+    /// Another controller has a slice for the Service.
+    Foreign(u8, Foreign),
+    ForeignGone(u8),
     /// The Service is planned, and its writes are answered and shown.
     Sync(Fate),
+}
+
+type Stranger = (u8, u8, Option<u8>, Option<u8>, Option<bool>);
+
+/// A slice of another controller.
+#[derive(Clone, Debug)]
+struct Foreign {
+    is_v6: bool,
+    /// Whether it has the port of the Service.
+    has_port: bool,
+    /// Whether it is labelled so that no proxy reads it.
+    is_hidden: bool,
+    /// Addresses, which may be those of pods, with zones, hints and readiness.
+    endpoints: Vec<Stranger>,
+}
+
+fn foreign_slice(number: u8, foreign: &Foreign) -> Slice {
+    let zone = |zone: u8| Name::from(format!("z{zone}"));
+    let node = |node: u8| Name::from(format!("n{node}"));
+    let endpoint = |(address, home, zones, nodes, ready): &Stranger| {
+        let of_type = if foreign.is_v6 {
+            [0xfd, 0, 0, 0, 0, 0, 0, (*address).into()].into()
+        } else {
+            [10, 0, 0, *address].into()
+        };
+        let hints = Hints {
+            zones: zones.iter().map(|it| zone(*it)).collect(),
+            nodes: nodes.iter().map(|it| node(*it)).collect(),
+        };
+        Endpoint {
+            addresses: Addresses::One(of_type),
+            conditions: Ready { ready: *ready, ..Ready::default() },
+            target: None,
+            node: Some(node(*home)),
+            zone: (*home > 0).then(|| zone(*home)),
+            hostname: None,
+            hints: (hints != Hints::default()).then(|| Arc::new(hints)),
+        }
+    };
+    let mut labels: Labels = [(SERVICE_NAME.into(), "cart".into())].into_iter().collect();
+    if foreign.is_hidden {
+        labels = labels.with(HEADLESS, Some(""));
+    }
+    let port = if foreign.has_port { "http" } else { "other" };
+    let meta = SliceMeta {
+        name: Some(format!("foreign-{number}").into()),
+        labels,
+        ..samples::slice().meta
+    };
+    Slice {
+        meta,
+        address_type: if foreign.is_v6 { AddressType::IPv6 } else { AddressType::IPv4 },
+        ports: [samples::port(port, 8080)].into_iter().collect(),
+        endpoints: foreign.endpoints.iter().map(endpoint).collect(),
+    }
 }
 
 /// The outcome of writes.
@@ -144,12 +217,28 @@ fn event() -> impl Strategy<Value = Event> {
         proptest::bool::weighted(0.1),
         proptest::bool::weighted(0.9),
         proptest::bool::weighted(0.9),
+        proptest::bool::weighted(0.1),
     )
-        .prop_map(|(node, port, has_address, is_selected)| Body {
+        .prop_map(|(node, port, has_address, is_selected, is_twin)| Body {
             node,
             port: port.into(),
             has_address,
             is_selected,
+            is_twin,
+        });
+    let hint = || prop_oneof![1 => Just(None), 4 => (1..3_u8).prop_map(Some)];
+    let stranger = (0..12_u8, 0..3_u8, hint(), hint(), proptest::option::of(any::<bool>()));
+    let foreign = (
+        any::<bool>(),
+        proptest::bool::weighted(0.9),
+        proptest::bool::weighted(0.1),
+        proptest::collection::vec(stranger, 0..3),
+    )
+        .prop_map(|(is_v6, has_port, is_hidden, endpoints)| Foreign {
+            is_v6,
+            has_port,
+            is_hidden,
+            endpoints,
         });
     let shape = (
         0..3_usize,
@@ -184,6 +273,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => shape.prop_map(Event::Service),
         1 => (0..9_usize, 0..4_u8).prop_map(|(slice, how)| Event::Meddle(slice, how)),
         1 => (0..9_usize).prop_map(Event::SliceGone),
+        1 => (0..2_u8, foreign).prop_map(|(number, foreign)| Event::Foreign(number, foreign)),
+        2 => (0..2_u8).prop_map(Event::ForeignGone),
     ]
 }
 
@@ -193,8 +284,15 @@ struct World {
     seen: Option<Seen>,
     bodies: Vec<Option<(Body, Conditions)>>,
     version: u64,
+    foreign: [Option<Foreign>; 2],
     /// Plans of a part, and of the whole.
     plans: (usize, usize),
+    /// The states of ports that have been found.
+    states: BTreeSet<State>,
+    /// The decisions that have been found, by what they were based on.
+    decided: HashMap<Grounds, Decision>,
+    /// How often one was found again.
+    recalled: usize,
 }
 
 impl World {
@@ -204,14 +302,18 @@ impl World {
             seen: None,
             bodies: vec![None; 9],
             version: 0,
+            foreign: [None, None],
             plans: (0, 0),
+            states: BTreeSet::new(),
+            decided: HashMap::default(),
+            recalled: 0,
         };
         for number in 0..4 {
             world.happen(Event::Node(number, 1 + number % 2));
         }
         world.happen(Event::Service(shape.clone()));
         for number in 0..9 {
-            let body = Body { node: number % 4, port: 0, has_address: true, is_selected: true };
+            let body = Body { node: number % 4, ..BODY };
             world.happen(Event::Pod(number, body));
         }
         world.happen(Event::Sync(Fate::Done));
@@ -252,6 +354,16 @@ impl World {
                 if let Some(name) = self.nth(number).and_then(|slice| slice.meta.name) {
                     self.index.remove_slice(&key().namespace, &name, Some(version));
                 }
+            }
+            Event::Foreign(number, foreign) => {
+                let slice = foreign_slice(number, &foreign);
+                self.foreign[usize::from(number)] = Some(foreign);
+                self.show(slice);
+            }
+            Event::ForeignGone(number) => {
+                let name = format!("foreign-{number}").into();
+                self.foreign[usize::from(number)] = None;
+                self.index.remove_slice(&key().namespace, &name, Some(version));
             }
             Event::Sync(fate) => self.sync(fate),
         }
@@ -302,10 +414,46 @@ impl World {
         let is_patch = patch.is_some();
         *(if is_patch { &mut self.plans.0 } else { &mut self.plans.1 }) += 1;
         let plan = patch.unwrap_or(whole);
+        let of_plan = assessment(&self.index, service, &plan.intent, Some(&plan));
+        let grounds = Grounds::of(&self.index, service, &plan);
+        let dump = self.dump();
+        let planned = dump.plan(&key(), None, SETTINGS).unwrap();
+        let assessment = assessment(&dump, service, &planned.intent, Some(&planned));
+        assert_eq!(of_plan, assessment);
+        if let Some(grounds) = grounds {
+            let known = self.decided.insert(grounds, assessment.decision.clone());
+            self.recalled += usize::from(known.is_some());
+            assert!(known.is_none_or(|known| known == assessment.decision));
+        }
+        assert_follows_kube_proxy(&dump, service, &planned, &of_plan.verdicts);
+        self.states.extend(of_plan.verdicts.iter().map(|verdict| verdict.state));
         let known = self.index.known(service, &plan);
         let writes: Vec<_> = plan.families.into_iter().map(|family| family.changes).collect();
         self.index.settle(&key(), known, &writes, is_patch);
         self.write(writes.iter().flat_map(|changes| &changes.creates), &writes, fate);
+    }
+
+    /// The same cluster, as a file has it.
+    fn dump(&self) -> Index {
+        let mut dump = Index::default();
+        for node in self.index.nodes().values() {
+            dump.apply_node(node.clone());
+        }
+        dump.apply_service(self.index.service(&key()).unwrap().clone());
+        for (name, body) in (0..).zip(&self.bodies) {
+            if let Some((body, conditions)) = body {
+                dump.apply_pod(&key().namespace, pod(name, body, *conditions, 1));
+            }
+        }
+        for slice in self.index.slices_of(&key()) {
+            dump.apply_slice(slice.clone());
+        }
+        for (number, foreign) in (0..).zip(&self.foreign) {
+            if let Some(foreign) = foreign {
+                dump.apply_slice(foreign_slice(number, foreign));
+            }
+        }
+        dump
     }
 
     fn write<'a>(
@@ -377,6 +525,40 @@ fn assert_same(whole: &Plan<'_>, patch: &Plan<'_>) {
     }
 }
 
+/// Asks the model of kube-proxy, for clients on each node and on one that no endpoint names.
+fn assert_follows_kube_proxy(
+    index: &Index,
+    service: &Service,
+    plan: &Plan<'_>,
+    verdicts: &[Verdict],
+) {
+    for verdict in verdicts.iter().filter(|_| plan.intent.prefers_locality()) {
+        let families = plan.families.iter();
+        let family = families.clone().find(|it| it.address_type == verdict.family).unwrap();
+        let slices = all_slices(index, service, family);
+        for port in verdict.ports.iter().map(|at| &service.ports[*at].name) {
+            let targets = Targets::new(service, slices.iter().copied(), verdict.family, port);
+            let is_empty = targets.ready().is_empty();
+            assert_eq!(is_empty, verdict.state == State::Empty, "{port} {verdict:?}");
+            let goes_beyond = |(zone, nodes): &(&Name, &BTreeSet<Name>)| {
+                let mut clients = nodes.iter().map(|node| &**node).chain([""]);
+                clients.any(|node| {
+                    let client = Client { node, zone: Some(zone) };
+                    let slices = slices.iter().copied();
+                    let reach = kube_proxy::reach(service, slices, verdict.family, port, client);
+                    reach.endpoints.iter().any(|it| it.endpoint.zone.as_ref() != Some(zone))
+                })
+            };
+            let beyond = index.topology().clients().iter().filter(goes_beyond);
+            let expected: Vec<_> = beyond.map(|(zone, _)| zone).filter(|_| !is_empty).collect();
+            let found: Vec<_> = verdict.beyond.iter().map(|(zone, _)| zone).collect();
+            assert_eq!(found, expected, "{port} {verdict:?}");
+        }
+    }
+}
+
+const BODY: Body = Body { node: 0, port: 0, has_address: true, is_selected: true, is_twin: false };
+
 const SHAPE: Shape = Shape {
     distribution: Some("PreferSameZone"),
     is_dual: true,
@@ -390,12 +572,35 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_patch_is_what_a_plan_of_the_whole_would_be(events in proptest::collection::vec(event(), 1..60)) {
+    fn a_patch_is_what_a_plan_of_the_whole_would_be_and_a_dump_is_assessed_the_same(events in proptest::collection::vec(event(), 1..60)) {
         let mut world = World::new(&SHAPE);
         for event in events {
             world.happen(event);
         }
     }
+}
+
+/// What the property above is about does occur.
+#[test]
+fn generated_clusters_reach_every_state_by_patches_too() {
+    let mut runner = TestRunner::deterministic();
+    let histories = proptest::collection::vec(event(), 60);
+    let (mut states, mut patches, mut recalled) = (BTreeSet::new(), 0, 0);
+    for _ in 0..40 {
+        let mut world = World::new(&SHAPE);
+        for event in histories.new_tree(&mut runner).unwrap().current() {
+            world.happen(event);
+        }
+        states.extend(world.states);
+        patches += world.plans.0;
+        recalled += world.recalled;
+    }
+    assert_eq!(
+        states.into_iter().collect::<Vec<_>>(),
+        State::ALL.into_iter().filter(|it| *it != State::Shadow).collect::<Vec<_>>()
+    );
+    assert!(patches > 50, "{patches}");
+    assert!(recalled > 50, "{recalled}");
 }
 
 #[test]
@@ -426,7 +631,7 @@ fn what_ends_it() {
         Event::Service(Shape { labels: 0, ..SHAPE }),
         Event::Meddle(2, 1),
         Event::SliceGone(2),
-        Event::Pod(1, Body { node: 2, port: 0, has_address: true, is_selected: true }),
+        Event::Pod(1, Body { node: 2, ..BODY }),
         Event::Sync(Fate::Fail),
     ];
     for event in others {

@@ -21,12 +21,6 @@ pub struct Topology {
     zoneless_senders: BTreeSet<Name>,
 }
 
-/// Whether clients are assumed to run on a node: it is ready, accepts ordinary pods, and does not
-/// belong to the control plane.
-fn is_sending(node: &Node) -> bool {
-    node.ready && node.schedulable && !node.control_plane
-}
-
 impl Topology {
     /// The topology of these nodes.
     pub fn of(nodes: &Nodes) -> Self {
@@ -43,6 +37,11 @@ impl Topology {
     /// The zones that send, with their sending nodes. If none does, all zones with all nodes.
     pub fn clients(&self) -> &Clients {
         if self.sending.is_empty() { &self.all } else { &self.sending }
+    }
+
+    /// The sending nodes without a zone.
+    pub fn zoneless_senders(&self) -> impl Iterator<Item = &Name> {
+        self.zoneless_senders.iter()
     }
 
     /// Whether there is a sending node without a zone.
@@ -68,7 +67,7 @@ impl Topology {
     }
 
     fn insert(&mut self, node: &Node) {
-        let is_sending = is_sending(node);
+        let is_sending = node.is_sending();
         match &node.zone {
             Some(zone) => {
                 self.all.entry(zone.clone()).or_default().insert(node.name.clone());
@@ -109,17 +108,14 @@ mod tests {
     #[test]
     fn who_sends() {
         let ready = || node("n", "z", true);
-        let idle = [
-            node("n1", "z", false),
-            Node { name: "n2".into(), control_plane: true, ..ready() },
-            Node { name: "n3".into(), schedulable: false, ..ready() },
-        ];
+        let idle =
+            [node("n1", "z", false), Node { name: "n2".into(), control_plane: true, ..ready() }];
         let mut topology = Topology::default();
         for node in &idle {
             topology.insert(node);
         }
         let nodes = topology.clients().values().map(BTreeSet::len).sum::<usize>();
-        assert_eq!(nodes, 3, "no other node sends");
+        assert_eq!(nodes, 2, "no other node sends");
         topology.insert(&node("n4", "y", true));
         assert_eq!(topology.clients().keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["y"]);
         assert_eq!(topology.zones(), 2);

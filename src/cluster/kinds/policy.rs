@@ -1,0 +1,148 @@
+//! Policies, evacuations and namespaces: what an event of one changes. They are optional: without
+//! them, each Service has the intent of its own fields. Each change resolves the intents that may
+//! depend on it again, so a Service is affected exactly if its intent differs afterwards.
+
+use jiff::Timestamp;
+
+use crate::{
+    cluster::{Index, island::Island, keys},
+    model::{
+        name::{Name, ServiceKey},
+        namespace::Namespace,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        store::{Admission, Store, Versioned},
+    },
+    plan::{
+        intent::resolve,
+        precedence::{Rules, Scope},
+    },
+};
+
+impl Index {
+    /// Stores a policy of a namespace. Returns the Services that this affects, sorted.
+    pub fn apply_policy(&mut self, policy: LocalityPolicy) -> Vec<ServiceKey> {
+        let namespace = policy.namespace.clone();
+        let name = policy.meta.name.clone();
+        if !put(&mut self.island(&namespace).policies, name, policy) {
+            return Vec::new();
+        }
+        self.resolve_in(&namespace)
+    }
+
+    /// Forgets a policy of a namespace, unless what is known is newer than its deletion. Returns the
+    /// Services that this affects, sorted.
+    pub fn remove_policy(
+        &mut self,
+        namespace: &Name,
+        name: &str,
+        version: Option<u64>,
+    ) -> Vec<ServiceKey> {
+        let Some(island) = self.islands.get_mut(namespace) else { return Vec::new() };
+        if island.policies.remove(name, version).is_none() {
+            return Vec::new();
+        }
+        let affected = self.resolve_in(namespace);
+        // The policy may have been all that was known of the namespace.
+        self.visit(namespace, |_| ());
+        affected
+    }
+
+    /// Stores a policy of the cluster. Returns the Services that this affects, sorted.
+    pub fn apply_cluster_policy(&mut self, policy: ClusterLocalityPolicy) -> Vec<ServiceKey> {
+        let name = policy.meta.name.clone();
+        self.rule(|rules| put(&mut rules.policies, name, policy))
+    }
+
+    /// Forgets a policy of the cluster, unless what is known is newer than its deletion. Returns the
+    /// Services that this affects, sorted.
+    pub fn remove_cluster_policy(&mut self, name: &str, version: Option<u64>) -> Vec<ServiceKey> {
+        self.rule(|rules| rules.policies.remove(name, version).is_some())
+    }
+
+    /// Stores an evacuation. Returns the Services that this affects, sorted.
+    pub fn apply_evacuation(&mut self, evacuation: ZoneEvacuation) -> Vec<ServiceKey> {
+        let name = evacuation.meta.name.clone();
+        self.rule(|rules| put(&mut rules.evacuations, name, evacuation))
+    }
+
+    /// Forgets an evacuation, unless what is known is newer than its deletion. Returns the Services
+    /// that this affects, sorted.
+    pub fn remove_evacuation(&mut self, name: &str, version: Option<u64>) -> Vec<ServiceKey> {
+        self.rule(|rules| rules.evacuations.remove(name, version).is_some())
+    }
+
+    /// Stores a namespace. Returns the Services that this affects, sorted.
+    pub fn apply_namespace(&mut self, namespace: Namespace) -> Vec<ServiceKey> {
+        let name = namespace.name.clone();
+        if !put(&mut self.rules.namespaces, name.clone(), namespace) {
+            return Vec::new();
+        }
+        self.resolve_in(&name)
+    }
+
+    /// Forgets a namespace, unless what is known is newer than its deletion. Returns the Services
+    /// that this affects, sorted.
+    pub fn remove_namespace(&mut self, name: &Name, version: Option<u64>) -> Vec<ServiceKey> {
+        if self.rules.namespaces.remove(name, version).is_none() {
+            return Vec::new();
+        }
+        self.resolve_in(name)
+    }
+
+    /// Sets the time that decides which evacuations are over. Before that, none is. Returns the
+    /// Services that this affects, sorted.
+    pub fn set_time(&mut self, now: Timestamp) -> Vec<ServiceKey> {
+        self.rule(|rules| std::mem::replace(&mut rules.now, now) != now)
+    }
+
+    /// Changes what holds for all namespaces.
+    fn rule(&mut self, change: impl FnOnce(&mut Rules) -> bool) -> Vec<ServiceKey> {
+        if !change(&mut self.rules) {
+            return Vec::new();
+        }
+        let rules = &self.rules;
+        let mut affected = Vec::new();
+        for (namespace, island) in &mut self.islands {
+            affected.extend(keys(namespace, island.resolve(rules)));
+        }
+        affected.sort_unstable();
+        affected
+    }
+
+    /// Resolves the intents of a namespace again. Returns the Services whose intents differ, sorted.
+    fn resolve_in(&mut self, namespace: &Name) -> Vec<ServiceKey> {
+        let Some(island) = self.islands.get_mut(namespace) else { return Vec::new() };
+        let mut affected = keys(namespace, island.resolve(&self.rules));
+        affected.sort_unstable();
+        affected
+    }
+}
+
+impl Island {
+    /// Resolves all intents again. Returns the Services whose intents differ.
+    fn resolve(&mut self, rules: &Rules) -> Vec<Name> {
+        let generation = self.next_generation();
+        let scope = Scope { policies: &self.policies, rules };
+        let mut affected = Vec::new();
+        for selected in self.services.values_mut() {
+            let intent = resolve(&selected.service, scope);
+            if selected.intent != intent {
+                selected.intent = intent;
+                selected.generation = generation;
+                affected.push(selected.service.key.name.clone());
+            }
+        }
+        affected
+    }
+}
+
+/// Stores an object. Returns whether it differs from what was known.
+fn put<T: Versioned + PartialEq>(store: &mut Store<T>, name: Name, object: T) -> bool {
+    match store.admit(&name, object.version()) {
+        Admission::Outdated => return false,
+        Admission::Known(id) if *store.at(id) == object => return false,
+        Admission::Known(_) | Admission::New => {}
+    }
+    store.insert(name, object);
+    true
+}

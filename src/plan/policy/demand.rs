@@ -1,0 +1,156 @@
+//! Demand: what each zone is assumed to send to a Service, from nodes, clients or as given
+//! (docs/planner.md 5).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    counts::float,
+    request::Request,
+    zones::{Zone, Zones},
+};
+use crate::model::{
+    name::Name,
+    node::{Node, Nodes},
+    policy::{DemandSource, Key},
+};
+
+/// The label that names a node's region.
+const REGION: &str = "topology.kubernetes.io/region";
+
+/// How many ready clients of a Service there are in each zone.
+pub type Clients = BTreeMap<Name, usize>;
+
+/// Every zone that a node bears, with what it sends by `request`. `clients` are counted only for
+/// [`DemandSource::Clients`]. If no zone sends anything, all that have a node that sends do so
+/// equally, and if there is none, all zones.
+pub fn zones(nodes: &Nodes, request: &Request, clients: &Clients) -> Zones {
+    let mut all: BTreeMap<&Name, Vec<&Node>> = BTreeMap::new();
+    for node in nodes.values() {
+        if let Some(zone) = &node.zone {
+            all.entry(zone).or_default().push(node);
+        }
+    }
+    let sent = |source: &DemandSource| -> Vec<f64> {
+        all.iter().map(|(name, nodes)| demand(source, name, nodes, clients)).collect()
+    };
+    let mut demand = sent(&request.demand);
+    if demand.iter().sum::<f64>() <= 0.0 {
+        demand = sent(&DemandSource::Equal);
+    }
+    let zones = all.into_iter().zip(demand);
+    Zones::new(zones.map(|((name, nodes), sent)| {
+        let senders = nodes.iter().filter(|node| node.is_sending());
+        let senders = senders.map(|node| node.name.clone()).collect();
+        let areas = request.keys.iter().filter_map(|key| Some((key.clone(), area(key, &nodes)?)));
+        (name.clone(), sent, Arc::new(Zone { senders, areas: areas.collect() }))
+    }))
+}
+
+/// What a zone with these nodes sends, in any unit.
+fn demand(source: &DemandSource, name: &Name, nodes: &[&Node], clients: &Clients) -> f64 {
+    let senders = || nodes.iter().filter(|node| node.is_sending());
+    match source {
+        DemandSource::Equal => f64::from(u8::from(senders().next().is_some())),
+        DemandSource::Nodes => float(senders().count()),
+        DemandSource::Cpu => {
+            let cpu: u64 = senders().map(|node| node.cpu).sum();
+            float(usize::try_from(cpu).unwrap_or(usize::MAX))
+        }
+        DemandSource::Clients { .. } => float(clients.get(name).copied().unwrap_or_default()),
+        DemandSource::Shares(shares) => shares.get(name).copied().unwrap_or_default(),
+    }
+}
+
+/// The area that these nodes of a zone belong to: that of most of them. Of equally many, the one
+/// whose name sorts first.
+fn area(key: &Key, nodes: &[&Node]) -> Option<Name> {
+    let label: &str = match key {
+        Key::Region => REGION,
+        Key::Label(label) => label,
+        Key::Node | Key::Zone => return None,
+    };
+    let mut areas: BTreeMap<&Name, usize> = BTreeMap::new();
+    for area in nodes.iter().filter_map(|node| node.labels.get(label)) {
+        *areas.entry(area).or_default() += 1;
+    }
+    let most = areas.values().max().copied()?;
+    areas.into_iter().find(|(_, count)| *count == most).map(|(area, _)| area.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::samples::{labels, node},
+        plan::policy::request::Standing,
+    };
+
+    fn request(demand: DemandSource) -> Request {
+        Request {
+            node: false,
+            keys: vec![Key::Zone, Key::Region, Key::Label("row".into())],
+            guard: None,
+            rollout: None,
+            evacuated: Vec::new(),
+            demand,
+            standing: Standing::New,
+        }
+    }
+
+    /// Two nodes in zone a, one in b, and one in c that is not ready.
+    fn nodes() -> Nodes {
+        let east = |name: &str, zone: &str, row: &str| {
+            let labels = labels(&[(REGION, "east"), ("row", row)]);
+            Node { labels, ..node(name, zone) }
+        };
+        let nodes = [
+            east("n1", "a", "2"),
+            Node { cpu: 1000, ..east("n2", "a", "1") },
+            Node { labels: labels(&[]), ..node("n3", "b") },
+            Node { ready: false, ..east("n4", "c", "9") },
+            Node { control_plane: true, ..east("n5", "c", "9") },
+        ];
+        nodes.into_iter().map(|node| (node.name.clone(), node)).collect()
+    }
+
+    #[test]
+    fn each_source_is_what_it_says() {
+        let shares = |pairs: &[(&str, f64)]| {
+            DemandSource::Shares(
+                pairs.iter().map(|(zone, share)| ((*zone).into(), *share)).collect(),
+            )
+        };
+        let clients = DemandSource::Clients {
+            pods: crate::model::selector::Selector::default(),
+            namespaces: None,
+        };
+        let counted: Clients = [("a".into(), 1), ("c".into(), 3), ("gone".into(), 5)].into();
+        for (source, clients, expected) in [
+            (DemandSource::Equal, &counted, [0.5, 0.5, 0.0]),
+            (DemandSource::Nodes, &counted, [2.0 / 3.0, 1.0 / 3.0, 0.0]),
+            (DemandSource::Cpu, &counted, [5.0 / 9.0, 4.0 / 9.0, 0.0]),
+            (clients.clone(), &counted, [0.25, 0.0, 0.75]),
+            (clients, &Clients::new(), [0.5, 0.5, 0.0]),
+            (shares(&[("a", 60.0), ("c", 20.0), ("gone", 99.0)]), &counted, [0.75, 0.0, 0.25]),
+            (shares(&[("gone", 1.0)]), &counted, [0.5, 0.5, 0.0]),
+        ] {
+            let zones = zones(&nodes(), &request(source.clone()), clients);
+            let names: Vec<&str> = zones.names().iter().map(AsRef::as_ref).collect();
+            assert_eq!(names, ["a", "b", "c"], "every zone of a node");
+            for (found, expected) in zones.demand().iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-9, "{source:?}: {:?}", zones.demand());
+            }
+        }
+    }
+
+    #[test]
+    fn a_zone_belongs_to_the_area_of_most_of_its_nodes() {
+        let zones = zones(&nodes(), &request(DemandSource::Equal), &Clients::new());
+        let area = |zone: usize, key: &Key| zones.area(zone, key).map(ToString::to_string);
+        assert_eq!(area(0, &Key::Region).as_deref(), Some("east"));
+        assert_eq!(area(1, &Key::Region), None);
+        assert_eq!(area(0, &Key::Label("row".into())).as_deref(), Some("1"));
+        assert_eq!(zones.senders(0).len(), 2);
+        assert!(zones.senders(2).is_empty());
+    }
+}

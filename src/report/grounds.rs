@@ -1,0 +1,67 @@
+//! Grounds: all that an assessment is based on, as one number. As long as the number is the same, so
+//! is the assessment. When a pod of a Service changes, mostly only the number of ready endpoints of
+//! some kind does, and clients still reach the same kinds.
+
+use std::hash::{BuildHasher as _, Hash, Hasher};
+
+use foldhash::quality::FixedState;
+
+use crate::{
+    cluster::Index,
+    model::service::Service,
+    plan::{
+        Family, Plan,
+        intent::Mechanism,
+        ready::{Alike, NodeHint, Ready},
+    },
+};
+
+/// What an assessment is based on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Grounds(u64);
+
+impl Grounds {
+    /// What the assessment of this plan is based on. `None` if it depends on numbers of endpoints or
+    /// of CPUs, or on the slices of other managers.
+    pub fn of(index: &Index, service: &Service, plan: &Plan<'_>) -> Option<Self> {
+        if plan.intent.mechanism == Mechanism::Auto || !index.foreign_ready(&service.key).is_empty()
+        {
+            return None;
+        }
+        let mut hasher = FixedState::default().build_hasher();
+        (&service.uid, service.version, plan.intent.mechanism).hash(&mut hasher);
+        index.topology_changes().hash(&mut hasher);
+        (plan.has_pods, plan.nodeless.is_empty(), plan.not_allowed.is_empty()).hash(&mut hasher);
+        for family in &plan.families {
+            hash_family(family, &mut hasher)?;
+        }
+        Some(Self(hasher.finish()))
+    }
+}
+
+fn hash_family(family: &Family<'_>, hasher: &mut impl Hasher) -> Option<()> {
+    let Ready { slices: _, sets, unlabelled, has_twins, without_address } = &family.ready;
+    if *has_twins {
+        return None;
+    }
+    (family.address_type, family.census.is_some(), sets.len()).hash(hasher);
+    (*unlabelled > 0, *without_address > 0).hash(hasher);
+    for set in sets {
+        (&set.ports, set.endpoints > 0, set.ready.len()).hash(hasher);
+        for (alike, _) in &set.ready {
+            hash_alike(alike, hasher)?;
+        }
+    }
+    Some(())
+}
+
+fn hash_alike(Alike { zone, zones, nodes }: &Alike, hasher: &mut impl Hasher) -> Option<()> {
+    (zone, zones).hash(hasher);
+    match nodes {
+        NodeHint::None => false.hash(hasher),
+        NodeHint::Own => true.hash(hasher),
+        // Whether clients run on these nodes changes more often than which zones send.
+        NodeHint::These(_) => return None,
+    }
+    Some(())
+}
