@@ -11,7 +11,10 @@ use foldhash::HashMap;
 use crate::{
     consumers::kube_proxy::{Hinted, Target, Targets, is_seen},
     model::{address::AddressType, name::Name, port::Port, service::Service, slice::Slice},
-    plan::ready::{Alike, NodeHint, PortSet, Ready},
+    plan::{
+        hints::planned::Planned,
+        ready::{Alike, NodeHint, PortSet, Ready},
+    },
 };
 
 /// The ports of a Service that lead to the same endpoints, in one address type.
@@ -64,6 +67,8 @@ pub struct Found<'a> {
     pub foreign: Option<&'a Ready>,
     /// All these slices, in case that two endpoints have the same address.
     pub slices: Vec<&'a Slice>,
+    /// The plans of its hints, where policies or evacuations decide them.
+    pub planned: Option<&'a Planned>,
 }
 
 impl<'a> Found<'a> {

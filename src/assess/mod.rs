@@ -10,6 +10,7 @@
 
 pub mod crowd;
 pub mod decision;
+pub mod explained;
 mod policies;
 pub mod reason;
 pub mod share;

@@ -59,8 +59,18 @@ reasons! {
     ZoneEmpty,
     /// The legacy annotation: the endpoints of a zone would be overloaded.
     OverloadExceeded,
-    /// Endpoints of other zones serve a zone, too.
+    /// Endpoints of other zones serve a zone, too, and none of these its own.
     Lent,
+    /// Endpoints of other zones, which also serve others, serve a zone, too.
+    Widened,
+    /// A zone is evacuated.
+    Evacuated,
+    /// A zone is not kept local yet.
+    RolloutPending,
+    /// A better plan waits until the hints in force have stood long enough.
+    Held,
+    /// An endpoint would need more names than it may have.
+    TooManyZones,
     /// A ready endpoint has no zone, so readers ignore the zones of all endpoints.
     EndpointWithoutZone,
     /// A pod's node is not known.

@@ -47,8 +47,12 @@ pub struct ZoneShare {
 pub enum Rung {
     /// Only to endpoints of their own zone.
     Strict,
-    /// To some of other zones too, which serve them.
+    /// To some of other zones too, none of which serves its own zone.
     Lent,
+    /// To some of other zones too, which also serve others.
+    Widened,
+    /// To those of their region, or of the zones with the same value of a label.
+    Region,
     /// To all.
     Cluster,
 }
@@ -59,34 +63,52 @@ impl fmt::Display for Rung {
         f.write_str(match self {
             Self::Strict => "strict",
             Self::Lent => "lent",
+            Self::Widened => "widened",
+            Self::Region => "region",
             Self::Cluster => "cluster",
         })
     }
 }
 
-/// What becomes of the traffic to the ready ones of `targets`. `None` if there is none, or if no node
-/// has a zone.
-pub fn share(targets: &Targets<'_>, clients: &Clients) -> Option<Share> {
+/// What one zone sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The zone.
+    pub zone: &'a Name,
+    /// Its part of all traffic, 0 to 1.
+    pub demand: f64,
+    /// Its nodes that send. If there is none, it is assumed that no endpoint is on any of them.
+    pub nodes: Option<&'a BTreeSet<Name>>,
+}
+
+/// The zones that send, each the same.
+pub fn equal(clients: &Clients) -> Vec<Sender<'_>> {
+    let demand = 1.0 / count(clients.len());
+    clients.iter().map(|(zone, nodes)| Sender { zone, demand, nodes: Some(nodes) }).collect()
+}
+
+/// What becomes of the traffic to the ready ones of `targets`. `None` if there is none, or if no zone
+/// sends.
+pub fn share(targets: &Targets<'_>, senders: &[Sender<'_>]) -> Option<Share> {
     let flocks = crowd::by_node(targets);
-    if flocks.is_empty() || clients.is_empty() {
+    if flocks.is_empty() || senders.is_empty() {
         return None;
     }
     let levels = Levels::of(&flocks);
     let total: usize = flocks.iter().map(|flock| flock.count).sum();
     let named: HashSet<&str> = flocks.iter().flat_map(Flock::nodes).map(AsRef::as_ref).collect();
-    let demand = 1.0 / count(clients.len());
     // The load of each endpoint of a flock.
     let mut loads = vec![0.0; flocks.len()];
     let mut zones = Vec::new();
-    for (zone, nodes) in clients {
-        let per_node = demand / count(nodes.len());
-        let (with_own, others): (Vec<_>, Vec<_>) =
-            nodes.iter().partition(|node| named.contains(&***node));
+    for Sender { zone, demand, nodes } in senders.iter().copied() {
+        let per_node = demand / count(nodes.map_or(1, BTreeSet::len));
+        let (with_own, others): (Vec<&Name>, Vec<&Name>) =
+            nodes.into_iter().flatten().partition(|node| named.contains(&***node));
         // Clients on nodes that no endpoint names all reach the same.
         let mut routes: Vec<(&str, f64)> =
             with_own.into_iter().map(|node| (&**node, per_node)).collect();
-        if !others.is_empty() {
-            routes.push(("", per_node * count(others.len())));
+        if !others.is_empty() || nodes.is_none() {
+            routes.push(("", per_node * count(others.len().max(1))));
         }
         let mut staying = 0.0;
         let mut reached = BTreeSet::new();
@@ -125,6 +147,11 @@ impl Flock<'_> {
     pub fn is_in(&self, zone: &Name) -> bool {
         self.alike.zone.as_ref() == Some(zone)
     }
+
+    /// Whether the endpoints serve other zones and not their own.
+    fn is_lent(&self) -> bool {
+        self.alike.zone.as_ref().is_none_or(|own| !self.zones().contains(own))
+    }
 }
 
 /// How far the clients of a zone have to go that reach these out of `total` endpoints.
@@ -135,10 +162,12 @@ pub(super) fn rung<'f>(
 ) -> Rung {
     if reached.clone().all(|flock| flock.is_in(zone)) {
         Rung::Strict
-    } else if reached.map(|flock| flock.count).sum::<usize>() == total {
+    } else if reached.clone().map(|flock| flock.count).sum::<usize>() == total {
         Rung::Cluster
-    } else {
+    } else if reached.filter(|flock| !flock.is_in(zone)).all(Flock::is_lent) {
         Rung::Lent
+    } else {
+        Rung::Widened
     }
 }
 
@@ -186,7 +215,7 @@ mod tests {
             endpoint,
             slice: &slice,
         });
-        let found = share(&Targets { all: endpoints.collect() }, clients).unwrap();
+        let found = share(&Targets { all: endpoints.collect() }, &equal(clients)).unwrap();
         assert!((found.in_zone - in_zone).abs() < 1e-9, "{found:?}");
         assert!((found.overload - overload).abs() < 1e-9, "{found:?}");
         found.zones.iter().map(|zone| (zone.rung, zone.reachable)).collect()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     crowd::{Crowd, Flock, Found},
+    explained::{Explained, first_port},
     reason::{Reason, State},
     share::{self, Rung},
 };
@@ -61,7 +62,7 @@ impl Standing<'_> {
         let mut verdicts = Vec::new();
         for found in self.families {
             // Without a preference, it does not matter what readers find.
-            if self.intent.prefers_locality() {
+            if self.intent.prefers_locality() || found.planned.is_some() {
                 let crowds = found.crowds(self.service);
                 verdicts.extend(crowds.into_iter().map(|crowd| self.verdict(found, crowd)));
             } else {
@@ -86,9 +87,12 @@ impl Standing<'_> {
     fn verdict(self, found: &Found<'_>, crowd: Crowd<'_>) -> Verdict {
         let mut reasons = self.hindrances();
         let is_hidden = !reasons.is_empty();
-        let sight = Sight::of(self, &crowd.flocks);
-        let state = match self.intent.requested() {
-            Mechanism::TrafficDistribution(preference) => {
+        let mut sight = Sight::of(self, &crowd.flocks);
+        let port = first_port(self.service, &crowd.ports);
+        let explained = found.planned.map(|planned| Explained::of(planned, &port));
+        let state = match (&explained, self.intent.requested()) {
+            (Some(explained), _) => self.planned(explained, &mut sight, &mut reasons),
+            (None, Mechanism::TrafficDistribution(preference)) => {
                 self.preferred(preference, found, &sight, &mut reasons)
             }
             _ => self.auto(found.own, &sight, &mut reasons),
@@ -110,6 +114,34 @@ impl Standing<'_> {
         }
         let state = if is_hidden { State::Ineffective } else { state };
         Verdict { family: found.family, ports: crowd.ports, state, reasons, beyond: sight.beyond }
+    }
+
+    /// The state under a policy or an evacuation, whose plan says why zones are not strict.
+    fn planned(
+        self,
+        explained: &Explained<'_>,
+        sight: &mut Sight,
+        reasons: &mut Vec<Reason>,
+    ) -> State {
+        if sight.is_empty {
+            reasons.extend(self.left_out());
+            return State::Empty;
+        }
+        for (zone, reason) in &mut sight.beyond {
+            if let Some(why) = explained.zone(zone) {
+                *reason = why;
+            }
+        }
+        // Without hints of ours, those of others do not matter.
+        let is_foreign = sight.has_foreign_without_zones && !sight.beyond.is_empty();
+        if is_foreign {
+            reasons.push(Reason::ForeignSliceWithoutHints);
+        }
+        reasons.extend(self.left_out());
+        reasons.extend(explained.reasons());
+        let is_local = self.service.external_local && !self.service.internal_local;
+        reasons.extend(is_local.then_some(Reason::TrafficPolicyLocal));
+        if is_foreign { State::Ineffective } else { explained.state() }
     }
 
     /// The state under `spec.trafficDistribution`.
@@ -294,6 +326,7 @@ impl Sight {
                 Rung::Strict => continue,
                 _ if !has_own => Reason::ZoneEmpty,
                 Rung::Lent => Reason::Lent,
+                Rung::Widened | Rung::Region => Reason::Widened,
                 Rung::Cluster if sight.has_zoneless => Reason::EndpointWithoutZone,
                 Rung::Cluster if sight.has_foreign_without_zones => {
                     Reason::ForeignSliceWithoutHints

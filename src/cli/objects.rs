@@ -106,7 +106,7 @@ impl Rules {
 /// A policy in a manifest has no age, but the one that it replaces has, and that decides which of two
 /// wins.
 fn keep_age(under: Option<&PolicyMeta>, over: &mut PolicyMeta) {
-    over.created = over.created.or(under.and_then(|under| under.created));
+    over.created = over.created.or_else(|| under.and_then(|under| under.created));
 }
 
 /// A Service in a manifest has no UID and no address, but the slices in the cluster name its UID.

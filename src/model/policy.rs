@@ -1,7 +1,7 @@
 //! Policy: what `LocalityPolicy`, `ClusterLocalityPolicy` and `ZoneEvacuation` request. What a guard
 //! means is in docs/planner.md 8.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use jiff::Timestamp;
 
@@ -30,6 +30,24 @@ pub struct PolicyMeta {
     pub created: Option<Timestamp>,
     /// `metadata.generation`: which state of the spec it is; 0 if unknown.
     pub generation: i64,
+}
+
+/// A policy, as seen from a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PolicyRef {
+    /// A `LocalityPolicy` in the Service's namespace.
+    Namespaced(Name),
+    /// A `ClusterLocalityPolicy`.
+    Cluster(Name),
+}
+
+impl fmt::Display for PolicyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Namespaced(name) => write!(f, "LocalityPolicy/{name}"),
+            Self::Cluster(name) => write!(f, "ClusterLocalityPolicy/{name}"),
+        }
+    }
 }
 
 /// What is read of a spec.

@@ -179,6 +179,11 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::PolicyUnknown => "what the policy requests is not known",
         Reason::PolicyNotFound => "the annotation names a policy that does not exist",
         Reason::PolicyInvalid => "the policy is invalid",
+        Reason::Widened => "endpoints of other zones serve a zone, too, to keep within the limit",
+        Reason::Evacuated => "a zone is evacuated",
+        Reason::RolloutPending => "a zone is not kept local yet",
+        Reason::Held => "a better plan waits until the present one has stood long enough",
+        Reason::TooManyZones => "an endpoint would need more names than it may have",
         Reason::Applied | Reason::Lent => "hints are in force",
     }
 }

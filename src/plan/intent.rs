@@ -9,13 +9,12 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 pub use self::resolve::resolve;
 use super::policy::request::Request;
 use crate::model::{
-    name::Name,
-    policy::Key,
+    policy::{Key, PolicyRef},
     service::{Service, TrafficDistribution},
 };
 
@@ -68,24 +67,6 @@ pub enum Source {
     LegacyAnnotation,
     /// `prefer` of the policy.
     Policy,
-}
-
-/// A policy, as seen from a Service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PolicyRef {
-    /// A `LocalityPolicy` in the Service's namespace.
-    Namespaced(Name),
-    /// A `ClusterLocalityPolicy`.
-    Cluster(Name),
-}
-
-impl fmt::Display for PolicyRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Namespaced(name) => write!(f, "LocalityPolicy/{name}"),
-            Self::Cluster(name) => write!(f, "ClusterLocalityPolicy/{name}"),
-        }
-    }
 }
 
 /// What is to be reported about the policies of a Service besides the one that decides.

@@ -5,13 +5,12 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 
-use super::intent::PolicyRef;
 use crate::model::{
     labels::Labels,
     name::Name,
     namespace::Namespace,
     policy::{
-        ClusterLocalityPolicy, LocalityPolicy, Mode, PolicyMeta, PolicySpec, Reading,
+        ClusterLocalityPolicy, LocalityPolicy, Mode, PolicyMeta, PolicyRef, PolicySpec, Reading,
         ServiceFilter, ZoneEvacuation,
     },
     selector::Selector,

@@ -41,7 +41,8 @@ impl Grounds {
 
 fn hash_family(family: &Family<'_>, hasher: &mut impl Hasher) -> Option<()> {
     let Ready { slices: _, sets, unlabelled, has_twins, without_address } = &family.ready;
-    if *has_twins {
+    // What a plan says about zones depends on numbers.
+    if *has_twins || family.planned.is_some() {
         return None;
     }
     (family.address_type, family.census.is_some(), sets.len()).hash(hasher);

@@ -176,5 +176,6 @@ fn found<'a>(
         own: &family.ready,
         foreign: of_type.map(|(_, ready)| ready),
         slices,
+        planned: family.planned.as_deref(),
     }
 }

@@ -16,7 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::Value;
 
 use self::{
@@ -57,7 +57,7 @@ pub struct Document {
     #[serde(default, deserialize_with = "or_default")]
     status: Value,
     #[serde(flatten)]
-    others: BTreeMap<String, IgnoredAny>,
+    others: BTreeMap<String, Value>,
 }
 
 /// What is read of a spec as a whole and, if that fails, of whom it is for.
@@ -101,7 +101,7 @@ impl Document {
         ];
         // An unknown field is often the cause of other errors.
         let problem = problems.iter().flatten().find(|problem| problem.is_unknown);
-        let problem = problem.or(problems.iter().flatten().next()).map(|it| (*it).clone());
+        let problem = problem.or_else(|| problems.iter().flatten().next()).map(|it| (*it).clone());
         let spec = match (whole, &problem) {
             (Ok(spec), None) => Reading::Known(spec),
             (_, Some(Problem { is_unknown: true, .. })) => Reading::Unknown,

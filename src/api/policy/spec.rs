@@ -102,7 +102,7 @@ fn guard(field: &Field<'_>) -> Read<Guard> {
     })?;
     Ok(Guard {
         max_overload: max,
-        release_overload: release.unwrap_or(max.saturating_add(RELEASE_ABOVE_MAX)),
+        release_overload: release.unwrap_or_else(|| max.saturating_add(RELEASE_ABOVE_MAX)),
         min_per_zone: min.and_then(|min| u32::try_from(min).ok()).unwrap_or_default(),
         hold: hold.unwrap_or(HOLD),
     })

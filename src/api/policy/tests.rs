@@ -11,6 +11,7 @@ use crate::model::{
     selector::{Expression, Operator},
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "specs are written in place")]
 fn object<T: Kind>(spec: Value) -> Object<T>
 where
     Document: Written<T>,

@@ -78,6 +78,7 @@ fn decide(case: &Case) -> Assessment {
         own: &own,
         foreign: case.foreign.as_ref().map(|_| &foreign),
         slices: Vec::new(),
+        planned: None,
     };
     assess(Standing {
         service: &case.service,
@@ -293,7 +294,7 @@ fn ports_are_judged_by_themselves() {
     let front = Slice { ports: port("front"), ..slice(&["n1:a"], true) };
     let back = Slice { ports: port("back"), ..slice(&["n2:b"], true) };
     let own = Ready::of([&front, &back], &two.nodes);
-    let found = Found { family: AddressType::IPv4, own: &own, foreign: None, slices: Vec::new() };
+    let found = Found { family: AddressType::IPv4, own: &own, foreign: None, slices: Vec::new(), planned: None };
     let topology = Topology::of(&two.nodes);
     let assessment = assess(Standing {
         service: &two.service,

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use crate::{
     assess::{
         decision::{Assessment, Decision},
+        explained::Explained,
         share::{self, Share},
         verdict::Verdict,
     },
     cli::objects::Objects,
     cluster::Index,
     consumers::kube_proxy::{Targets, is_hidden},
-    model::{address::AddressType, service::Service, slice::Slice},
+    model::{service::Service, slice::Slice},
     plan::{Family, Plan, Settings, intent::Intent},
     report::{
         self,
@@ -182,9 +183,9 @@ impl Snapshot {
             .into_iter()
             .filter(|group| group.first().is_none_or(|first| verdict.ports.contains(first)));
         of_verdict.map(move |ports| {
-            let share = ports.first().and_then(|at| {
-                self.share(service, &slices, family.address_type, &service.ports[*at].name)
-            });
+            let share = ports
+                .first()
+                .and_then(|at| self.share(service, &slices, family, &service.ports[*at].name));
             Ports { verdict: verdict.clone(), ports, share }
         })
     }
@@ -194,14 +195,23 @@ impl Snapshot {
         &self,
         service: &Service,
         slices: &[&Slice],
-        family: AddressType,
+        family: &Family<'_>,
         port: &str,
     ) -> Option<Share> {
         if service.is_headless() || service.internal_local || is_hidden(service) {
             return None;
         }
-        let targets = Targets::new(service, slices.iter().copied(), family, port);
-        share::share(&targets, self.index.topology().clients())
+        let targets = Targets::new(service, slices.iter().copied(), family.address_type, port);
+        let clients = self.index.topology().clients();
+        let Some(planned) = &family.planned else {
+            return share::share(&targets, &share::equal(clients));
+        };
+        let explained = Explained::of(planned, port);
+        let mut share = share::share(&targets, &explained.senders(clients))?;
+        for zone in &mut share.zones {
+            zone.rung = explained.rung(&zone.zone, zone.rung);
+        }
+        Some(share)
     }
 }
 

@@ -96,12 +96,14 @@ fn load(stage: &Stage<'_>, names: &[Names]) -> Option<Load> {
             on_node.entry(node).or_insert((0, zone)).0 += 1;
         }
     }
-    let mut named = vec![0; stage.demand().len()];
-    on_node.values().for_each(|(_, zone)| named[*zone] += 1);
+    let mut reached = vec![0; stage.demand().len()];
+    for (_, zone) in on_node.values() {
+        reached[*zone] += 1;
+    }
     let each = |zone: usize| stage.demand()[zone] / float(stage.zones.senders(zone).len());
     let mut left: Vec<f64> = stage.demand().to_vec();
     let mut in_zone = 0.0;
-    for (zone, nodes) in named.into_iter().enumerate().filter(|(_, nodes)| *nodes > 0) {
+    for (zone, nodes) in reached.into_iter().enumerate().filter(|(_, nodes)| *nodes > 0) {
         left[zone] -= each(zone) * float(nodes);
         in_zone += each(zone) * float(nodes);
     }

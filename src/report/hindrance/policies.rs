@@ -5,10 +5,10 @@ use crate::{
     assess::reason::Reason,
     cluster::Index,
     model::{
-        policy::Reading,
+        policy::{PolicyRef, Reading},
         service::{POLICY, PolicyChoice, Service},
     },
-    plan::{intent::PolicyRef, precedence::Fate},
+    plan::precedence::Fate,
 };
 
 /// What a reason that is about policies is about.
