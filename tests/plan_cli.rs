@@ -8,8 +8,12 @@ mod command;
 mod errors;
 #[path = "plan_cli/field.rs"]
 mod field;
+#[path = "plan_cli/hostile.rs"]
+mod hostile;
 #[path = "plan_cli/live.rs"]
 mod live;
+#[path = "plan_cli/manifests.rs"]
+mod manifests;
 #[path = "plan_cli/output.rs"]
 mod output;
 #[path = "plan_cli/policies.rs"]

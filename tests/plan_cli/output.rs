@@ -195,7 +195,8 @@ fn output_that_cannot_be_written_is_a_failure() {
     let output = command(&["-f", &fixture("shop.yaml")]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.starts_with("closehaul: cannot write to standard output: "), "{error}");
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("closehaul: cannot write to standard output: "), "{error}");
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn nulls_and_numbers_mean_what_they_mean_to_kubectl() {
     let document = |spec: &str| {
         format!(
             "[{{apiVersion: v1, kind: Service, metadata: {{name: a, annotations: null}}, spec: {spec}}}, \
-             {{apiVersion: v1, kind: PodList, items: null}}, {{apiVersion: v1, kind: NodeList, items: []}}]"
+             {{apiVersion: v1, kind: PodList, items: null}}, {{apiVersion: v1, kind: NodeList, items: []}}, \
+             {{apiVersion: discovery.k8s.io/v1, kind: EndpointSliceList, items: []}}]"
         )
     };
     let expected = plan_text(
@@ -111,7 +112,18 @@ fn a_kind_that_is_missing_is_unknown() {
     let no_pods = no_pods.collect::<Vec<_>>().join("---\n");
     let done = plan_text(&no_pods, &["-o", "changes"]);
     assert!(done.err.contains("no Pod in the input"), "{}", done.err);
+    assert!(!done.err.contains("nothing to do"), "{}", done.err);
     assert_eq!(done.good(), "");
+    // The slices stay, and are judged as they are.
+    let slices = plan(&["-f", &fixture("shop.yaml"), "-o", "yaml"]).good();
+    let slices = slices.replace("generateName: cart-", "name: cart-x");
+    let slices = slices.split("    generateName").next().unwrap().rsplit_once("\n- ").unwrap().0;
+    let known = format!("{no_pods}\n---\n{slices}\n");
+    let listed = plan_text(&known, &["-o", "yaml"]).good();
+    assert!(listed.contains("name: cart-x") && listed.contains("10.0.2.1"), "{listed}");
+    let table = plan_text(&known, &[]).good();
+    let cart = table.lines().find(|line| line.contains(" cart ")).unwrap();
+    assert!(cart.contains("Applied"), "{table}");
     let known = format!("{no_pods}\n---\n{{apiVersion: v1, kind: PodList, items: []}}");
     assert_ne!(plan_text(&known, &["-o", "changes"]).good(), "");
 }

@@ -294,7 +294,13 @@ fn ports_are_judged_by_themselves() {
     let front = Slice { ports: port("front"), ..slice(&["n1:a"], true) };
     let back = Slice { ports: port("back"), ..slice(&["n2:b"], true) };
     let own = Ready::of([&front, &back], &two.nodes);
-    let found = Found { family: AddressType::IPv4, own: &own, foreign: None, slices: Vec::new(), planned: None };
+    let found = Found {
+        family: AddressType::IPv4,
+        own: &own,
+        foreign: None,
+        slices: Vec::new(),
+        planned: None,
+    };
     let topology = Topology::of(&two.nodes);
     let assessment = assess(Standing {
         service: &two.service,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::Kind as _,
     cli::objects::Objects,
-    model::{labels::Labels, name::Name, node::Node, pod::Pod},
+    model::{labels::Labels, name::Name, node::Node, pod::Pod, slice::Slice},
 };
 
 /// Fills in what must be assumed, and says so. `kinds` are those that were read.
@@ -28,6 +28,9 @@ pub fn assume(objects: &mut Objects, kinds: &BTreeSet<String>) -> Vec<String> {
             "no Node in the input: zones are unknown, except where slices name them; assumed are the nodes of pods and slices"
                 .to_owned(),
         );
+    }
+    if !kinds.contains(Slice::KIND) {
+        notes.push("no EndpointSlice in the input: planned as if there were none".to_owned());
     }
     notes
 }

@@ -82,10 +82,14 @@ impl Found {
         for entry in entries {
             let path = entry.path();
             if path.is_dir() {
-                if is_recursive && !entry.file_type()?.is_symlink() {
-                    self.directory(&path, is_recursive, folders)?;
-                } else {
+                if !is_recursive {
                     folders.push(path);
+                } else if entry.file_type()?.is_symlink() {
+                    let path = path.display();
+                    self.notes
+                        .push(format!("skipped {path}: a link to a directory; name it with -f"));
+                } else {
+                    self.directory(&path, is_recursive, folders)?;
                 }
             } else if is_known(&path) {
                 // A pipe without a writer would wait for ever. A broken link is reported on reading.

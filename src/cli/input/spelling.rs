@@ -112,6 +112,7 @@ mod tests {
     use std::{cell::RefCell, collections::BTreeMap};
 
     use super::*;
+    use crate::cli::input::json;
 
     /// The fields of Kubernetes 1.37 in every place that is read: by kind, then by path.
     const FIELDS: &str = include_str!("../../../tests/plan_cli/fields-1.37.json");
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn what_counts_as_a_slip() {
         let slip = |json: &str| {
-            let document = serde_json::from_str(json).unwrap();
+            let document = json::documents(json).unwrap().remove(0);
             judged::<Service>(&document).and_then(|(_, slip)| slip).map(|slip| slip.problem)
         };
         let found = slip(r#"{"spec": {"trafficDistributon": "PreferSameZone"}}"#).unwrap();

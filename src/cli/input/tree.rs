@@ -3,6 +3,11 @@
 
 use std::{collections::BTreeMap, ops::Index};
 
+/// The field of an object that has its name and labels.
+pub(super) const METADATA: &str = "metadata";
+/// The field of [`METADATA`] that says who has changed what.
+pub(super) const MANAGED_FIELDS: &str = "managedFields";
+
 /// The fields of an object.
 pub(super) type Fields = BTreeMap<String, Tree>;
 

@@ -8,7 +8,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::{
     scalar,
-    tree::{Amount, Fields, Number, Tree},
+    tree::{Amount, Fields, MANAGED_FIELDS, METADATA, Number, Tree},
 };
 
 /// The most bytes that aliases may copy in a file.
@@ -67,10 +67,21 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, (Tree, usize)>,
     copied: usize,
+    /// How many lists and objects are open in a value that is passed over.
+    passed_over: Option<usize>,
 }
 
 impl Builder {
     fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+        if let Some(open) = self.passed_over {
+            let open = match event {
+                Event::SequenceStart(..) | Event::MappingStart(..) => open + 1,
+                Event::SequenceEnd | Event::MappingEnd => open.saturating_sub(1),
+                _ => open,
+            };
+            self.passed_over = Some(open).filter(|open| *open > 0);
+            return if open > 0 { Ok(()) } else { self.add(Tree::Null, 0) };
+        }
         match event {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, tag) => {
@@ -125,6 +136,12 @@ impl Builder {
         matches!(self.open.last(), Some(Open::Object { key: None, .. }))
     }
 
+    /// Whether the innermost object is in the field of this name.
+    fn is_in(&self, name: &str) -> bool {
+        let outer = self.open.len().checked_sub(2).and_then(|at| self.open.get(at));
+        matches!(outer, Some(Open::Object { key: Some(Key::Field(field)), .. }) if field == name)
+    }
+
     fn set_key(&mut self, next: Key) {
         if let Some(Open::Object { key, .. }) = self.open.last_mut() {
             *key = Some(next);
@@ -159,6 +176,10 @@ impl Builder {
             {
                 return Err(format!("duplicate key `{key}`"));
             }
+            // Whoever changed the fields matters to nobody here, and that is half of a dump.
+            if key == MANAGED_FIELDS && self.is_in(METADATA) {
+                self.passed_over = Some(0);
+            }
             self.set_key(Key::Field(key));
             return Ok(());
         }
@@ -170,8 +191,6 @@ impl Builder {
             Some(Open::Object { fields, merged, key, .. }) => match mem::take(key) {
                 Some(Key::Field(name)) => {
                     merged.remove(&name);
-                    // Whoever changed them matters to nobody here, and they are half of a dump.
-                    let value = if name == "managedFields" { Tree::Null } else { value };
                     fields.insert(name, value);
                 }
                 Some(Key::Merge) => merge(fields, merged, value)?,
@@ -264,6 +283,19 @@ mod tests {
         assert_eq!(merged["b"], one("{x: '1', y: '3', z: '4'}"));
         let first = one("a: &a {x: '1'}\nb: &b {x: '2', y: '2'}\nc: {<<: [*a, *b]}");
         assert_eq!(first["c"], one("{x: '1', y: '2'}"));
+    }
+
+    #[test]
+    fn only_managed_fields_of_metadata_are_passed_over() {
+        for fields in ["x", "[{a: [b, {c: d}]}, e]", "{a: b}", "", "[]"] {
+            let text = format!(
+                "metadata:\n  managedFields: {fields}\n  labels: {{managedFields: x}}\nmanagedFields: y"
+            );
+            let document = one(&text);
+            assert!(document["metadata"]["managedFields"].is_null(), "{text}");
+            assert_eq!(document["metadata"]["labels"]["managedFields"], "x".into(), "{text}");
+            assert_eq!(document["managedFields"], "y".into(), "{text}");
+        }
     }
 
     #[test]
