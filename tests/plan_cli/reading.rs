@@ -50,6 +50,21 @@ fn plain_scalars_are_the_strings_that_kubectl_printed() {
         let expected = plan_text(&quoted, &["-o", "yaml"]).good();
         assert_eq!(plan_text(&shop, &["-o", "yaml"]).good(), expected, "{label}");
     }
+    // The same in JSON. Neither is the text of a float.
+    for label in ["1.10", "1e3", "100000000000000000000"] {
+        let service = |label: &str| {
+            let metadata = format!(r#"{{"name": "a", "labels": {{"managedFields": {label}}}}}"#);
+            let spec = r#"{"selector": {"a": "b"}}"#;
+            let text = format!(
+                r#"{{"apiVersion": "v1", "kind": "Service", "metadata": {metadata}, "spec": {spec}}}
+                   {{"apiVersion": "v1", "kind": "PodList", "items": []}}"#
+            );
+            plan_text(&text, &["-o", "yaml"]).good()
+        };
+        let found = service(label);
+        assert!(found.contains(&format!("managedFields: \"{label}\"\n")), "{found}");
+        assert_eq!(found, service(&format!("\"{label}\"")));
+    }
 }
 
 #[test]

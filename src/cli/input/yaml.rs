@@ -289,12 +289,12 @@ mod tests {
     fn only_managed_fields_of_metadata_are_passed_over() {
         for fields in ["x", "[{a: [b, {c: d}]}, e]", "{a: b}", "", "[]"] {
             let text = format!(
-                "metadata:\n  managedFields: {fields}\n  labels: {{managedFields: x}}\nmanagedFields: y"
+                "metadata:\n  managedFields: {fields}\n  labels: {{managedFields: x}}\nmanagedFields: z"
             );
             let document = one(&text);
             assert!(document["metadata"]["managedFields"].is_null(), "{text}");
             assert_eq!(document["metadata"]["labels"]["managedFields"], "x".into(), "{text}");
-            assert_eq!(document["managedFields"], "y".into(), "{text}");
+            assert_eq!(document["managedFields"], "z".into(), "{text}");
         }
     }
 
