@@ -8,6 +8,8 @@ mod command;
 mod errors;
 #[path = "plan_cli/field.rs"]
 mod field;
+#[path = "plan_cli/guard.rs"]
+mod guard;
 #[path = "plan_cli/hostile.rs"]
 mod hostile;
 #[path = "plan_cli/live.rs"]

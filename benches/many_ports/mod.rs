@@ -53,6 +53,7 @@ impl Site {
             shares: None,
             slices: &[],
             trigger_time: None,
+            policy: None,
             intent: &Intent::of(&self.service),
             settings: Settings::with(100),
         });

@@ -36,7 +36,7 @@ impl<'p> Explained<'p> {
             return Some(Reason::OverloadExceeded);
         }
         let worst = self.zones(name).max_by_key(|zone| (zone.rung, zone.cause))?;
-        Some(worst.cause).filter(|cause| *cause != Cause::Applied).map(Reason::of)
+        Some(worst.cause).filter(|cause| *cause != Cause::Applied).map(|cause| self.reason(cause))
     }
 
     /// Whether the clients of a zone reach the endpoints of a larger area, as was preferred.
@@ -53,33 +53,45 @@ impl<'p> Explained<'p> {
         let held = outcomes().any(|outcome| outcome.is_held).then_some(Reason::Held);
         let sending =
             outcomes().flat_map(|outcome| &outcome.zones).filter(|zone| zone.demand > 0.0);
-        let zones = sending.map(|zone| Reason::of(zone.cause));
+        let zones = sending.map(|zone| self.reason(zone.cause));
         let mut reasons: Vec<Reason> = exceeded.into_iter().chain(causes).chain(held).collect();
         if !self.is_exceeded {
             reasons.extend(zones);
         }
-        reasons.retain(|reason| !matches!(reason, Reason::Applied | Reason::NothingReady));
+        reasons.retain(|reason| *reason != Reason::Applied);
         reasons.sort_unstable_by_key(|reason| rank(*reason));
         reasons.dedup();
         reasons
     }
 
-    /// The state, if readers follow the hints. If the limit leaves no zone a part of its traffic that
-    /// it would not have anyway, locality is requested in vain.
-    pub fn state(&self) -> State {
+    /// The reason for what becomes of a zone. Where other zones are local, a limit that sends a zone to
+    /// all endpoints has only widened it.
+    fn reason(&self, cause: Cause) -> Reason {
+        match cause {
+            Cause::OverloadExceeded if !self.is_vain() => Reason::Widened,
+            cause => Reason::of(cause),
+        }
+    }
+
+    /// Whether no zone that sends keeps more of its traffic than it would without hints.
+    fn is_vain(&self) -> bool {
         let outcomes = self.groups.iter().map(|group| &group.outcome);
         let mut sending = outcomes.flat_map(|outcome| &outcome.zones).filter(|it| it.demand > 0.0);
-        let is_vain = |zone: &ZoneOutcome| {
+        sending.all(|zone| {
             zone.rung == outcome::Rung::Cluster
                 && matches!(
                     zone.cause,
                     Cause::OverloadExceeded | Cause::TooManyZones | Cause::EndpointWithoutZone
                 )
-        };
-        let reasons = self.reasons();
-        if self.is_exceeded || sending.all(is_vain) {
+        })
+    }
+
+    /// The state, if readers follow the hints. If the limit leaves no zone a part of its traffic that
+    /// it would not have anyway, locality is requested in vain.
+    pub fn state(&self) -> State {
+        if self.is_exceeded || self.is_vain() {
             State::Ineffective
-        } else if reasons.is_empty() {
+        } else if self.reasons().is_empty() {
             State::Applied
         } else {
             State::Partial
@@ -144,10 +156,10 @@ impl Reason {
             Cause::Held => Self::Held,
             Cause::RolloutPending => Self::RolloutPending,
             Cause::TooManyZones => Self::TooManyZones,
-            Cause::Evacuated => Self::Evacuated,
+            // If nothing is ready, the state is empty, unless all that is ready is evacuated.
+            Cause::Evacuated | Cause::NothingReady => Self::Evacuated,
             Cause::EndpointWithoutZone => Self::EndpointWithoutZone,
             Cause::NoPreference => Self::NoPreference,
-            Cause::NothingReady => Self::NothingReady,
         }
     }
 }
@@ -155,5 +167,5 @@ impl Reason {
 /// The name of the port whose plan is shown for some ports, which have the same endpoints.
 pub fn first_port(service: &crate::model::service::Service, ports: &[usize]) -> Name {
     let port = ports.first().and_then(|at| service.ports.get(*at));
-    port.map(|port| port.name.clone()).unwrap_or_else(|| "".into())
+    port.map_or_else(|| "".into(), |port| port.name.clone())
 }

@@ -10,16 +10,26 @@ use crate::{
         name::{Name, ServiceKey},
         policy::{DemandSource, Key},
     },
-    plan::policy::{
-        demand::{self, Clients},
-        request::Request,
-        zones::Zones,
+    plan::{
+        intent::Intent,
+        policy::{
+            demand::{self, Clients},
+            zones::Zones,
+        },
     },
 };
 
-/// Zones that have been collected, by the part of a request on which they depend.
+/// Zones that have been collected.
 #[derive(Debug, Default)]
-pub(super) struct Collected(RefCell<Vec<(Vec<Key>, DemandSource, Arc<Zones>)>>);
+pub(super) struct Collected(RefCell<Vec<Known>>);
+
+/// Zones with the part of a request on which they depend.
+#[derive(Debug)]
+struct Known {
+    keys: Vec<Key>,
+    source: DemandSource,
+    zones: Arc<Zones>,
+}
 
 impl Collected {
     /// A node has changed.
@@ -32,24 +42,30 @@ impl Collected {
 const REMEMBERED: usize = 64;
 
 impl Index {
-    /// The zones with what each sends to the Service.
-    pub(super) fn zones(&self, service: &ServiceKey, request: &Request) -> Arc<Zones> {
-        if let DemandSource::Clients { .. } = request.demand {
+    /// The zones with what each sends to the Service, if this is requested for it.
+    pub(super) fn zones(&self, service: &ServiceKey, intent: &Intent) -> Option<Arc<Zones>> {
+        match intent.request() {
+            Some(request) => Some(self.zones_by(service, &request.keys, &request.demand)),
+            None if intent.is_unknown() => Some(self.zones_by(service, &[], &DemandSource::Equal)),
+            None => None,
+        }
+    }
+
+    fn zones_by(&self, service: &ServiceKey, keys: &[Key], source: &DemandSource) -> Arc<Zones> {
+        if let DemandSource::Clients { .. } = source {
             // Clients come and go with every pod.
-            let clients = self.clients(&service.namespace, &request.demand);
-            return Arc::new(demand::zones(&self.nodes, request, &clients));
+            let clients = self.clients(&service.namespace, source);
+            return Arc::new(demand::zones(&self.nodes, keys, source, &clients));
         }
         let mut collected = self.collected.0.borrow_mut();
-        let is_same = |(keys, source, _): &&(Vec<Key>, DemandSource, _)| {
-            *keys == request.keys && *source == request.demand
-        };
-        if let Some((_, _, zones)) = collected.iter().find(is_same) {
-            return Arc::clone(zones);
+        let is_same = |known: &&Known| known.keys == keys && known.source == *source;
+        if let Some(known) = collected.iter().find(is_same) {
+            return Arc::clone(&known.zones);
         }
-        let zones = Arc::new(demand::zones(&self.nodes, request, &Clients::new()));
+        let zones = Arc::new(demand::zones(&self.nodes, keys, source, &Clients::new()));
         if collected.len() < REMEMBERED {
-            let (keys, source) = (request.keys.clone(), request.demand.clone());
-            collected.push((keys, source, Arc::clone(&zones)));
+            let (keys, source) = (keys.to_vec(), source.clone());
+            collected.push(Known { keys, source, zones: Arc::clone(&zones) });
         }
         zones
     }

@@ -141,7 +141,7 @@ impl Index {
     ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
         let intent = self.intent(key)?;
-        let zones = intent.request().map(|request| self.zones(key, request));
+        let zones = self.zones(key, intent);
         let mut plan = plan::plan(World {
             service,
             intent,
@@ -167,7 +167,7 @@ impl Index {
     ) -> Option<Plan<'_>> {
         let island = self.islands.get(&key.namespace)?;
         let intent = island.intent(&key.name)?;
-        let zones = intent.request().map(|request| self.zones(key, request));
+        let zones = self.zones(key, intent);
         let world = World {
             service: island.service(&key.name).filter(|service| service.is_served())?,
             pods: &[],

@@ -128,6 +128,12 @@ impl Intent {
         self.ruling.as_ref().map_or(&[], |ruling| &ruling.notes)
     }
 
+    /// Whether it is not known what policies request, so that hints must stay as they are.
+    pub fn is_unknown(&self) -> bool {
+        let is_doubt = |note: &Note| matches!(note, Note::PolicyUnknown | Note::PolicyInvalid);
+        self.request().is_none() && self.notes().iter().any(is_doubt)
+    }
+
     /// Whether any preference for locality is requested.
     pub fn prefers_locality(&self) -> bool {
         self.requested() != Mechanism::Off

@@ -41,7 +41,7 @@ use self::{
         auto::{CpuShares, ZoneCounts},
         planned::{self, OtherFamily, Planned, Terms},
     },
-    intent::Intent,
+    intent::{Intent, Mechanism},
     pack::{Group, Packing},
     policy::{request::Request, zones::Zones},
     ready::Ready,
@@ -77,8 +77,8 @@ pub struct World<'w, 'a> {
 /// What policies and evacuations request of a Service's hints.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy<'w> {
-    /// What is requested.
-    pub request: &'w Request,
+    /// What is requested. `None` if it is not known, so that the hints in force stay.
+    pub request: Option<&'w Request>,
     /// The zones, and what each sends to the Service.
     pub zones: &'w Zones,
 }
@@ -86,7 +86,8 @@ pub struct Policy<'w> {
 impl<'w> Policy<'w> {
     /// What policies and evacuations request by this intent, with the zones for it.
     pub fn of(intent: &'w Intent, zones: Option<&'w Zones>) -> Option<Self> {
-        let (request, zones) = intent.request().zip(zones)?;
+        let request = intent.request();
+        let zones = zones.filter(|_| request.is_some() || intent.is_unknown())?;
         Some(Self { request, zones })
     }
 }
@@ -236,11 +237,15 @@ fn choose(
     scope: Scope<'_>,
     packing: &Packing<'_>,
 ) -> (Choices, Option<Arc<Planned>>) {
-    let Some(Policy { request, zones }) = world.policy else {
-        return (hints::choose(world.intent, packing, world.shares), None);
-    };
+    let without_policy = || (hints::choose(world.intent, packing, world.shares), None);
+    let Some(Policy { request, zones }) = world.policy else { return without_policy() };
     let Scope::Whole(other) = scope else { return (planned::keep(packing), None) };
     let (service, node_hints) = (&world.service.key, world.settings.node_hints);
+    let Some(request) = request else {
+        let prefers_zone = world.intent.mechanism != Mechanism::Off;
+        let kept = planned::unknown(service, zones, prefers_zone, packing);
+        return kept.map_or_else(without_policy, |choices| (choices, None));
+    };
     let terms = Terms { service, request, zones, node_hints, other: other.as_ref() };
     let (choices, planned) = planned::choose(terms, packing);
     *other = Some(OtherFamily::of(packing, &choices));

@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// In KiB, as `ulimit` takes it.
 const MEMORY: u64 = 1 << 20;
 
-/// SplitMix64.
+/// The generator `SplitMix64`.
 struct Random(u64);
 
 impl Random {
@@ -34,6 +34,10 @@ impl Random {
 
     fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end.max(1) as u64).unwrap()
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
     }
 
     fn one<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
@@ -101,6 +105,10 @@ const LINES: &[&str] = &[
     "==== START logs for container",
 ];
 
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Deep, wide and long values.
 fn large(random: &mut Random) -> String {
     let count = 1 << random.below(17);
@@ -109,14 +117,14 @@ fn large(random: &mut Random) -> String {
         1 => "{a: ".repeat(count),
         2 => "- ".repeat(count),
         3 => "x".repeat(count * 8),
-        4 => (0..count).map(|at| format!("k{at}: v\n")).collect(),
-        5 => (0..count).map(|at| format!("a{at}: &a{at} [*a{}]\n", at.saturating_sub(1))).collect(),
+        4 => lines(count, |at| format!("k{at}: v")),
+        5 => lines(count, |at| format!("a{at}: &a{at} [*a{}]", at.saturating_sub(1))),
         6 => {
-            let lines = (1..count.min(64)).map(|at| {
-                let last = [format!("*a{}", at - 1).as_str(); 9].join(", ");
-                format!("a{at}: &a{at} [{last}]\n")
+            let more = lines(count.min(64), |at| {
+                let last = [format!("*a{at}").as_str(); 9].join(", ");
+                format!("a{}: &a{} [{last}]", at + 1, at + 1)
             });
-            format!("a0: &a0 [x]\n{}", lines.collect::<String>())
+            format!("a0: &a0 [x]\n{more}")
         }
         _ => {
             let ports = (0..count).map(|at| format!("{{name: p{at}, port: {at}}}"));
@@ -162,7 +170,7 @@ fn garble(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
         0 => {
             for _ in 0..8 {
                 let at = random.below(bytes.len());
-                bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random.next() as u8);
+                bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random.byte());
             }
         }
         1 => bytes.truncate(random.below(bytes.len())),
@@ -183,7 +191,7 @@ fn garble(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
             let cut = bytes.len() - random.below(20);
             bytes.truncate(cut);
         }
-        6 => bytes = (0..random.below(4096)).map(|_| random.next() as u8).collect(),
+        6 => bytes = (0..random.below(4096)).map(|_| random.byte()).collect(),
         _ => {}
     }
     bytes
@@ -198,9 +206,8 @@ fn readable(random: &mut Random) -> Vec<u8> {
         text = text.replace(&format!("{before}{word}"), &format!("{hostile}{end}"));
     }
     let kind = random.one(TEXTS);
-    text.push_str(&format!(
-        "\n---\n{{apiVersion: v1, kind: {kind}, metadata: {{name: {kind}}}}}\n"
-    ));
+    let other = format!("{{apiVersion: v1, kind: {kind}, metadata: {{name: {kind}}}}}");
+    text.extend(["\n---\n", &other, "\n"]);
     text.into_bytes()
 }
 

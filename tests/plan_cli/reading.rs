@@ -2,6 +2,7 @@
 //! refuse is refused, and what is missing is said.
 
 use std::{
+    fmt::Write as _,
     io::Write as _,
     process::{Output, Stdio},
 };
@@ -183,7 +184,7 @@ fn what_would_fill_the_memory_or_wait_for_ever_is_bounded() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for at in 1..20 {
         let last = [format!("*a{}", at - 1).as_str(); 9].join(", ");
-        bomb.push_str(&format!("a{at}: &a{at} [{last}]\n"));
+        writeln!(bomb, "a{at}: &a{at} [{last}]").unwrap();
     }
     refused(&plan_text(&bomb, &[]), "copy more than");
     refused(&plan_text(&"[".repeat(100_000), &[]), "standard input, document 1");

@@ -135,7 +135,9 @@ fn assert_within(cluster: &Cluster, port: &str, percent: f64) {
         let reached: Vec<usize> = (0..all.len()).filter(|at| all[*at].contains(&zone)).collect();
         let reached = if is_off || reached.is_empty() { (0..all.len()).collect() } else { reached };
         let count = f64::from(u32::try_from(reached.len()).unwrap());
-        reached.iter().for_each(|at| loads[*at] += 1.0 / 3.0 / count);
+        for at in reached {
+            loads[at] += 1.0 / 3.0 / count;
+        }
     }
     let busiest = loads.into_iter().fold(0.0, f64::max);
     assert!(busiest * total <= 1.0 + percent / 100.0 + 1e-9, "{port}: {all:?}");

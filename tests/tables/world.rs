@@ -110,10 +110,10 @@ impl Cluster {
     pub fn plan(&self) -> Writes {
         let pods: Vec<&Pod> = self.pods.iter().collect();
         let slices: Vec<&Slice> = self.slices.iter().collect();
-        let zones = self
-            .request
-            .as_ref()
-            .map(|request| demand::zones(&self.nodes, request, &BTreeMap::new()));
+        let zones = self.request.as_ref().map(|request| {
+            let (keys, source) = (&request.keys, &request.demand);
+            demand::zones(&self.nodes, keys, source, &BTreeMap::new())
+        });
         let policy = self.request.as_ref().zip(zones.as_ref());
         let plan = closehaul::plan::plan(World {
             service: &self.service,
@@ -123,7 +123,7 @@ impl Cluster {
             slices: &slices,
             trigger_time: self.trigger_time,
             intent: &Intent::of(&self.service),
-            policy: policy.map(|(request, zones)| Policy { request, zones }),
+            policy: policy.map(|(request, zones)| Policy { request: Some(request), zones }),
             settings: self.settings,
         });
         let mut writes = Writes {

@@ -310,7 +310,7 @@ impl Round {
                 clients.entry((*zone).into()).or_default().insert((*node).into());
             }
         }
-        let share = share::share(&targets, &clients);
+        let share = share::share(&targets, &share::equal(&clients));
         for zone in share.iter().flat_map(|share| &share.zones) {
             let homes: BTreeMap<String, bool> = targets
                 .all

@@ -119,11 +119,14 @@ fn is_stdin(file: &Path) -> bool {
 
 /// Whether a file of a directory is read, by the end of its name.
 fn is_known(path: &Path) -> bool {
-    let is_gzip = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gz"));
-    let path = if is_gzip { path.with_extension("") } else { path.to_owned() };
-    path.extension().is_some_and(|end| {
-        ["yaml", "yml", "json"].iter().any(|known| end.eq_ignore_ascii_case(known))
-    })
+    matches!(&*ending(path), "yaml" | "yml" | "json")
+}
+
+/// The end of a file's name in small letters, without that of compressed files.
+fn ending(path: &Path) -> String {
+    let of = |path: &Path| path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+    let ending = of(path).unwrap_or_default();
+    if ending == "gz" { of(&path.with_extension("")).unwrap_or_default() } else { ending }
 }
 
 /// Reads a file, or standard input.
@@ -181,7 +184,7 @@ pub(super) fn documents(text: &Text) -> Result<Vec<Tree>, InputError> {
 }
 
 fn is_json(text: &Text) -> bool {
-    text.name.to_ascii_lowercase().trim_end_matches(".gz").ends_with(".json")
+    ending(Path::new(&*text.name)) == "json"
 }
 
 fn syntax(text: &Text, Fault { document, problem }: Fault) -> InputError {

@@ -122,8 +122,9 @@ fn is_part(text: &str) -> bool {
 /// A port's number. A name is judged elsewhere, and 0 means none where the field may be absent.
 fn port(path: &str, value: &Tree) -> Result<(), FieldError> {
     let may_be_zero = path.ends_with("nodePort") || path.ends_with("targetPort");
+    let least = i64::from(!may_be_zero);
     match value.as_whole() {
-        Some(number) if !(1..=65535).contains(&number) && !(number == 0 && may_be_zero) => {
+        Some(number) if !(least..=65535).contains(&number) => {
             Err(FieldError::new(path, format!("is {number}, expected 1 to 65535; correct it")))
         }
         _ => Ok(()),

@@ -268,6 +268,8 @@ fn size(tree: &Tree) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn one(text: &str) -> Tree {
@@ -303,7 +305,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for at in 1..20 {
             let last = format!("*a{}, ", at - 1).repeat(9);
-            bomb.push_str(&format!("a{at}: &a{at} [{}]\n", last.trim_end_matches(", ")));
+            writeln!(bomb, "a{at}: &a{at} [{}]", last.trim_end_matches(", ")).unwrap();
         }
         let fault = documents(&bomb).unwrap_err();
         assert!(fault.problem.contains("copy more than 64 MiB"), "{fault:?}");

@@ -3,10 +3,13 @@
 //! port whatever its number is. The limit on overload must hold for each port over all of them. Where
 //! it does not, more endpoints are planned together.
 
+mod limit;
+
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 
+use self::limit::{counted, exceeded};
 use super::{Choice, Choices};
 use crate::{
     model::{
@@ -18,14 +21,12 @@ use crate::{
         pack::Packing,
         policy::{
             choose,
-            counts::{Names, TOLERANCE, Tally},
             group::{Candidate, Group},
-            keep::{self, Keeping, percent},
             outcome::{Chosen, ChosenNode, Outcome, PLACEHOLDER},
             request::{Request, Standing},
+            unknown,
             zones::Zones,
         },
-        ready::{PortSet, Ready},
     },
 };
 
@@ -66,48 +67,6 @@ impl PlannedGroup {
     }
 }
 
-impl Planned {
-    /// Whether the plans stay if the ready endpoints are these now. It costs as much as there are
-    /// different sets of names. What numbers of endpoints by zone and names do not tell counts as a
-    /// reason to plan anew.
-    pub fn stays(&self, request: &Request, zones: &Zones, ready: &Ready) -> bool {
-        if request.node || !request.evacuated.is_empty() || !self.exceeded.is_empty() {
-            return false;
-        }
-        let Some(sets) = ready.sets.iter().map(|set| tally(zones, set)).collect::<Option<Vec<_>>>()
-        else {
-            return false;
-        };
-        let stays = |group: &PlannedGroup| {
-            let mut all = Tally::default();
-            for (_, tally) in sets.iter().filter(|(ports, _)| group.ports.contains(ports)) {
-                tally.iter().for_each(|(origin, names, count)| all.add(origin, names, count));
-            }
-            !all.is_empty() && keep::keeps(request, zones, &all) == Keeping::Stays
-        };
-        let counted = sets.iter().map(|(ports, tally)| {
-            let tally = tally.clone();
-            Counted { ports, tally, is_kept: true }
-        });
-        let counted: Vec<Counted<'_>> = counted.collect();
-        self.groups.iter().all(stays) && exceeded(request, zones, &counted).is_empty()
-    }
-}
-
-/// The ready endpoints of these slices, with the names of their ports; `None` if one names something
-/// else than zones.
-fn tally(zones: &Zones, set: &PortSet) -> Option<(PortNames, Tally)> {
-    let mut tally = Tally::default();
-    for (alike, count) in &set.ready {
-        let names = alike.zones.iter().map(|zone| zones.number(zone));
-        let names: Names = names.collect::<Option<Vec<_>>>()?.into_iter().collect();
-        // Without hints, the clients of every zone reach all.
-        let names = if names.is_empty() { (0..zones.named()).collect() } else { names };
-        tally.add(alike.zone.as_ref().and_then(|zone| zones.number(zone)), names, *count);
-    }
-    Some((port_names(&set.ports), tally))
-}
-
 /// What the plans of one address type depend on besides its endpoints.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'t> {
@@ -133,6 +92,8 @@ struct Place<'p> {
     endpoint: &'p Endpoint,
     /// The number of its set of ports.
     set: usize,
+    /// Whether no slice has it yet.
+    is_new: bool,
 }
 
 /// All endpoints of a packing, in the order of [`Packing::slices`].
@@ -144,18 +105,22 @@ struct Places<'p> {
 
 impl<'p> Places<'p> {
     fn of(packing: &'p Packing<'_>) -> Self {
-        let written = packing.drafts().map(|draft| (&draft.ports, &*draft.endpoints));
-        let unchanged = packing.unchanged.iter().map(|slice| (&slice.ports, &*slice.endpoints));
+        let written = packing.drafts().map(|draft| (&draft.ports, &*draft.endpoints, draft.kept));
+        let unchanged = packing.unchanged.iter();
+        let unchanged =
+            unchanged.map(|slice| (&slice.ports, &*slice.endpoints, slice.endpoints.len()));
         let mut of = Self { all: Vec::new(), keys: Vec::new(), sets: Vec::new() };
-        for (ports, endpoints) in written.chain(unchanged) {
+        for (ports, endpoints, kept) in written.chain(unchanged) {
             let names = port_names(ports);
             let known = of.sets.iter().position(|set| *set == names);
             let set = known.unwrap_or_else(|| {
                 of.sets.push(names);
                 of.sets.len() - 1
             });
-            for endpoint in endpoints {
-                of.all.push(Place { endpoint, set });
+            for (at, endpoint) in endpoints.iter().enumerate() {
+                // One that goes from one slice to another keeps its hints.
+                let is_new = at >= kept && endpoint.hints.is_none();
+                of.all.push(Place { endpoint, set, is_new });
                 of.keys.push(key(endpoint));
             }
         }
@@ -206,6 +171,24 @@ pub fn choose(terms: Terms<'_>, packing: &Packing<'_>) -> (Choices, Planned) {
     (Choices { endpoints, counts: None }, planned)
 }
 
+/// The hints while it is not known what policies request: those in force, and what follows from them
+/// for new endpoints. `None` if those in force are what the Service's own fields stand for.
+pub fn unknown(
+    service: &ServiceKey,
+    zones: &Zones,
+    prefers_zone: bool,
+    packing: &Packing<'_>,
+) -> Option<Choices> {
+    let places = Places::of(packing);
+    let candidates = (0..places.all.len()).map(|at| candidate(&places, at)).collect();
+    let group = Group { service, candidates, is_twin: false };
+    let unknown = unknown::unknown(zones, &group, prefers_zone)?;
+    let mut pen = Pen::default();
+    let places = places.all.iter().zip(&unknown.hints);
+    let endpoints = places.map(|(place, chosen)| pen.choice(chosen, place.endpoint)).collect();
+    Some(Choices { endpoints, counts: None })
+}
+
 /// The hints in force, exactly, for a part of a Service whose plan stays.
 pub fn keep(packing: &Packing<'_>) -> Choices {
     let choice = |endpoint: &Endpoint| match &endpoint.hints {
@@ -217,7 +200,7 @@ pub fn keep(packing: &Packing<'_>) -> Choices {
 
 /// The request with what the hints in force say about themselves: those of an evacuation that has
 /// ended are void, and others are a plan.
-fn standing<'r>(request: &Request, places: &Places<'r>) -> Request {
+fn standing(request: &Request, places: &Places<'_>) -> Request {
     let zones = || places.all.iter().filter_map(|place| place.endpoint.hints.as_ref());
     let is_evacuated = |hints: &Arc<Hints>| hints.zones.iter().any(|zone| &**zone == PLACEHOLDER);
     let standing = match request.standing {
@@ -268,6 +251,21 @@ fn plan_each(
     partition.into_iter().map(plan).collect()
 }
 
+/// One endpoint, without the plan of the other address type.
+fn candidate<'p>(places: &'p Places<'p>, at: usize) -> Candidate<'p> {
+    let Place { endpoint, is_new, .. } = places.all[at];
+    let zones = endpoint.hints.as_ref().map_or(&[][..], |hints| &hints.zones);
+    Candidate {
+        key: &places.keys[at],
+        zone: endpoint.zone.as_ref(),
+        node: endpoint.node.as_ref(),
+        is_ready: endpoint.is_ready(),
+        in_force: (!is_new).then_some(zones),
+        node_in_force: node_in_force(endpoint),
+        other_family: None,
+    }
+}
+
 fn plan_group(terms: Terms<'_>, places: &Places<'_>, ports: &[PortNames]) -> Outcome {
     let members: Vec<usize> = members(places, ports).collect();
     let other = terms.other.and_then(|other| match ports {
@@ -275,18 +273,9 @@ fn plan_group(terms: Terms<'_>, places: &Places<'_>, ports: &[PortNames]) -> Out
         _ => None,
     });
     let candidate = |at: &usize| {
-        let endpoint = places.all[*at].endpoint;
-        let hints = endpoint.hints.as_ref();
-        let named = other.zip(uid(endpoint)).and_then(|(other, uid)| other.get(uid));
-        Candidate {
-            key: &places.keys[*at],
-            zone: endpoint.zone.as_ref(),
-            node: endpoint.node.as_ref(),
-            is_ready: endpoint.is_ready(),
-            in_force: hints.map(|hints| &*hints.zones),
-            node_in_force: node_in_force(endpoint),
-            other_family: named.map(|hints| &*hints.zones),
-        }
+        let uid = uid(places.all[*at].endpoint);
+        let named = other.zip(uid).and_then(|(other, uid)| other.get(uid));
+        Candidate { other_family: named.map(|hints| &*hints.zones), ..candidate(places, *at) }
     };
     let candidates: Vec<Candidate<'_>> = members.iter().map(candidate).collect();
     let ready = candidates.iter().filter(|candidate| candidate.is_ready);
@@ -302,52 +291,6 @@ fn plan_group(terms: Terms<'_>, places: &Places<'_>, ports: &[PortNames]) -> Out
     )
 }
 
-/// The ready endpoints that have the same ports, in numbers.
-struct Counted<'c> {
-    ports: &'c PortNames,
-    tally: Tally,
-    /// Whether their plan was kept.
-    is_kept: bool,
-}
-
-/// The ready endpoints of each set of ports, with the names that were chosen for them.
-fn counted<'p>(zones: &Zones, places: &'p Places<'_>, groups: &[PlannedGroup]) -> Vec<Counted<'p>> {
-    let new = |ports| Counted { ports, tally: Tally::default(), is_kept: true };
-    let mut counted: Vec<Counted<'_>> = places.sets.iter().map(new).collect();
-    for group in groups {
-        for (at, chosen) in members(places, &group.ports).zip(&group.outcome.hints) {
-            let Place { endpoint, set } = places.all[at];
-            counted[set].is_kept &= group.outcome.is_kept;
-            let names: Names = chosen.zones.iter().filter_map(|zone| zones.number(zone)).collect();
-            // One that is evacuated has no traffic.
-            if endpoint.is_ready() && (chosen.zones.is_empty() || !names.is_empty()) {
-                let origin = endpoint.zone.as_ref().and_then(|zone| zones.number(zone));
-                counted[set].tally.add(origin, names, 1);
-            }
-        }
-    }
-    counted
-}
-
-/// The ports over all of whose endpoints the limit does not hold, sorted.
-fn exceeded(request: &Request, zones: &Zones, sets: &[Counted<'_>]) -> Vec<Name> {
-    let Some(guard) = request.guard.filter(|_| sets.len() > 1) else { return Vec::new() };
-    let names: HashSet<&Name> = sets.iter().flat_map(|set| set.ports).collect();
-    let is_exceeded = |name: &&Name| {
-        let (mut all, mut is_kept) = (Tally::default(), true);
-        for set in sets.iter().filter(|set| set.ports.contains(name)) {
-            set.tally.iter().for_each(|(origin, names, count)| all.add(origin, names, count));
-            is_kept &= set.is_kept;
-        }
-        let cap = if is_kept { guard.release_overload } else { guard.max_overload };
-        let demand = &zones.demand()[..zones.named()];
-        all.load(demand).overload > percent(cap) + TOLERANCE
-    };
-    let mut exceeded: Vec<Name> = names.into_iter().filter(is_exceeded).cloned().collect();
-    exceeded.sort_unstable();
-    exceeded
-}
-
 /// The same with the sets together that have one of these ports.
 fn joined(partition: Vec<Vec<PortNames>>, ports: &[Name]) -> Vec<Vec<PortNames>> {
     let mut all = partition;
@@ -361,7 +304,10 @@ fn joined(partition: Vec<Vec<PortNames>>, ports: &[Name]) -> Vec<Vec<PortNames>>
 
 /// Writes hints, and shares those that are the same.
 #[derive(Default)]
-struct Pen(HashMap<(Arc<[Name]>, Option<Name>), Arc<Hints>>);
+struct Pen(HashMap<Written, Arc<Hints>>);
+
+/// Zones and a node.
+type Written = (Arc<[Name]>, Option<Name>);
 
 impl Pen {
     fn choice(&mut self, Chosen { zones, node }: &Chosen, endpoint: &Endpoint) -> Choice {

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     counts::float,
-    request::Request,
     zones::{Zone, Zones},
 };
 use crate::model::{
@@ -20,10 +19,10 @@ const REGION: &str = "topology.kubernetes.io/region";
 /// How many ready clients of a Service there are in each zone.
 pub type Clients = BTreeMap<Name, usize>;
 
-/// Every zone that a node bears, with what it sends by `request`. `clients` are counted only for
-/// [`DemandSource::Clients`]. If no zone sends anything, all that have a node that sends do so
-/// equally, and if there is none, all zones.
-pub fn zones(nodes: &Nodes, request: &Request, clients: &Clients) -> Zones {
+/// Every zone that a node bears, with what it sends by `source`, and with its areas for these keys.
+/// `clients` count only for [`DemandSource::Clients`]. If no zone sends anything, all that have a node
+/// that sends do so equally, and if there is none, all zones.
+pub fn zones(nodes: &Nodes, keys: &[Key], source: &DemandSource, clients: &Clients) -> Zones {
     let mut all: BTreeMap<&Name, Vec<&Node>> = BTreeMap::new();
     for node in nodes.values() {
         if let Some(zone) = &node.zone {
@@ -33,7 +32,7 @@ pub fn zones(nodes: &Nodes, request: &Request, clients: &Clients) -> Zones {
     let sent = |source: &DemandSource| -> Vec<f64> {
         all.iter().map(|(name, nodes)| demand(source, name, nodes, clients)).collect()
     };
-    let mut demand = sent(&request.demand);
+    let mut demand = sent(source);
     if demand.iter().sum::<f64>() <= 0.0 {
         demand = sent(&DemandSource::Equal);
     }
@@ -41,7 +40,7 @@ pub fn zones(nodes: &Nodes, request: &Request, clients: &Clients) -> Zones {
     Zones::new(zones.map(|((name, nodes), sent)| {
         let senders = nodes.iter().filter(|node| node.is_sending());
         let senders = senders.map(|node| node.name.clone()).collect();
-        let areas = request.keys.iter().filter_map(|key| Some((key.clone(), area(key, &nodes)?)));
+        let areas = keys.iter().filter_map(|key| Some((key.clone(), area(key, &nodes)?)));
         (name.clone(), sent, Arc::new(Zone { senders, areas: areas.collect() }))
     }))
 }
@@ -80,21 +79,10 @@ fn area(key: &Key, nodes: &[&Node]) -> Option<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::samples::{labels, node},
-        plan::policy::request::Standing,
-    };
+    use crate::model::samples::{labels, node};
 
-    fn request(demand: DemandSource) -> Request {
-        Request {
-            node: false,
-            keys: vec![Key::Zone, Key::Region, Key::Label("row".into())],
-            guard: None,
-            rollout: None,
-            evacuated: Vec::new(),
-            demand,
-            standing: Standing::New,
-        }
+    fn keys() -> [Key; 3] {
+        [Key::Zone, Key::Region, Key::Label("row".into())]
     }
 
     /// Two nodes in zone a, one in b, and one in c that is not ready.
@@ -134,7 +122,7 @@ mod tests {
             (shares(&[("a", 60.0), ("c", 20.0), ("gone", 99.0)]), &counted, [0.75, 0.0, 0.25]),
             (shares(&[("gone", 1.0)]), &counted, [0.5, 0.5, 0.0]),
         ] {
-            let zones = zones(&nodes(), &request(source.clone()), clients);
+            let zones = zones(&nodes(), &keys(), &source, clients);
             let names: Vec<&str> = zones.names().iter().map(AsRef::as_ref).collect();
             assert_eq!(names, ["a", "b", "c"], "every zone of a node");
             for (found, expected) in zones.demand().iter().zip(expected) {
@@ -145,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_zone_belongs_to_the_area_of_most_of_its_nodes() {
-        let zones = zones(&nodes(), &request(DemandSource::Equal), &Clients::new());
+        let zones = zones(&nodes(), &keys(), &DemandSource::Equal, &Clients::new());
         let area = |zone: usize, key: &Key| zones.area(zone, key).map(ToString::to_string);
         assert_eq!(area(0, &Key::Region).as_deref(), Some("east"));
         assert_eq!(area(1, &Key::Region), None);
