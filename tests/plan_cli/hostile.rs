@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use closehaul::random::Random;
+
 use super::command::text;
 
 const FILES: u64 = 200;
@@ -20,29 +22,16 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// In KiB, as `ulimit` takes it.
 const MEMORY: u64 = 1 << 20;
 
-/// The generator `SplitMix64`.
-struct Random(u64);
+fn below(random: &mut Random, end: usize) -> usize {
+    usize::try_from(random.bits() % end.max(1) as u64).unwrap()
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
+fn one<'a>(random: &mut Random, of: &[&'a str]) -> &'a str {
+    of[below(random, of.len())]
+}
 
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end.max(1) as u64).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn one<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
-        of[self.below(of.len())]
-    }
+fn byte(random: &mut Random) -> u8 {
+    random.bits().to_le_bytes()[0]
 }
 
 /// Texts that a terminal would do something with, as YAML and JSON write them.
@@ -111,8 +100,8 @@ fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
 
 /// Deep, wide and long values.
 fn large(random: &mut Random) -> String {
-    let count = 1 << random.below(17);
-    match random.below(8) {
+    let count = 1 << below(random, 17);
+    match below(random, 8) {
         0 => "[".repeat(count),
         1 => "{a: ".repeat(count),
         2 => "- ".repeat(count),
@@ -139,20 +128,20 @@ fn large(random: &mut Random) -> String {
 /// Changes a text in one way.
 fn mutate(text: &mut String, random: &mut Random) {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let at = random.below(lines.len());
+    let at = below(random, lines.len());
     if lines.is_empty() {
         return;
     }
-    match random.below(8) {
+    match below(random, 8) {
         0..3 => {
-            let value = random.one(VALUES);
+            let value = one(random, VALUES);
             let kept = lines[at].find(": ").map_or(0, |end| end + 2);
             lines[at] = format!("{}{value}", &lines[at][..kept]);
         }
-        3 => lines.insert(at, random.one(LINES).to_owned()),
+        3 => lines.insert(at, one(random, LINES).to_owned()),
         4 => lines.insert(at, large(random)),
         5 => {
-            let other = random.below(lines.len());
+            let other = below(random, lines.len());
             lines.swap(at, other);
         }
         6 => lines.truncate(at),
@@ -166,32 +155,32 @@ fn mutate(text: &mut String, random: &mut Random) {
 
 /// Changes bytes, whatever they mean.
 fn garble(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
-    match random.below(10) {
+    match below(random, 10) {
         0 => {
             for _ in 0..8 {
-                let at = random.below(bytes.len());
-                bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random.byte());
+                let at = below(random, bytes.len());
+                bytes.iter_mut().skip(at).take(1).for_each(|old| *old = byte(random));
             }
         }
-        1 => bytes.truncate(random.below(bytes.len())),
+        1 => bytes.truncate(below(random, bytes.len())),
         2 | 3 => {
             let text = String::from_utf8(bytes).unwrap();
-            let is_little = random.below(2) == 0;
+            let is_little = below(random, 2) == 0;
             let order = if is_little { u16::to_le_bytes } else { u16::to_be_bytes };
             bytes = [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(order).collect();
-            bytes.truncate(bytes.len() - random.below(2));
+            bytes.truncate(bytes.len() - below(random, 2));
         }
         4 | 5 => {
-            if random.below(2) == 0 {
+            if below(random, 2) == 0 {
                 bytes.resize(1 << 26, b' ');
             }
             let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             gzip.write_all(&bytes).unwrap();
             bytes = gzip.finish().unwrap();
-            let cut = bytes.len() - random.below(20);
+            let cut = bytes.len() - below(random, 20);
             bytes.truncate(cut);
         }
-        6 => bytes = (0..random.below(4096)).map(|_| random.byte()).collect(),
+        6 => bytes = (0..below(random, 4096)).map(|_| byte(random)).collect(),
         _ => {}
     }
     bytes
@@ -201,27 +190,27 @@ fn garble(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
 fn readable(random: &mut Random) -> Vec<u8> {
     let mut text = text("shop.yaml");
     for (before, word) in [("", "zone-a"), ("", "zone-b"), ("name: ", "http,"), ("tier: ", "web")] {
-        let hostile = format!("{before}{}", random.one(TEXTS));
+        let hostile = format!("{before}{}", one(random, TEXTS));
         let end = if word.ends_with(',') { "," } else { "" };
         text = text.replace(&format!("{before}{word}"), &format!("{hostile}{end}"));
     }
-    let kind = random.one(TEXTS);
+    let kind = one(random, TEXTS);
     let other = format!("{{apiVersion: v1, kind: {kind}, metadata: {{name: {kind}}}}}");
     text.extend(["\n---\n", &other, "\n"]);
     text.into_bytes()
 }
 
 fn file(number: u64) -> Vec<u8> {
-    let mut random = Random(number);
-    if random.below(3) == 0 {
-        return readable(&mut random);
+    let random = &mut Random::seeded(number);
+    if below(random, 3) == 0 {
+        return readable(random);
     }
     let bases = ["shop.yaml", "real.yaml", "field/dump.txt", "field/plain-labels.yaml"];
-    let mut text = text(random.one(&bases));
-    for _ in 0..=random.below(4) {
-        mutate(&mut text, &mut random);
+    let mut text = text(one(random, &bases));
+    for _ in 0..=below(random, 4) {
+        mutate(&mut text, random);
     }
-    garble(text.into_bytes(), &mut random)
+    garble(text.into_bytes(), random)
 }
 
 /// Runs `closehaul plan` on a file with a limit on memory, and ends it if it takes too long.
