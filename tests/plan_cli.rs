@@ -10,11 +10,17 @@ mod errors;
 mod field;
 #[path = "plan_cli/guard.rs"]
 mod guard;
+#[path = "plan_cli/hostile.rs"]
+mod hostile;
 #[path = "plan_cli/live.rs"]
 mod live;
+#[path = "plan_cli/manifests.rs"]
+mod manifests;
 #[path = "plan_cli/output.rs"]
 mod output;
 #[path = "plan_cli/policies.rs"]
 mod policies;
+#[path = "plan_cli/reading.rs"]
+mod reading;
 #[path = "plan_cli/sources.rs"]
 mod sources;

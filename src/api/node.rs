@@ -1,8 +1,8 @@
 //! Node, decoded.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Visitor};
 
 use super::{
     Kind, Object, Written,
@@ -53,16 +53,36 @@ struct Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Text(String),
-            Number(u64),
+        struct Written;
+
+        impl Visitor<'_> for Written {
+            type Value = Amount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Amount, E> {
+                Ok(Amount { text: text.to_owned() })
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Amount, E> {
+                Ok(Amount { text: number.to_string() })
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Amount, E> {
+                Ok(Amount { text: number.to_string() })
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Amount, E> {
+                Ok(Amount { text: number.to_string() })
+            }
+
+            fn visit_unit<E>(self) -> Result<Amount, E> {
+                Ok(Amount { text: "0".to_owned() })
+            }
         }
-        Ok(match Written::deserialize(deserializer)? {
-            Written::Text(text) => Self { text },
-            Written::Number(number) => Self { text: number.to_string() },
-        })
+        deserializer.deserialize_any(Written)
     }
 }
 

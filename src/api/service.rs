@@ -1,6 +1,11 @@
 //! Service, decoded.
 
-use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
 
 use super::{
     Kind, Object, Written,
@@ -96,16 +101,31 @@ struct Target {
 
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Text {
-            Number(i32),
-            Name(String),
+        struct Written;
+
+        impl Visitor<'_> for Written {
+            type Value = Target;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or a name of a port")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Target, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Signed(number), &"a port number");
+                let number = i32::try_from(number).map_err(wrong)?;
+                Ok(Target { r#type: 0, number, name: String::new() })
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Target, E> {
+                let wrong = |_| E::invalid_value(Unexpected::Unsigned(number), &"a port number");
+                i64::try_from(number).map_err(wrong).and_then(|number| self.visit_i64(number))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Target, E> {
+                Ok(Target { r#type: 1, number: 0, name: name.to_owned() })
+            }
         }
-        Ok(match Text::deserialize(deserializer)? {
-            Text::Number(number) => Self { r#type: 0, number, name: String::new() },
-            Text::Name(name) => Self { r#type: 1, number: 0, name },
-        })
+        deserializer.deserialize_any(Written)
     }
 }
 

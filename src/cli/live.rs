@@ -105,6 +105,7 @@ pub async fn list(
         pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
         nodes: nodes.into_iter().map(|node| node.value).collect(),
         slices: slices.into_iter().map(|slice| slice.value).collect(),
+        are_pods_unknown: false,
         rules: Rules::default(),
     };
     Ok((objects, cluster.notes))

@@ -26,6 +26,8 @@ pub struct Objects {
     pub nodes: Vec<Node>,
     /// Slices, whichever controller manages them.
     pub slices: Vec<Slice>,
+    /// Whether there may be other pods, about which nothing is known.
+    pub are_pods_unknown: bool,
     /// Policies and evacuations, and what they are selected by.
     pub rules: Rules,
 }
@@ -47,7 +49,7 @@ impl Objects {
     /// Lays other objects over these. Each replaces the one of its kind, namespace and name, or
     /// joins the others.
     pub fn lay_over(&mut self, over: Self) {
-        let Self { mut services, pods, nodes, slices, rules } = over;
+        let Self { mut services, pods, nodes, slices, are_pods_unknown: _, rules } = over;
         let under: HashMap<_, _> = self.services.iter().map(|under| (&under.key, under)).collect();
         for service in &mut services {
             if let Some(under) = under.get(&service.key) {

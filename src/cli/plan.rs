@@ -17,11 +17,14 @@ use jiff::Timestamp;
 use self::snapshot::{Row, Snapshot};
 use super::{
     connection::Connection,
-    input::{self, InputError},
+    input::{self, InputError, Reading},
     live::{self, LiveError},
     say::say,
 };
-use crate::plan::Settings;
+use crate::{
+    plain::{is_plain, plain},
+    plan::Settings,
+};
 
 /// Show what the EndpointSlices would be, and write nothing
 ///
@@ -38,6 +41,21 @@ pub struct Plan {
     /// documents or Lists, YAML or JSON. Other kinds are skipped.
     #[arg(short, long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_FILENAME", hide_env = true)]
     filename: Vec<PathBuf>,
+
+    /// Read the subdirectories of directories too, as `kubectl cluster-info dump` writes them
+    #[arg(short = 'R', long, env = "CLOSEHAUL_RECURSIVE", hide_env = true)]
+    recursive: bool,
+
+    /// The most that is read from one file, after decompression, in MiB
+    #[arg(
+        long,
+        value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(1..),
+        default_value_t = 256,
+        env = "CLOSEHAUL_MAX_INPUT",
+        hide_env = true
+    )]
+    max_input: u32,
 
     /// Lay objects over those that were read, from a file, a directory or -: what if?
     ///
@@ -127,9 +145,9 @@ enum Output {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The files cannot be used.
-    #[error(transparent)]
-    Input(#[from] InputError),
+    /// The files cannot be used. What they contain must not hide or forge lines.
+    #[error("{}", plain(&.0.to_string()))]
+    Input(InputError),
     /// The cluster cannot be read.
     #[error(transparent)]
     Live(#[from] LiveError),
@@ -139,6 +157,12 @@ pub enum PlanError {
     /// The output cannot be written.
     #[error("cannot write to standard output: {0}; check where it leads")]
     Print(#[source] io::Error),
+}
+
+impl From<InputError> for PlanError {
+    fn from(error: InputError) -> Self {
+        Self::Input(error)
+    }
 }
 
 impl PlanError {
@@ -155,39 +179,52 @@ impl PlanError {
 pub async fn run(args: Plan) -> Result<(), PlanError> {
     let namespace = args.namespace.as_deref();
     input::check_stdin(&[&args.filename, &args.with])?;
-    let (mut objects, mut notes, place) = if args.filename.is_empty() {
+    let reading = Reading {
+        namespace: namespace.unwrap_or("default"),
+        is_recursive: args.recursive,
+        max_bytes: u64::from(args.max_input) << 20,
+    };
+    let (mut objects, mut notes, place, mut kinds) = if args.filename.is_empty() {
         let place = namespace.map_or_else(
             || "the cluster".to_owned(),
             |namespace| format!("the namespace {namespace}; is that its name?"),
         );
         let (objects, notes) = live::list(&args.connection, namespace).await?;
-        (objects, notes, place)
+        (objects, notes, place, None)
     } else {
-        let input = input::read(&args.filename, namespace.unwrap_or("default"))?;
-        let notes = input.note().into_iter().collect();
-        (input.objects, notes, "what was read".to_owned())
+        let input = input::read(&args.filename, reading)?;
+        let notes = input.notes().iter().map(|note| plain(note)).collect();
+        (input.objects, notes, "what was read".to_owned(), Some(input.kinds))
     };
     if !args.with.is_empty() {
-        let with = input::read(&args.with, namespace.unwrap_or("default"))?;
-        notes.extend(with.note());
+        let with = input::read(&args.with, reading)?;
+        notes.extend(with.notes().iter().map(|note| plain(note)));
         objects.lay_over(with.objects);
+        if let Some(kinds) = &mut kinds {
+            kinds.extend(with.kinds);
+        }
+    }
+    if let Some(kinds) = kinds {
+        notes.extend(input::assume(&mut objects, &kinds));
     }
     notes.extend(objects.note());
     for note in notes {
         say(note);
     }
+    let are_pods_unknown = objects.are_pods_unknown;
     let snapshot = Snapshot::of(objects, args.at.unwrap_or_else(Timestamp::now));
     let rows = snapshot.rows(Settings::with(args.max_endpoints_per_slice.into()));
     let text = match args.output {
         Output::Table => table::render(&rows, false, is_coloured()),
         Output::Wide => table::render(&rows, true, is_coloured()),
         Output::Yaml => list::yaml(&rows)?,
-        Output::Json => list::json(&rows)?,
-        Output::Changes => changes::render(&rows)?,
-        Output::Summary => summary::render(&rows)?,
+        Output::Json => escaped(&list::json(&rows)?),
+        Output::Changes => escaped(&changes::render(&rows)?),
+        Output::Summary => escaped(&summary::render(&rows)?),
     };
     print(&text)?;
-    if let Some(note) = nothing_to_do(&rows, &place) {
+    // If it is not known what there is to do, that has been said.
+    if let Some(note) = nothing_to_do(&rows, &place).filter(|_| !are_pods_unknown) {
         say(note);
     }
     Ok(())
@@ -215,6 +252,22 @@ fn nothing_to_do(rows: &[Row<'_>], place: &str) -> Option<String> {
 fn is_coloured() -> bool {
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !is_unwanted
+}
+
+/// JSON with escapes for what a terminal would not show as it is. That occurs in strings alone, and
+/// means the same there.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for char in json.chars() {
+        if is_plain(char) || char == '\n' {
+            escaped.push(char);
+        } else {
+            let mut units = [0; 2];
+            let units = char.encode_utf16(&mut units).iter();
+            escaped.extend(units.map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    escaped
 }
 
 /// Prints in one go. It is no error if the reader closes its end early.

@@ -31,7 +31,7 @@ fn what_is_wrong_is_named() {
         shop("trafficDistribution: PreferSameZone", "trafficDistribution: PreferMyZone"),
         shop("trafficDistribution: PreferSameZone", "trafficDistribution: [PreferSameZone]"),
         shop("{app: cart}", "{app: yes}"),
-        shop("{app: cart}", "{app: 76e1234567}"),
+        shop("{app: cart}", "{app: {cart: 1}}"),
         shop("clusterIP: 10.96.0.11", "clusterIP: 10.96.0.300"),
         shop("protocol: TCP", "protocol: HTTP"),
         shop("name: http, port: 80,", "name: http,"),

@@ -123,7 +123,8 @@ fn what_the_annotation_says() {
 /// A headless Service, and one with `internalTrafficPolicy: Local`: upstream's bytes.
 #[test]
 fn services_that_hints_cannot_move() {
-    let default = cluster_policy("default", "{prefer: [Zone], guard: {maxOverloadPercent: 30}}");
+    let spec = "{services: {names: [mail]}, prefer: [Zone], guard: {maxOverloadPercent: 30}}";
+    let default = cluster_policy("default", spec);
     for (to, reason) in [
         (MAIL.replace("10.96.0.13", "None"), "Headless"),
         (MAIL.replace("ports:", "internalTrafficPolicy: Local, ports:"), "TrafficPolicyLocal"),

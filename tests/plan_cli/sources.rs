@@ -2,7 +2,10 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
+    thread,
 };
 
 use serde_json::{Value, json};
@@ -86,6 +89,40 @@ fn a_directory_and_several_files() {
     assert_eq!(plan(&["-f", &other, "-f", &one, "-o", "yaml"]).good(), expected());
 }
 
+/// A pipe that nobody writes to would be waited for, and a link may lead back to where it is.
+#[test]
+fn pipes_and_links_in_a_directory() {
+    let directory = Directory::new("pipes");
+    directory.write("a.yaml", &text("shop.yaml"));
+    let pipe = directory.0.join("b.yaml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    symlink(&directory.0, directory.0.join("c")).unwrap();
+    symlink("/dev/zero", directory.0.join("d.json")).unwrap();
+    let path = directory.path();
+    let skipped = format!("skipped {path}/b.yaml: not a regular file\n");
+    let device = format!("skipped {path}/d.json: not a regular file\n");
+    let flat = plan(&["-f", &path, "-o", "yaml"]);
+    let folder = format!("skipped the directory {path}/c; -R reads them too\n");
+    assert!(flat.err.starts_with(&(skipped.clone() + &device + &folder)), "{}", flat.err);
+    assert_eq!(flat.good(), expected());
+    let whole = plan(&["-R", "-f", &path, "-o", "yaml"]);
+    let link = format!("skipped {path}/c: a link to a directory; name it with -f\n");
+    assert!(whole.err.starts_with(&(skipped + &link + &device)), "{}", whole.err);
+    assert_eq!(whole.good(), expected());
+    // What is named is read: a link, and a pipe that somebody writes to.
+    let link = directory.0.join("c").display().to_string();
+    assert_eq!(plan(&["-f", &link, "-o", "yaml"]).good(), expected());
+    let writer = thread::spawn(move || fs::write(pipe, text("shop.yaml")).unwrap());
+    let pipe = format!("{path}/b.yaml");
+    assert_eq!(plan(&["-f", &pipe, "-o", "yaml"]).good(), expected());
+    writer.join().unwrap();
+    let broken = directory.0.join("e.yaml");
+    symlink("/nonexistent/e.yaml", broken).unwrap();
+    let done = plan(&["-f", &path]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.err.contains("e.yaml: No such file"), "{}", done.err);
+}
+
 #[test]
 fn a_directory_without_files_beside_others() {
     let directory = Directory::new("empty");
@@ -102,6 +139,8 @@ apiVersion: v1
 kind: Service
 metadata: {name: cart}
 spec: {clusterIP: 10.96.0.1, selector: {app: cart}, ports: [{port: 80}]}
+---
+{apiVersion: v1, kind: PodList, items: []}
 ";
     assert!(plan_text(document, &["-o", "changes"]).good().contains(r#""namespace":"default""#));
     let done = plan_text(document, &["-o", "changes", "-n", "shop"]);

@@ -3,11 +3,11 @@
 
 use std::cell::RefCell;
 
-use serde_json::{Value, json};
-
 use super::{
     spelling::{self, Spelled},
-    strict, value,
+    strict,
+    tree::Tree,
+    value,
 };
 use crate::{
     api::{Kind, Object, Written, field::FieldError, policy},
@@ -37,27 +37,27 @@ pub(super) enum Known {
 }
 
 /// The kind of the items, if this is a list: `Pod` for a `PodList`, nothing for a `List`.
-pub(super) fn list_of(document: &Value) -> Option<&str> {
+pub(super) fn list_of(document: &Tree) -> Option<&str> {
     let kind = document["kind"].as_str()?.strip_suffix("List")?;
     document.get("items").map(|_| kind)
 }
 
 /// Sets a field that is absent.
-pub(super) fn set_missing(document: &mut Value, field: &str, value: impl FnOnce() -> Value) {
-    if let Value::Object(map) = document
-        && map.get(field).is_none_or(|value| value.is_null() || value == "")
+pub(super) fn set_missing(document: &mut Tree, field: &str, value: impl FnOnce() -> Tree) {
+    if let Tree::Object(map) = document
+        && map.get(field).is_none_or(|value| value.is_null() || value.as_str() == Some(""))
     {
         map.insert(field.to_owned(), value());
     }
 }
 
 /// The kind of a document.
-pub(super) fn kind(document: &Value) -> Result<Known, FieldError> {
-    let Value::Object(_) = document else {
+pub(super) fn kind(document: &Tree) -> Result<Known, FieldError> {
+    let Tree::Object(_) = document else {
         return Err(FieldError::new("", "is not an object; expected apiVersion, kind, metadata"));
     };
     let text = |field: &str| match document.get(field) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+        Some(Tree::Text(text)) if !text.is_empty() => Ok(text.as_str()),
         None => Err(FieldError::new(field, format!("is missing; say which {field} this is of"))),
         Some(_) => Err(FieldError::new(field, "is not a string")),
     };
@@ -92,7 +92,7 @@ pub(super) fn kind(document: &Value) -> Result<Known, FieldError> {
 /// Reads an object. If it names no namespace, it gets the given one; kinds without namespace are
 /// given none.
 pub(super) fn object<K: Spelled>(
-    document: &mut Value,
+    document: &mut Tree,
     namespace: Option<&str>,
 ) -> Result<Object<K>, FieldError> {
     if let Some(namespace) = namespace {
@@ -132,13 +132,15 @@ pub(super) fn object<K: Spelled>(
 
 /// Fills in what the API server would have: `status.podIPs` from `status.podIP`. Returns whether
 /// something was filled in.
-fn fill_in(kind: &str, document: &mut Value) -> bool {
+fn fill_in(kind: &str, document: &mut Tree) -> bool {
     let Some(status) = document.get_mut("status").filter(|_| kind == Pod::KIND) else {
         return false;
     };
-    let has_many = status["podIPs"].as_array().is_some_and(|list| !list.is_empty());
+    let has_many = status["podIPs"].as_list().is_some_and(|list| !list.is_empty());
     let one = status["podIP"].as_str().filter(|one| !one.is_empty() && !has_many);
-    let Some(filled) = one.map(|one| json!([{"ip": one}])) else { return false };
-    status["podIPs"] = filled;
+    let Some(one) = one.map(Tree::from) else { return false };
+    if let Tree::Object(fields) = status {
+        fields.insert("podIPs".to_owned(), Tree::List(vec![Tree::with("ip", one)]));
+    }
     true
 }

@@ -2,22 +2,29 @@
 //! Errors name the file, document and field.
 
 mod document;
+mod encoding;
+mod json;
+mod missing;
 mod place;
+mod scalar;
 mod source;
 mod spelling;
 mod strict;
+mod tree;
 mod value;
+mod yaml;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
     path::PathBuf,
 };
 
-use serde_json::Value;
-
+use self::tree::Tree;
 pub use self::{
+    missing::assume,
     place::{InputError, Place},
-    source::check_stdin,
+    source::{Reading, check_stdin},
 };
 use super::objects::Objects;
 use crate::{
@@ -40,47 +47,77 @@ pub struct Input {
     pub objects: Objects,
     /// Objects of kinds that are not read.
     pub ignored: BTreeMap<String, usize>,
+    /// The kinds that were read, even if the list of one is empty.
+    pub kinds: BTreeSet<String>,
+    notes: Vec<String>,
     seen: HashMap<(&'static str, Name, Name), Place>,
 }
 
 /// Reads all documents of all `files`. `-` is standard input, and a directory stands for its YAML
-/// and JSON files. Objects without a namespace are put into `namespace`.
+/// and JSON files.
 ///
 /// # Errors
 /// The first error.
-pub fn read(files: &[PathBuf], namespace: &str) -> Result<Input, InputError> {
-    let mut input = Input::default();
-    for text in source::texts(files)? {
+pub fn read(files: &[PathBuf], reading: Reading<'_>) -> Result<Input, InputError> {
+    let found = source::files(files, reading)?;
+    let mut input = Input { notes: found.notes, ..Input::default() };
+    let mut is_empty = true;
+    for file in &found.files {
+        let text = source::text(file, reading.max_bytes)?;
         for (at, document) in source::documents(&text)?.into_iter().enumerate() {
+            is_empty = false;
             let place = Place::document(&text.name, at + 1);
-            input.unfold(document, &place, namespace)?;
+            input.unfold(document, &place, reading.namespace)?;
         }
+    }
+    if is_empty {
+        let name = |file: &PathBuf| match file.to_str() {
+            Some("-") => "standard input".to_owned(),
+            _ => file.display().to_string(),
+        };
+        let files = files.iter().map(name).collect::<Vec<_>>().join(", ");
+        return Err(InputError::NoObjects { files });
     }
     Ok(input)
 }
 
 impl Input {
-    /// A message for a user who may have expected more.
-    pub fn note(&self) -> Option<String> {
+    /// Messages for a user who may have expected more.
+    pub fn notes(&self) -> Vec<String> {
         let count: usize = self.ignored.values().sum();
         let kinds = self.ignored.iter().map(|(kind, count)| format!("{count} {kind}"));
         let kinds = kinds.collect::<Vec<_>>().join(", ");
         let objects = if count == 1 { "object" } else { "objects" };
-        (count > 0).then(|| format!("skipped {count} {objects} of other kinds: {kinds}"))
+        let skipped =
+            (count > 0).then(|| format!("skipped {count} {objects} of other kinds: {kinds}"));
+        self.notes.iter().cloned().chain(skipped).collect()
     }
 
-    /// Takes a document, or each item of one that is a list.
+    /// Takes a document, or each item of one that is a list of a kind, or a list of objects.
     fn unfold(
         &mut self,
-        mut document: Value,
+        mut document: Tree,
         place: &Place,
         namespace: &str,
     ) -> Result<(), InputError> {
+        if let Tree::List(items) = document {
+            let mut items = items.into_iter().enumerate();
+            return items.try_for_each(|(at, item)| self.unfold(item, &place.item(at), namespace));
+        }
         let Some(kind) = document::list_of(&document).map(str::to_owned) else {
             return self.take(document, place, namespace);
         };
-        let Value::Array(items) = document["items"].take() else {
-            return Err(place.error("items", "is not a list; write `items: []` for an empty one"));
+        if !kind.is_empty() {
+            self.kinds.insert(kind.clone());
+        }
+        let items = match document.get_mut("items").map(mem::take) {
+            Some(Tree::List(items)) => items,
+            // As kubectl prints an empty one.
+            Some(Tree::Null) => return Ok(()),
+            _ => {
+                let problem = "is not a list; write `items: []` for an empty one";
+                return Err(place.error("items", problem));
+            }
         };
         for (at, mut item) in items.into_iter().enumerate() {
             // The items of a `List` name their own kinds.
@@ -97,7 +134,7 @@ impl Input {
     /// Takes one object.
     fn take(
         &mut self,
-        mut document: Value,
+        mut document: Tree,
         place: &Place,
         namespace: &str,
     ) -> Result<(), InputError> {
@@ -144,10 +181,11 @@ impl Input {
     /// Reads one object of a known kind.
     fn object<K: spelling::Spelled>(
         &mut self,
-        document: &mut Value,
+        document: &mut Tree,
         place: &Place,
         namespace: Option<&str>,
     ) -> Result<Object<K>, InputError> {
+        self.kinds.insert(K::KIND.to_owned());
         let place = place.object(K::KIND, document);
         let object = document::object::<K>(document, namespace);
         let object = object.map_err(|FieldError { path, problem }| place.error(&path, problem))?;

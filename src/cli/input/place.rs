@@ -2,8 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use serde_json::Value;
-
+use super::tree::Tree;
 use crate::api::field::FieldError;
 
 /// Where an object is: file, document, and the item of a list.
@@ -27,10 +26,40 @@ pub enum InputError {
         source: std::io::Error,
     },
     /// A directory without files to read.
-    #[error("{}: no file here ends in .yaml, .yml or .json; name a file or another directory with -f", directory.display())]
+    #[error("{}: no file here ends in .yaml, .yml or .json{}; name a file or another directory with -f", directory.display(), folders(*has_folders))]
     Empty {
         /// Which one.
         directory: PathBuf,
+        /// Whether there are subdirectories, which were not read.
+        has_folders: bool,
+    },
+    /// More than may be read.
+    #[error("{file}: is larger than {mebibytes} MiB; raise --max-input if that is meant")]
+    TooLarge {
+        /// The file.
+        file: Arc<str>,
+        /// How much may be read.
+        mebibytes: u64,
+    },
+    /// Files without any object.
+    #[error(
+        "{files}: no object to read; give what `kubectl get services,pods,nodes,endpointslices -A -o yaml` prints"
+    )]
+    NoObjects {
+        /// Which files.
+        files: String,
+    },
+    /// A template of Helm.
+    #[error(
+        "{file}, document {document}: this is a template (it contains `{{{{`); render it first with `helm template`, or correct the syntax: {problem}"
+    )]
+    Template {
+        /// The file.
+        file: Arc<str>,
+        /// The document in it, counted from 1.
+        document: usize,
+        /// What is wrong, with line and column.
+        problem: String,
     },
     /// Standard input was named more than once.
     #[error("`-` is given twice: standard input can be read only once")]
@@ -65,6 +94,11 @@ pub enum InputError {
     },
 }
 
+/// What is added about subdirectories.
+fn folders(are_there: bool) -> &'static str {
+    if are_there { " (-R reads its subdirectories too)" } else { "" }
+}
+
 /// The start of a message about a field.
 fn lead(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("{path}: ") }
@@ -84,7 +118,7 @@ impl Place {
     }
 
     /// The same, with the name of the object in this place.
-    pub(super) fn object(&self, kind: &str, document: &Value) -> Self {
+    pub(super) fn object(&self, kind: &str, document: &Tree) -> Self {
         let text = |key: &str| document["metadata"][key].as_str().filter(|text| !text.is_empty());
         let object = text("name").map(|name| match text("namespace") {
             Some(namespace) => format!("{kind} {namespace}/{name}"),

@@ -7,9 +7,11 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
-use super::strict::{self, Step, Unknown};
+use super::{
+    strict::{self, Step, Unknown},
+    tree::Tree,
+};
 use crate::{
     api::{Kind, field::FieldError},
     model::{
@@ -93,11 +95,11 @@ pub(super) fn misspelt(unknown: &Unknown<'_>, meant: &str) -> FieldError {
 /// Whether the API has a field of this name in this place. To find out, the API's type decodes a
 /// document that contains only the path to the field.
 pub(super) fn is_in_api<K: Spelled>(unknown: &Unknown<'_>) -> bool {
-    let mut document = nested(unknown.name, Value::Null);
+    let mut document = Tree::with(unknown.name, Tree::Null);
     for step in unknown.steps().into_iter().rev() {
         document = match step {
-            Step::Field(name) => nested(name, document),
-            Step::Entry(_) => Value::Array(vec![document]),
+            Step::Field(name) => Tree::with(name, document),
+            Step::Entry(_) => Tree::List(vec![document]),
         };
     }
     let is_known = std::cell::Cell::new(true);
@@ -105,15 +107,12 @@ pub(super) fn is_in_api<K: Spelled>(unknown: &Unknown<'_>) -> bool {
     decoded.is_ok() && is_known.get()
 }
 
-fn nested(name: &str, value: Value) -> Value {
-    Value::Object(Map::from_iter([(name.to_owned(), value)]))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{cell::RefCell, collections::BTreeMap};
 
     use super::*;
+    use crate::cli::input::json;
 
     /// The fields of Kubernetes 1.37 in every place that is read: by kind, then by path.
     const FIELDS: &str = include_str!("../../../tests/plan_cli/fields-1.37.json");
@@ -125,19 +124,19 @@ mod tests {
     }
 
     /// A document that contains only `field`, at the end of `path`.
-    fn only(path: &str, field: &str) -> Value {
-        let document = nested(field, Value::Null);
+    fn only(path: &str, field: &str) -> Tree {
+        let document = Tree::with(field, Tree::Null);
         path.split('.').filter(|step| !step.is_empty()).rev().fold(document, |inner, step| {
             match step.strip_suffix("[]") {
-                Some(name) => nested(name, Value::Array(vec![inner])),
-                None => nested(step, inner),
+                Some(name) => Tree::with(name, Tree::List(vec![inner])),
+                None => Tree::with(step, inner),
             }
         })
     }
 
     /// The fields that are read where `document` has an unknown one, and what the document is read
     /// as.
-    fn judged<K: Spelled>(document: &Value) -> Option<(Vec<&'static str>, Option<FieldError>)> {
+    fn judged<K: Spelled>(document: &Tree) -> Option<(Vec<&'static str>, Option<FieldError>)> {
         let judged = RefCell::new(None);
         let note = |unknown: &Unknown<'_>| {
             let slip = meant(unknown)
@@ -199,7 +198,7 @@ mod tests {
     #[test]
     fn what_counts_as_a_slip() {
         let slip = |json: &str| {
-            let document = serde_json::from_str(json).unwrap();
+            let document = json::documents(json).unwrap().remove(0);
             judged::<Service>(&document).and_then(|(_, slip)| slip).map(|slip| slip.problem)
         };
         let found = slip(r#"{"spec": {"trafficDistributon": "PreferSameZone"}}"#).unwrap();

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::tree::{self, Amount, Number, Tree};
+use crate::api::field::FieldError;
 use serde::{
     Deserialize,
     de::{
@@ -11,9 +13,6 @@ use serde::{
     },
     forward_to_deserialize_any,
 };
-use serde_json::{Map, Value};
-
-use crate::api::field::FieldError;
 
 /// One step down from an object's root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub(super) struct Unknown<'p> {
     /// The names that the struct has.
     pub(super) known: &'static [&'static str],
     /// All fields that the document has in this place.
-    pub(super) siblings: &'p Map<String, Value>,
+    pub(super) siblings: &'p tree::Fields,
 }
 
 impl<'p> Unknown<'p> {
@@ -64,7 +63,7 @@ fn steps<'p>(mut path: Option<&'p Path<'p>>) -> Vec<Step<'p>> {
 /// Decodes `document` and calls `unknown` for every field that `T` does not have, down to the
 /// places where `T` stops looking.
 pub(super) fn decode<'a, T: Deserialize<'a>>(
-    document: &'a Value,
+    document: &'a Tree,
     unknown: &dyn Fn(&Unknown<'_>),
 ) -> Result<T, FieldError> {
     let reader = Reader { value: document, path: None, unknown };
@@ -89,7 +88,7 @@ pub(super) fn written(path: &[Step<'_>]) -> String {
 /// A value on its way into a type.
 #[derive(Clone, Copy)]
 struct Reader<'a, 'p> {
-    value: &'a Value,
+    value: &'a Tree,
     path: Option<&'p Path<'p>>,
     unknown: &'p dyn Fn(&Unknown<'_>),
 }
@@ -106,7 +105,7 @@ impl<'a> Reader<'a, '_> {
     fn descend<S: DeserializeSeed<'a>>(
         self,
         step: Step<'a>,
-        value: &'a Value,
+        value: &'a Tree,
         seed: S,
     ) -> Result<S::Value, Failure> {
         let path = Path { before: self.path, step };
@@ -123,20 +122,23 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
         match self.value {
-            Value::Null => visitor.visit_unit(),
-            Value::Bool(value) => visitor.visit_bool(*value),
-            Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), _, _) => visitor.visit_u64(number),
-                (_, Some(number), _) => visitor.visit_i64(number),
-                (_, _, number) => visitor.visit_f64(number.unwrap_or(f64::NAN)),
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(*value),
+            Tree::Text(text) => visitor.visit_borrowed_str(text),
+            Tree::Number(Number { amount, .. }) => match *amount {
+                Amount::Unsigned(number) => visitor.visit_u64(number),
+                Amount::Signed(number) => visitor.visit_i64(number),
+                Amount::Float(number) => visitor.visit_f64(number),
             },
-            Value::Array(list) => {
+            Tree::List(list) => {
                 visitor.visit_seq(Entries { list: list.iter().enumerate(), of: self })
             }
-            Value::Object(map) => {
-                visitor.visit_map(Fields { map: map.iter(), value: None, of: self })
-            }
+            Tree::Object(map) => visitor.visit_map(Fields {
+                map: map.iter(),
+                value: None,
+                of: self,
+                skips_null: false,
+            }),
         }
     }
 
@@ -145,9 +147,9 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        // See `source`: a text that YAML takes for an infinite number.
-        if matches!(self.value.as_str(), Some(".inf" | "-.inf" | ".nan")) {
-            return Err(de::Error::custom("is read as an infinite number: put it in quotes"));
+        // Where a text is expected, a number is the text that it was written as.
+        if let Tree::Number(Number { text, .. }) = self.value {
+            return visitor.visit_borrowed_str(text);
         }
         self.deserialize_any(visitor)
     }
@@ -170,15 +172,20 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
-        if let Value::Object(siblings) = self.value {
-            for name in siblings.keys().filter(|name| !known.contains(&name.as_str())) {
-                (self.unknown)(&Unknown { path: self.path, name, known, siblings });
+        let siblings = match self.value {
+            Tree::Object(siblings) => siblings,
+            // An entry of a list that is null has the values of an empty one.
+            Tree::Null => {
+                let none =
+                    de::value::MapDeserializer::<_, Failure>::new(std::iter::empty::<((), ())>());
+                return visitor.visit_map(none);
             }
-            return self.deserialize_any(visitor);
+            _ => return Err(de::Error::invalid_type(unexpected(self.value), &"an object")),
+        };
+        for name in siblings.keys().filter(|name| !known.contains(&name.as_str())) {
+            (self.unknown)(&Unknown { path: self.path, name, known, siblings });
         }
-        // A list would be accepted as a struct by position, which no API object means.
-        let expected = "an object";
-        Err(de::Error::invalid_type(unexpected(self.value), &expected))
+        visitor.visit_map(Fields { map: siblings.iter(), value: None, of: self, skips_null: true })
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
@@ -192,8 +199,10 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
 }
 
 struct Fields<'a, 'p> {
-    map: serde_json::map::Iter<'a>,
-    value: Option<(&'a String, &'a Value)>,
+    map: std::collections::btree_map::Iter<'a, String, Tree>,
+    value: Option<(&'a String, &'a Tree)>,
+    /// A field that is null is absent. In a map, null is the empty value of a key.
+    skips_null: bool,
     of: Reader<'a, 'p>,
 }
 
@@ -204,7 +213,8 @@ impl<'a> MapAccess<'a> for Fields<'a, '_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Failure> {
-        self.value = self.map.next();
+        let skips_null = self.skips_null;
+        self.value = self.map.find(|(_, value)| !(skips_null && value.is_null()));
         let Some((key, _)) = self.value else { return Ok(None) };
         seed.deserialize(key.as_str().into_deserializer()).map(Some)
     }
@@ -218,7 +228,7 @@ impl<'a> MapAccess<'a> for Fields<'a, '_> {
 }
 
 struct Entries<'a, 'p> {
-    list: std::iter::Enumerate<std::slice::Iter<'a, Value>>,
+    list: std::iter::Enumerate<std::slice::Iter<'a, Tree>>,
     of: Reader<'a, 'p>,
 }
 
@@ -234,14 +244,18 @@ impl<'a> SeqAccess<'a> for Entries<'a, '_> {
     }
 }
 
-fn unexpected(value: &Value) -> Unexpected<'_> {
+fn unexpected(value: &Tree) -> Unexpected<'_> {
     match value {
-        Value::Null => Unexpected::Unit,
-        Value::Bool(value) => Unexpected::Bool(*value),
-        Value::Number(number) => Unexpected::Float(number.as_f64().unwrap_or(f64::NAN)),
-        Value::String(text) => Unexpected::Str(text),
-        Value::Array(_) => Unexpected::Seq,
-        Value::Object(_) => Unexpected::Map,
+        Tree::Null => Unexpected::Unit,
+        Tree::Bool(value) => Unexpected::Bool(*value),
+        Tree::Number(Number { amount, .. }) => match *amount {
+            Amount::Unsigned(number) => Unexpected::Unsigned(number),
+            Amount::Signed(number) => Unexpected::Signed(number),
+            Amount::Float(number) => Unexpected::Float(number),
+        },
+        Tree::Text(text) => Unexpected::Str(text),
+        Tree::List(_) => Unexpected::Seq,
+        Tree::Object(_) => Unexpected::Map,
     }
 }
 

@@ -17,7 +17,12 @@ use crate::{
     cluster::Index,
     consumers::kube_proxy::{Targets, is_hidden},
     model::{service::Service, slice::Slice},
-    plan::{Family, Plan, Settings, intent::Intent},
+    plan::{
+        Family, Plan, Settings,
+        changes::Changes,
+        intent::Intent,
+        ready::{Ready, has_twins},
+    },
     report::{
         self,
         hindrance::{Hindrance, hindrances},
@@ -27,6 +32,8 @@ use crate::{
 /// A cluster at one moment.
 pub(super) struct Snapshot {
     index: Index,
+    /// Without pods nothing can be planned.
+    are_pods_unknown: bool,
 }
 
 /// All that is known of one Service.
@@ -108,7 +115,7 @@ impl Row<'_> {
 impl Snapshot {
     /// Indexes what was read.
     pub(super) fn of(objects: Objects, now: Timestamp) -> Self {
-        let Objects { services, pods, nodes, slices, rules } = objects;
+        let Objects { services, pods, nodes, slices, are_pods_unknown, rules } = objects;
         let mut index = Index::default();
         index.set_time(now);
         // Which Services a change affects does not matter here: everything is planned afterwards.
@@ -136,7 +143,7 @@ impl Snapshot {
         for slice in slices {
             index.apply_slice(slice);
         }
-        Self { index }
+        Self { index, are_pods_unknown }
     }
 
     /// One row for each Service, by namespace and name.
@@ -151,6 +158,8 @@ impl Snapshot {
         // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
         // The API server has not been seen to drop anything.
         let plan = self.index.plan(&service.key, service.created, settings);
+        let plan =
+            plan.map(|plan| if self.are_pods_unknown { self.idle(service, plan) } else { plan });
         let Assessment { decision, verdicts } =
             report::assessment(&self.index, service, intent, plan.as_ref());
         let hindrances = hindrances(&self.index, service, plan.as_ref(), &verdicts);
@@ -165,6 +174,22 @@ impl Snapshot {
             }
         }
         Some(Row { service, intent, plan, decision, hindrances, ready, ports })
+    }
+
+    /// The same without any write: all slices stay as they are.
+    fn idle<'a>(&'a self, service: &Service, plan: Plan<'a>) -> Plan<'a> {
+        let slices = self.index.slices_of(&service.key);
+        let family = |family: Family<'a>| {
+            let of_type = |slice: &&Slice| slice.address_type == family.address_type;
+            let unchanged: Vec<_> = slices.iter().copied().filter(of_type).collect();
+            let mut ready = Ready::of(unchanged.iter().copied(), self.index.nodes());
+            ready.has_twins = has_twins(unchanged.iter().copied());
+            let (changes, counts, planned) = (Changes::default(), None, None);
+            Family { changes, unchanged, counts, planned, ready, ..family }
+        };
+        let families = plan.families.into_iter().map(family).collect();
+        // Those that it selects are not known.
+        Plan { families, has_pods: true, ..plan }
     }
 
     /// The ports of a verdict, by the endpoints to which they lead.

@@ -52,9 +52,11 @@ pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> Strin
         }
     }
     let mut widths = [0; COLUMNS.len()];
-    for line in &lines {
+    for line in &mut lines {
         let Line::Cells(cells, _) = line else { continue };
-        for (width, cell) in widths.iter_mut().zip(cells.iter()) {
+        for (width, cell) in widths.iter_mut().zip(cells.iter_mut()) {
+            // Whoever creates an object chooses its names and labels.
+            *cell = plain(cell);
             *width = cell.chars().count().max(*width);
         }
     }
