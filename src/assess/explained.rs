@@ -6,7 +6,7 @@ use super::{
     share::{Rung, Sender},
 };
 use crate::{
-    model::name::Name,
+    model::{name::Name, service::Service},
     plan::{
         hints::planned::{Planned, PlannedGroup},
         policy::outcome::{self, Cause, ZoneOutcome},
@@ -165,7 +165,7 @@ impl Reason {
 }
 
 /// The name of the port whose plan is shown for some ports, which have the same endpoints.
-pub fn first_port(service: &crate::model::service::Service, ports: &[usize]) -> Name {
+pub fn first_port(service: &Service, ports: &[usize]) -> Name {
     let port = ports.first().and_then(|at| service.ports.get(*at));
     port.map_or_else(|| "".into(), |port| port.name.clone())
 }

@@ -76,6 +76,12 @@ fn is_of_ports(reason: Reason) -> bool {
         reason,
         Reason::ZoneEmpty
             | Reason::Lent
+            | Reason::Widened
+            | Reason::Evacuated
+            | Reason::RolloutPending
+            | Reason::TooFewInZone
+            | Reason::TooManyZones
+            | Reason::OverloadExceeded
             | Reason::NoSuchPort
             | Reason::NoAddressInFamily
             | Reason::NothingReady
@@ -101,11 +107,18 @@ impl Scene<'_> {
             let zones = verdict.beyond.iter().filter(|(_, other)| *other == reason);
             listed(zones.map(|(zone, _)| zone.to_string()))
         };
+        // Some hold for the Service as a whole, under the legacy annotation.
+        let of_zones = |what: &str| {
+            Some(beyond()).filter(|zones| !zones.is_empty()).map(|zones| format!("{what} {zones}"))
+        };
         match reason {
-            Reason::ZoneEmpty => Some(beyond())
-                .filter(|zones| !zones.is_empty())
-                .map(|zones| format!("no ready endpoint in {zones}")),
-            Reason::Lent => Some(format!("endpoints of other zones also serve {}", beyond())),
+            Reason::ZoneEmpty => of_zones("no ready endpoint in"),
+            Reason::Lent | Reason::Widened => of_zones("endpoints of other zones also serve"),
+            Reason::Evacuated => of_zones("clients must leave"),
+            Reason::RolloutPending => of_zones("rollout.zones does not list"),
+            Reason::TooFewInZone => of_zones("fewer than minEndpointsPerZone in"),
+            Reason::TooManyZones => of_zones("no endpoint has room to name"),
+            Reason::OverloadExceeded => of_zones("maxOverloadPercent allows no local plan for"),
             Reason::EndpointWithoutZone => self.endpoint_without_zone(verdict),
             Reason::NodeWithoutZoneLabel => Some(self.node_without_zone(verdict)),
             Reason::NodeMissing => self.node_missing(),
