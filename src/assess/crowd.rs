@@ -10,7 +10,13 @@ use foldhash::HashMap;
 
 use crate::{
     consumers::kube_proxy::{Hinted, Target, Targets, is_seen},
-    model::{address::AddressType, name::Name, port::Port, service::Service, slice::Slice},
+    model::{
+        address::AddressType,
+        name::Name,
+        port::Port,
+        service::{Service, ServicePort},
+        slice::Slice,
+    },
     plan::{
         hints::planned::Planned,
         ready::{Alike, NodeHint, PortSet, Ready},
@@ -157,7 +163,7 @@ impl<'a> Found<'a> {
     fn crowd(&self, service: &Service, class: Class<'a>) -> Crowd<'a> {
         let Class { ports, sets } = class;
         let has_endpoints = sets.iter().any(|(set, is_foreign)| !is_foreign && set.endpoints > 0);
-        let port = ports.first().and_then(|at| service.ports.get(*at));
+        let port = first_port(service, &ports);
         let flocks = match port {
             Some(port) if self.own.has_twins && is_seen(service) => {
                 exact(&Targets::new(service, self.slices.iter().copied(), self.family, &port.name))
@@ -184,6 +190,11 @@ struct Class<'a> {
     ports: Vec<usize>,
     /// The sets, and whether each is of another manager.
     sets: Vec<(&'a PortSet, bool)>,
+}
+
+/// The first of these ports, which have the same endpoints.
+pub(super) fn first_port<'s>(service: &'s Service, ports: &[usize]) -> Option<&'s ServicePort> {
+    ports.first().and_then(|at| service.ports.get(*at))
 }
 
 /// Whether proxies read a port of a slice: it has a name and a number.

@@ -5,13 +5,10 @@ use super::{
     reason::{Reason, State},
     share::{Rung, Sender},
 };
-use crate::{
-    model::{name::Name, service::Service},
-    plan::{
-        hints::planned::{Planned, PlannedGroup},
-        policy::outcome::{self, Cause, ZoneOutcome},
-        topology::Clients,
-    },
+use crate::plan::{
+    hints::planned::{Planned, PlannedGroup},
+    policy::outcome::{self, Cause, ZoneOutcome},
+    topology::Clients,
 };
 
 /// What a plan says about one port.
@@ -39,11 +36,6 @@ impl<'p> Explained<'p> {
         Some(worst.cause).filter(|cause| *cause != Cause::Applied).map(|cause| self.reason(cause))
     }
 
-    /// Whether the clients of a zone reach the endpoints of a larger area, as was preferred.
-    pub fn is_region(&self, name: &str) -> bool {
-        self.zones(name).any(|zone| zone.rung == outcome::Rung::Region)
-    }
-
     /// What concerns no single zone, with the reasons of the zones that send, each once, the most
     /// important first.
     pub fn reasons(&self) -> Vec<Reason> {
@@ -51,9 +43,7 @@ impl<'p> Explained<'p> {
         let outcomes = || self.groups.iter().map(|group| &group.outcome);
         let causes = outcomes().flat_map(|outcome| &outcome.causes).copied().map(Reason::of);
         let held = outcomes().any(|outcome| outcome.is_held).then_some(Reason::Held);
-        let sending =
-            outcomes().flat_map(|outcome| &outcome.zones).filter(|zone| zone.demand > 0.0);
-        let zones = sending.map(|zone| self.reason(zone.cause));
+        let zones = self.sending().map(|zone| self.reason(zone.cause));
         let mut reasons: Vec<Reason> = exceeded.into_iter().chain(causes).chain(held).collect();
         if !self.is_exceeded {
             reasons.extend(zones);
@@ -75,9 +65,7 @@ impl<'p> Explained<'p> {
 
     /// Whether no zone that sends keeps more of its traffic than it would without hints.
     fn is_vain(&self) -> bool {
-        let outcomes = self.groups.iter().map(|group| &group.outcome);
-        let mut sending = outcomes.flat_map(|outcome| &outcome.zones).filter(|it| it.demand > 0.0);
-        sending.all(|zone| {
+        self.sending().all(|zone| {
             zone.rung == outcome::Rung::Cluster
                 && matches!(
                     zone.cause,
@@ -115,8 +103,15 @@ impl<'p> Explained<'p> {
 
     /// The rung of a zone, which says more if the plan reaches for a larger area.
     pub fn rung(&self, zone: &str, found: Rung) -> Rung {
+        let is_region = || self.zones(zone).any(|zone| zone.rung == outcome::Rung::Region);
         let is_between = matches!(found, Rung::Lent | Rung::Widened);
-        if is_between && self.is_region(zone) { Rung::Region } else { found }
+        if is_between && is_region() { Rung::Region } else { found }
+    }
+
+    /// The zones that send, in each of the plans.
+    fn sending(&self) -> impl Iterator<Item = &'p ZoneOutcome> {
+        let zones = self.groups.iter().flat_map(|group| &group.outcome.zones);
+        zones.filter(|zone| zone.demand > 0.0)
     }
 
     fn zones(&self, name: &str) -> impl Iterator<Item = &'p ZoneOutcome> {
@@ -162,10 +157,4 @@ impl Reason {
             Cause::NoPreference => Self::NoPreference,
         }
     }
-}
-
-/// The name of the port whose plan is shown for some ports, which have the same endpoints.
-pub fn first_port(service: &Service, ports: &[usize]) -> Name {
-    let port = ports.first().and_then(|at| service.ports.get(*at));
-    port.map_or_else(|| "".into(), |port| port.name.clone())
 }

@@ -9,7 +9,7 @@ use super::crowd::{self, Flock};
 use crate::{
     consumers::kube_proxy::{Client, Hinted as _, Levels, Targets},
     model::name::Name,
-    plan::topology::Clients,
+    plan::{policy::counts::float, topology::Clients},
 };
 
 /// What becomes of the traffic to a Service's port in one address type.
@@ -83,7 +83,7 @@ pub struct Sender<'a> {
 
 /// The zones that send, each the same.
 pub fn equal(clients: &Clients) -> Vec<Sender<'_>> {
-    let demand = 1.0 / count(clients.len());
+    let demand = 1.0 / float(clients.len());
     clients.iter().map(|(zone, nodes)| Sender { zone, demand, nodes: Some(nodes) }).collect()
 }
 
@@ -101,24 +101,24 @@ pub fn share(targets: &Targets<'_>, senders: &[Sender<'_>]) -> Option<Share> {
     let mut loads = vec![0.0; flocks.len()];
     let mut zones = Vec::new();
     for Sender { zone, demand, nodes } in senders.iter().copied() {
-        let per_node = demand / count(nodes.map_or(1, BTreeSet::len));
+        let per_node = demand / float(nodes.map_or(1, BTreeSet::len));
         let (with_own, others): (Vec<&Name>, Vec<&Name>) =
             nodes.into_iter().flatten().partition(|node| named.contains(&***node));
         // Clients on nodes that no endpoint names all reach the same.
         let mut routes: Vec<(&str, f64)> =
             with_own.into_iter().map(|node| (&**node, per_node)).collect();
         if !others.is_empty() || nodes.is_none() {
-            routes.push(("", per_node * count(others.len().max(1))));
+            routes.push(("", per_node * float(others.len().max(1))));
         }
         let mut staying = 0.0;
         let mut reached = BTreeSet::new();
         for (node, amount) in routes {
             let (_, to) = levels.reach(Client { node, zone: Some(zone) });
-            let each = amount / count(to.iter().map(|at| flocks[*at].count).sum());
+            let each = amount / float(to.iter().map(|at| flocks[*at].count).sum());
             for at in to {
                 loads[at] += each;
                 if flocks[at].is_in(zone) {
-                    staying += each * count(flocks[at].count);
+                    staying += each * float(flocks[at].count);
                 }
                 reached.insert(at);
             }
@@ -136,7 +136,7 @@ pub fn share(targets: &Targets<'_>, senders: &[Sender<'_>]) -> Option<Share> {
     let busiest = loads.into_iter().fold(0.0, f64::max);
     Some(Share {
         in_zone: zones.iter().map(|zone| zone.in_zone * zone.demand).sum(),
-        overload: (busiest * count(total) - 1.0).max(0.0),
+        overload: (busiest * float(total) - 1.0).max(0.0),
         endpoints: total,
         zones,
     })
@@ -171,10 +171,6 @@ pub(super) fn rung<'f>(
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of endpoints and nodes are below 2^52")]
-fn count(number: usize) -> f64 {
-    number as f64
-}
 #[cfg(test)]
 mod tests {
     use super::*;

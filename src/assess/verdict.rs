@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    crowd::{Crowd, Flock, Found},
-    explained::{Explained, first_port},
+    crowd::{Crowd, Flock, Found, first_port},
+    explained::Explained,
     reason::{Reason, State},
     share::{self, Rung},
 };
@@ -88,8 +88,8 @@ impl Standing<'_> {
         let mut reasons = self.hindrances();
         let is_hidden = !reasons.is_empty();
         let mut sight = Sight::of(self, &crowd.flocks);
-        let port = first_port(self.service, &crowd.ports);
-        let explained = found.planned.map(|planned| Explained::of(planned, &port));
+        let port = first_port(self.service, &crowd.ports).map_or("", |port| &port.name);
+        let explained = found.planned.map(|planned| Explained::of(planned, port));
         let state = match (&explained, self.intent.requested()) {
             (Some(explained), _) => self.planned(explained, &mut sight, &mut reasons),
             (None, Mechanism::TrafficDistribution(preference)) => {

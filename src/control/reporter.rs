@@ -73,7 +73,7 @@ impl Reporter {
         std::mem::take(&mut self.events)
     }
 
-    /// Whether it is to be reported what hinders a Service that has this outlook: the names cost
+    /// Whether the report on a Service with this outlook names what hinders it: the names cost
     /// more to find than the outlook.
     pub fn reports_hindrances(&self, service: &ServiceKey, outlook: &Outlook) -> bool {
         let known = self.services.get(service);

@@ -236,7 +236,7 @@ impl Hash for Identity<'_> {
 }
 
 impl Slice {
-    /// The name of its Service, whoever manages it.
+    /// The name of its Service, whichever controller manages it.
     pub fn service(&self) -> Option<&Name> {
         self.meta.labels.get(SERVICE_NAME).filter(|name| !name.is_empty())
     }

@@ -47,6 +47,7 @@ pub fn kept(old: &Endpoint, new: &Endpoint) -> Option<Arc<Hints>> {
     old.hints.as_ref().filter(|_| uid(old) == uid(new)).cloned()
 }
 
-fn uid(endpoint: &Endpoint) -> Option<&Uid> {
+/// The UID of the pod that an endpoint is.
+pub(super) fn uid(endpoint: &Endpoint) -> Option<&Uid> {
     endpoint.target.as_ref()?.uid.as_ref()
 }

@@ -41,7 +41,7 @@ pub struct Ruling {
     pub request: Option<Request>,
     /// A policy in mode `Shadow` that comes before the one that decides.
     pub shadow: Option<Shadow>,
-    /// What else is to be reported, the most important first.
+    /// What else must be reported, the most important first.
     pub notes: Vec<Note>,
 }
 
@@ -69,7 +69,7 @@ pub enum Source {
     Policy,
 }
 
-/// What is to be reported about the policies of a Service besides the one that decides.
+/// What must be reported about the policies of a Service besides the one that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Note {
     /// The policy that would decide has a field or a value that this version does not know, or it is
@@ -123,7 +123,7 @@ impl Intent {
         }
     }
 
-    /// What is to be reported about policies.
+    /// What must be reported about policies.
     pub fn notes(&self) -> &[Note] {
         self.ruling.as_ref().map_or(&[], |ruling| &ruling.notes)
     }

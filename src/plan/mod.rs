@@ -191,11 +191,12 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
     for slice in existing {
         by_type.entry(slice.address_type).or_default().push(slice);
     }
-    let mut other = None;
-    for address_type in world.service.address_types() {
+    let address_types = world.service.address_types();
+    let mut other = (address_types.len() > 1).then(OtherFamily::default);
+    for address_type in address_types {
         let existing = by_type.remove(&address_type).unwrap_or_default();
         let desired = endpoint::desired(world.service, world.pods, world.nodes, address_type);
-        let scope = Scope::Whole(&mut other);
+        let scope = Scope::Whole(other.as_mut());
         let mut family = family(world, scope, address_type, existing, &desired);
         family.ready.without_address = desired.without_address;
         family.ready.has_twins = ready::has_twins(family.after());
@@ -225,8 +226,9 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
 
 /// How much of the slices of an address type is planned.
 enum Scope<'s> {
-    /// All of them. What was chosen for the address type before is replaced by what is chosen now.
-    Whole(&'s mut Option<OtherFamily>),
+    /// All of them. What was chosen for the address type before, if the Service has several, is
+    /// replaced by what is chosen now.
+    Whole(Option<&'s mut OtherFamily>),
     /// Some of them, and the plan of their hints stays.
     Part,
 }
@@ -246,9 +248,8 @@ fn choose(
         let kept = planned::unknown(service, zones, prefers_zone, packing);
         return kept.map_or_else(without_policy, |choices| (choices, None));
     };
-    let terms = Terms { service, request, zones, node_hints, other: other.as_ref() };
-    let (choices, planned) = planned::choose(terms, packing);
-    *other = Some(OtherFamily::of(packing, &choices));
+    let terms = Terms { service, request, zones, node_hints };
+    let (choices, planned) = planned::choose(terms, other, packing);
     (choices, Some(Arc::new(planned)))
 }
 

@@ -138,7 +138,7 @@ fn a_zone_without_ipv6() {
     assert_eq!(service["ports"][1]["family"], "IPv6");
     assert_eq!((&service["inZoneShare"], in_zones(&service)), (&json!(0.5), vec![1, 0]));
     assert_eq!(details(&service), ["port http, IPv6: no ready endpoint in zone-b"]);
-    // Nobody has IPv6.
+    // No pod has IPv6.
     let none = with(&dual, "  - ip: \"fd00:7::1\"\n", "");
     let service = assessed(&none);
     assert_state(&service, "Empty", &["NoAddressInFamily"]);

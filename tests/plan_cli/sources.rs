@@ -89,7 +89,7 @@ fn a_directory_and_several_files() {
     assert_eq!(plan(&["-f", &other, "-f", &one, "-o", "yaml"]).good(), expected());
 }
 
-/// A pipe that nobody writes to would be waited for, and a link may lead back to where it is.
+/// A pipe without a writer would be waited for, and a link may lead back to where it is.
 #[test]
 fn pipes_and_links_in_a_directory() {
     let directory = Directory::new("pipes");
@@ -109,7 +109,7 @@ fn pipes_and_links_in_a_directory() {
     let link = format!("skipped {path}/c: a link to a directory; name it with -f\n");
     assert!(whole.err.starts_with(&(skipped + &link + &device)), "{}", whole.err);
     assert_eq!(whole.good(), expected());
-    // What is named is read: a link, and a pipe that somebody writes to.
+    // What is named is read: a link, and a pipe with a writer.
     let link = directory.0.join("c").display().to_string();
     assert_eq!(plan(&["-f", &link, "-o", "yaml"]).good(), expected());
     let writer = thread::spawn(move || fs::write(pipe, text("shop.yaml")).unwrap());

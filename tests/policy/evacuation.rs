@@ -79,7 +79,7 @@ fn evacuated_endpoints_name_the_placeholder_as_node() {
     assert_eq!(outcome.newcomers.zones[1].node, ChosenNode::Own);
 }
 
-/// Readers use all endpoints of a zone that nobody names.
+/// Readers use all endpoints for a zone that no endpoint names.
 #[test]
 fn where_nothing_else_is_ready_no_zone_is_named() {
     for request in [unguarded(), guarded(30)] {

@@ -128,7 +128,7 @@ fn hints_of_upstream_are_planned_as_without_policies() {
     service.pods.iter_mut().for_each(|pod| pod.hints = Some(Chosen::default()));
     service.pods[0].is_ready = true;
     assert!(look_unknown(&service, false).is_none());
-    // No hints where the Service requests them are a plan of somebody.
+    // No hints where the Service requests them are the plan of a policy.
     service.add(Some(0));
     let found = look_unknown(&service, true).unwrap();
     assert!(found.hints.iter().all(|hints| hints.zones.is_empty()));

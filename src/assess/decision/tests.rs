@@ -235,7 +235,7 @@ fn the_legacy_annotation() {
     assert_decision(&down, State::Ineffective, &[wins, Reason::SingleZone]);
 }
 
-/// Nobody reaches an endpoint: that is never `Applied`, and says why.
+/// No client reaches an endpoint: that is never `Applied`, and the reason says why.
 #[test]
 fn no_ready_endpoint() {
     let empty = || Case { slice: slice(&[], false), ..case(ZONE) };
@@ -266,7 +266,7 @@ fn no_ready_endpoint() {
     hidden.service.cluster_ip = ClusterIp::Headless;
     let reasons = [Reason::Headless, Reason::NoMatchingPods];
     assert_decision(&hidden, State::Ineffective, &reasons);
-    // Without a preference, nothing is to be said.
+    // Without a preference, there is nothing to report.
     let idle = Case { has_pods: false, slice: slice(&[], false), ..case(None) };
     assert_decision(&idle, State::None, &[Reason::NoPreference]);
 }

@@ -136,7 +136,7 @@ impl<'t> Reader<'t> {
             if !self.take(b':') {
                 return Err("expected `:`".to_owned());
             }
-            // Whoever changed the fields matters to nobody here, and that is half of a dump.
+            // Which client changed which field does not matter here, and is half of a dump.
             let value = if within == METADATA && key == MANAGED_FIELDS {
                 self.pass_over()?;
                 Tree::Null
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn only_managed_fields_of_metadata_are_passed_over() {
+    fn only_managed_fields_of_metadata_are_skipped() {
         let text = r#"{"metadata": {"managedFields": [{"a": ["}", 1, null, {}]}, 2], "labels": {"managedFields": "x"}}}"#;
         let metadata = &one(text)["metadata"];
         assert!(metadata["managedFields"].is_null());

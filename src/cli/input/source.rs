@@ -34,7 +34,7 @@ pub(super) struct Text {
     content: String,
 }
 
-/// Files, and what was passed over.
+/// Files, and what was skipped.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) files: Vec<PathBuf>,
@@ -92,7 +92,7 @@ impl Found {
                     self.directory(&path, is_recursive, folders)?;
                 }
             } else if is_known(&path) {
-                // A pipe without a writer would wait for ever. A broken link is reported on reading.
+                // A pipe without a writer would wait indefinitely. A broken link is reported on reading.
                 if fs::metadata(&path).is_ok_and(|data| !data.is_file()) {
                     self.notes.push(format!("skipped {}: not a regular file", path.display()));
                 } else {

@@ -15,7 +15,7 @@ use super::{
 const COPIED: usize = 64 << 20;
 /// How deep values may nest.
 pub(super) const DEPTH: usize = 128;
-/// About what a value takes beside its texts.
+/// Roughly how many bytes a value takes besides its texts.
 const VALUE: usize = 64;
 
 /// What is wrong with a text, and in which of its documents, counted from 1.
@@ -67,7 +67,7 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, (Tree, usize)>,
     copied: usize,
-    /// How many lists and objects are open in a value that is passed over.
+    /// How many lists and objects are open in a value that is skipped.
     passed_over: Option<usize>,
 }
 
@@ -176,7 +176,7 @@ impl Builder {
             {
                 return Err(format!("duplicate key `{key}`"));
             }
-            // Whoever changed the fields matters to nobody here, and that is half of a dump.
+            // Which client changed which field does not matter here, and is half of a dump.
             if key == MANAGED_FIELDS && self.is_in(METADATA) {
                 self.passed_over = Some(0);
             }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn only_managed_fields_of_metadata_are_passed_over() {
+    fn only_managed_fields_of_metadata_are_skipped() {
         for fields in ["x", "[{a: [b, {c: d}]}, e]", "{a: b}", "", "[]"] {
             let text = format!(
                 "metadata:\n  managedFields: {fields}\n  labels: {{managedFields: x}}\nmanagedFields: z"

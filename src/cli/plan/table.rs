@@ -55,7 +55,7 @@ pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> Strin
     for line in &mut lines {
         let Line::Cells(cells, _) = line else { continue };
         for (width, cell) in widths.iter_mut().zip(cells.iter_mut()) {
-            // Whoever creates an object chooses its names and labels.
+            // The client that creates an object chooses its names and labels.
             *cell = plain(cell);
             *width = cell.chars().count().max(*width);
         }

@@ -18,6 +18,7 @@ use crate::{
         slice::{Endpoint, Hints},
     },
     plan::{
+        in_force::uid,
         pack::Packing,
         policy::{
             choose,
@@ -78,8 +79,6 @@ pub struct Terms<'t> {
     pub zones: &'t Zones,
     /// Whether hints for nodes may be written.
     pub node_hints: bool,
-    /// The hints that were chosen for the address type before this one.
-    pub other: Option<&'t OtherFamily>,
 }
 
 /// The zones that the ready pods of another address type name, by the pod and its ports.
@@ -138,10 +137,6 @@ fn key(endpoint: &Endpoint) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn uid(endpoint: &Endpoint) -> Option<&Uid> {
-    endpoint.target.as_ref()?.uid.as_ref()
-}
-
 /// The node that the hints in force name.
 fn node_in_force(endpoint: &Endpoint) -> ChosenNode {
     match endpoint.hints.as_ref().and_then(|hints| hints.nodes.first()) {
@@ -151,13 +146,19 @@ fn node_in_force(endpoint: &Endpoint) -> ChosenNode {
     }
 }
 
-/// Chooses the hints of all endpoints of `packing`, which have the hints in force.
-pub fn choose(terms: Terms<'_>, packing: &Packing<'_>) -> (Choices, Planned) {
+/// Chooses the hints of all endpoints of `packing`, which have the hints in force. `other` is what was
+/// chosen for the address type before this one. If the Service has several, what is chosen now takes
+/// its place.
+pub fn choose(
+    terms: Terms<'_>,
+    other: Option<&mut OtherFamily>,
+    packing: &Packing<'_>,
+) -> (Choices, Planned) {
     let places = Places::of(packing);
     let request = standing(terms.request, &places);
     let request = Request { node: request.node && terms.node_hints, ..request };
     let terms = Terms { request: &request, ..terms };
-    let planned = plan(terms, &places);
+    let planned = plan(terms, other.as_deref(), &places);
     let mut pen = Pen::default();
     let mut endpoints = vec![Choice::Nothing; places.all.len()];
     if planned.exceeded.is_empty() {
@@ -167,6 +168,9 @@ pub fn choose(terms: Terms<'_>, packing: &Packing<'_>) -> (Choices, Planned) {
                 endpoints[at] = pen.choice(chosen, places.all[at].endpoint);
             }
         }
+    }
+    if let Some(other) = other {
+        *other = OtherFamily::of(&places, &endpoints);
     }
     (Choices { endpoints, counts: None }, planned)
 }
@@ -218,14 +222,21 @@ fn members<'p>(places: &'p Places<'_>, ports: &'p [PortNames]) -> impl Iterator<
 }
 
 /// Plans each set of ports by itself, and more together where the limit does not hold for a port.
-fn plan(terms: Terms<'_>, places: &Places<'_>) -> Planned {
+fn plan(terms: Terms<'_>, other: Option<&OtherFamily>, places: &Places<'_>) -> Planned {
     let mut partition: Vec<Vec<PortNames>> =
         places.sets.iter().map(|set| vec![set.clone()]).collect();
     partition.sort_unstable();
-    let plan = |partition| {
-        let groups = plan_each(terms, places, partition);
-        let sets = counted(terms.zones, places, &groups);
-        let exceeded = exceeded(terms.request, terms.zones, &sets);
+    let plan = |partition: Vec<Vec<PortNames>>| {
+        let group = |ports: Vec<PortNames>| {
+            let outcome = Arc::new(plan_group(terms, other, places, &ports));
+            PlannedGroup { ports, outcome }
+        };
+        let groups: Vec<PlannedGroup> = partition.into_iter().map(group).collect();
+        let exceeded = match places.sets.len() {
+            // The plan of a single group keeps within the limit by itself.
+            0 | 1 => Vec::new(),
+            _ => exceeded(terms.request, terms.zones, &counted(terms.zones, places, &groups)),
+        };
         Planned { groups, exceeded }
     };
     let mut planned = plan(partition.clone());
@@ -237,18 +248,6 @@ fn plan(terms: Terms<'_>, places: &Places<'_>) -> Planned {
         planned = plan(vec![partition.concat()]);
     }
     planned
-}
-
-fn plan_each(
-    terms: Terms<'_>,
-    places: &Places<'_>,
-    partition: Vec<Vec<PortNames>>,
-) -> Vec<PlannedGroup> {
-    let plan = |ports: Vec<PortNames>| {
-        let outcome = Arc::new(plan_group(terms, places, &ports));
-        PlannedGroup { ports, outcome }
-    };
-    partition.into_iter().map(plan).collect()
 }
 
 /// One endpoint, without the plan of the other address type.
@@ -266,9 +265,14 @@ fn candidate<'p>(places: &'p Places<'p>, at: usize) -> Candidate<'p> {
     }
 }
 
-fn plan_group(terms: Terms<'_>, places: &Places<'_>, ports: &[PortNames]) -> Outcome {
+fn plan_group(
+    terms: Terms<'_>,
+    other: Option<&OtherFamily>,
+    places: &Places<'_>,
+    ports: &[PortNames],
+) -> Outcome {
     let members: Vec<usize> = members(places, ports).collect();
-    let other = terms.other.and_then(|other| match ports {
+    let other = other.and_then(|other| match ports {
         [set] => other.0.get(set),
         _ => None,
     });
@@ -327,12 +331,11 @@ impl Pen {
 }
 
 impl OtherFamily {
-    /// What was chosen for the endpoints of this packing.
-    pub fn of(packing: &Packing<'_>, choices: &Choices) -> Self {
+    /// What was chosen for these endpoints.
+    fn of(places: &Places<'_>, choices: &[Choice]) -> Self {
         let none = Arc::new(Hints::default());
-        let places = Places::of(packing);
         let mut of = Self::default();
-        for (place, choice) in places.all.iter().zip(&choices.endpoints) {
+        for (place, choice) in places.all.iter().zip(choices) {
             let hints = match choice {
                 Choice::Planned(hints) => hints,
                 _ => &none,

@@ -26,7 +26,7 @@ pub fn choose(request: &Request, zones: &Zones, group: &Group<'_>) -> Outcome {
     if !stage.is_evacuation() || stage.rest.is_empty() || decision.names_all(&stage) {
         return outcome(&stage, decision);
     }
-    // Clients in a zone that nobody names would still reach the evacuated endpoints.
+    // Clients in a zone that no endpoint names would still reach the evacuated endpoints.
     let request = Request { evacuated: Vec::new(), ..request.clone() };
     let stage = Stage::of(&request, zones, group);
     let mut outcome = outcome(&stage, decide(&stage));

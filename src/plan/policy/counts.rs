@@ -94,6 +94,11 @@ impl Tally {
         }
     }
 
+    /// Adds all endpoints of another one.
+    pub fn append(&mut self, other: &Self) {
+        other.iter().for_each(|(origin, names, count)| self.add(origin, names, count));
+    }
+
     /// Removes one endpoint, if there is one of this kind.
     pub fn remove(&mut self, origin: Origin, names: Names) {
         if let Some(count) = self.0.get_mut(&(origin, names)) {

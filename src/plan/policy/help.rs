@@ -1,5 +1,5 @@
 //! Help: how many more endpoints would keep a zone local (docs/planner.md 8.9). It is computed where
-//! somebody asks, never for every plan.
+//! a user asks, never for every plan.
 
 use super::{
     counts::{Names, Tally, float},

@@ -1,6 +1,6 @@
 //! Outcome: the plan of one group, with what explains it.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::counts::{Load, Tally};
 use crate::model::name::Name;
@@ -95,19 +95,6 @@ pub enum Rung {
     Region,
     /// To all.
     Cluster,
-}
-
-/// The word for it, the same everywhere.
-impl fmt::Display for Rung {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Strict => "strict",
-            Self::Lent => "lent",
-            Self::Widened(_) => "widened",
-            Self::Region => "region",
-            Self::Cluster => "cluster",
-        })
-    }
 }
 
 /// Why a plan is as it is. The words are those of the reasons (docs/planner.md 7).

@@ -1,4 +1,4 @@
-//! Policies: what is to be known about those of a Service, by name.
+//! Policies: what a user should know about those of a Service, by name.
 
 use super::listed;
 use crate::{

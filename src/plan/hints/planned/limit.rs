@@ -25,29 +25,24 @@ impl Planned {
         if request.node || !request.evacuated.is_empty() || !self.exceeded.is_empty() {
             return false;
         }
-        let Some(sets) = ready.sets.iter().map(|set| tally(zones, set)).collect::<Option<Vec<_>>>()
+        let Some(sets) =
+            ready.sets.iter().map(|set| in_force(zones, set)).collect::<Option<Vec<_>>>()
         else {
             return false;
         };
         let stays = |group: &PlannedGroup| {
             let mut all = Tally::default();
-            for (_, tally) in sets.iter().filter(|(ports, _)| group.ports.contains(ports)) {
-                tally.iter().for_each(|(origin, names, count)| all.add(origin, names, count));
-            }
+            let of_group = sets.iter().filter(|set| group.ports.contains(&set.ports));
+            of_group.for_each(|set| all.append(&set.tally));
             !all.is_empty() && keep::keeps(request, zones, &all) == Keeping::Stays
         };
-        let counted = sets.iter().map(|(ports, tally)| {
-            let tally = tally.clone();
-            Counted { ports, tally, is_kept: true }
-        });
-        let counted: Vec<Counted<'_>> = counted.collect();
-        self.groups.iter().all(stays) && exceeded(request, zones, &counted).is_empty()
+        self.groups.iter().all(stays) && exceeded(request, zones, &sets).is_empty()
     }
 }
 
 /// The ready endpoints of these slices, with the names of their ports; `None` if one names something
 /// else than zones.
-fn tally(zones: &Zones, set: &PortSet) -> Option<(PortNames, Tally)> {
+fn in_force(zones: &Zones, set: &PortSet) -> Option<Counted> {
     let mut tally = Tally::default();
     for (alike, count) in &set.ready {
         let names = alike.zones.iter().map(|zone| zones.number(zone));
@@ -56,25 +51,21 @@ fn tally(zones: &Zones, set: &PortSet) -> Option<(PortNames, Tally)> {
         let names = if names.is_empty() { (0..zones.named()).collect() } else { names };
         tally.add(alike.zone.as_ref().and_then(|zone| zones.number(zone)), names, *count);
     }
-    Some((port_names(&set.ports), tally))
+    Some(Counted { ports: port_names(&set.ports), tally, is_kept: true })
 }
 
 /// The ready endpoints that have the same ports, in numbers.
-pub(super) struct Counted<'c> {
-    ports: &'c PortNames,
+pub(super) struct Counted {
+    ports: PortNames,
     tally: Tally,
     /// Whether their plan was kept.
     is_kept: bool,
 }
 
 /// The ready endpoints of each set of ports, with the names that were chosen for them.
-pub(super) fn counted<'p>(
-    zones: &Zones,
-    places: &'p Places<'_>,
-    groups: &[PlannedGroup],
-) -> Vec<Counted<'p>> {
+pub(super) fn counted(zones: &Zones, places: &Places<'_>, groups: &[PlannedGroup]) -> Vec<Counted> {
     let new = |ports| Counted { ports, tally: Tally::default(), is_kept: true };
-    let mut counted: Vec<Counted<'_>> = places.sets.iter().map(new).collect();
+    let mut counted: Vec<Counted> = places.sets.iter().cloned().map(new).collect();
     for group in groups {
         for (at, chosen) in members(places, &group.ports).zip(&group.outcome.hints) {
             let Place { endpoint, set, .. } = places.all[at];
@@ -91,13 +82,13 @@ pub(super) fn counted<'p>(
 }
 
 /// The ports over all of whose endpoints the limit does not hold, sorted.
-pub(super) fn exceeded(request: &Request, zones: &Zones, sets: &[Counted<'_>]) -> Vec<Name> {
+pub(super) fn exceeded(request: &Request, zones: &Zones, sets: &[Counted]) -> Vec<Name> {
     let Some(guard) = request.guard.filter(|_| sets.len() > 1) else { return Vec::new() };
-    let names: HashSet<&Name> = sets.iter().flat_map(|set| set.ports).collect();
+    let names: HashSet<&Name> = sets.iter().flat_map(|set| &set.ports).collect();
     let is_exceeded = |name: &&Name| {
         let (mut all, mut is_kept) = (Tally::default(), true);
         for set in sets.iter().filter(|set| set.ports.contains(name)) {
-            set.tally.iter().for_each(|(origin, names, count)| all.add(origin, names, count));
+            all.append(&set.tally);
             is_kept &= set.is_kept;
         }
         let cap = if is_kept { guard.release_overload } else { guard.max_overload };
