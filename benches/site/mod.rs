@@ -93,6 +93,7 @@ impl Site {
             batch_period: Duration::ZERO,
             replan_qps: 0.0,
             concurrency: 5,
+            policies: false,
             renew_deadline: Duration::from_secs(10),
         };
         let metrics = Metrics::with_services(1000).expect("metrics");

@@ -13,6 +13,14 @@ pub const SLICES: &str = "discovery.k8s.io/v1/endpointslices";
 pub const EVENTS: &str = "events.k8s.io/v1/events";
 /// Leases.
 pub const LEASES: &str = "coordination.k8s.io/v1/leases";
+/// Namespaces.
+pub const NAMESPACES: &str = "v1/namespaces";
+/// Policies of a namespace.
+pub const POLICIES: &str = "closehaul.io/v1alpha1/localitypolicies";
+/// Policies of the cluster.
+pub const CLUSTER_POLICIES: &str = "closehaul.io/v1alpha1/clusterlocalitypolicies";
+/// Evacuations.
+pub const EVACUATIONS: &str = "closehaul.io/v1alpha1/zoneevacuations";
 /// `ConfigMaps`. closehaul does not watch them, so a write to one only raises the version.
 pub const CONFIG_MAPS: &str = "v1/configmaps";
 
@@ -49,9 +57,23 @@ impl Resource {
             has_status: false,
         }
     }
+
+    /// One that a `CustomResourceDefinition` brings.
+    const fn custom(collection: &'static str, kind: &'static str) -> Self {
+        Self {
+            counts_generations: true,
+            takes_unversioned: false,
+            returns_deleted: false,
+            has_status: true,
+            ..Self::new(collection, kind)
+        }
+    }
 }
 
-static RESOURCES: [Resource; 8] = [
+/// The collections of closehaul's own kinds.
+pub(crate) const CUSTOM: [&str; 3] = [POLICIES, CLUSTER_POLICIES, EVACUATIONS];
+
+static RESOURCES: [Resource; 12] = [
     Resource {
         creates_on_put: true,
         returns_deleted: true,
@@ -70,6 +92,10 @@ static RESOURCES: [Resource; 8] = [
     Resource { creates_on_put: true, ..Resource::new(EVENTS, "Event") },
     Resource { takes_unversioned: false, creates_on_put: true, ..Resource::new(LEASES, "Lease") },
     Resource::new(CONFIG_MAPS, "ConfigMap"),
+    Resource::new(NAMESPACES, "Namespace"),
+    Resource::custom(POLICIES, "LocalityPolicy"),
+    Resource::custom(CLUSTER_POLICIES, "ClusterLocalityPolicy"),
+    Resource::custom(EVACUATIONS, "ZoneEvacuation"),
     Resource::new("", "Unknown"),
 ];
 

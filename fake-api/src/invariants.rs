@@ -7,12 +7,15 @@ use std::{
     time::Duration,
 };
 
-use closehaul::model::slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME, TRIGGER_TIME};
+use closehaul::{
+    model::slice::{CONTROLLER, MANAGED_BY, SERVICE_NAME, TRIGGER_TIME},
+    plan::policy::outcome::PLACEHOLDER,
+};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    collections::{LEASES, NODES, PODS, SERVICES, SLICES},
+    collections::{EVACUATIONS, LEASES, NODES, PODS, SERVICES, SLICES},
     recorder::{Caller, Change},
 };
 
@@ -132,6 +135,11 @@ impl World {
                     self.node_names.insert(change.name.clone());
                 }
                 self.world_changed(change, |world| &mut world.nodes);
+            }
+            EVACUATIONS => {
+                // What stands for no zone and no node.
+                self.zones.insert(PLACEHOLDER.to_owned());
+                self.node_names.insert(PLACEHOLDER.to_owned());
             }
             _ => {}
         }

@@ -41,6 +41,13 @@ impl Seen {
         self.query.contains("watch=true")
     }
 
+    /// Whether this reads the document of a group, which happens again and again.
+    pub fn is_discovery(&self) -> bool {
+        self.method == "GET"
+            && self.path.matches('/').count() == 3
+            && self.path.starts_with("/apis/")
+    }
+
     /// Whether this is a paged list, for any page.
     pub fn is_paged_list(&self) -> bool {
         self.query.contains("limit=") && !self.is_watch()

@@ -57,6 +57,7 @@ impl Default for Options {
             batch_period: Duration::ZERO,
             replan_qps: 100.0,
             concurrency: 5,
+            policies: true,
             renew_deadline: 10 * SECOND,
         };
         Self { settings, timeout: 10 * SECOND, qps: 0.0 }

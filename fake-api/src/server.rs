@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
+    collections::CUSTOM,
     faults::{Effect, Faults, On},
     invariants::{Limits, violations},
     recorder::{Caller, Change},
@@ -57,6 +58,8 @@ pub(crate) struct State {
     /// Whether [`FakeApi::check`] says nothing.
     is_checked_apart: bool,
     replicas: u32,
+    /// The collections of custom resources that are served.
+    pub(crate) installed: BTreeSet<&'static str>,
 }
 
 impl State {
@@ -87,6 +90,7 @@ impl FakeApi {
             cut_off: BTreeSet::new(),
             is_checked_apart: false,
             replicas: 0,
+            installed: BTreeSet::new(),
         };
         Self { state: Arc::new(Mutex::new(state)), pulse: Arc::default(), caller: Caller::World }
     }
@@ -231,6 +235,22 @@ impl FakeApi {
     /// Lets the watches of a collection catch up.
     pub fn release(&self, collection: &str) {
         self.change(|state| state.held.remove(collection));
+    }
+
+    /// Serves closehaul's own kinds from now on, as after their definitions were applied.
+    pub fn install(&self) {
+        self.change(|state| state.installed.extend(CUSTOM));
+    }
+
+    /// Stops serving closehaul's own kinds, whose objects are gone.
+    pub fn uninstall(&self) {
+        for collection in CUSTOM {
+            for object in self.list(collection) {
+                self.remove(collection, text(&object, "namespace"), text(&object, "name"));
+            }
+        }
+        self.change(|state| state.installed.clear());
+        self.end_watches();
     }
 
     /// Injects a line into all open watches of a collection.

@@ -28,7 +28,9 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
     let api = &rig.api;
     let index = index_of(api);
     for service in index.services() {
-        if let Some(plan) = index.plan(&service.key, None, Settings { max_endpoints, node_hints }) {
+        if let Some(plan) =
+            index.plan(&service.key, None, Settings { max_endpoints, node_hints }, None)
+        {
             ensure(plan.is_empty(), || format!("not written: {:?}", plan.families))?;
             let name = service.key.name.to_string();
             let (found, wanted) = (found(rig, &name), wanted(api, &name));

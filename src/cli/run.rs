@@ -72,6 +72,11 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Mode::Replace, env = "CLOSEHAUL_MODE")]
     mode: Mode,
 
+    /// Follow policies and zone evacuations; false means as if there were none
+    #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true", value_name = "BOOL", env = "CLOSEHAUL_POLICIES")]
+    policies: bool,
+
     /// Let only the holder of a lease write, so that several replicas can run
     #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = true, default_missing_value = "true", value_name = "BOOL", env = "CLOSEHAUL_LEADER_ELECT")]
@@ -248,6 +253,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let terminated = attend(outside, served, health.clone(), credentials, outdated.clone())?;
 
     let settings = Settings {
+        policies: args.policies,
         plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,

@@ -7,7 +7,7 @@ mod kinds;
 mod pool;
 mod slices;
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, time::Duration};
 
 use foldhash::HashMap;
 use jiff::Timestamp;
@@ -16,8 +16,8 @@ use self::{demand::Collected, island::Island, pool::Pool};
 pub use self::{
     island::settled::Part,
     kinds::{
-        Affected, NodeChange, ObjectKey, ServiceChange, SliceChange, Tracked, Visitor, Watched,
-        visit_kinds,
+        Affected, Need, NodeChange, ObjectKey, ServiceChange, SliceChange, Tracked, Visitor,
+        Watched, visit_kinds,
     },
 };
 use crate::{
@@ -132,12 +132,14 @@ impl Index {
         self.topology_changes
     }
 
-    /// What must be done for a Service. `None` if it is not known or not served.
+    /// What must be done for a Service. `stood` is how long its hints have stood under a policy
+    /// (`None`: long enough). `None` if the Service is not known or not served.
     pub fn plan(
         &self,
         key: &ServiceKey,
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
+        stood: Option<Duration>,
     ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
         let intent = self.intent(key)?;
@@ -145,7 +147,7 @@ impl Index {
         let mut plan = plan::plan(World {
             service,
             intent,
-            policy: Policy::of(intent, zones.as_deref()),
+            policy: Policy::of(intent, zones.as_deref(), stood),
             pods: &self.pods_of(key),
             nodes: &self.nodes,
             shares: self.shares(),
@@ -176,7 +178,8 @@ impl Index {
             slices: &[],
             trigger_time,
             intent,
-            policy: Policy::of(intent, zones.as_deref()),
+            // A plan that does not stay is made for the whole.
+            policy: Policy::of(intent, zones.as_deref(), None),
             settings,
         };
         patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)

@@ -5,6 +5,7 @@ mod doubts;
 mod draft;
 mod events;
 mod others;
+mod policies;
 mod rewinds;
 #[cfg(test)]
 mod tests;
@@ -18,19 +19,22 @@ use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::{doubts::Doubts, draft::Draft, events::Leaving, others::Others, rewinds::Rewinds};
+use self::{
+    doubts::Doubts, draft::Draft, events::Leaving, others::Others, policies::Policies,
+    rewinds::Rewinds,
+};
 pub use self::{events::Event, rewinds::Wanted};
 use super::{
     expectations::Sight,
     other_writer::Finding,
-    progress::{Progress, Verdict},
+    progress::{Progress, Stand, Verdict},
     queue::{Class, Queue},
     reporter::Reporter,
     write::{Outcome, WriteError},
 };
 use crate::{
     clock::{Now, cpu_time},
-    cluster::{Index, ObjectKey, Watched},
+    cluster::{Index, Need, ObjectKey, Watched},
     model::{address::AddressType, name::ServiceKey, slice::Slice},
     observe::{Health, Metrics, events::ServiceEvent},
     plan::{
@@ -66,6 +70,8 @@ pub struct Settings {
     pub replan_qps: f64,
     /// `--concurrent-service-endpoint-syncs`: how many Services are written at the same time.
     pub concurrency: usize,
+    /// `--policies`: whether policies and evacuations count.
+    pub policies: bool,
     /// `--leader-elect-renew-deadline`: after this long without an answer, everything is listed.
     pub renew_deadline: Duration,
 }
@@ -108,6 +114,7 @@ pub struct Controller {
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: BTreeSet<ServiceKey>,
     others: Others,
+    policies: Policies,
 }
 
 /// What lists and watches have shown.
@@ -147,15 +154,22 @@ struct Synced {
     families: Vec<Changes>,
     /// Whether the writes change only hints, so that others come first.
     is_deferred: bool,
+    /// What becomes of the plan of its hints that was in force.
+    stand: Stand,
 }
 
 impl Controller {
     /// A controller that knows nothing yet.
     pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
+        let mut index = Index::default();
+        index.set_policies_known(!settings.policies);
+        if settings.policies {
+            Watched::all_that_are(Need::Optional).for_each(|kind| health.follows(kind));
+        }
         Self {
             settings,
             reporter: Reporter::new(metrics, health),
-            index: Index::default(),
+            index,
             queue: Queue::new(settings.replan_qps, settings.concurrency),
             progress: HashMap::default(),
             lists: Lists::default(),
@@ -164,6 +178,7 @@ impl Controller {
             rewinds: Rewinds::new(settings.renew_deadline),
             unseen: BTreeSet::new(),
             others: Others::default(),
+            policies: Policies::default(),
         }
     }
 
@@ -172,15 +187,23 @@ impl Controller {
         self.settings.concurrency
     }
 
+    /// Whether policies and evacuations are followed.
+    pub fn follows_policies(&self) -> bool {
+        self.settings.policies
+    }
+
     /// Which required kinds have not been listed yet. Nothing may be written before all are.
     pub fn missing(&self) -> Vec<Watched> {
-        let required = Watched::ALL.iter().filter(|kind| kind.is_required());
-        required.filter(|kind| !self.lists.complete.contains(kind)).copied().collect()
+        self.unlisted(Need::Required).collect()
     }
 
     /// Whether all required kinds have been listed.
     pub fn is_complete(&self) -> bool {
-        Watched::ALL.iter().all(|kind| !kind.is_required() || self.lists.complete.contains(kind))
+        self.unlisted(Need::Required).next().is_none()
+    }
+
+    fn unlisted(&self, need: Need) -> impl Iterator<Item = Watched> {
+        Watched::all_that_are(need).filter(|kind| !self.lists.complete.contains(kind))
     }
 
     /// The writes to send next, if one of the next due Services needs some. A standby plans
@@ -188,9 +211,10 @@ impl Controller {
     ///
     /// Looks at a few Services in one call; [`Self::next_due`] says whether more are due.
     pub fn next_job(&mut self, role: Role, now: Now) -> Option<Job> {
-        if role == Role::Standby || !self.is_complete() {
+        if role == Role::Standby || !self.is_complete() || !self.is_time(now.monotonic) {
             return None;
         }
+        self.end_evacuations(now);
         self.others.leads_since.get_or_insert(now.monotonic);
         let (turn, mut cpu) = (Instant::now(), None);
         for _ in 0..SYNCS {
@@ -245,8 +269,9 @@ impl Controller {
         let service = self.index.service(key).filter(|service| service.is_served())?;
         let progress = self.progress.entry(key.clone()).or_default();
         let (seen, settings) = (progress.seen.as_ref(), self.settings.plan);
+        let stood = progress.stood(now.monotonic);
         let Draft { plan, sighting, is_patch } =
-            Draft::of(&self.index, key, part.as_ref(), seen, settings)?;
+            Draft::of(&self.index, key, part.as_ref(), seen, settings, stood)?;
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
@@ -272,7 +297,10 @@ impl Controller {
             report.hindrances = hindrances(&self.index, service, Some(&plan), &assess().verdicts);
         }
 
-        let is_deferred = !is_idle && plan.is_locality_only() && class == Class::Endpoints;
+        let is_urgent = progress.is_urgent || plan.intent.is_evacuated();
+        let is_deferred =
+            !is_idle && plan.is_locality_only() && class == Class::Endpoints && !is_urgent;
+        let stand = Stand::of(&plan, is_patch);
         let known = if is_deferred { None } else { self.index.known(service, &plan) };
         let counts = plan.families.iter().filter(|_| service.auto);
         let counts = counts.map(|family| (family.address_type, family.counts.clone())).collect();
@@ -283,7 +311,17 @@ impl Controller {
             let known = slices.iter().filter_map(|slice| slice.meta.name.as_ref());
             slice_name::choose(&mut changes.creates, known.chain(&progress.taken));
         }
-        Some(Synced { report, finding, sighting, is_patch, known, counts, families, is_deferred })
+        Some(Synced {
+            report,
+            finding,
+            sighting,
+            is_patch,
+            known,
+            counts,
+            families,
+            is_deferred,
+            stand,
+        })
     }
 
     /// Does what follows from a plan that was begun at `began`, as far as the role permits. Returns
@@ -304,6 +342,10 @@ impl Controller {
         self.reporter.tally.planned(&report);
         let progress = self.progress.entry(key.clone()).or_default();
         progress.was_affected = std::mem::take(&mut progress.is_affected);
+        progress.is_urgent = false;
+        if let Some(due) = progress.stand(synced.stand, now.monotonic) {
+            self.queue.add(key.clone(), Class::Hints, due);
+        }
         progress.counts = synced.counts;
         let before = synced.sighting.put(&mut progress.seen);
         let comes_true = families.is_empty() || role == Role::Leader;
@@ -491,6 +533,7 @@ impl Controller {
 
     /// When to call [`Self::next_job`] again, if nothing happens before.
     pub fn next_due(&self) -> Option<Instant> {
-        self.queue.next_due()
+        let due = self.queue.next_due()?;
+        Some(self.waits_for_policies().map_or(due, |until| until.max(due)))
     }
 }

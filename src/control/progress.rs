@@ -14,6 +14,7 @@ use crate::{
     model::{address::AddressType, name::Name},
     pace::Pace,
     plan::{
+        Plan,
         hints::auto::{CpuShares, ZoneCounts, is_overloaded},
         trigger::{Seen, Sighting},
     },
@@ -65,6 +66,11 @@ pub struct Progress {
     pub taken: Vec<Name>,
     /// Whether its last plan took long.
     pub is_slow: bool,
+    /// Whether an evacuation has begun, changed or ended for it, so that its hints are written as
+    /// soon as endpoints.
+    pub is_urgent: bool,
+    /// Since when the plan of its hints under a policy has stood, as far as this process knows.
+    pub stands_since: Option<Instant>,
     /// The decision on its last plan, and what it was based on.
     pub decided: Option<(Grounds, Decision)>,
 }
@@ -86,7 +92,43 @@ impl Default for Progress {
             pace: Pace::new(PER_SLICE, AT_ONCE),
             taken: Vec::new(),
             is_slow: false,
+            is_urgent: false,
+            stands_since: None,
             decided: None,
+        }
+    }
+}
+
+/// What becomes of the plan of a Service's hints that was in force (docs/planner.md 8.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// There is no policy with a plan.
+    None,
+    /// It stays.
+    Kept,
+    /// It stays because it has not stood for this long, which is `hold`.
+    Held(Duration),
+    /// There is a new plan.
+    New,
+}
+
+impl Stand {
+    /// What becomes of the plan in force under this plan. `is_patch` means that it covers only what
+    /// has changed, so the plan of the hints stays.
+    pub fn of(plan: &Plan<'_>, is_patch: bool) -> Self {
+        let Some(request) = plan.intent.request() else { return Self::None };
+        if is_patch {
+            return Self::Kept;
+        }
+        let planned = plan.families.iter().filter_map(|family| family.planned.as_ref());
+        let mut outcomes = planned.flat_map(|planned| &planned.groups).map(|group| &group.outcome);
+        let hold = request.guard.map_or(Duration::ZERO, |guard| guard.hold);
+        if outcomes.clone().any(|outcome| outcome.is_held) {
+            Self::Held(hold)
+        } else if outcomes.all(|outcome| outcome.is_kept) {
+            Self::Kept
+        } else {
+            Self::New
         }
     }
 }
@@ -143,6 +185,24 @@ impl Progress {
         let decision = decide();
         self.decided = grounds.map(|grounds| (grounds, decision.clone()));
         decision
+    }
+
+    /// How long the plan of its hints has stood. The time counts from its first plan in this process.
+    pub fn stood(&self, now: Instant) -> Option<Duration> {
+        Some(self.stands_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)))
+    }
+
+    /// Records what becomes of the plan of its hints. Returns when to plan again because of `hold`.
+    pub fn stand(&mut self, stand: Stand, now: Instant) -> Option<Instant> {
+        match stand {
+            Stand::None => self.stands_since = None,
+            Stand::New => self.stands_since = Some(now),
+            Stand::Kept => {
+                self.stands_since.get_or_insert(now);
+            }
+            Stand::Held(hold) => return Some(*self.stands_since.get_or_insert(now) + hold),
+        }
+        None
     }
 
     /// Its writes begin, of this many slices.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt;
 use kube::Client;
 use tokio::{
     sync::{mpsc, watch},
@@ -23,13 +24,14 @@ use super::{
     controller::{Controller, Event, Role, TURN, Wanted},
     lease::{Farewell, Leadership, Report},
     stop::{self, stop},
-    watch::{Orders, Reader, follow},
+    watch::{Document, Orders, Reader, discover, follow, follow_if_there, follow_when_needed},
     write::{Outcome, WriteError, Writer},
     writers::Writers,
 };
 use crate::{
     clock::{Now, WallClock},
-    cluster::{Tracked, Visitor, Watched, visit_kinds},
+    cluster::{Need, Tracked, Visitor, Watched, visit_kinds},
+    model::namespace::Namespace,
     observe::events::Recorder,
     random::Random,
 };
@@ -66,9 +68,14 @@ pub async fn run(
     let mut others = JoinSet::new();
     let Reading { client, random, mut reports, wall } = reading;
     let (orders, received) = (Vec::new(), Vec::new());
-    let mut watches = Watches { tasks: &mut others, client, random, events, orders, received };
+    let (publish, document) = watch::channel(Document::Unread);
+    let group = controller.follows_policies().then_some(document);
+    let mut watches =
+        Watches { tasks: &mut others, client, random, events, group, orders, received };
     visit_kinds(&mut watches);
-    let Watches { orders, received, .. } = watches;
+    let Watches { client, mut random, orders, received, .. } = watches;
+    // It ends at once if there is no receiver.
+    others.spawn(discover(client, random.fork(), publish));
 
     let leadership = writer.leadership.clone();
     let emitters = leadership.clone();
@@ -130,9 +137,10 @@ pub async fn run(
             }
         }
         for (kind, ended) in controller.doubted() {
-            for (_, orders) in orders.iter().filter(|(of, _)| *of == kind) {
-                orders.send_modify(|orders| orders.confirm = Some(ended));
-            }
+            order(&orders, kind, |orders| orders.confirm = Some(ended));
+        }
+        if controller.needs_namespaces() {
+            order(&orders, Watched::of::<Namespace>(), |orders| orders.is_needed = true);
         }
         metrics.own.loop_hold.observe(now.monotonic.elapsed().as_secs_f64());
     }
@@ -199,6 +207,13 @@ fn role(controller: &Controller, leadership: &Leadership) -> Role {
     if controller.is_complete() && leadership.holds() { Role::Leader } else { Role::Standby }
 }
 
+/// Orders something from the follower of one kind.
+fn order(orders: &[(Watched, watch::Sender<Orders>)], kind: Watched, change: impl Fn(&mut Orders)) {
+    for (_, orders) in orders.iter().filter(|(of, _)| *of == kind) {
+        orders.send_modify(&change);
+    }
+}
+
 /// Takes in the events that have arrived, as many as fit into an iteration, so that changes that
 /// arrive together are planned once.
 fn take_in(
@@ -230,6 +245,9 @@ struct Watches<'a> {
     client: Client,
     random: Random,
     events: mpsc::Sender<Event>,
+    /// What is known of closehaul's own group. `None` if policies, and what they need, are not
+    /// followed.
+    group: Option<watch::Receiver<Document>>,
     /// A separate channel for each watch. One for all would wake them in random order (tokio).
     orders: Vec<(Watched, watch::Sender<Orders>)>,
     /// When something was last received of each kind.
@@ -243,17 +261,22 @@ impl Visitor for Watches<'_> {
         self.received.push((Watched::of::<T>(), received));
         let (order, orders) = watch::channel(Orders::default());
         self.orders.push((Watched::of::<T>(), order));
-        let changes = follow::<T>(Reader {
+        let reader = Reader {
             client: self.client.clone(),
             page_size: super::watch::PAGE_SIZE,
             random: self.random.fork(),
             orders,
             received: receiving,
-        });
+        };
+        let mut changes = match (T::NEED, &self.group) {
+            (Need::Required, _) => follow::<T>(reader).boxed(),
+            (Need::Optional, Some(group)) => follow_if_there::<T>(reader, group.clone()).boxed(),
+            (Need::OnDemand, Some(_)) => follow_when_needed::<T>(reader).boxed(),
+            (Need::Optional | Need::OnDemand, None) => return,
+        };
         let events = self.events.clone();
         self.tasks.spawn(async move {
-            let mut changes = std::pin::pin!(changes);
-            while let Some(change) = futures::StreamExt::next(&mut changes).await {
+            while let Some(change) = changes.next().await {
                 if events.send(change.into()).await.is_err() {
                     break;
                 }

@@ -12,7 +12,7 @@ use crate::{
         decision::Decision,
         reason::{Reason, State},
     },
-    cluster::{Index, Watched},
+    cluster::{Index, Need, Watched},
     control::{
         history::Sign,
         queue::{Class, Queue},
@@ -139,9 +139,11 @@ impl Tally {
     }
 
     /// Records when something of a kind was last received; `None`: not since the start.
+    /// A kind that can be done without may not be watched at all.
     pub fn received(&self, kind: Watched, received: Option<Instant>, now: Instant) {
-        let since = received.unwrap_or(self.started);
-        self.metrics.own.received(kind, now.saturating_duration_since(since));
+        let since = received.or_else(|| (kind.need() == Need::Required).then_some(self.started));
+        let age = since.map(|since| now.saturating_duration_since(since));
+        self.metrics.own.received(kind, age);
     }
 
     /// A list was in doubt, and is not any more.

@@ -11,6 +11,8 @@
 
 mod backoff;
 mod cause;
+mod discovery;
+mod optional;
 mod streaming;
 
 use std::{collections::VecDeque, future::pending, time::Duration};
@@ -23,11 +25,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub use self::cause::Cause;
 use self::{
     backoff::{Backoff, backoff},
     cause::{against_streaming, answer, is_obstacle, needs_list},
     streaming::{BREAKS, Streaming},
+};
+pub use self::{
+    cause::Cause,
+    discovery::{Document, discover},
+    optional::{follow_if_there, follow_when_needed},
 };
 use super::history::{Floor, History, Rewind, Shown};
 use crate::{
@@ -74,6 +80,8 @@ pub enum Change<T> {
     /// The list is complete: what was not applied (nor reported as malformed) since the last
     /// [`Change::Restarted`] is gone.
     Listed,
+    /// The API server does not have the kind, so there is no object of it.
+    Absent,
     /// An object did not parse. This does not affect the others.
     Malformed {
         /// Which object, and what did not parse.
@@ -104,6 +112,8 @@ pub struct Orders {
     pub confirm: Option<Instant>,
     /// How often to check whether the history went back, without waiting for an error.
     pub probes: u64,
+    /// Whether a kind that is followed on demand is needed. It stays so.
+    pub is_needed: bool,
 }
 
 /// What a follower needs.
@@ -118,6 +128,19 @@ pub struct Reader {
     pub orders: watch::Receiver<Orders>,
     /// When the last part of an answer arrived, or a watch ended normally. `None` before the first.
     pub received: watch::Sender<Option<Instant>>,
+}
+
+impl Reader {
+    /// The same for a new follower.
+    fn renewed(&mut self) -> Self {
+        Self {
+            client: self.client.clone(),
+            page_size: self.page_size,
+            random: self.random.fork(),
+            orders: self.orders.clone(),
+            received: self.received.clone(),
+        }
+    }
 }
 
 /// Follows all objects of a kind. Never ends.
@@ -170,7 +193,7 @@ impl<T: Kind> Follower<T> {
     fn new(mut reader: Reader) -> Self {
         let source = list_and_watch(settings(&mut reader, true)).boxed();
         let backoff = backoff(&mut reader.random);
-        let Orders { relist, confirm, probes } = *reader.orders.borrow_and_update();
+        let Orders { relist, confirm, probes, .. } = *reader.orders.borrow_and_update();
         Self {
             reader,
             streaming: Streaming::default(),
@@ -360,7 +383,7 @@ impl<T: Kind> Follower<T> {
 
     /// Takes the consumer's orders.
     fn obey(&mut self) {
-        let Orders { relist, confirm, probes } = *self.reader.orders.borrow_and_update();
+        let Orders { relist, confirm, probes, .. } = *self.reader.orders.borrow_and_update();
         self.relist = self.relist.max(relist);
         self.confirm = confirm;
         if self.relist_due().is_some() {

@@ -33,7 +33,7 @@ pub struct PolicyMeta {
 }
 
 /// A policy, as seen from a Service.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PolicyRef {
     /// A `LocalityPolicy` in the Service's namespace.
     Namespaced(Name),
@@ -104,6 +104,16 @@ pub struct ZoneEvacuation {
     pub namespaces: Option<Selector>,
     /// What it requests.
     pub spec: Reading<Evacuation>,
+}
+
+impl ZoneEvacuation {
+    /// Whether it has ended at this time. One whose end is not known has not.
+    pub fn is_over(&self, at: Timestamp) -> bool {
+        match &self.spec {
+            Reading::Known(evacuation) => evacuation.until <= at,
+            Reading::Unknown | Reading::Invalid => false,
+        }
+    }
 }
 
 /// What a `ZoneEvacuation` requests.

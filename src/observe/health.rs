@@ -13,7 +13,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{cluster::Watched, pulse::Pulse};
+use crate::{
+    cluster::{Need, Watched},
+    pulse::Pulse,
+};
 
 /// How long the main loop may be busy with one thing. It runs once a second. A machine without
 /// spare CPU may delay it, but not for that long. Under a lease, the election ends the process
@@ -33,6 +36,9 @@ const OTHER_WRITER: &str = "another controller writes the same EndpointSlices: a
     -endpointslice-controller to --controllers of kube-controller-manager, or remove a second \
     installation of closehaul";
 
+/// What follows if policies are not known.
+const HINTS_STAY: &str = "until then, hints that a policy may have written stay as they are";
+
 /// What is known about the health. Clones are cheap, and all share it.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<State>);
@@ -40,6 +46,8 @@ pub struct Health(Arc<State>);
 struct State {
     /// Of each required kind, in the order of [`Watched::ALL`].
     lists: Mutex<Vec<(Watched, List)>>,
+    /// Of each kind that is followed although this replica can do without.
+    optional: Mutex<Vec<(Watched, List)>>,
     pulse: Pulse,
     is_stopping: AtomicBool,
     has_other_writer: AtomicBool,
@@ -86,6 +94,17 @@ enum List {
     Missing(Option<String>),
 }
 
+impl List {
+    /// What is missing, if anything is.
+    fn missing(self) -> Option<String> {
+        match self {
+            Self::Done => None,
+            Self::Missing(None) => Some("not listed yet".to_owned()),
+            Self::Missing(Some(why)) => Some(format!("not listed yet: {why}")),
+        }
+    }
+}
+
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -115,10 +134,11 @@ impl Health {
     /// long ago the leadership of this replica expired: if the replica is still running then,
     /// something has kept it from stopping.
     pub fn new(overdue: Option<Overdue>) -> Self {
-        let required = Watched::ALL.iter().filter(|kind| kind.is_required());
-        let lists = required.map(|kind| (*kind, List::Missing(None))).collect();
+        let required = Watched::all_that_are(Need::Required);
+        let lists = required.map(|kind| (kind, List::Missing(None))).collect();
         Self(Arc::new(State {
             lists: Mutex::new(lists),
+            optional: Mutex::default(),
             pulse: Pulse::new(),
             is_stopping: AtomicBool::new(false),
             has_other_writer: AtomicBool::new(false),
@@ -132,17 +152,26 @@ impl Health {
         &self.0.pulse
     }
 
-    /// A kind has been listed. It counts as listed while its watch is restored.
+    /// A kind is followed that this replica can do without.
+    pub fn follows(&self, kind: Watched) {
+        lock(&self.0.optional).push((kind, List::Missing(None)));
+    }
+
+    /// A kind has been listed, or does not exist. It counts as listed while its watch is restored.
     pub fn listed(&self, kind: Watched) {
-        if let Some(list) = place(&mut lock(&self.0.lists), kind) {
-            *list = List::Done;
+        for lists in [&self.0.lists, &self.0.optional] {
+            if let Some(list) = place(&mut lock(lists), kind) {
+                *list = List::Done;
+            }
         }
     }
 
     /// Listing or watching a kind has failed. Every client of the health server can read `why`.
     pub fn not_listed(&self, kind: Watched, why: &str) {
-        if let Some(list @ List::Missing(_)) = place(&mut lock(&self.0.lists), kind) {
-            *list = List::Missing(Some(line(why)));
+        for lists in [&self.0.lists, &self.0.optional] {
+            if let Some(list @ List::Missing(_)) = place(&mut lock(lists), kind) {
+                *list = List::Missing(Some(line(why)));
+            }
         }
     }
 
@@ -168,15 +197,15 @@ impl Health {
     /// Whether this replica may take over, or continue to write.
     pub fn readiness(&self) -> Vec<Check> {
         let lists = lock(&self.0.lists).clone();
-        let listed = |(kind, list): (Watched, List)| {
-            let wrong = match list {
-                List::Done => None,
-                List::Missing(None) => Some("not listed yet".to_owned()),
-                List::Missing(Some(why)) => Some(format!("not listed yet: {why}")),
-            };
-            Check::new(kind.plural(), wrong)
-        };
-        let mut checks: Vec<_> = lists.into_iter().map(listed).collect();
+        let required =
+            lists.into_iter().map(|(kind, list)| Check::new(kind.plural(), list.missing()));
+        let optional = lock(&self.0.optional).clone();
+        // Endpoints are written without them, so another replica could do no better.
+        let optional = optional.into_iter().map(|(kind, list)| {
+            let note = list.missing().map(|missing| format!("{missing}; {HINTS_STAY}"));
+            Check { note, ..Check::new(kind.plural(), None) }
+        });
+        let mut checks: Vec<_> = required.chain(optional).collect();
         let is_stopping = self.0.is_stopping.load(Ordering::Relaxed);
         let wrong = is_stopping.then(|| "it has been asked to stop".to_owned());
         checks.push(Check::new("shutdown", wrong));

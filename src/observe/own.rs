@@ -10,7 +10,7 @@ use prometheus::{
 use super::{built_in::Operation, register::register};
 use crate::{
     assess::reason::{Reason, State},
-    cluster::Watched,
+    cluster::{Need, Watched},
 };
 
 /// From an event to the slice that follows from it, in seconds: a batch window, a busy server and a
@@ -285,7 +285,9 @@ impl Own {
     fn begin(&self) {
         for kind in Watched::ALL {
             self.decode_errors.with_label_values(&[kind.plural()]);
-            self.watch_last_event.with_label_values(&[kind.plural()]);
+            if kind.need() == Need::Required {
+                self.watch_last_event.with_label_values(&[kind.plural()]);
+            }
             for resolution in Resolution::ALL {
                 self.doubted_lists.with_label_values(&[kind.plural(), resolution.as_str()]);
             }
@@ -310,9 +312,15 @@ impl Own {
         self.watch_restarts.with_label_values(&[kind.plural(), reason]).inc();
     }
 
-    /// The watch of a kind received something, or ended normally, this long ago.
-    pub fn received(&self, kind: Watched, age: Duration) {
-        self.watch_last_event.with_label_values(&[kind.plural()]).set(age.as_secs_f64());
+    /// The watch of a kind received something, or ended normally, this long ago. `None` if the kind is
+    /// not watched.
+    pub fn received(&self, kind: Watched, age: Option<Duration>) {
+        if let Some(age) = age {
+            self.watch_last_event.with_label_values(&[kind.plural()]).set(age.as_secs_f64());
+        } else {
+            // Mostly there is none.
+            let _ = self.watch_last_event.remove_label_values(&[kind.plural()]);
+        }
     }
 
     /// This sign may show that the history went back: its series is exposed from now on.

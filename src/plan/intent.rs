@@ -57,7 +57,7 @@ pub struct Shadow {
 }
 
 /// Where a preference comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// No preference is requested.
     Nowhere,
@@ -70,7 +70,7 @@ pub enum Source {
 }
 
 /// What must be reported about the policies of a Service besides the one that decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Note {
     /// The policy that would decide has a field or a value that this version does not know, or it is
     /// not known whether it is for the Service. What it requests is unknown (docs/planner.md 9).
@@ -101,6 +101,11 @@ impl Intent {
     /// What the hints must satisfy beyond what upstream's do, if anything.
     pub fn request(&self) -> Option<&Request> {
         self.ruling.as_ref()?.request.as_ref()
+    }
+
+    /// Whether a zone is evacuated.
+    pub fn is_evacuated(&self) -> bool {
+        self.request().is_some_and(|request| !request.evacuated.is_empty())
     }
 
     /// The policy that decides.

@@ -26,7 +26,7 @@ pub mod slice_name;
 pub mod topology;
 pub mod trigger;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use foldhash::HashMap;
 
@@ -81,14 +81,21 @@ pub struct Policy<'w> {
     pub request: Option<&'w Request>,
     /// The zones, and what each sends to the Service.
     pub zones: &'w Zones,
+    /// How long the hints in force have stood; `None` stands for long enough, where there is no
+    /// clock.
+    pub stood: Option<Duration>,
 }
 
 impl<'w> Policy<'w> {
     /// What policies and evacuations request by this intent, with the zones for it.
-    pub fn of(intent: &'w Intent, zones: Option<&'w Zones>) -> Option<Self> {
+    pub fn of(
+        intent: &'w Intent,
+        zones: Option<&'w Zones>,
+        stood: Option<Duration>,
+    ) -> Option<Self> {
         let request = intent.request();
         let zones = zones.filter(|_| request.is_some() || intent.is_unknown())?;
-        Some(Self { request, zones })
+        Some(Self { request, zones, stood })
     }
 }
 
@@ -240,7 +247,7 @@ fn choose(
     packing: &Packing<'_>,
 ) -> (Choices, Option<Arc<Planned>>) {
     let without_policy = || (hints::choose(world.intent, packing, world.shares), None);
-    let Some(Policy { request, zones }) = world.policy else { return without_policy() };
+    let Some(Policy { request, zones, stood }) = world.policy else { return without_policy() };
     let Scope::Whole(other) = scope else { return (planned::keep(packing), None) };
     let (service, node_hints) = (&world.service.key, world.settings.node_hints);
     let Some(request) = request else {
@@ -248,7 +255,7 @@ fn choose(
         let kept = planned::unknown(service, zones, prefers_zone, packing);
         return kept.map_or_else(without_policy, |choices| (choices, None));
     };
-    let terms = Terms { service, request, zones, node_hints };
+    let terms = Terms { service, request, zones, node_hints, stood };
     let (choices, planned) = planned::choose(terms, other, packing);
     (choices, Some(Arc::new(planned)))
 }

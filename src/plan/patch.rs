@@ -99,7 +99,7 @@ pub fn patch<'a>(
         all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
     }
     let stays = |family: &Family<'_>| match (&family.planned, world.policy) {
-        (Some(planned), Some(Policy { request: Some(request), zones })) => {
+        (Some(planned), Some(Policy { request: Some(request), zones, .. })) => {
             planned.stays(request, zones, &family.ready)
         }
         (planned, policy) => planned.is_none() && policy.is_none(),

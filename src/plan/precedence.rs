@@ -10,8 +10,8 @@ use crate::model::{
     name::Name,
     namespace::Namespace,
     policy::{
-        ClusterLocalityPolicy, LocalityPolicy, Mode, PolicyMeta, PolicyRef, PolicySpec, Reading,
-        ServiceFilter, ZoneEvacuation,
+        ClusterLocalityPolicy, DemandSource, LocalityPolicy, Mode, PolicyMeta, PolicyRef,
+        PolicySpec, Reading, ServiceFilter, ZoneEvacuation,
     },
     selector::Selector,
     service::{PolicyChoice, Service},
@@ -19,8 +19,11 @@ use crate::model::{
 };
 
 /// What holds for all namespaces.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Rules {
+    /// Whether all policies and evacuations are known. If not, one that is not known may be for any
+    /// Service.
+    pub are_known: bool,
     /// The policies of the cluster.
     pub policies: Store<ClusterLocalityPolicy>,
     /// The evacuations, also those that are over.
@@ -29,6 +32,38 @@ pub struct Rules {
     pub namespaces: Store<Namespace>,
     /// The time that decides which evacuations are over.
     pub now: Timestamp,
+}
+
+impl Default for Rules {
+    /// There is neither policy nor evacuation.
+    fn default() -> Self {
+        Self {
+            are_known: true,
+            policies: Store::default(),
+            evacuations: Store::default(),
+            namespaces: Store::default(),
+            now: Timestamp::default(),
+        }
+    }
+}
+
+impl Rules {
+    /// Whether a policy or an evacuation of the cluster selects by the labels of namespaces.
+    pub fn read_namespaces(&self) -> bool {
+        let by_labels =
+            |selector: Option<&Selector>| selector.is_some_and(|it| *it != Selector::default());
+        let clients = |spec: &Reading<PolicySpec>| {
+            matches!(
+                spec,
+                Reading::Known(PolicySpec {
+                    demand: DemandSource::Clients { namespaces: Some(_), .. },
+                    ..
+                })
+            )
+        };
+        self.policies.values().any(|it| by_labels(it.namespaces.as_ref()) || clients(&it.spec))
+            || self.evacuations.values().any(|it| by_labels(it.namespaces.as_ref()))
+    }
 }
 
 /// What may hold for a Service: the policies of its namespace, and the rules of the cluster.
@@ -99,10 +134,10 @@ impl Candidate<'_> {
 }
 
 impl<'a> Scope<'a> {
-    /// Whether there is neither policy nor evacuation.
+    /// Whether it is known that there is neither policy nor evacuation.
     pub fn is_empty(&self) -> bool {
-        let Rules { policies, evacuations, .. } = self.rules;
-        self.policies.is_empty() && policies.is_empty() && evacuations.is_empty()
+        let Rules { are_known, policies, evacuations, .. } = self.rules;
+        *are_known && self.policies.is_empty() && policies.is_empty() && evacuations.is_empty()
     }
 
     /// The policies that are for a Service, by precedence. The annotation `none` is not considered.
@@ -140,11 +175,7 @@ impl<'a> Scope<'a> {
     /// is not known whether an evacuation is for the Service.
     pub fn evacuations(&self, service: &Service) -> Vec<&'a ZoneEvacuation> {
         let of_service = |it: &&ZoneEvacuation| {
-            let is_over = match &it.spec {
-                Reading::Known(evacuation) => evacuation.until <= self.rules.now,
-                Reading::Unknown | Reading::Invalid => false,
-            };
-            !is_over
+            !it.is_over(self.rules.now)
                 && it.services.selects(service)
                 && self.selects(service, it.namespaces.as_ref()) != Some(false)
         };

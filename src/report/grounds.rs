@@ -11,7 +11,7 @@ use crate::{
     model::service::Service,
     plan::{
         Family, Plan,
-        intent::Mechanism,
+        intent::{Mechanism, Ruling},
         ready::{Alike, NodeHint, Ready},
     },
 };
@@ -30,6 +30,11 @@ impl Grounds {
         }
         let mut hasher = FixedState::default().build_hasher();
         (&service.uid, service.version, plan.intent.mechanism).hash(&mut hasher);
+        if let Some(ruling) = &plan.intent.ruling {
+            let Ruling { policy, keys, source, request: _, shadow, notes } = &**ruling;
+            let shadow = shadow.as_ref().map(|shadow| &shadow.policy);
+            (policy, keys, source, shadow, notes).hash(&mut hasher);
+        }
         index.topology_changes().hash(&mut hasher);
         (plan.has_pods, plan.nodeless.is_empty(), plan.not_allowed.is_empty()).hash(&mut hasher);
         for family in &plan.families {

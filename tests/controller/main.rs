@@ -24,6 +24,7 @@ mod nodes;
 mod others;
 mod pace;
 mod piles;
+mod policies;
 mod ports;
 mod recreated;
 mod refused;

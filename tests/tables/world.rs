@@ -123,7 +123,7 @@ impl Cluster {
             slices: &slices,
             trigger_time: self.trigger_time,
             intent: &Intent::of(&self.service),
-            policy: policy.map(|(request, zones)| Policy { request: Some(request), zones }),
+            policy: policy.map(|(request, zones)| Policy { request: Some(request), zones, stood: None }),
             settings: self.settings,
         });
         let mut writes = Writes {

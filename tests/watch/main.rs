@@ -100,6 +100,7 @@ impl View {
                 self.lists += 1;
                 self.pods.retain(|name, _| self.stamped.contains(name));
             }
+            Change::Absent => self.pods.clear(),
             Change::Malformed { object, deleted } => {
                 let name = object.metadata.name.unwrap_or_default();
                 self.stamped.insert(name.clone());

@@ -4,9 +4,11 @@ use std::{io, pin::pin};
 
 use http::{Method, Request, Response};
 use http_body_util::channel::Channel;
+use serde_json::{Value, json};
 
 use super::{FakeApi, State, watching::Watch, writing::write};
 use crate::{
+    collections::{CUSTOM, api_version, plural_and_group},
     faults::Effect,
     refusal::Refusal,
     request::{Call, Seen},
@@ -68,8 +70,14 @@ impl FakeApi {
         seen: &Seen,
         effect: Option<&Effect>,
     ) -> Result<Response<Body>, Refusal> {
+        if let Some(document) = self.with(|state| discovery(&seen.path, state)) {
+            return Ok(respond(200, &document).await);
+        }
         let call = Call::read(&seen.path, &seen.query).ok_or_else(Refusal::no_such_path)?;
         let (path, name) = (&call.collection, call.object());
+        if CUSTOM.contains(&&**path) && !self.with(|state| state.installed.contains(&**path)) {
+            return Err(Refusal::no_such_path());
+        }
         if *method == Method::GET && call.name.is_none() {
             return if seen.is_watch() {
                 self.watch(&call, effect).await
@@ -127,6 +135,17 @@ impl FakeApi {
         }
         Ok(Response::new(watch.start(self.clone())))
     }
+}
+
+/// The document that names the custom resources of a group, if there are any.
+fn discovery(path: &str, state: &State) -> Option<Value> {
+    let version = path.strip_prefix("/apis/")?;
+    let of_group = state.installed.iter().filter(|it| api_version(it) == version);
+    let names: Vec<_> = of_group.map(|it| json!({ "name": plural_and_group(it).0 })).collect();
+    let document = json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": names,
+    });
+    (!names.is_empty()).then_some(document)
 }
 
 /// The version that a list shows. It is the newest unless a fault selects an old one.

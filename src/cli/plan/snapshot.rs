@@ -157,7 +157,7 @@ impl Snapshot {
         let intent = self.index.intent(&service.key)?;
         // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
         // The API server has not been seen to drop anything.
-        let plan = self.index.plan(&service.key, service.created, settings);
+        let plan = self.index.plan(&service.key, service.created, settings, None);
         let plan =
             plan.map(|plan| if self.are_pods_unknown { self.idle(service, plan) } else { plan });
         let Assessment { decision, verdicts } =

@@ -19,8 +19,10 @@ use crate::{
     api::{Kind, Object, guard::Malformed},
     model::{
         name::{Name, ServiceKey},
+        namespace::Namespace,
         node::Node,
         pod::Pod,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
         service::Service,
         slice::Slice,
         store::{Store, Versioned},
@@ -44,7 +46,28 @@ macro_rules! register {
     };
 }
 
-register!(Service, Pod, Node, Slice);
+register!(
+    Service,
+    Pod,
+    Node,
+    Slice,
+    LocalityPolicy,
+    ClusterLocalityPolicy,
+    ZoneEvacuation,
+    Namespace
+);
+
+/// Whether a kind must be known before anything is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing may be written before all objects of the kind are known.
+    Required,
+    /// The API server may not have the kind, or may not permit reading it. Until it is known, hints
+    /// stay as they are (docs/planner.md 8.8).
+    Optional,
+    /// It is watched only from when something known refers to it.
+    OnDemand,
+}
 
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,9 +91,8 @@ pub trait Tracked: Kind + Versioned {
     type Record: Versioned + 'static;
     /// Where it stores it.
     const STORES: Stores<Self::Record>;
-    /// Whether nothing may be written before all objects of the kind are known. If a kind is not
-    /// required, the API server may not know it, or may not permit reading it.
-    const IS_REQUIRED: bool = true;
+    /// Whether it must be known before anything is written.
+    const NEED: Need = Need::Required;
     /// From this many known objects on, a list that lacks most of them is in doubt
     /// (docs/semantics.md 1.1).
     const MANY: usize = 100;
@@ -119,6 +141,8 @@ pub enum Affected {
     Service(ServiceKey),
     /// The hints of these Services are decided differently.
     Hints(Vec<ServiceKey>),
+    /// An evacuation of zones begins, changes or ends for these Services.
+    Evacuation(Vec<ServiceKey>),
     /// This Service itself has changed, in a part that its slices do not depend on. The built-in
     /// controller syncs it then too (docs/semantics.md 4.6).
     Unread(ServiceKey),
@@ -168,14 +192,14 @@ pub struct SliceChange {
 #[derive(Clone, Copy)]
 pub struct Watched {
     plural: &'static str,
-    is_required: bool,
+    need: Need,
     count: fn(&Index) -> usize,
 }
 
 impl Watched {
     /// The kind of this type.
     pub const fn of<T: Tracked>() -> Self {
-        Self { plural: T::PLURAL, is_required: T::IS_REQUIRED, count: Index::count::<T> }
+        Self { plural: T::PLURAL, need: T::NEED, count: Index::count::<T> }
     }
 
     /// The plural in the API server's paths.
@@ -183,9 +207,14 @@ impl Watched {
         self.plural
     }
 
-    /// Whether nothing may be written before it is listed.
-    pub fn is_required(self) -> bool {
-        self.is_required
+    /// Whether it must be known before anything is written.
+    pub fn need(self) -> Need {
+        self.need
+    }
+
+    /// All kinds that are needed like this.
+    pub fn all_that_are(need: Need) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |kind| kind.need == need)
     }
 
     /// How many objects of it are known.

@@ -4,7 +4,9 @@
 
 use jiff::Timestamp;
 
+use super::{Affected, Need, ObjectKey, Stores, Tracked};
 use crate::{
+    api::Object,
     cluster::{Index, island::Island, keys},
     model::{
         name::{Name, ServiceKey},
@@ -18,7 +20,84 @@ use crate::{
     },
 };
 
+impl Tracked for LocalityPolicy {
+    type Record = Self;
+    const STORES: Stores<Self> =
+        Stores::Namespaced { of: |island| &island.policies, of_mut: |island| &mut island.policies };
+    const NEED: Need = Need::Optional;
+
+    fn apply(index: &mut Index, object: Object<Self>) -> Affected {
+        Affected::Hints(index.apply_policy(object.value))
+    }
+
+    fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected {
+        Affected::Hints(index.remove_policy(&key.namespace, &key.name, version))
+    }
+}
+
+impl Tracked for ClusterLocalityPolicy {
+    type Record = Self;
+    const STORES: Stores<Self> = Stores::Cluster {
+        of: |index| &index.rules.policies,
+        of_mut: |index| &mut index.rules.policies,
+    };
+    const NEED: Need = Need::Optional;
+
+    fn apply(index: &mut Index, object: Object<Self>) -> Affected {
+        Affected::Hints(index.apply_cluster_policy(object.value))
+    }
+
+    fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected {
+        Affected::Hints(index.remove_cluster_policy(&key.name, version))
+    }
+}
+
+impl Tracked for ZoneEvacuation {
+    type Record = Self;
+    const STORES: Stores<Self> = Stores::Cluster {
+        of: |index| &index.rules.evacuations,
+        of_mut: |index| &mut index.rules.evacuations,
+    };
+    const NEED: Need = Need::Optional;
+
+    fn apply(index: &mut Index, object: Object<Self>) -> Affected {
+        Affected::Evacuation(index.apply_evacuation(object.value))
+    }
+
+    fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected {
+        Affected::Evacuation(index.remove_evacuation(&key.name, version))
+    }
+}
+
+impl Tracked for Namespace {
+    type Record = Self;
+    const STORES: Stores<Self> = Stores::Cluster {
+        of: |index| &index.rules.namespaces,
+        of_mut: |index| &mut index.rules.namespaces,
+    };
+    const NEED: Need = Need::OnDemand;
+
+    fn apply(index: &mut Index, object: Object<Self>) -> Affected {
+        Affected::Hints(index.apply_namespace(object.value))
+    }
+
+    fn remove(index: &mut Index, key: &ObjectKey, version: Option<u64>) -> Affected {
+        Affected::Hints(index.remove_namespace(&key.name, version))
+    }
+}
+
 impl Index {
+    /// Sets whether all policies and evacuations are known. Until they are, hints stay as they are.
+    /// Returns the Services that this affects, sorted.
+    pub fn set_policies_known(&mut self, are_known: bool) -> Vec<ServiceKey> {
+        self.rule(|rules| std::mem::replace(&mut rules.are_known, are_known) != are_known)
+    }
+
+    /// Whether a policy or an evacuation selects by the labels of namespaces.
+    pub fn reads_namespaces(&self) -> bool {
+        self.rules.read_namespaces()
+    }
+
     /// Stores a policy of a namespace. Returns the Services that this affects, sorted.
     pub fn apply_policy(&mut self, policy: LocalityPolicy) -> Vec<ServiceKey> {
         let namespace = policy.namespace.clone();
@@ -92,7 +171,11 @@ impl Index {
     /// Sets the time that decides which evacuations are over. Before that, none is. Returns the
     /// Services that this affects, sorted.
     pub fn set_time(&mut self, now: Timestamp) -> Vec<ServiceKey> {
-        self.rule(|rules| std::mem::replace(&mut rules.now, now) != now)
+        self.rule(|rules| {
+            let before = std::mem::replace(&mut rules.now, now);
+            let is_over = |at: Timestamp, it: &ZoneEvacuation| it.is_over(at);
+            rules.evacuations.values().any(|it| is_over(before, it) != is_over(now, it))
+        })
     }
 
     /// Changes what holds for all namespaces.

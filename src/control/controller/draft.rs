@@ -1,5 +1,7 @@
 //! Draft: the plan of a Service, or only of what has changed where that is enough.
 
+use std::time::Duration;
+
 use crate::{
     cluster::{Index, Part},
     model::name::ServiceKey,
@@ -21,18 +23,19 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Plans a Service of which `part` has changed (`None`: anything) since `seen`. Returns `None`
-    /// if it is not known or not served.
+    /// Plans a Service of which `part` has changed (`None`: anything) since `seen`, and whose hints
+    /// have `stood` for some time under a policy. Returns `None` if it is not known or not served.
     pub(super) fn of(
         index: &'a Index,
         key: &ServiceKey,
         part: Option<&Part>,
         seen: Option<&Seen>,
         settings: Settings,
+        stood: Option<Duration>,
     ) -> Option<Self> {
         let patch =
             part.zip(seen).and_then(|(part, seen)| Self::patch(index, key, part, seen, settings));
-        patch.or_else(|| Self::whole(index, key, seen, settings))
+        patch.or_else(|| Self::whole(index, key, seen, settings, stood))
     }
 
     fn patch(
@@ -52,9 +55,10 @@ impl<'a> Draft<'a> {
         key: &ServiceKey,
         seen: Option<&Seen>,
         settings: Settings,
+        stood: Option<Duration>,
     ) -> Option<Self> {
         let (time, sighting) = trigger_time(seen, index.service(key)?, &index.pods_of(key));
-        let plan = index.plan(key, time, settings)?;
+        let plan = index.plan(key, time, settings, stood)?;
         Some(Self { plan, sighting, is_patch: false })
     }
 }

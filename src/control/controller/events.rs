@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use super::{Controller, SlicesList};
 use crate::{
     clock::Now,
-    cluster::{Affected, Index, NodeChange, ObjectKey, SliceChange, Tracked, Watched},
+    cluster::{Affected, Index, Need, NodeChange, ObjectKey, SliceChange, Tracked, Watched},
     control::{
         expectations::{Foreign, Shown, Sight},
         queue::Class,
@@ -80,6 +80,9 @@ impl Controller {
                 }
                 let affected = T::apply(&mut self.index, object);
                 self.affected(affected, now);
+                if T::NEED == Need::Optional {
+                    self.policies.need_namespaces(&self.index);
+                }
             }
             Change::Deleted(object) => {
                 let version = object.value.version();
@@ -95,14 +98,9 @@ impl Controller {
                     self.slices_listed(now);
                 }
                 self.rewinds.end_list(kind);
-                self.reporter.health.listed(kind);
-                let was_complete = self.is_complete();
-                self.lists.complete.insert(kind);
-                if self.is_complete() && !was_complete {
-                    let services = self.index.services().count();
-                    info!(services, nodes = self.index.nodes().len(), "all is listed");
-                }
+                self.know(kind, now);
             }
+            Change::Absent => self.absent::<T>(now),
             Change::Malformed { object, deleted } => {
                 let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
                 let (namespace, name) =
@@ -121,7 +119,7 @@ impl Controller {
             }
             Change::Rewound(rewind) => self.rewound(rewind, now),
             Change::Failed { error, cause, will_retry_in } => {
-                if cause.is_no_answer() {
+                if cause.is_no_answer() && T::NEED == Need::Required {
                     self.rewinds.contact.failed(now, cause == Cause::Connection);
                 }
                 self.reporter.tally.watch_failed(kind, cause.as_str());
@@ -168,16 +166,27 @@ impl Controller {
                 self.enqueue(key, Class::Endpoints, now);
             }
             Affected::Unread(key) => self.enqueue(key, Class::Endpoints, now),
-            Affected::Hints(services) => {
-                for key in services {
-                    self.mark_affected(&key);
-                    self.enqueue(key, Class::Hints, now);
-                }
-            }
+            Affected::Hints(services) => self.hints_changed(services, now),
+            Affected::Evacuation(services) => self.evacuation_changed(services, now),
             Affected::ServiceGone(key) => self.service_gone(&key, now),
             Affected::Pods(services) => self.pods_changed(services, now),
             Affected::Node(change) => self.node_changed(change, now),
             Affected::Slice(change) => self.slice_changed(change, now),
+        }
+    }
+
+    /// A kind is known: all its objects, or that the API server does not have it.
+    pub(super) fn know(&mut self, kind: Watched, now: Instant) {
+        self.reporter.health.listed(kind);
+        let was_complete = self.is_complete();
+        self.lists.complete.insert(kind);
+        if self.is_complete() && !was_complete {
+            let services = self.index.services().count();
+            info!(services, nodes = self.index.nodes().len(), "all is listed");
+            self.policies.wait(now);
+        }
+        if kind.need() == Need::Optional {
+            self.know_policies(now);
         }
     }
 
@@ -289,7 +298,7 @@ impl Controller {
     }
 
     /// Something that a Service's slices depend on has changed.
-    fn mark_affected(&mut self, key: &ServiceKey) {
+    pub(super) fn mark_affected(&mut self, key: &ServiceKey) {
         if let Some(progress) = self.progress.get_mut(key) {
             progress.is_affected = true;
         }

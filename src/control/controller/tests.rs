@@ -17,6 +17,7 @@ fn controller() -> Controller {
         batch_period: Duration::ZERO,
         replan_qps: 0.0,
         concurrency: 5,
+        policies: false,
         renew_deadline: Duration::from_secs(10),
     };
     Controller::new(settings, Metrics::new().unwrap(), Health::default())

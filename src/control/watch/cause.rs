@@ -19,6 +19,8 @@ pub enum Cause {
     Forbidden,
     /// The server asks to wait (429).
     Busy,
+    /// The server does not have the kind (404).
+    NoSuchKind,
     /// Any other answer than the requested one.
     Refused,
     /// An answer that did not parse, or that lacks a version.
@@ -33,41 +35,57 @@ pub enum Cause {
 
 impl Cause {
     pub(super) fn of(error: &Error) -> Self {
-        if let Some(status) = answer(error) {
-            return match status.code {
-                _ if is_unknown_version(status) => Self::Expired,
-                401 | 403 => Self::Forbidden,
-                429 => Self::Busy,
-                _ => Self::Refused,
-            };
-        }
         match error {
             Error::List(error)
             | Error::Start(error)
             | Error::Watch(error)
-            | Error::Probe(error) => match error {
-                kube::Error::SerdeError(_) => Self::Undecodable,
-                kube::Error::Service(error) if error.is::<Elapsed>() => Self::TimedOut,
-                error if has_timed_out(error) => Self::TimedOut,
-                _ => Self::Connection,
-            },
-            Error::Status(_) => Self::Refused,
+            | Error::Probe(error) => Self::of_request(error),
+            Error::Status(status) => Self::of_answer(status),
             Error::NoVersion => Self::Undecodable,
             Error::Silent | Error::SilentList => Self::Silent,
             Error::CutList => Self::Connection,
         }
     }
 
+    /// The cause of a failed request.
+    pub(super) fn of_request(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_answer(status),
+            kube::Error::SerdeError(_) => Self::Undecodable,
+            kube::Error::Service(error) if error.is::<Elapsed>() => Self::TimedOut,
+            error if has_timed_out(error) => Self::TimedOut,
+            _ => Self::Connection,
+        }
+    }
+
+    fn of_answer(status: &Status) -> Self {
+        match status.code {
+            _ if is_unknown_version(status) => Self::Expired,
+            401 | 403 => Self::Forbidden,
+            404 => Self::NoSuchKind,
+            429 => Self::Busy,
+            _ => Self::Refused,
+        }
+    }
+
     /// Whether the error is the API server's own message, which may be shown to anyone.
     pub fn is_answer(self) -> bool {
-        matches!(self, Self::Expired | Self::Forbidden | Self::Busy | Self::Refused)
+        matches!(
+            self,
+            Self::Expired | Self::Forbidden | Self::Busy | Self::NoSuchKind | Self::Refused
+        )
     }
 
     /// Whether the server did not answer, or did not do its job.
     pub fn is_no_answer(self) -> bool {
         matches!(
             self,
-            Self::Busy | Self::Refused | Self::TimedOut | Self::Silent | Self::Connection
+            Self::Busy
+                | Self::NoSuchKind
+                | Self::Refused
+                | Self::TimedOut
+                | Self::Silent
+                | Self::Connection
         )
     }
 
@@ -78,6 +96,7 @@ impl Cause {
             Self::Expired => "the API server does not know the version that was asked for",
             Self::Forbidden => "no permission to list and watch",
             Self::Busy => "the API server is busy",
+            Self::NoSuchKind => "the API server does not have the kind",
             Self::Refused => "the API server refused the request",
             Self::Undecodable => "cannot read the API server's answer",
             Self::TimedOut => "the API server does not answer in time",
@@ -93,6 +112,7 @@ impl Cause {
             Self::Expired => "expired",
             Self::Forbidden => "forbidden",
             Self::Busy => "busy",
+            Self::NoSuchKind => "no_such_kind",
             Self::Refused => "refused",
             Self::Undecodable => "undecodable",
             Self::TimedOut => "timed_out",

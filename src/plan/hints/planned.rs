@@ -5,7 +5,7 @@
 
 mod limit;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use foldhash::HashMap;
 
@@ -79,6 +79,8 @@ pub struct Terms<'t> {
     pub zones: &'t Zones,
     /// Whether hints for nodes may be written.
     pub node_hints: bool,
+    /// How long the hints in force have stood; `None` stands for long enough.
+    pub stood: Option<Duration>,
 }
 
 /// The zones that the ready pods of another address type name, by the pod and its ports.
@@ -155,7 +157,7 @@ pub fn choose(
     packing: &Packing<'_>,
 ) -> (Choices, Planned) {
     let places = Places::of(packing);
-    let request = standing(terms.request, &places);
+    let request = standing(terms, &places);
     let request = Request { node: request.node && terms.node_hints, ..request };
     let terms = Terms { request: &request, ..terms };
     let planned = plan(terms, other.as_deref(), &places);
@@ -204,13 +206,13 @@ pub fn keep(packing: &Packing<'_>) -> Choices {
 
 /// The request with what the hints in force say about themselves: those of an evacuation that has
 /// ended are void, and others are a plan.
-fn standing(request: &Request, places: &Places<'_>) -> Request {
+fn standing(Terms { request, stood, .. }: Terms<'_>, places: &Places<'_>) -> Request {
     let zones = || places.all.iter().filter_map(|place| place.endpoint.hints.as_ref());
     let is_evacuated = |hints: &Arc<Hints>| hints.zones.iter().any(|zone| &**zone == PLACEHOLDER);
     let standing = match request.standing {
         _ if request.evacuated.is_empty() && zones().any(is_evacuated) => Standing::Void,
-        Standing::New if zones().next().is_some() => Standing::For(None),
-        standing => standing,
+        Standing::New if zones().next().is_none() => Standing::New,
+        _ => Standing::For(stood),
     };
     Request { standing, ..request.clone() }
 }

@@ -26,6 +26,9 @@ pub fn resolve(service: &Service, scope: Scope<'_>) -> Intent {
     if scope.is_empty() && service.policy.is_none() {
         return own;
     }
+    if !scope.rules.are_known {
+        return unknown(own);
+    }
     let mut notes = BTreeSet::new();
     let candidates = candidates(service, scope, &mut notes);
     let decides = candidates.iter().find(|candidate| !candidate.is_shadow());
@@ -73,6 +76,15 @@ pub fn resolve(service: &Service, scope: Scope<'_>) -> Intent {
             notes: notes.into_iter().collect(),
         })),
     }
+}
+
+/// The intent while not all policies and evacuations are known: one that is not known may be for the
+/// Service, so hints stay as they are.
+fn unknown(own: Intent) -> Intent {
+    let (keys, source) = keys_of(own.mechanism);
+    let notes = vec![Note::PolicyUnknown];
+    let ruling = Ruling { policy: None, keys, source, request: None, shadow: None, notes };
+    Intent { ruling: Some(Arc::new(ruling)), ..own }
 }
 
 /// The policies for a Service, by precedence; none if the Service exempts itself.
@@ -127,7 +139,12 @@ fn is_deaf(service: &Service) -> bool {
 
 /// What the Service itself prefers.
 fn own_keys(service: &Service) -> Preferred {
-    match Intent::of(service).mechanism {
+    keys_of(Intent::of(service).mechanism)
+}
+
+/// The preference that the mechanism of a Service's own fields stands for.
+fn keys_of(mechanism: Mechanism) -> Preferred {
+    match mechanism {
         Mechanism::Auto => (vec![Key::Zone], Source::LegacyAnnotation),
         Mechanism::TrafficDistribution(preference) => (preference.keys(), Source::Field),
         Mechanism::Off => (Vec::new(), Source::Nowhere),

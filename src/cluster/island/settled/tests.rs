@@ -397,7 +397,7 @@ impl World {
         let (time, sighting) = trigger_time(self.seen.as_ref(), service, &pods);
         let mut seen = self.seen.clone();
         let _ = sighting.put(&mut seen);
-        let whole = self.index.plan(&key(), time, SETTINGS).unwrap();
+        let whole = self.index.plan(&key(), time, SETTINGS, None).unwrap();
         let patch = part.as_ref().and_then(|part| self.index.patch(&key(), part, time, SETTINGS));
         if let Some((part, patch)) = part.as_ref().zip(patch.as_ref()) {
             assert_same(&whole, patch);
@@ -417,7 +417,7 @@ impl World {
         let of_plan = assessment(&self.index, service, &plan.intent, Some(&plan));
         let grounds = Grounds::of(&self.index, service, &plan);
         let dump = self.dump();
-        let planned = dump.plan(&key(), None, SETTINGS).unwrap();
+        let planned = dump.plan(&key(), None, SETTINGS, None).unwrap();
         let assessment = assessment(&dump, service, &planned.intent, Some(&planned));
         assert_eq!(of_plan, assessment);
         if let Some(grounds) = grounds {

@@ -1,0 +1,106 @@
+//! Policies: what the controller does about kinds that it can do without (docs/planner.md 8.8, 9).
+//! Until all policies and evacuations are known, endpoints are written and hints stay as they are.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::Controller;
+use crate::{
+    clock::Now,
+    cluster::{Index, Need, Tracked, Watched},
+    control::queue::Class,
+    model::name::ServiceKey,
+};
+
+/// How long the first sync waits for optional kinds.
+const FIRST_SYNC: Duration = Duration::from_secs(5);
+
+/// What is known about policies as a whole.
+#[derive(Debug, Default)]
+pub(super) struct Policies {
+    /// Until when the first sync waits for them.
+    waits_until: Option<Instant>,
+    /// Whether namespaces are needed.
+    are_namespaces_needed: bool,
+    /// Whether that has been fetched.
+    is_fetched: bool,
+}
+
+impl Policies {
+    /// All that is required is known.
+    pub(super) fn wait(&mut self, now: Instant) {
+        self.waits_until = Some(now + FIRST_SYNC);
+    }
+
+    /// A policy has changed. Namespaces stay needed once they are.
+    pub(super) fn need_namespaces(&mut self, index: &Index) {
+        self.are_namespaces_needed = self.are_namespaces_needed || index.reads_namespaces();
+    }
+}
+
+impl Controller {
+    /// Whether namespaces must be watched from now on. Returns it once.
+    pub fn needs_namespaces(&mut self) -> bool {
+        let Policies { are_namespaces_needed, is_fetched, .. } = &mut self.policies;
+        *are_namespaces_needed && !std::mem::replace(is_fetched, *are_namespaces_needed)
+    }
+
+    /// Until when the first sync waits for policies.
+    pub(super) fn waits_for_policies(&self) -> Option<Instant> {
+        let is_waiting = self.settings.policies && self.unlisted(Need::Optional).next().is_some();
+        self.policies.waits_until.filter(|_| is_waiting)
+    }
+
+    /// Whether the first sync has waited for policies as long as it may.
+    pub(super) fn is_time(&self, now: Instant) -> bool {
+        self.waits_for_policies().is_none_or(|until| until <= now)
+    }
+
+    /// The API server does not have a kind.
+    pub(super) fn absent<T: Tracked>(&mut self, now: Instant) {
+        let kind = Watched::of::<T>();
+        info!(%kind, "the API server does not have this kind");
+        self.index.begin_list::<T>();
+        for key in self.index.not_named::<T>() {
+            self.gone::<T>(key, None, now);
+        }
+        self.know(kind, now);
+    }
+
+    /// One more kind of policies is known.
+    pub(super) fn know_policies(&mut self, now: Instant) {
+        if self.unlisted(Need::Optional).next().is_none() {
+            let affected = self.index.set_policies_known(true);
+            self.hints_changed(affected, now);
+        }
+    }
+
+    /// The hints of these Services are decided differently.
+    pub(super) fn hints_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
+        for key in services {
+            self.mark_affected(&key);
+            self.enqueue(key, Class::Hints, now);
+        }
+    }
+
+    /// An evacuation begins, changes or ends for these Services. Their hints are written as soon as
+    /// endpoints.
+    pub(super) fn evacuation_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
+        for key in services {
+            self.reporter.tally.affected(&key, None, Class::Endpoints, now);
+            self.mark_affected(&key);
+            if let Some(progress) = self.progress.get_mut(&key) {
+                progress.is_urgent = true;
+            }
+            self.enqueue(key, Class::Endpoints, now);
+        }
+    }
+
+    /// Ends the evacuations whose time has come.
+    pub(super) fn end_evacuations(&mut self, now: Now) {
+        let services = self.index.set_time(now.wall);
+        self.evacuation_changed(services, now.monotonic);
+    }
+}

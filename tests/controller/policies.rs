@@ -1,0 +1,305 @@
+//! Policies and evacuations in the running controller: what they change, what is written while they
+//! are not known, and when they come and go.
+
+use fake_api::{
+    FakeApi,
+    collections::{CLUSTER_POLICIES, EVACUATIONS, NAMESPACES, POLICIES, SERVICES, SLICES},
+    faults::{Effect, on},
+    rig::*,
+    samples::{node, pod, service},
+};
+use serde_json::{Value, json};
+
+/// A guard under which two endpoints of a zone may not carry much more than the even share.
+fn guarded(name: &str) -> Value {
+    json!({
+        "metadata": { "namespace": "shop", "name": name },
+        "spec": { "prefer": ["Zone"], "guard": { "maxOverloadPercent": 20 } },
+    })
+}
+
+fn prefer_zone() -> Value {
+    json!({ "metadata": { "name": "all" }, "spec": { "prefer": ["Zone"] } })
+}
+
+/// Evacuates zone a from now on, for this many seconds.
+fn evacuation(api: &FakeApi, seconds: i64) -> Value {
+    let until = api.wall_clock().now() + jiff::SignedDuration::from_secs(seconds);
+    json!({
+        "metadata": { "name": "a-1" },
+        "spec": { "zones": ["a"], "until": until.to_string() },
+    })
+}
+
+/// The names of the zones that each pod of a Service is hinted to, sorted: `web-1: a`.
+fn hints(rig: &Rig, service: &str) -> Vec<String> {
+    let slices = rig.slices(service);
+    let endpoints = slices.iter().flat_map(|slice| slice["endpoints"].as_array().unwrap());
+    let text = |endpoint: &Value| {
+        let zones = endpoint["hints"]["forZones"].as_array().cloned().unwrap_or_default();
+        let zones: Vec<_> = zones.iter().map(|zone| zone["name"].as_str().unwrap()).collect();
+        format!("{}: {}", endpoint["targetRef"]["name"].as_str().unwrap(), zones.join(" "))
+    };
+    let mut hints: Vec<_> = endpoints.map(text).collect();
+    hints.sort();
+    hints
+}
+
+/// A cluster whose API server has closehaul's own kinds.
+fn installed(pods: &[&str]) -> FakeApi {
+    let api = cluster(pods);
+    api.install();
+    api
+}
+
+const SPREAD: [&str; 3] = ["web-0", "web-1", "web-2"];
+const OWN: [&str; 3] = ["web-0: c", "web-1: a", "web-2: b"];
+const NONE: [&str; 3] = ["web-0: ", "web-1: ", "web-2: "];
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_applies_changes_and_goes() {
+    let api = installed(&SPREAD);
+    let mut rig = Rig::settled(api.clone()).await;
+    assert_eq!(hints(&rig, "web"), NONE);
+    let before = rig.slice("web")["endpoints"].clone();
+    api.put(CLUSTER_POLICIES, prefer_zone());
+    rig.pass(SECOND).await;
+    assert_eq!(
+        (hints(&rig, "web"), rig.methods()),
+        (OWN.map(Into::into).into(), vec!["PUT".into()])
+    );
+    api.put(
+        POLICIES,
+        json!({
+            "metadata": { "namespace": "shop", "name": "not-here" }, "spec": { "prefer": [] },
+        }),
+    );
+    rig.pass(SECOND).await;
+    assert_eq!(hints(&rig, "web"), NONE, "a policy of the namespace comes first");
+    api.delete(POLICIES, "shop", "not-here");
+    rig.pass(SECOND).await;
+    assert_eq!(hints(&rig, "web"), OWN);
+    api.delete(CLUSTER_POLICIES, "", "all");
+    rig.pass(SECOND).await;
+    assert_eq!(rig.slice("web")["endpoints"], before, "as without policies");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_affects_only_the_services_that_it_is_for() {
+    let api = installed(&["web-0", "web-1", "db-0", "other/web-1"]);
+    let mut rig = Rig::settled(api.clone()).await;
+    api.put(
+        POLICIES,
+        json!({
+            "metadata": { "namespace": "shop", "name": "web" },
+            "spec": { "services": { "names": ["web"] }, "prefer": ["Zone"] },
+        }),
+    );
+    rig.pass(SECOND).await;
+    let written = rig.look();
+    assert_eq!(written.len(), 1, "{written:#?}");
+    assert!(written[0].writes_slice_of("web"));
+    assert_eq!(hints(&rig, "web"), ["web-0: c", "web-1: a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_kinds_nothing_waits_and_they_may_come_later() {
+    let api = cluster(&SPREAD);
+    let rig = Rig::start(api.clone());
+    let took = rig.until_endpoints("web", &SPREAD).await;
+    assert!(took < SECOND, "{took:?}");
+    api.install();
+    api.put(CLUSTER_POLICIES, prefer_zone());
+    let took = rig.until("hints", |rig| hints(rig, "web") == OWN).await;
+    assert!(took <= 16 * SECOND, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_sync_waits_for_policies_for_a_while() {
+    let api = installed(&SPREAD);
+    api.put(CLUSTER_POLICIES, prefer_zone());
+    api.fault(on("GET", "/clusterlocalitypolicies"), Effect::Delay(3 * SECOND));
+    let rig = Rig::start(api.clone());
+    rig.until("slices", |rig| !rig.slices("web").is_empty()).await;
+    assert_eq!(hints(&rig, "web"), OWN, "written once, with hints");
+    assert_eq!(rig.writes().len(), 1);
+}
+
+/// Policies that cannot be read are no reason to leave dead endpoints in slices, nor to drop hints.
+#[tokio::test(start_paused = true)]
+async fn while_policies_may_not_be_read_endpoints_are_right_and_hints_stay() {
+    let api = installed(&["web-0", "web-1", "web-2", "plain-1"]);
+    api.put(
+        CLUSTER_POLICIES,
+        json!({
+            "metadata": { "name": "all" },
+            "spec": { "services": { "names": ["web"] }, "prefer": ["Zone"] },
+        }),
+    );
+    let rig = Rig::settled(api.clone()).await;
+    assert_eq!(hints(&rig, "web"), OWN);
+    api.fault(on("GET", "/clusterlocalitypolicies"), Effect::Answer(403));
+    let mut rig = rig.crash(Options::default()).await;
+    rig.look();
+    rig.pass(10 * SECOND).await;
+    assert_eq!(rig.look().len(), 0, "nothing to write");
+    api.put(fake_api::collections::PODS, pod("web-4"));
+    set_ready(&api, "web-1", false);
+    set_ready(&api, "plain-1", false);
+    rig.pass(10 * MINUTE).await;
+    assert_eq!(rig.endpoints("web"), ["web-0", "web-1!", "web-2", "web-4"]);
+    assert_eq!(rig.endpoints("plain"), ["plain-1!"]);
+    assert_eq!(hints(&rig, "web"), ["web-0: c", "web-1: a", "web-2: b", "web-4: a"]);
+    assert_eq!(rig.metric("closehaul_decisions{reason=\"PolicyUnknown\"}"), 2.0);
+    api.clear_faults();
+    rig.until("known", |rig| rig.metric("closehaul_decisions{reason=\"PolicyUnknown\"}") == 0.0)
+        .await;
+    assert_eq!(hints(&rig, "web"), ["web-0: c", "web-1: a", "web-2: b", "web-4: a"]);
+}
+
+/// API servers answer 404 for a while around their start.
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_has_been_listed_is_gone_only_after_two_minutes() {
+    let api = installed(&SPREAD);
+    api.put(CLUSTER_POLICIES, prefer_zone());
+    let mut rig = Rig::settled(api.clone()).await;
+    for path in ["/apis/closehaul.io/v1alpha1", "/clusterlocalitypolicies"] {
+        api.fault(on("GET", path), Effect::Answer(404));
+    }
+    api.end_watches();
+    api.compact();
+    rig.pass(100 * SECOND).await;
+    assert_eq!((hints(&rig, "web"), rig.look().len()), (OWN.map(Into::into).into(), 0));
+    api.clear_faults();
+    rig.pass(5 * MINUTE).await;
+    assert_eq!(rig.look().len(), 0, "it was spurious");
+    api.uninstall();
+    let took = rig.until("no hints", |rig| hints(rig, "web") == NONE).await;
+    assert!((2 * MINUTE..4 * MINUTE).contains(&took), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_evacuation_begins_at_once_and_ends_on_time() {
+    let api = installed(&SPREAD);
+    let mut rig = Rig::settled(api.clone()).await;
+    let before = rig.slice("web")["endpoints"].clone();
+    api.put(EVACUATIONS, evacuation(&api, 600));
+    rig.pass(SECOND).await;
+    let evacuated = ["web-0: a b c", "web-1: evacuated.closehaul.io", "web-2: a b c"];
+    assert_eq!(hints(&rig, "web"), evacuated);
+    api.put(fake_api::collections::PODS, pod("web-4"));
+    rig.pass(SECOND).await;
+    assert_eq!(hints(&rig, "web")[3], "web-4: evacuated.closehaul.io", "it starts in zone a");
+    let writes = rig.look().len();
+    assert_eq!(writes, 2);
+    let mut rig = rig.crash(Options::default()).await;
+    rig.look();
+    rig.pass(5 * MINUTE).await;
+    assert_eq!(rig.look().len(), 0, "a restart changes nothing");
+    let took = rig.until("the end", |rig| hints(rig, "web")[0] == "web-0: ").await;
+    assert!((298 * SECOND..302 * SECOND).contains(&took), "{took:?}");
+    api.remove(fake_api::collections::PODS, "shop", "web-4");
+    rig.pass(SECOND).await;
+    assert_eq!(rig.slice("web")["endpoints"], before);
+}
+
+/// Evacuations do not wait behind the pace of other rewrites of hints.
+#[tokio::test(start_paused = true)]
+async fn evacuations_are_not_paced() {
+    let names: Vec<String> = (0..100).map(|number| format!("s{number}-1")).collect();
+    let api = installed(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut options = Options::default();
+    options.settings.replan_qps = 1.0;
+    let mut rig = Rig::settled_with(api.clone(), options).await;
+    api.put(EVACUATIONS, evacuation(&api, 60));
+    rig.pass(SECOND).await;
+    assert_eq!(rig.look().len(), 100);
+    rig.pass(60 * SECOND).await;
+    assert_eq!(rig.look().len(), 100, "the end is not paced either");
+    api.put(CLUSTER_POLICIES, prefer_zone());
+    rig.pass(10 * SECOND).await;
+    assert!(rig.look().len() < 15, "a policy is paced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_are_read_only_if_a_selector_needs_them() {
+    let api = installed(&SPREAD);
+    api.put(NAMESPACES, json!({ "metadata": { "name": "shop", "labels": { "tier": "web" } } }));
+    let rig = Rig::settled(api.clone()).await;
+    let lists = |rig: &Rig| rig.api.count(|seen| seen.path == "/api/v1/namespaces");
+    assert_eq!(lists(&rig), 0);
+    let mut policy = prefer_zone();
+    policy["spec"]["namespaceSelector"] = json!({ "matchLabels": { "tier": "web" } });
+    api.put(CLUSTER_POLICIES, policy);
+    rig.pass(2 * SECOND).await;
+    assert!(lists(&rig) > 0);
+    assert_eq!(hints(&rig, "web"), OWN);
+    api.put(NAMESPACES, json!({ "metadata": { "name": "shop", "labels": { "tier": "db" } } }));
+    rig.pass(2 * SECOND).await;
+    assert_eq!(hints(&rig, "web"), NONE);
+}
+
+/// What is in force is left for something narrower only when it has stood for `hold`.
+#[tokio::test(start_paused = true)]
+async fn a_narrower_plan_waits_for_hold_and_a_wider_one_does_not() {
+    // One in zone c, two in a, one in b: not within 20 %.
+    let api = installed(&["web-0", "web-1", "web-2", "web-4"]);
+    api.put(POLICIES, guarded("guard"));
+    let rig = Rig::settled(api.clone()).await;
+    let names = |rig: &Rig, pod: usize| hints(rig, "web")[pod].matches(' ').count();
+    assert!((0..4).any(|pod| names(&rig, pod) > 1), "{:?}", hints(&rig, "web"));
+    // Now two in each zone, so each can be local.
+    api.put(fake_api::collections::PODS, pod("web-3"));
+    api.put(fake_api::collections::PODS, pod("web-5"));
+    rig.pass(60 * SECOND).await;
+    assert!((0..6).any(|pod| names(&rig, pod) > 1), "held: {:?}", hints(&rig, "web"));
+    assert_eq!(rig.metric("closehaul_decisions{reason=\"Held\"}"), 1.0);
+    let strict = |rig: &Rig| (0..6).all(|pod| names(rig, pod) == 1);
+    let took = rig.until("strict", strict).await;
+    assert!((55 * SECOND..65 * SECOND).contains(&took), "two minutes in all: {took:?}");
+    api.remove(fake_api::collections::PODS, "shop", "web-3");
+    api.remove(fake_api::collections::PODS, "shop", "web-5");
+    rig.pass(SECOND).await;
+    let wide = |rig: &Rig| (0..4).any(|pod| names(rig, pod) > 1);
+    assert!(wide(&rig), "at once: {:?}", hints(&rig, "web"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_policies_by_flag_none_is_read_and_none_stays_in_force() {
+    let api = installed(&SPREAD);
+    api.put(CLUSTER_POLICIES, prefer_zone());
+    api.put(EVACUATIONS, evacuation(&api, 3600));
+    let rig = Rig::settled(api.clone()).await;
+    assert_ne!(hints(&rig, "web"), NONE);
+    let mut options = Options::default();
+    options.settings.policies = false;
+    let before = api.count(|seen| seen.path.contains("closehaul.io"));
+    let rig = rig.crash(options).await;
+    rig.pass(10 * SECOND).await;
+    assert_eq!(hints(&rig, "web"), NONE);
+    assert_eq!(api.count(|seen| seen.path.contains("closehaul.io")), before);
+}
+
+/// A newer version of the API may have fields that this one does not know.
+#[tokio::test(start_paused = true)]
+async fn a_policy_of_a_newer_version_keeps_the_hints_in_force() {
+    let api = installed(&SPREAD);
+    api.put(CLUSTER_POLICIES, prefer_zone());
+    let mut rig = Rig::settled(api.clone()).await;
+    api.edit(CLUSTER_POLICIES, "", "all", |policy| {
+        policy["spec"]["prefer"] = json!(["Zone", "Rack"]);
+        policy["spec"]["racks"] = json!(3);
+    });
+    rig.pass(MINUTE).await;
+    assert_eq!((hints(&rig, "web"), rig.look().len()), (OWN.map(Into::into).into(), 0));
+    assert_eq!(rig.metric("closehaul_decisions{reason=\"PolicyUnknown\"}"), 1.0);
+    api.put(fake_api::collections::NODES, node("d1"));
+    api.edit(SERVICES, "shop", "web", |it| it["metadata"]["labels"] = json!({ "a": "b" }));
+    rig.pass(MINUTE).await;
+    assert_eq!(hints(&rig, "web"), OWN);
+    assert_eq!(api.list(SLICES).len(), 1);
+    api.put(SERVICES, service("new"));
+    api.put(fake_api::collections::PODS, pod("new-1"));
+    rig.pass(SECOND).await;
+    assert_eq!(hints(&rig, "new"), ["new-1: "], "as by its own fields");
+}
