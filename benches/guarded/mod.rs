@@ -73,7 +73,7 @@ impl Site {
         let settings = Settings::with(100);
         let patch = part.and_then(|part| self.index.patch(&key, &part, None, settings));
         let is_patch = patch.is_some();
-        let plan = patch.or_else(|| self.index.plan(&key, None, settings)).expect("a plan");
+        let plan = patch.or_else(|| self.index.plan(&key, None, settings, None)).expect("a plan");
         let service = self.index.service(&key).expect("the Service");
         let known = self.index.known(service, &plan);
         let writes: Vec<Changes> = changes(plan);

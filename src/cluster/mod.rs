@@ -12,8 +12,9 @@ use std::{cell::OnceCell, time::Duration};
 use foldhash::HashMap;
 use jiff::Timestamp;
 
-use self::{demand::Collected, island::Island, pool::Pool};
+use self::{demand::Demand, island::Island, pool::Pool};
 pub use self::{
+    demand::SAMPLED,
     island::settled::Part,
     kinds::{
         Affected, Need, NodeChange, ObjectKey, ServiceChange, SliceChange, Tracked, Visitor,
@@ -52,8 +53,7 @@ pub struct Index {
     topology_changes: u64,
     /// What holds for all namespaces.
     rules: Rules,
-    /// Computed on demand, and emptied by a change of nodes.
-    collected: Collected,
+    demand: Demand,
     pool: Pool,
     /// How often everything has had to be planned as a whole.
     generation: u64,

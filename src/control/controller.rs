@@ -522,6 +522,7 @@ impl Controller {
         self.obey_doubted(now);
         self.remove_overdue(now);
         self.forget_others(now);
+        self.sample_demand(now);
         if self.others.leads_since.is_some() {
             self.reporter.sum_up(&self.index);
         }

@@ -32,6 +32,14 @@ pub struct PolicyMeta {
     pub generation: i64,
 }
 
+impl PolicyMeta {
+    /// The same without the version, which changes with the status as well.
+    #[must_use]
+    pub fn unversioned(&self) -> Self {
+        Self { version: 0, ..self.clone() }
+    }
+}
+
 /// A policy, as seen from a Service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PolicyRef {

@@ -12,7 +12,7 @@ mod tests;
 use std::{borrow::Cow, sync::Arc};
 
 pub use self::resolve::resolve;
-use super::policy::request::Request;
+use super::policy::request::{Request, Standing};
 use crate::model::{
     policy::{Key, PolicyRef},
     service::{Service, TrafficDistribution},
@@ -101,6 +101,21 @@ impl Intent {
     /// What the hints must satisfy beyond what upstream's do, if anything.
     pub fn request(&self) -> Option<&Request> {
         self.ruling.as_ref()?.request.as_ref()
+    }
+
+    /// Whether this differs from another intent at most in whether a plan for it is known to be in
+    /// force. That is no reason for a new plan.
+    pub fn requests_the_same(&self, other: &Self) -> bool {
+        let bare = |intent: &Self| {
+            let mut intent = intent.clone();
+            if let Some(ruling) = intent.ruling.as_mut().map(Arc::make_mut) {
+                let shadow = ruling.shadow.as_mut().and_then(|shadow| shadow.request.as_mut());
+                let requests = ruling.request.iter_mut().chain(shadow);
+                requests.for_each(|request| request.standing = Standing::New);
+            }
+            intent
+        };
+        self == other || (self.ruling.is_some() && bare(self) == bare(other))
     }
 
     /// Whether a zone is evacuated.

@@ -34,6 +34,11 @@ impl Topology {
         self.all.len()
     }
 
+    /// Whether these are the names of all zones.
+    pub fn has_zones(&self, names: &[Name]) -> bool {
+        names.len() == self.all.len() && names.iter().all(|name| self.all.contains_key(name))
+    }
+
     /// The zones that send, with their sending nodes. If none does, all zones with all nodes.
     pub fn clients(&self) -> &Clients {
         if self.sending.is_empty() { &self.all } else { &self.sending }

@@ -3,10 +3,12 @@
 
 use fake_api::{
     FakeApi,
-    collections::{CLUSTER_POLICIES, EVACUATIONS, NAMESPACES, POLICIES, SERVICES, SLICES},
+    collections::{
+        CLUSTER_POLICIES, EVACUATIONS, NAMESPACES, NODES, PODS, POLICIES, SERVICES, SLICES,
+    },
     faults::{Effect, on},
     rig::*,
-    samples::{node, pod, service},
+    samples::{node, pod, ready_condition, service},
 };
 use serde_json::{Value, json};
 
@@ -143,7 +145,7 @@ async fn while_policies_may_not_be_read_endpoints_are_right_and_hints_stay() {
     rig.look();
     rig.pass(10 * SECOND).await;
     assert_eq!(rig.look().len(), 0, "nothing to write");
-    api.put(fake_api::collections::PODS, pod("web-4"));
+    api.put(PODS, pod("web-4"));
     set_ready(&api, "web-1", false);
     set_ready(&api, "plain-1", false);
     rig.pass(10 * MINUTE).await;
@@ -187,7 +189,7 @@ async fn an_evacuation_begins_at_once_and_ends_on_time() {
     rig.pass(SECOND).await;
     let evacuated = ["web-0: a b c", "web-1: evacuated.closehaul.io", "web-2: a b c"];
     assert_eq!(hints(&rig, "web"), evacuated);
-    api.put(fake_api::collections::PODS, pod("web-4"));
+    api.put(PODS, pod("web-4"));
     rig.pass(SECOND).await;
     assert_eq!(hints(&rig, "web")[3], "web-4: evacuated.closehaul.io", "it starts in zone a");
     let writes = rig.look().len();
@@ -198,7 +200,7 @@ async fn an_evacuation_begins_at_once_and_ends_on_time() {
     assert_eq!(rig.look().len(), 0, "a restart changes nothing");
     let took = rig.until("the end", |rig| hints(rig, "web")[0] == "web-0: ").await;
     assert!((298 * SECOND..302 * SECOND).contains(&took), "{took:?}");
-    api.remove(fake_api::collections::PODS, "shop", "web-4");
+    api.remove(PODS, "shop", "web-4");
     rig.pass(SECOND).await;
     assert_eq!(rig.slice("web")["endpoints"], before);
 }
@@ -249,16 +251,16 @@ async fn a_narrower_plan_waits_for_hold_and_a_wider_one_does_not() {
     let names = |rig: &Rig, pod: usize| hints(rig, "web")[pod].matches(' ').count();
     assert!((0..4).any(|pod| names(&rig, pod) > 1), "{:?}", hints(&rig, "web"));
     // Now two in each zone, so each can be local.
-    api.put(fake_api::collections::PODS, pod("web-3"));
-    api.put(fake_api::collections::PODS, pod("web-5"));
+    api.put(PODS, pod("web-3"));
+    api.put(PODS, pod("web-5"));
     rig.pass(60 * SECOND).await;
     assert!((0..6).any(|pod| names(&rig, pod) > 1), "held: {:?}", hints(&rig, "web"));
     assert_eq!(rig.metric("closehaul_decisions{reason=\"Held\"}"), 1.0);
     let strict = |rig: &Rig| (0..6).all(|pod| names(rig, pod) == 1);
     let took = rig.until("strict", strict).await;
     assert!((55 * SECOND..65 * SECOND).contains(&took), "two minutes in all: {took:?}");
-    api.remove(fake_api::collections::PODS, "shop", "web-3");
-    api.remove(fake_api::collections::PODS, "shop", "web-5");
+    api.remove(PODS, "shop", "web-3");
+    api.remove(PODS, "shop", "web-5");
     rig.pass(SECOND).await;
     let wide = |rig: &Rig| (0..4).any(|pod| names(rig, pod) > 1);
     assert!(wide(&rig), "at once: {:?}", hints(&rig, "web"));
@@ -293,13 +295,92 @@ async fn a_policy_of_a_newer_version_keeps_the_hints_in_force() {
     rig.pass(MINUTE).await;
     assert_eq!((hints(&rig, "web"), rig.look().len()), (OWN.map(Into::into).into(), 0));
     assert_eq!(rig.metric("closehaul_decisions{reason=\"PolicyUnknown\"}"), 1.0);
-    api.put(fake_api::collections::NODES, node("d1"));
+    api.put(NODES, node("d1"));
     api.edit(SERVICES, "shop", "web", |it| it["metadata"]["labels"] = json!({ "a": "b" }));
     rig.pass(MINUTE).await;
     assert_eq!(hints(&rig, "web"), OWN);
     assert_eq!(api.list(SLICES).len(), 1);
     api.put(SERVICES, service("new"));
-    api.put(fake_api::collections::PODS, pod("new-1"));
+    api.put(PODS, pod("new-1"));
     rig.pass(SECOND).await;
     assert_eq!(hints(&rig, "new"), ["new-1: "], "as by its own fields");
+}
+
+/// Client pods that come and go lead to a new plan only when a zone's share of them has moved.
+#[tokio::test(start_paused = true)]
+async fn clients_are_sampled() {
+    let api = installed(&["web-0", "web-1", "web-2"]);
+    let client = |number: usize| {
+        let mut client = pod(&format!("client-{number}"));
+        client["metadata"]["labels"] = json!({ "role": "client" });
+        client
+    };
+    for number in 0..30 {
+        api.put(PODS, client(number));
+    }
+    api.put(
+        POLICIES,
+        json!({
+            "metadata": { "namespace": "shop", "name": "guard" },
+            "spec": {
+                "services": { "names": ["web"] }, "prefer": ["Zone"],
+                "guard": { "maxOverloadPercent": 30 },
+                "demand": {
+                    "source": "Clients", "clientSelector": { "matchLabels": { "role": "client" } },
+                },
+            },
+        }),
+    );
+    let mut rig = Rig::settled(api.clone()).await;
+    rig.pass(30 * SECOND).await;
+    rig.look();
+    assert_eq!(hints(&rig, "web"), OWN);
+    // Ten in each zone, some of which are replaced.
+    for number in 30..60 {
+        api.remove(PODS, "shop", &format!("client-{}", number - 30));
+        api.put(PODS, client(number));
+        rig.pass(SECOND).await;
+    }
+    rig.pass(MINUTE).await;
+    assert_eq!((hints(&rig, "web"), rig.look().len()), (OWN.map(Into::into).into(), 0));
+    // Ten more in zone a, so its endpoint would carry half of the traffic.
+    for number in (61..91).step_by(3) {
+        api.put(PODS, client(number));
+    }
+    rig.pass(15 * SECOND).await;
+    assert_ne!(hints(&rig, "web"), OWN);
+}
+
+/// A zone-by-zone upgrade does not stop a zone's clients at once.
+#[tokio::test(start_paused = true)]
+async fn a_zone_leaves_the_demand_a_minute_after_its_last_node() {
+    let api = installed(&SPREAD);
+    api.put(POLICIES, guarded("guard"));
+    let rig = Rig::settled(api.clone()).await;
+    let before = hints(&rig, "web");
+    assert_eq!(before, OWN);
+    api.edit(NODES, "", "c1", |node| node["status"]["conditions"][0] = ready_condition(false));
+    // Then each of the other zones sends half of the traffic, to one endpoint of three.
+    let took = rig.until("a new plan", |rig| hints(rig, "web") != before).await;
+    assert!((60 * SECOND..80 * SECOND).contains(&took), "{took:?}");
+}
+
+/// The status is written by closehaul itself, and so it must not lead to more work.
+#[tokio::test(start_paused = true)]
+async fn a_status_plans_nothing() {
+    let api = installed(&SPREAD);
+    api.put(POLICIES, guarded("guard"));
+    let mut rig = Rig::settled(api.clone()).await;
+    let planned = |rig: &Rig| rig.metric("endpoint_slice_controller_syncs{result=\"success\"}");
+    let before = planned(&rig);
+    assert!(before > 0.0);
+    for status in ["False", "True"] {
+        api.edit(POLICIES, "shop", "guard", |policy| {
+            policy["status"] = json!({ "conditions": [{
+                "type": "Programmed", "status": status, "observedGeneration": 1,
+            }] });
+        });
+        rig.pass(5 * SECOND).await;
+    }
+    assert_eq!((planned(&rig), rig.look().len()), (before, 0));
 }

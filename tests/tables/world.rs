@@ -112,7 +112,7 @@ impl Cluster {
         let slices: Vec<&Slice> = self.slices.iter().collect();
         let zones = self.request.as_ref().map(|request| {
             let (keys, source) = (&request.keys, &request.demand);
-            demand::zones(&self.nodes, keys, source, &BTreeMap::new())
+            demand::zones(&self.nodes, keys, source)
         });
         let policy = self.request.as_ref().zip(zones.as_ref());
         let plan = closehaul::plan::plan(World {
@@ -123,7 +123,11 @@ impl Cluster {
             slices: &slices,
             trigger_time: self.trigger_time,
             intent: &Intent::of(&self.service),
-            policy: policy.map(|(request, zones)| Policy { request: Some(request), zones, stood: None }),
+            policy: policy.map(|(request, zones)| Policy {
+                request: Some(request),
+                zones,
+                stood: None,
+            }),
             settings: self.settings,
         });
         let mut writes = Writes {

@@ -67,7 +67,7 @@ impl Index {
         has_moved: bool,
     ) -> NodeChange {
         self.shares = OnceCell::new();
-        self.collected.clear();
+        self.demand.node_changed();
         let mut services = Vec::new();
         if let Some(node) = old.or(new).filter(|_| has_moved) {
             for (namespace, island) in &mut self.islands {
@@ -76,6 +76,9 @@ impl Index {
             services.sort_unstable();
         }
         let is_read = self.topology.replace(old, new);
+        if has_moved {
+            self.rename_zones();
+        }
         self.topology_changes += u64::from(is_read);
         let preferring = if is_read { self.preferring() } else { Vec::new() };
         NodeChange { services, is_move: false, shares: true, preferring }

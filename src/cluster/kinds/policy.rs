@@ -90,7 +90,9 @@ impl Index {
     /// Sets whether all policies and evacuations are known. Until they are, hints stay as they are.
     /// Returns the Services that this affects, sorted.
     pub fn set_policies_known(&mut self, are_known: bool) -> Vec<ServiceKey> {
-        self.rule(|rules| std::mem::replace(&mut rules.are_known, are_known) != are_known)
+        self.rule(|rules| {
+            Put::if_so(std::mem::replace(&mut rules.are_known, are_known) != are_known)
+        })
     }
 
     /// Whether a policy or an evacuation selects by the labels of namespaces.
@@ -102,10 +104,8 @@ impl Index {
     pub fn apply_policy(&mut self, policy: LocalityPolicy) -> Vec<ServiceKey> {
         let namespace = policy.namespace.clone();
         let name = policy.meta.name.clone();
-        if !put(&mut self.island(&namespace).policies, name, policy) {
-            return Vec::new();
-        }
-        self.resolve_in(&namespace)
+        let put = put(&mut self.island(&namespace).policies, name, policy);
+        self.resolve_in(&namespace, put)
     }
 
     /// Forgets a policy of a namespace, unless what is known is newer than its deletion. Returns the
@@ -120,7 +120,7 @@ impl Index {
         if island.policies.remove(name, version).is_none() {
             return Vec::new();
         }
-        let affected = self.resolve_in(namespace);
+        let affected = self.resolve_in(namespace, Put::Request);
         // The policy may have been all that was known of the namespace.
         self.visit(namespace, |_| ());
         affected
@@ -135,7 +135,7 @@ impl Index {
     /// Forgets a policy of the cluster, unless what is known is newer than its deletion. Returns the
     /// Services that this affects, sorted.
     pub fn remove_cluster_policy(&mut self, name: &str, version: Option<u64>) -> Vec<ServiceKey> {
-        self.rule(|rules| rules.policies.remove(name, version).is_some())
+        self.rule(|rules| Put::if_so(rules.policies.remove(name, version).is_some()))
     }
 
     /// Stores an evacuation. Returns the Services that this affects, sorted.
@@ -147,16 +147,14 @@ impl Index {
     /// Forgets an evacuation, unless what is known is newer than its deletion. Returns the Services
     /// that this affects, sorted.
     pub fn remove_evacuation(&mut self, name: &str, version: Option<u64>) -> Vec<ServiceKey> {
-        self.rule(|rules| rules.evacuations.remove(name, version).is_some())
+        self.rule(|rules| Put::if_so(rules.evacuations.remove(name, version).is_some()))
     }
 
     /// Stores a namespace. Returns the Services that this affects, sorted.
     pub fn apply_namespace(&mut self, namespace: Namespace) -> Vec<ServiceKey> {
         let name = namespace.name.clone();
-        if !put(&mut self.rules.namespaces, name.clone(), namespace) {
-            return Vec::new();
-        }
-        self.resolve_in(&name)
+        let put = put(&mut self.rules.namespaces, name.clone(), namespace);
+        self.resolve_in(&name, put)
     }
 
     /// Forgets a namespace, unless what is known is newer than its deletion. Returns the Services
@@ -165,7 +163,7 @@ impl Index {
         if self.rules.namespaces.remove(name, version).is_none() {
             return Vec::new();
         }
-        self.resolve_in(name)
+        self.resolve_in(name, Put::Request)
     }
 
     /// Sets the time that decides which evacuations are over. Before that, none is. Returns the
@@ -174,14 +172,17 @@ impl Index {
         self.rule(|rules| {
             let before = std::mem::replace(&mut rules.now, now);
             let is_over = |at: Timestamp, it: &ZoneEvacuation| it.is_over(at);
-            rules.evacuations.values().any(|it| is_over(before, it) != is_over(now, it))
+            let has_changed = |it: &ZoneEvacuation| is_over(before, it) != is_over(now, it);
+            Put::if_so(rules.evacuations.values().any(has_changed))
         })
     }
 
     /// Changes what holds for all namespaces.
-    fn rule(&mut self, change: impl FnOnce(&mut Rules) -> bool) -> Vec<ServiceKey> {
-        if !change(&mut self.rules) {
-            return Vec::new();
+    fn rule(&mut self, change: impl FnOnce(&mut Rules) -> Put) -> Vec<ServiceKey> {
+        match change(&mut self.rules) {
+            Put::Nothing => return Vec::new(),
+            Put::Status => {}
+            Put::Request => self.demand.forget(),
         }
         let rules = &self.rules;
         let mut affected = Vec::new();
@@ -193,7 +194,12 @@ impl Index {
     }
 
     /// Resolves the intents of a namespace again. Returns the Services whose intents differ, sorted.
-    fn resolve_in(&mut self, namespace: &Name) -> Vec<ServiceKey> {
+    fn resolve_in(&mut self, namespace: &Name, put: Put) -> Vec<ServiceKey> {
+        match put {
+            Put::Nothing => return Vec::new(),
+            Put::Status => {}
+            Put::Request => self.demand.forget(),
+        }
         let Some(island) = self.islands.get_mut(namespace) else { return Vec::new() };
         let mut affected = keys(namespace, island.resolve(&self.rules));
         affected.sort_unstable();
@@ -209,23 +215,70 @@ impl Island {
         let mut affected = Vec::new();
         for selected in self.services.values_mut() {
             let intent = resolve(&selected.service, scope);
-            if selected.intent != intent {
-                selected.intent = intent;
+            if !selected.intent.requests_the_same(&intent) {
                 selected.generation = generation;
                 affected.push(selected.service.key.name.clone());
             }
+            selected.intent = intent;
         }
         affected
     }
 }
 
-/// Stores an object. Returns whether it differs from what was known.
-fn put<T: Versioned + PartialEq>(store: &mut Store<T>, name: Name, object: T) -> bool {
-    match store.admit(&name, object.version()) {
-        Admission::Outdated => return false,
-        Admission::Known(id) if *store.at(id) == object => return false,
-        Admission::Known(_) | Admission::New => {}
+/// What a new state of an object changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    Nothing,
+    /// Its status, which closehaul itself writes.
+    Status,
+    /// What it requests.
+    Request,
+}
+
+impl Put {
+    fn if_so(has_changed: bool) -> Self {
+        if has_changed { Self::Request } else { Self::Nothing }
     }
+}
+
+/// An object with a status.
+trait Requesting: Versioned + Clone + PartialEq {
+    /// The object without what changes with its status.
+    fn request(&self) -> Self;
+}
+
+impl Requesting for LocalityPolicy {
+    fn request(&self) -> Self {
+        Self { meta: self.meta.unversioned(), programmed: None, ..self.clone() }
+    }
+}
+
+impl Requesting for ClusterLocalityPolicy {
+    fn request(&self) -> Self {
+        Self { meta: self.meta.unversioned(), programmed: None, ..self.clone() }
+    }
+}
+
+impl Requesting for ZoneEvacuation {
+    fn request(&self) -> Self {
+        Self { meta: self.meta.unversioned(), ..self.clone() }
+    }
+}
+
+impl Requesting for Namespace {
+    fn request(&self) -> Self {
+        Self { version: 0, ..self.clone() }
+    }
+}
+
+/// Stores an object. Returns what that changes.
+fn put<T: Requesting>(store: &mut Store<T>, name: Name, object: T) -> Put {
+    let put = match store.admit(&name, object.version()) {
+        Admission::Outdated => return Put::Nothing,
+        Admission::Known(id) if *store.at(id) == object => return Put::Nothing,
+        Admission::Known(id) if store.at(id).request() == object.request() => Put::Status,
+        Admission::Known(_) | Admission::New => Put::Request,
+    };
     store.insert(name, object);
-    true
+    put
 }

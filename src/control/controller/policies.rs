@@ -9,7 +9,7 @@ use tracing::info;
 use super::Controller;
 use crate::{
     clock::Now,
-    cluster::{Index, Need, Tracked, Watched},
+    cluster::{Index, Need, SAMPLED, Tracked, Watched},
     control::queue::Class,
     model::name::ServiceKey,
 };
@@ -26,6 +26,8 @@ pub(super) struct Policies {
     are_namespaces_needed: bool,
     /// Whether that has been fetched.
     is_fetched: bool,
+    /// When demand was last sampled.
+    sampled: Option<Instant>,
 }
 
 impl Policies {
@@ -95,6 +97,16 @@ impl Controller {
                 progress.is_urgent = true;
             }
             self.enqueue(key, Class::Endpoints, now);
+        }
+    }
+
+    /// Samples what zones send, if it is time to.
+    pub(super) fn sample_demand(&mut self, now: Instant) {
+        let is_due = |last: Instant| now.saturating_duration_since(last) >= SAMPLED;
+        if self.policies.sampled.is_none_or(is_due) {
+            self.policies.sampled = Some(now);
+            let moved = self.index.sample_demand(now);
+            self.hints_changed(moved, now);
         }
     }
 

@@ -51,6 +51,18 @@ impl Zones {
         of
     }
 
+    /// The same zones with what each sends by `demand`, which is normalised.
+    #[must_use]
+    pub fn sending(&self, demand: impl Fn(&Name) -> f64) -> Self {
+        let zones = self.names.iter().zip(&self.zones);
+        Self::new(zones.map(|(name, zone)| (name.clone(), demand(name), Arc::clone(zone))))
+    }
+
+    /// What a zone sends; 0 if there is no such zone.
+    pub fn share(&self, name: &str) -> f64 {
+        self.numbers.get(name).map_or(0.0, |zone| self.demand[*zone])
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.names.len()
