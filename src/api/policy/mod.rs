@@ -7,6 +7,7 @@
 
 mod duration;
 mod field;
+pub mod limits;
 mod prefer;
 mod selector;
 mod spec;
