@@ -38,11 +38,12 @@ const POLICY_COLUMNS: [Column; 9] = [
     ("Demand", "string", ".spec.demand.source", Width::Wide),
 ];
 /// The end is a string: `kubectl` shows a date as the time since then, and this one is ahead.
-const EVACUATION_COLUMNS: [Column; 8] = [
+const EVACUATION_COLUMNS: [Column; 9] = [
     ("Zones", "string", ".spec.zones", Width::Always),
     ("Until", "string", ".spec.until", Width::Always),
     ("Complete", "string", ".status.conditions[?(@.type==\"Complete\")].status", Width::Always),
     ("By", "string", ".metadata.annotations.closehaul\\.io/created-by", Width::Always),
+    ("Age", "date", ".metadata.creationTimestamp", Width::Always),
     ("Active", "string", ".status.conditions[?(@.type==\"Active\")].status", Width::Wide),
     ("Services", "integer", ".status.services", Width::Wide),
     ("Endpoints", "integer", ".status.endpoints", Width::Wide),

@@ -12,12 +12,13 @@ use super::{
 };
 use crate::api::policy::limits;
 
-/// RFC 3339, as written in upper case. The format `date-time` of the API server allows more.
+/// RFC 3339, as written in upper case; the format `date-time` of the API server allows more. The
+/// second part finds days that the month does not have.
 const TIME: Rule = Rule::new(
-    "self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?\
-     (Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$') \
-     && timestamp(self) >= timestamp('0001-01-01T00:00:00Z')",
-    "is not an RFC 3339 time; write it like 2026-01-02T03:04:05Z",
+    "self.matches('^(19[7-9][0-9]|2[0-9]{3})-[0-9]{2}-[0-9]{2}\
+     T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?\
+     (Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$') && timestamp(self) > timestamp('1969-01-01T00:00:00Z')",
+    "is not an RFC 3339 time from 1970 to 2999; write it like 2026-01-02T03:04:05Z",
 );
 
 /// What a `ZoneEvacuation` requests.

@@ -73,7 +73,10 @@ const AT_MOST_AN_HOUR: Rule = Rule::new(
     category = "closehaul",
     status = "LocalityPolicyStatus",
     derive = "PartialEq",
-    doc = "A LocalityPolicy says how near the traffic of Services of its namespace stays. It wins over a ClusterLocalityPolicy."
+    doc = "A LocalityPolicy says how near the traffic of Services of its namespace stays. It wins over a ClusterLocalityPolicy.",
+    validation = Rule::new("!has(self.spec.demand) || !has(self.spec.demand.clientNamespaceSelector)")
+        .message("is for a ClusterLocalityPolicy only; leave it out: the clients are in the policy's namespace")
+        .field_path(".spec.demand.clientNamespaceSelector")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LocalityPolicySpec {
