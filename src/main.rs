@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use closehaul::{
     causes::causes,
     cli::{
+        crds::{self, Crds},
         plan::{self, Plan},
         run::{self, Run},
         say::say,
@@ -27,6 +28,7 @@ struct Arguments {
 enum Command {
     Run(Run),
     Plan(Plan),
+    Crds(Crds),
 }
 
 // One thread: an event goes through four tasks, and handing it from one thread to another costs more
@@ -41,6 +43,7 @@ async fn main() -> ExitCode {
                 Err(error) => ended(Err(error), |_| false),
             }
         }
+        Command::Crds(Crds {}) => ended(crds::run(), |_| false),
         Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
     }
 }

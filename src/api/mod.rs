@@ -2,6 +2,7 @@
 //! slices are rendered where they leave. Only this folder knows how Kubernetes encodes objects.
 
 mod address;
+pub mod crd;
 mod endpoint;
 pub mod field;
 pub mod frame;

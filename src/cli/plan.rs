@@ -7,7 +7,7 @@ mod summary;
 mod table;
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     path::PathBuf,
 };
 
@@ -19,6 +19,7 @@ use super::{
     connection::Connection,
     input::{self, InputError, Reading},
     live::{self, LiveError},
+    print::print,
     say::say,
 };
 use crate::{
@@ -222,7 +223,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         Output::Changes => escaped(&changes::render(&rows)?),
         Output::Summary => escaped(&summary::render(&rows)?),
     };
-    print(&text)?;
+    print(&text).map_err(PlanError::Print)?;
     // If it is not known what there is to do, that has been said.
     if let Some(note) = nothing_to_do(&rows, &place).filter(|_| !are_pods_unknown) {
         say(note);
@@ -268,13 +269,4 @@ fn escaped(json: &str) -> String {
         }
     }
     escaped
-}
-
-/// Prints in one go. It is no error if the reader closes its end early.
-fn print(text: &str) -> Result<(), PlanError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(PlanError::Print(error)),
-        _ => Ok(()),
-    }
 }

@@ -89,8 +89,9 @@ impl<'v> Field<'v> {
         self.value.as_object().ok_or_else(|| self.mistyped("an object"))
     }
 
-    /// The entries of a map, by key.
-    pub(super) fn entries(&self) -> Read<impl Iterator<Item = (&'v str, Self)>> {
+    /// The entries of a map, by key, at most so many.
+    pub(super) fn entries(&self, most: usize) -> Read<impl Iterator<Item = (&'v str, Self)>> {
+        self.limit(self.map()?.len(), "entries", most)?;
         let path = self.path.clone();
         let entry = move |(key, value): (&'v String, &'v Value)| {
             (key.as_str(), Field::new(format!("{path}.{key}"), value))
@@ -98,16 +99,17 @@ impl<'v> Field<'v> {
         Ok(self.map()?.iter().map(entry))
     }
 
-    /// The entries of a list.
-    pub(super) fn list(&self) -> Read<Vec<Self>> {
+    /// The entries of a list, at most so many.
+    pub(super) fn list(&self, most: usize) -> Read<Vec<Self>> {
         let list = self.value.as_array().ok_or_else(|| self.mistyped("a list"))?;
+        self.limit(list.len(), "entries", most)?;
         let entry = |(at, value)| Field::new(format!("{}[{at}]", self.path), value);
         Ok(list.iter().enumerate().map(entry).collect())
     }
 
-    /// The entries of a list that has at least one and no two equal ones.
-    pub(super) fn set(&self, what: &str) -> Read<Vec<(Self, &'v str)>> {
-        let entries = self.list()?;
+    /// The entries of a list that has at least one, at most so many, and no two equal ones.
+    pub(super) fn set(&self, what: &str, most: usize) -> Read<Vec<(Self, &'v str)>> {
+        let entries = self.list(most)?;
         if entries.is_empty() {
             return Err(self.invalid(format!("is empty; name at least one {what}")));
         }
@@ -125,6 +127,21 @@ impl<'v> Field<'v> {
     /// A text.
     pub(super) fn text(&self) -> Read<&'v str> {
         self.value.as_str().ok_or_else(|| self.mistyped("a string"))
+    }
+
+    /// A text of at most so many characters.
+    pub(super) fn short_text(&self, most: usize) -> Read<&'v str> {
+        let text = self.text()?;
+        self.limit(text.chars().count(), "characters", most)?;
+        Ok(text)
+    }
+
+    /// There must not be more of them.
+    fn limit(&self, count: usize, what: &str, most: usize) -> Read<()> {
+        if count > most {
+            return Err(self.invalid(format!("has {count} {what}; give at most {most}")));
+        }
+        Ok(())
     }
 
     /// One of these words, with what it means.

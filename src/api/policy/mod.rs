@@ -7,15 +7,16 @@
 
 mod duration;
 mod field;
+pub mod limits;
 mod prefer;
 mod selector;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,9 +43,6 @@ use crate::model::{
 pub const GROUP: &str = "closehaul.io";
 /// The version of the group.
 pub const VERSION: &str = "v1alpha1";
-
-/// The most zones that can be evacuated at once.
-const EVACUATED_ZONES: usize = 7;
 
 /// A policy or an evacuation.
 #[derive(Debug, Deserialize)]
@@ -204,14 +202,14 @@ fn evacuation(field: &Field<'_>) -> Read<Evacuation> {
     let fields = field.object(&["zones", "until", "services", "namespaceSelector", "reason"])?;
     let listed = fields.required("zones", "name the zones to evacuate")?;
     let until = fields.required("until", "say when it ends, like 2026-01-02T03:04:05Z")?;
-    let text = until.text()?;
-    let time: Result<Timestamp, _> = text.parse();
+    let text = until.short_text(limits::TIME)?;
     Ok(Evacuation {
-        zones: zones(&listed, EVACUATED_ZONES)?,
-        until: time.map_err(|_| {
-            let problem = "is not an RFC 3339 time; write it like 2026-01-02T03:04:05Z";
+        zones: zones(&listed, limits::EVACUATED_ZONES)?,
+        until: time::parse(text).ok_or_else(|| {
+            let problem =
+                "is not an RFC 3339 time from 1970 to 2999; write it like 2026-01-02T03:04:05Z";
             until.invalid(format!("`{text}` {problem}"))
         })?,
-        reason: fields.read("reason", |field| Ok(field.text()?.into()))?,
+        reason: fields.read("reason", |field| Ok(field.short_text(limits::REASON)?.into()))?,
     })
 }

@@ -2,6 +2,7 @@
 
 use super::{
     field::{Field, Read},
+    limits,
     selector::label_key,
 };
 use crate::model::policy::Key;
@@ -17,10 +18,10 @@ const WORDS: [(&str, &str); 3] = [
 /// endpoint falls through to it.
 pub(super) fn prefer(field: &Field<'_>) -> Read<Vec<Key>> {
     let mut keys = Vec::new();
-    if field.list()?.is_empty() {
+    if field.list(limits::PREFER)?.is_empty() {
         return Ok(keys);
     }
-    for (entry, text) in field.set("key")? {
+    for (entry, text) in field.set("key", limits::PREFER)? {
         let key = key(&entry, text)?;
         let misplaced = match key {
             Key::Node => !keys.is_empty(),

@@ -1,16 +1,14 @@
 //! Selector: a label selector as the API server checks it, and the names of labels.
 
-use super::field::{Field, Read};
+use super::{
+    field::{Field, Read},
+    limits::{self, LABEL, PREFIX},
+};
 use crate::model::{
     labels::Labels,
     name::Name,
     selector::{Expression, Operator, Selector},
 };
-
-/// The most characters of a label's name, and of its value.
-const LONGEST: usize = 63;
-/// The most characters of the prefix of a label's key.
-const LONGEST_PREFIX: usize = 253;
 
 #[derive(Clone, Copy)]
 enum Word {
@@ -25,7 +23,7 @@ pub(super) fn selector(field: &Field<'_>) -> Read<Selector> {
     let fields = field.object(&["matchLabels", "matchExpressions"])?;
     let labels = fields.read("matchLabels", match_labels)?.unwrap_or_default();
     let expressions = fields.read("matchExpressions", |field| {
-        field.list()?.iter().map(expression).collect::<Read<Vec<_>>>()
+        field.list(limits::MATCH_EXPRESSIONS)?.iter().map(expression).collect::<Read<Vec<_>>>()
     })?;
     Ok(Selector { labels, expressions: expressions.unwrap_or_default() })
 }
@@ -37,7 +35,7 @@ fn match_labels(field: &Field<'_>) -> Read<Labels> {
         }
         Ok((Name::from(key), value(&field)?))
     };
-    field.entries()?.map(pair).collect()
+    field.entries(limits::MATCH_LABELS)?.map(pair).collect()
 }
 
 fn expression(field: &Field<'_>) -> Read<Expression> {
@@ -53,7 +51,7 @@ fn expression(field: &Field<'_>) -> Read<Expression> {
     let values = fields.get("values");
     let some = || {
         let field = fields.required("values", "In and NotIn compare with at least one value")?;
-        let values = field.list()?.iter().map(value).collect::<Read<Vec<_>>>()?;
+        let values = field.list(limits::VALUES)?.iter().map(value).collect::<Read<Vec<_>>>()?;
         if values.is_empty() {
             return Err(field.invalid("is empty; In and NotIn compare with at least one value"));
         }
@@ -64,7 +62,7 @@ fn expression(field: &Field<'_>) -> Read<Expression> {
         Word::NotIn => Operator::NotIn(some()?),
         Word::Exists | Word::DoesNotExist => {
             if let Some(values) =
-                values.filter(|values| values.list().is_ok_and(|it| !it.is_empty()))
+                values.filter(|values| values.list(limits::VALUES).is_ok_and(|it| !it.is_empty()))
             {
                 let problem = "is given with an operator that compares with none; leave it out";
                 return Err(values.invalid(problem));
@@ -93,7 +91,7 @@ fn value(field: &Field<'_>) -> Read<Name> {
         return Ok(value.into());
     }
     Err(field.invalid(format!(
-        "`{value}` is not the value of a label: at most {LONGEST} letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; correct it"
+        "`{value}` is not the value of a label: at most {LABEL} letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; correct it"
     )))
 }
 
@@ -111,7 +109,7 @@ pub(super) fn zone(field: &Field<'_>, text: &str) -> Read<Name> {
 pub(super) fn service_name(field: &Field<'_>, text: &str) -> Read<Name> {
     let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let is_valid = text.chars().all(is_inner)
-        && (1..=LONGEST).contains(&text.len())
+        && (1..=LABEL).contains(&text.len())
         && !text.starts_with('-')
         && !text.ends_with('-');
     if is_valid {
@@ -128,7 +126,7 @@ fn is_value(text: &str) -> bool {
 fn is_name(text: &str) -> bool {
     let is_end = |c: char| c.is_ascii_alphanumeric();
     let is_inner = |c: char| is_end(c) || ['-', '_', '.'].contains(&c);
-    (1..=LONGEST).contains(&text.len())
+    (1..=LABEL).contains(&text.len())
         && text.chars().all(is_inner)
         && text.starts_with(is_end)
         && text.ends_with(is_end)
@@ -144,7 +142,7 @@ fn is_key(text: &str) -> bool {
     match text.split_once('/') {
         None => is_name(text),
         Some((prefix, name)) => {
-            is_name(name) && prefix.len() <= LONGEST_PREFIX && prefix.split('.').all(is_part)
+            is_name(name) && prefix.len() <= PREFIX && prefix.split('.').all(is_part)
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     duration,
     field::{Field, Fields, Read},
+    limits,
     prefer::prefer,
     selector::{selector, service_name, zone},
 };
@@ -13,12 +14,8 @@ use crate::model::{
     policy::{DemandSource, Guard, HOLD, Mode, PolicySpec, RELEASE_ABOVE_MAX, ServiceFilter},
 };
 
-/// The most that `maxOverloadPercent` may be.
-const MAX_OVERLOAD: u16 = 1000;
 /// The longest `hold`.
 const LONGEST_HOLD: Duration = Duration::from_secs(3600);
-/// The most zones in `rollout`.
-const ROLLOUT_ZONES: usize = 64;
 
 /// The kinds whose specs this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +60,7 @@ pub(super) fn services(field: &Field<'_>) -> Read<ServiceFilter> {
         )),
         (None, Some(labels)) => Ok(ServiceFilter::Selector(selector(&labels)?)),
         (Some(names), None) => {
-            let names = names.set("Service")?;
+            let names = names.set("Service", limits::NAMES)?;
             let names = names.iter().map(|(field, text)| service_name(field, text));
             Ok(ServiceFilter::Names(names.collect::<Read<_>>()?))
         }
@@ -78,7 +75,7 @@ fn guard(field: &Field<'_>) -> Read<Guard> {
         "hold",
     ])?;
     let max = fields.required("maxOverloadPercent", "a guard has a limit from 0 to 1000")?;
-    let max = whole(&max, MAX_OVERLOAD)?;
+    let max = whole(&max, limits::MAX_OVERLOAD)?;
     let release = fields.read("releaseOverloadPercent", |field| {
         let release = whole(field, u16::MAX)?;
         if release < max {
@@ -91,7 +88,7 @@ fn guard(field: &Field<'_>) -> Read<Guard> {
     })?;
     let min = fields.read("minEndpointsPerZone", |field| field.whole(0, u32::MAX.into()))?;
     let hold = fields.read("hold", |field| {
-        let text = field.text()?;
+        let text = field.short_text(limits::DURATION)?;
         let hold = duration::parse(text).ok_or_else(|| {
             field.invalid(format!("`{text}` is not a duration; write it like 30s, 2m or 1m30s"))
         })?;
@@ -170,7 +167,7 @@ fn clients(fields: &Fields<'_>, scope: Scope) -> Read<DemandSource> {
 
 fn shares(field: &Field<'_>) -> Read<BTreeMap<Name, f64>> {
     let mut shares = BTreeMap::new();
-    for (name, entry) in field.entries()? {
+    for (name, entry) in field.entries(limits::SHARES)? {
         let share = entry.number()?;
         if share.is_nan() || share < 0.0 {
             return Err(entry.invalid(format!("is {share}; a share is 0 or more")));
@@ -187,15 +184,11 @@ fn shares(field: &Field<'_>) -> Read<BTreeMap<Name, f64>> {
 fn rollout(field: &Field<'_>) -> Read<Vec<Name>> {
     let fields = field.object(&["zones"])?;
     let field = fields.required("zones", "name the zones that are kept local so far")?;
-    zones(&field, ROLLOUT_ZONES)
+    zones(&field, limits::ROLLOUT_ZONES)
 }
 
 /// Reads a list of up to so many zones.
 pub(super) fn zones(field: &Field<'_>, most: usize) -> Read<Vec<Name>> {
-    let zones = field.set("zone")?;
-    if zones.len() > most {
-        let count = zones.len();
-        return Err(field.invalid(format!("has {count} zones; name at most {most}")));
-    }
+    let zones = field.set("zone", most)?;
     zones.iter().map(|(field, text)| zone(field, text)).collect()
 }
