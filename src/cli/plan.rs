@@ -14,7 +14,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use self::snapshot::{Row, Snapshot};
+use self::snapshot::Snapshot;
 use super::{
     connection::Connection,
     input::{self, InputError, Reading},
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     plain::{is_plain, plain},
     plan::Settings,
+    report::row::Row,
 };
 
 /// Show what the EndpointSlices would be, and write nothing

@@ -27,6 +27,7 @@ use crate::{
         name::{Name, ServiceKey},
         node::Nodes,
         pod::Pod,
+        policy::LocalityPolicy,
         service::Service,
         slice::Slice,
     },
@@ -82,6 +83,28 @@ impl Index {
     pub fn scope(&self, namespace: &Name) -> Option<Scope<'_>> {
         let policies = &self.islands.get(namespace)?.policies;
         Some(Scope { policies, rules: &self.rules })
+    }
+
+    /// The Services of a namespace, in any order.
+    pub fn services_in(&self, namespace: &Name) -> impl Iterator<Item = &Service> {
+        self.islands.get(namespace).into_iter().flat_map(Island::services)
+    }
+
+    /// A policy of a namespace.
+    pub fn policy(&self, namespace: &Name, name: &str) -> Option<&LocalityPolicy> {
+        self.islands.get(namespace)?.policies.get(name)
+    }
+
+    /// The policies of a namespace, or of all if it is empty, in any order.
+    pub fn policies_in(&self, namespace: &Name) -> impl Iterator<Item = &LocalityPolicy> {
+        let islands = self.islands.iter();
+        let islands = islands.filter(move |(name, _)| namespace.is_empty() || *name == namespace);
+        islands.flat_map(|(_, island)| island.policies.values())
+    }
+
+    /// What holds for all namespaces.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The pods that a Service selects, in any order.
@@ -141,8 +164,24 @@ impl Index {
         settings: plan::Settings,
         stood: Option<Duration>,
     ) -> Option<Plan<'_>> {
+        self.plan_as(key, self.intent(key)?, trigger_time, settings, stood)
+    }
+
+    /// What would have to be done for a Service by its policy in mode `Shadow`. `None` if there is no
+    /// such policy.
+    pub fn plan_shadow(&self, key: &ServiceKey, settings: plan::Settings) -> Option<Plan<'_>> {
+        self.plan_as(key, self.intent(key)?.shadow()?, None, settings, None)
+    }
+
+    fn plan_as(
+        &self,
+        key: &ServiceKey,
+        intent: &Intent,
+        trigger_time: Option<Timestamp>,
+        settings: plan::Settings,
+        stood: Option<Duration>,
+    ) -> Option<Plan<'_>> {
         let service = self.service(key).filter(|service| service.is_served())?;
-        let intent = self.intent(key)?;
         let zones = self.zones(key, intent);
         let mut plan = plan::plan(World {
             service,

@@ -7,6 +7,7 @@ mod events;
 mod others;
 mod policies;
 mod rewinds;
+mod statuses;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,7 @@ use tracing::{debug, warn};
 
 use self::{
     doubts::Doubts, draft::Draft, events::Leaving, others::Others, policies::Policies,
-    rewinds::Rewinds,
+    rewinds::Rewinds, statuses::Statuses,
 };
 pub use self::{events::Event, rewinds::Wanted};
 use super::{
@@ -115,6 +116,7 @@ pub struct Controller {
     unseen: BTreeSet<ServiceKey>,
     others: Others,
     policies: Policies,
+    statuses: Statuses,
 }
 
 /// What lists and watches have shown.
@@ -156,6 +158,8 @@ struct Synced {
     is_deferred: bool,
     /// What becomes of the plan of its hints that was in force.
     stand: Stand,
+    /// Whether policies or evacuations have to do with it.
+    is_ruled: bool,
 }
 
 impl Controller {
@@ -179,7 +183,13 @@ impl Controller {
             unseen: BTreeSet::new(),
             others: Others::default(),
             policies: Policies::default(),
+            statuses: Statuses::default(),
         }
+    }
+
+    /// What it reports to those who ask whether it is well.
+    pub fn health(&self) -> Health {
+        self.reporter.health.clone()
     }
 
     /// How many Services are written at the same time.
@@ -301,6 +311,7 @@ impl Controller {
         let is_deferred =
             !is_idle && plan.is_locality_only() && class == Class::Endpoints && !is_urgent;
         let stand = Stand::of(&plan, is_patch);
+        let is_ruled = plan.intent.ruling.is_some();
         let known = if is_deferred { None } else { self.index.known(service, &plan) };
         let counts = plan.families.iter().filter(|_| service.auto);
         let counts = counts.map(|family| (family.address_type, family.counts.clone())).collect();
@@ -321,6 +332,7 @@ impl Controller {
             families,
             is_deferred,
             stand,
+            is_ruled,
         })
     }
 
@@ -329,7 +341,7 @@ impl Controller {
     fn act(&mut self, synced: Synced, role: Role, began: Instant, now: Now) -> Option<Job> {
         let Synced { report, finding, families, .. } = synced;
         let key = report.service.clone();
-        self.reporter.planned(&report, finding, now);
+        let has_changed = self.reporter.planned(&report, finding, now);
         if finding != Finding::default() {
             self.reporter.other_writer(&self.others.writer);
         }
@@ -343,6 +355,7 @@ impl Controller {
         let progress = self.progress.entry(key.clone()).or_default();
         progress.was_affected = std::mem::take(&mut progress.is_affected);
         progress.is_urgent = false;
+        let has_become = progress.planned(families.is_empty());
         if let Some(due) = progress.stand(synced.stand, now.monotonic) {
             self.queue.add(key.clone(), Class::Hints, due);
         }
@@ -351,6 +364,10 @@ impl Controller {
         let comes_true = families.is_empty() || role == Role::Leader;
         let known = synced.known.filter(|_| comes_true);
         self.index.settle(&key, known, &families, synced.is_patch);
+        if synced.is_ruled {
+            let is_change = has_changed || has_become;
+            self.statuses.of_service(&self.index, &key, is_change, now.monotonic);
+        }
         if families.is_empty() || role != Role::Leader {
             self.reporter.tally.idle(&report, began);
             self.queue.done(&key, now.monotonic);
@@ -405,6 +422,7 @@ impl Controller {
             // The next try is for the same changes.
             drop(before.map(|before| before.put(&mut progress.seen)));
         }
+        let has_become = failures.is_empty() && progress.written();
         let foreign = progress.end(written, &failures, self.lists.slices_seen, now);
         let was_refused = progress.is_refused;
         progress.is_refused |= failures.iter().any(WriteError::is_invalid);
@@ -422,6 +440,9 @@ impl Controller {
             self.enqueue(key.clone(), Class::Endpoints, due);
         }
         self.reporter.wrote(&key, &failures, before, at);
+        if has_become {
+            self.statuses.of_service(&self.index, &key, true, now);
+        }
         self.unseen.insert(key.clone());
         self.settle(&key, now);
     }
@@ -509,9 +530,12 @@ impl Controller {
     }
 
     /// Records whether this replica may write now. Nothing is decided by it.
-    pub fn lead(&mut self, is_leading: bool) {
+    pub fn lead(&mut self, is_leading: bool, now: Instant) {
         self.rewinds.lead(self.is_complete(), is_leading);
-        self.reporter.tally.lead(is_leading);
+        if self.reporter.tally.lead(is_leading) {
+            self.statuses.forget();
+            self.statuses_changed(&"".into(), now);
+        }
     }
 
     /// Handles what time alone changes, such as writes that are not seen yet and deleted nodes, and

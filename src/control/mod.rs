@@ -11,6 +11,7 @@ pub mod progress;
 pub mod queue;
 mod reporter;
 pub mod run;
+pub mod status_writer;
 pub mod stop;
 mod tally;
 pub mod watch;

@@ -69,6 +69,8 @@ pub struct Progress {
     /// Whether an evacuation has begun, changed or ended for it, so that its hints are written as
     /// soon as endpoints.
     pub is_urgent: bool,
+    /// Whether its slices are as policies request.
+    pub programmed: Programmed,
     /// Since when the plan of its hints under a policy has stood, as far as this process knows.
     pub stands_since: Option<Instant>,
     /// The decision on its last plan, and what it was based on.
@@ -93,10 +95,22 @@ impl Default for Progress {
             taken: Vec::new(),
             is_slow: false,
             is_urgent: false,
+            programmed: Programmed::No,
             stands_since: None,
             decided: None,
         }
     }
+}
+
+/// Whether the slices of a Service are as policies request, or need not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Programmed {
+    /// It has not been planned since that changed.
+    No,
+    /// It has been planned, and its writes are under way.
+    Planned,
+    /// They are.
+    Yes,
 }
 
 /// What becomes of the plan of a Service's hints that was in force (docs/planner.md 8.5).
@@ -203,6 +217,28 @@ impl Progress {
             Stand::Held(hold) => return Some(*self.stands_since.get_or_insert(now) + hold),
         }
         None
+    }
+
+    /// Records that it was planned, and whether anything must be written. Returns whether its slices
+    /// have become as policies request.
+    pub fn planned(&mut self, is_idle: bool) -> bool {
+        let before = self.programmed;
+        match before {
+            Programmed::No if !is_idle => self.programmed = Programmed::Planned,
+            Programmed::No | Programmed::Planned if is_idle => self.programmed = Programmed::Yes,
+            _ => {}
+        }
+        before != Programmed::Yes && self.programmed == Programmed::Yes
+    }
+
+    /// Records that all of its writes have succeeded. Returns whether its slices have become as
+    /// policies request.
+    pub fn written(&mut self) -> bool {
+        let has_become = self.programmed == Programmed::Planned;
+        if has_become {
+            self.programmed = Programmed::Yes;
+        }
+        has_become
     }
 
     /// Its writes begin, of this many slices.

@@ -15,6 +15,7 @@ use super::{
     write::WriteError,
 };
 use crate::{
+    assess::decision::Decision,
     causes::causes,
     clock::Now,
     cluster::Index,
@@ -80,8 +81,13 @@ impl Reporter {
         self.is_summed_up && known.is_none_or(|reported| reported.outlook != *outlook)
     }
 
-    /// Reports what is new in the plan of a Service.
-    pub fn planned(&mut self, report: &Report, finding: Finding, now: Now) {
+    /// The last decision on a Service.
+    pub fn decision(&self, service: &ServiceKey) -> Option<&Decision> {
+        self.services.get(service).map(|reported| &reported.outlook.decision)
+    }
+
+    /// Reports what is new in the plan of a Service. Returns whether its decision is.
+    pub fn planned(&mut self, report: &Report, finding: Finding, now: Now) -> bool {
         let Report { service, uid, outlook, left_out, hindrances, .. } = report;
         let before = if let Some(reported) = self.services.get_mut(service) {
             reported.uid.clone_from(uid);
@@ -95,8 +101,9 @@ impl Reporter {
         };
         self.found(service, finding, now);
         self.left_out.note(service, left_out, !self.is_summed_up, now.monotonic);
+        let has_changed = before.is_some();
         let Some(before) = before.filter(|before| self.is_summed_up && before != outlook) else {
-            return;
+            return has_changed;
         };
         info!(
             namespace = %service.namespace, service = %service.name,
@@ -109,6 +116,7 @@ impl Reporter {
         if let Some(news) = outlook.news(&before, hindrances) {
             self.emit(service, news, now);
         }
+        has_changed
     }
 
     /// A Service is not served any more.
@@ -133,7 +141,7 @@ impl Reporter {
         info!(services, ?reasons, "all Services have been planned");
     }
 
-    #[cfg(test)]
+    /// Whether all Services have been planned since the start.
     pub fn is_summed_up(&self) -> bool {
         self.is_summed_up
     }

@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 use super::{
     controller::{Controller, Event, Role, TURN, Wanted},
     lease::{Farewell, Leadership, Report},
+    status_writer::StatusWriter,
     stop::{self, stop},
     watch::{Document, Orders, Reader, discover, follow, follow_if_there, follow_when_needed},
     write::{Outcome, WriteError, Writer},
@@ -82,6 +83,14 @@ pub async fn run(
     let (emitter, emitting) = recorder.start(move || emitters.holds());
     others.spawn(emitting);
 
+    let status_writer = StatusWriter {
+        client: writer.client.clone(),
+        leadership: leadership.clone(),
+        health: controller.health(),
+    };
+    let (statuses, arriving_statuses) = mpsc::unbounded_channel();
+    others.spawn(status_writer.run(arriving_statuses));
+
     let metrics = writer.metrics.clone();
     let mut writers = Writers::new(writer, controller.concurrency());
     let mut second = interval(Duration::from_secs(1));
@@ -90,7 +99,7 @@ pub async fn run(
     loop {
         controller.turned(Instant::now());
         let role = role(&controller, &leadership);
-        controller.lead(role == Role::Leader);
+        controller.lead(role == Role::Leader, Instant::now());
         let due = controller.next_due().filter(|_| role == Role::Leader);
         let due = due.and_then(|due| writers.room_at(Instant::now()).map(|room| room.max(due)));
         let wake = tokio::select! {
@@ -115,6 +124,12 @@ pub async fn run(
                 let received = received.iter().map(|(kind, received)| (*kind, *received.borrow()));
                 controller.received(&received.collect::<Vec<_>>(), now);
                 controller.tick(now);
+                if role == Role::Leader {
+                    for write in controller.statuses(now) {
+                        // The writer ends only with this loop.
+                        let _ = statuses.send(write);
+                    }
+                }
             }
             Wake::Due => {}
         }

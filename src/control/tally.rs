@@ -124,13 +124,16 @@ impl Tally {
 
     /// Whether this replica writes. How long events have been waiting is reported only from then
     /// on: another replica handles those of a standby.
-    pub fn lead(&mut self, is_leading: bool) {
-        if self.is_leading != is_leading {
+    /// Returns whether that is new.
+    pub fn lead(&mut self, is_leading: bool) -> bool {
+        let is_new = self.is_leading != is_leading;
+        if is_new {
             self.is_leading = is_leading;
             self.moved = HashMap::default();
             self.failing = HashSet::default();
             self.metrics.own.leader.set(is_leading.into());
         }
+        is_new
     }
 
     /// A list or watch failed.

@@ -58,6 +58,44 @@ impl fmt::Display for PolicyRef {
     }
 }
 
+/// A policy or an evacuation among all of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequestKey {
+    /// A `LocalityPolicy`.
+    Policy {
+        /// Its namespace.
+        namespace: Name,
+        /// Its name.
+        name: Name,
+    },
+    /// A `ClusterLocalityPolicy`.
+    ClusterPolicy(Name),
+    /// A `ZoneEvacuation`.
+    Evacuation(Name),
+}
+
+impl fmt::Display for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy { namespace, name } => write!(f, "LocalityPolicy {namespace}/{name}"),
+            Self::ClusterPolicy(name) => write!(f, "ClusterLocalityPolicy {name}"),
+            Self::Evacuation(name) => write!(f, "ZoneEvacuation {name}"),
+        }
+    }
+}
+
+impl PolicyRef {
+    /// The policy among all, where it is meant from a namespace.
+    pub fn key(&self, namespace: &Name) -> RequestKey {
+        match self {
+            Self::Namespaced(name) => {
+                RequestKey::Policy { namespace: namespace.clone(), name: name.clone() }
+            }
+            Self::Cluster(name) => RequestKey::ClusterPolicy(name.clone()),
+        }
+    }
+}
+
 /// What is read of a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading<T> {

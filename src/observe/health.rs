@@ -68,6 +68,8 @@ pub enum Duty {
     Writes,
     /// It sends Events.
     Events,
+    /// It writes the status of policies.
+    Status,
 }
 
 impl Duty {
@@ -76,6 +78,7 @@ impl Duty {
             Self::Lease => "lease",
             Self::Writes => "writes",
             Self::Events => "events",
+            Self::Status => "status",
         }
     }
 }

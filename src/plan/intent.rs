@@ -11,7 +11,7 @@ mod tests;
 
 use std::{borrow::Cow, sync::Arc};
 
-pub use self::resolve::resolve;
+pub use self::resolve::{is_deaf, resolve};
 use super::policy::request::{Request, Standing};
 use crate::model::{
     policy::{Key, PolicyRef},
@@ -50,10 +50,8 @@ pub struct Ruling {
 pub struct Shadow {
     /// The policy.
     pub policy: PolicyRef,
-    /// How hints would be chosen.
-    pub mechanism: Mechanism,
-    /// What they would have to satisfy.
-    pub request: Option<Request>,
+    /// What would be requested if it decided.
+    pub intent: Box<Intent>,
 }
 
 /// Where a preference comes from.
@@ -108,14 +106,25 @@ impl Intent {
     pub fn requests_the_same(&self, other: &Self) -> bool {
         let bare = |intent: &Self| {
             let mut intent = intent.clone();
-            if let Some(ruling) = intent.ruling.as_mut().map(Arc::make_mut) {
-                let shadow = ruling.shadow.as_mut().and_then(|shadow| shadow.request.as_mut());
-                let requests = ruling.request.iter_mut().chain(shadow);
-                requests.for_each(|request| request.standing = Standing::New);
-            }
+            intent.forget_standing();
             intent
         };
         self == other || (self.ruling.is_some() && bare(self) == bare(other))
+    }
+
+    fn forget_standing(&mut self) {
+        let Some(ruling) = self.ruling.as_mut().map(Arc::make_mut) else { return };
+        if let Some(request) = &mut ruling.request {
+            request.standing = Standing::New;
+        }
+        if let Some(shadow) = &mut ruling.shadow {
+            shadow.intent.forget_standing();
+        }
+    }
+
+    /// What a policy in mode `Shadow` would request, if there is one.
+    pub fn shadow(&self) -> Option<&Self> {
+        Some(&*self.ruling.as_ref()?.shadow.as_ref()?.intent)
     }
 
     /// Whether a zone is evacuated.

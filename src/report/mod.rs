@@ -5,6 +5,8 @@ pub mod grounds;
 pub mod hindrance;
 pub mod news;
 pub mod outlook;
+pub mod row;
+pub mod status;
 
 use self::{
     hindrance::Hindrance,

@@ -31,6 +31,7 @@ mod refused;
 mod shutdown;
 mod stable;
 mod start;
+mod statuses;
 mod unanswered;
 mod waits;
 mod writes;

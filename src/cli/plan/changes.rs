@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{PlanError, snapshot::Row};
-use crate::{model::slice::Slice, plan::changes::Changes};
+use super::PlanError;
+use crate::{model::slice::Slice, plan::changes::Changes, report::row::Row};
 
 /// One write.
 #[derive(Serialize)]

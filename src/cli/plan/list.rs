@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{PlanError, snapshot::Row};
-use crate::{api::render::SliceDocument, model::slice::Slice, plan::Family};
+use super::PlanError;
+use crate::{api::render::SliceDocument, model::slice::Slice, plan::Family, report::row::Row};
 
 /// A `v1` `List`.
 #[derive(Serialize)]

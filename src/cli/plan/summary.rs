@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{
-    PlanError,
-    snapshot::{Ports, Row},
-};
+use super::PlanError;
 use crate::{
     assess::{
         reason::State,
         share::{Share, ZoneShare},
         verdict::Verdict,
     },
-    report::hindrance::{Hindrance, port_name},
+    report::{
+        hindrance::{Hindrance, port_name},
+        row::{Ports, Row},
+    },
 };
 
 #[derive(Serialize)]

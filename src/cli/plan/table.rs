@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use super::snapshot::{Ports, Row};
 use crate::{
     assess::{reason::State, share::ZoneShare},
     plain::plain,
-    report::hindrance::{listed, port_name},
+    report::{
+        hindrance::{listed, port_name},
+        row::{Ports, Row},
+    },
 };
 
 /// The columns, and whether their cells are aligned to the right, as numbers are.

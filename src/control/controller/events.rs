@@ -78,16 +78,21 @@ impl Controller {
                 if T::GRACE > Duration::ZERO {
                     self.leaving.remove(&(kind, ObjectKey::of(&object)));
                 }
+                let namespace = object.namespace.clone();
                 let affected = T::apply(&mut self.index, object);
                 self.affected(affected, now);
                 if T::NEED == Need::Optional {
                     self.policies.need_namespaces(&self.index);
+                    self.statuses_changed(&namespace, now);
                 }
             }
             Change::Deleted(object) => {
                 let version = object.value.version();
                 self.saw_version(kind, version, now);
                 let key = ObjectKey::of(&object);
+                if T::NEED == Need::Optional {
+                    self.statuses_changed(&key.namespace, now);
+                }
                 self.gone::<T>(key, Some(version).filter(|version| *version != 0), now);
             }
             Change::Listed => {
@@ -191,6 +196,7 @@ impl Controller {
     }
 
     fn service_gone(&mut self, key: &ServiceKey, now: Instant) {
+        self.statuses_changed(&key.namespace, now);
         // Its slices are left to the garbage collector (docs/semantics.md 1.3).
         self.queue.forget(key);
         self.unseen.remove(key);

@@ -10,7 +10,7 @@ use super::Controller;
 use crate::{
     clock::Now,
     cluster::{Index, Need, SAMPLED, Tracked, Watched},
-    control::queue::Class,
+    control::{progress::Programmed, queue::Class},
     model::name::ServiceKey,
 };
 
@@ -83,6 +83,9 @@ impl Controller {
     pub(super) fn hints_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
         for key in services {
             self.mark_affected(&key);
+            if let Some(progress) = self.progress.get_mut(&key) {
+                progress.programmed = Programmed::No;
+            }
             self.enqueue(key, Class::Hints, now);
         }
     }
@@ -95,6 +98,7 @@ impl Controller {
             self.mark_affected(&key);
             if let Some(progress) = self.progress.get_mut(&key) {
                 progress.is_urgent = true;
+                progress.programmed = Programmed::No;
             }
             self.enqueue(key, Class::Endpoints, now);
         }
@@ -113,6 +117,9 @@ impl Controller {
     /// Ends the evacuations whose time has come.
     pub(super) fn end_evacuations(&mut self, now: Now) {
         let services = self.index.set_time(now.wall);
+        if !services.is_empty() {
+            self.statuses_changed(&"".into(), now.monotonic);
+        }
         self.evacuation_changed(services, now.monotonic);
     }
 }

@@ -58,12 +58,18 @@ pub fn resolve(service: &Service, scope: Scope<'_>) -> Intent {
         if is_deaf || service.auto { own.mechanism } else { Mechanism::of(keys) }
     };
     let shadow = shadow.map(|candidate| {
-        let (keys, _) = preferred(service, candidate);
-        Shadow {
-            policy: candidate.policy.clone(),
-            mechanism: mechanism(&keys),
+        let (keys, source) = preferred(service, candidate);
+        let ruling = Ruling {
+            policy: Some(candidate.policy.clone()),
             request: request(&keys, Some(candidate)),
-        }
+            source,
+            shadow: None,
+            notes: Vec::new(),
+            keys,
+        };
+        let mechanism = mechanism(&ruling.keys);
+        let intent = Box::new(Intent { mechanism, ruling: Some(Arc::new(ruling)) });
+        Shadow { policy: candidate.policy.clone(), intent }
     });
     Intent {
         mechanism: mechanism(&keys),
@@ -133,7 +139,7 @@ fn doubt<T>(reading: &Reading<T>) -> Option<Note> {
 
 /// Whether hints cannot move the traffic of a Service, so that policies change nothing
 /// (docs/planner.md 9).
-fn is_deaf(service: &Service) -> bool {
+pub fn is_deaf(service: &Service) -> bool {
     service.internal_local || service.is_headless() || !service.is_served()
 }
 

@@ -378,7 +378,7 @@ fn shadow() {
     let intent = world.intent();
     assert_eq!((intent.mechanism, intent.policy()), (before.mechanism, before.policy()));
     let shadow = intent.ruling.as_ref().unwrap().shadow.clone().unwrap();
-    assert_eq!(shadow.mechanism, Mechanism::TrafficDistribution(Preference::Node));
+    assert_eq!(shadow.intent.mechanism, Mechanism::TrafficDistribution(Preference::Node));
     assert_eq!(intent.shown_policy(), Some(&PolicyRef::Namespaced("a".into())));
     let fates = world.scope().fates(&world.service);
     assert!(fates.iter().all(|(_, fate)| *fate == Fate::Wins), "{fates:?}");

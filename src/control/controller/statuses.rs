@@ -1,0 +1,198 @@
+//! Statuses: when the status of a policy or an evacuation is put together again. A change of a state
+//! waits for others that come with it, and numbers alone change once a minute.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use foldhash::HashMap;
+use tokio::time::Instant;
+
+use super::{Controller, TURN};
+use crate::{
+    clock::Now,
+    cluster::Index,
+    control::{
+        progress::Programmed,
+        status_writer::{Status, StatusWrite},
+    },
+    model::{
+        name::{Name, ServiceKey},
+        policy::{PolicyMeta, RequestKey},
+    },
+    plan::intent::Intent,
+    report::{
+        assessment,
+        row::Row,
+        status::{Known, Numbers, Sources, of_evacuation, of_policy},
+    },
+};
+
+/// From a change of a state or a reason to the status.
+const CHANGES: Duration = Duration::from_secs(5);
+/// From one status to the next if only numbers change.
+const NUMBERS: Duration = Duration::from_secs(60);
+
+/// The statuses that are to be put together again.
+#[derive(Debug, Default)]
+pub(super) struct Statuses {
+    due: BTreeMap<RequestKey, Instant>,
+    /// When each was last put together, and what it said. Empty without leadership.
+    last: HashMap<RequestKey, (Instant, Status)>,
+}
+
+impl Statuses {
+    /// A state, or what a policy requests, has changed.
+    fn changed(&mut self, key: RequestKey, now: Instant) {
+        self.bring_forward(key, now + CHANGES);
+    }
+
+    /// Numbers may have changed.
+    fn moved(&mut self, key: RequestKey, now: Instant) {
+        let due = self.last.get(&key).map_or(now + CHANGES, |(last, _)| *last + NUMBERS);
+        self.bring_forward(key, due);
+    }
+
+    fn bring_forward(&mut self, key: RequestKey, due: Instant) {
+        self.due.entry(key).and_modify(|at| *at = due.min(*at)).or_insert(due);
+    }
+
+    /// A Service under policies was planned or written. Perhaps that changes more than numbers.
+    pub(super) fn of_service(
+        &mut self,
+        index: &Index,
+        key: &ServiceKey,
+        is_change: bool,
+        now: Instant,
+    ) {
+        for request in requests_of(index, key) {
+            if is_change {
+                self.changed(request, now);
+            } else {
+                self.moved(request, now);
+            }
+        }
+    }
+
+    /// Another replica may have written them since.
+    pub(super) fn forget(&mut self) {
+        self.due.clear();
+        self.last.clear();
+    }
+}
+
+/// The requests that are in force for a Service, or are rehearsed.
+fn requests_of(index: &Index, key: &ServiceKey) -> Vec<RequestKey> {
+    let Some(intent) = index.intent(key) else { return Vec::new() };
+    let policies = [intent.policy(), intent.shown_policy()].into_iter().flatten();
+    let mut keys: Vec<_> = policies.map(|policy| policy.key(&key.namespace)).collect();
+    if intent.is_evacuated() {
+        let evacuations = index.rules().evacuations.values();
+        keys.extend(evacuations.map(|it| RequestKey::Evacuation(it.meta.name.clone())));
+    }
+    keys
+}
+
+impl Controller {
+    /// A policy, an evacuation or a Service has come, changed or gone, so others may be affected.
+    /// `namespace` is empty for what is of no namespace.
+    pub(super) fn statuses_changed(&mut self, namespace: &Name, now: Instant) {
+        for key in self.requests_in(namespace) {
+            self.statuses.changed(key, now);
+        }
+    }
+
+    /// All requests that may be for a Service of this namespace; if it is empty, for any.
+    fn requests_in(&self, namespace: &Name) -> BTreeSet<RequestKey> {
+        let mut keys = BTreeSet::new();
+        for policy in self.index.policies_in(namespace) {
+            let (namespace, name) = (policy.namespace.clone(), policy.meta.name.clone());
+            keys.insert(RequestKey::Policy { namespace, name });
+        }
+        let rules = self.index.rules();
+        keys.extend(
+            rules.policies.values().map(|it| RequestKey::ClusterPolicy(it.meta.name.clone())),
+        );
+        keys.extend(
+            rules.evacuations.values().map(|it| RequestKey::Evacuation(it.meta.name.clone())),
+        );
+        keys
+    }
+
+    /// The statuses that must be written now. Only the leader may ask for them, and gets none before
+    /// all Services have been planned.
+    pub fn statuses(&mut self, now: Now) -> Vec<StatusWrite> {
+        let mut writes = Vec::new();
+        if self.statuses.due.is_empty() || !self.reporter.is_summed_up() {
+            return writes;
+        }
+        let began = Instant::now();
+        let due = self.statuses.due.iter().filter(|(_, due)| **due <= now.monotonic);
+        for key in due.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
+            self.statuses.due.remove(&key);
+            let Some(write) = self.status(&key, now) else {
+                self.statuses.last.remove(&key);
+                continue;
+            };
+            let last = (now.monotonic, write.status.clone());
+            let before = self.statuses.last.insert(key, last);
+            if before.is_none_or(|(_, before)| !before.says_the_same(&write.status)) {
+                writes.push(write);
+            }
+            if began.elapsed() >= TURN {
+                break;
+            }
+        }
+        writes
+    }
+
+    fn status(&self, key: &RequestKey, now: Now) -> Option<StatusWrite> {
+        let known = |service: &ServiceKey| self.known(service);
+        let numbers = |service: &ServiceKey| self.numbers(service, now.monotonic);
+        let sources =
+            Sources { index: &self.index, known: &known, numbers: &numbers, now: now.wall };
+        let status = match key {
+            RequestKey::Evacuation(name) => Status::Evacuation(of_evacuation(&sources, name)?),
+            _ => Status::Policy(of_policy(&sources, key)?),
+        };
+        let PolicyMeta { uid, generation, .. } = self.meta(key)?;
+        let (uid, generation) = (uid.clone(), *generation);
+        Some(StatusWrite { key: key.clone(), uid, generation, status })
+    }
+
+    fn meta(&self, key: &RequestKey) -> Option<&PolicyMeta> {
+        let rules = self.index.rules();
+        match key {
+            RequestKey::Policy { namespace, name } => {
+                self.index.policy(namespace, name).map(|it| &it.meta)
+            }
+            RequestKey::ClusterPolicy(name) => rules.policies.get(name).map(|it| &it.meta),
+            RequestKey::Evacuation(name) => rules.evacuations.get(name).map(|it| &it.meta),
+        }
+    }
+
+    fn known(&self, key: &ServiceKey) -> Option<Known> {
+        let service = self.index.service(key)?;
+        if !service.is_served() {
+            // It is never planned.
+            let intent: &Intent = self.index.intent(key)?;
+            let decision = assessment(&self.index, service, intent, None).decision;
+            return Some(Known { decision, is_programmed: true });
+        }
+        let decision = self.reporter.decision(key)?.clone();
+        let progress = self.progress.get(key)?;
+        Some(Known { decision, is_programmed: progress.programmed == Programmed::Yes })
+    }
+
+    fn numbers(&self, key: &ServiceKey, now: Instant) -> Numbers {
+        let row = || {
+            let service = self.index.service(key)?;
+            let stood = self.progress.get(key).and_then(|progress| progress.stood(now));
+            let plan = self.index.plan(key, None, self.settings.plan, stood);
+            Row::of(&self.index, service, plan)
+        };
+        let Some(row) = row() else { return Numbers::default() };
+        Numbers { in_zone: row.in_zone(), overload: row.overload() }
+    }
+}

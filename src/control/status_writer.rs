@@ -1,0 +1,212 @@
+//! Status writer: sends the statuses of policies and evacuations, one after the other, and none
+//! without leadership. It reads each object first, so that a condition that has not changed keeps its
+//! time, and nothing is written that is already there.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kube::{
+    Api, Client, Error,
+    api::PostParams,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use serde_json::Value;
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
+
+use super::lease::Leadership;
+use crate::{
+    api::{
+        Kind,
+        crd::status::{Condition, LocalityPolicyStatus, ZoneEvacuationStatus},
+    },
+    causes::causes,
+    model::{
+        name::Uid,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, RequestKey, ZoneEvacuation},
+    },
+    observe::{Duty, Health},
+};
+
+/// Who writes, as the API server records it.
+const FIELD_MANAGER: &str = "closehaul";
+/// How long one request may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// A status to be written.
+#[derive(Clone, Debug)]
+pub struct StatusWrite {
+    /// Of which object.
+    pub key: RequestKey,
+    /// Its UID: another object of the name has another status.
+    pub uid: Option<Uid>,
+    /// The generation of the spec that it is about.
+    pub generation: i64,
+    /// The status.
+    pub status: Status,
+}
+
+/// The status of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Of a policy.
+    Policy(LocalityPolicyStatus),
+    /// Of an evacuation.
+    Evacuation(ZoneEvacuationStatus),
+}
+
+impl Status {
+    /// Whether both say the same, whatever the times of their conditions.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.timeless() == other.timeless()
+    }
+
+    fn timeless(&self) -> Self {
+        let mut status = self.clone();
+        let conditions = match &mut status {
+            Self::Policy(status) => &mut status.conditions,
+            Self::Evacuation(status) => &mut status.conditions,
+        };
+        for Condition { last_transition_time: time, .. } in conditions {
+            time.0 = jiff::Timestamp::UNIX_EPOCH;
+        }
+        status
+    }
+
+    fn to_json(&self) -> Result<Value, serde_json::Error> {
+        match self {
+            Self::Policy(status) => serde_json::to_value(status),
+            Self::Evacuation(status) => serde_json::to_value(status),
+        }
+    }
+}
+
+/// Writes statuses.
+pub struct StatusWriter {
+    /// The client. It must not retry by itself.
+    pub client: Client,
+    /// Who may write.
+    pub leadership: Leadership,
+    /// Shows a missing permission.
+    pub health: Health,
+}
+
+impl StatusWriter {
+    /// Writes what arrives until the sender is gone. Of several statuses of an object that wait, the
+    /// last one counts.
+    pub async fn run(self, mut arriving: mpsc::UnboundedReceiver<StatusWrite>) {
+        let mut waiting = BTreeMap::new();
+        while let Some(write) = next(&mut waiting, &mut arriving).await {
+            // Another replica has taken over, and writes its own.
+            if !self.leadership.holds() {
+                waiting.clear();
+                continue;
+            }
+            let key = write.key.clone();
+            let failure = match timeout(LIMIT, self.write(&write)).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => {
+                    if matches!(&error, Error::Api(status) if status.code == 403) {
+                        self.health.refused(Duty::Status, &causes(&error));
+                    }
+                    if is_conflict(&error) {
+                        debug!(%key, "the object has changed meanwhile");
+                        waiting.entry(key).or_insert(write);
+                        continue;
+                    }
+                    causes(&error)
+                }
+                Err(_) => "no answer in time".to_owned(),
+            };
+            warn!(%key, failure, "a status was not written, retrying");
+            waiting.entry(key).or_insert(write);
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn write(&self, write: &StatusWrite) -> Result<(), Error> {
+        let (api, name) = self.api(&write.key);
+        let Some(mut object) = api.get_opt(name).await? else { return Ok(()) };
+        let uid = object.metadata.uid.as_deref().and_then(Uid::parse);
+        let is_same = object.metadata.generation == Some(write.generation)
+            && (write.uid.is_none() || uid == write.uid);
+        if !is_same {
+            // The status of what it is now comes by itself.
+            return Ok(());
+        }
+        let mut status = write.status.to_json().map_err(Error::SerdeError)?;
+        keep_times(&object.data["status"], &mut status);
+        let before = object.data["status"].clone();
+        if let (Some(old), Value::Object(new)) = (object.data["status"].as_object_mut(), &status) {
+            // Fields of a newer version stay.
+            old.extend(new.clone());
+        } else {
+            object.data["status"] = status;
+        }
+        if object.data["status"] == before || !self.leadership.holds() {
+            return Ok(());
+        }
+        let params =
+            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        api.replace_status(name, &params, &object).await?;
+        debug!(key = %write.key, "wrote a status");
+        Ok(())
+    }
+
+    fn api<'k>(&self, key: &'k RequestKey) -> (Api<DynamicObject>, &'k str) {
+        let client = self.client.clone();
+        match key {
+            RequestKey::Policy { namespace, name } => {
+                let resource = resource::<LocalityPolicy>();
+                (Api::namespaced_with(client, namespace, &resource), name)
+            }
+            RequestKey::ClusterPolicy(name) => {
+                (Api::all_with(client, &resource::<ClusterLocalityPolicy>()), name)
+            }
+            RequestKey::Evacuation(name) => {
+                (Api::all_with(client, &resource::<ZoneEvacuation>()), name)
+            }
+        }
+    }
+}
+
+/// The next status to write; `None` if none will come.
+async fn next(
+    waiting: &mut BTreeMap<RequestKey, StatusWrite>,
+    arriving: &mut mpsc::UnboundedReceiver<StatusWrite>,
+) -> Option<StatusWrite> {
+    if waiting.is_empty() {
+        let first = arriving.recv().await?;
+        waiting.insert(first.key.clone(), first);
+    }
+    while let Ok(more) = arriving.try_recv() {
+        waiting.insert(more.key.clone(), more);
+    }
+    waiting.pop_first().map(|(_, write)| write)
+}
+
+fn resource<T: Kind>() -> ApiResource {
+    let kind = GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND);
+    ApiResource::from_gvk_with_plural(&kind, T::PLURAL)
+}
+
+fn is_conflict(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 409)
+}
+
+/// A condition whose status is as before has the time of then.
+fn keep_times(before: &Value, status: &mut Value) {
+    let before = before["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    let Some(conditions) = status["conditions"].as_array_mut() else { return };
+    for condition in conditions {
+        let is_same =
+            |old: &&Value| old["type"] == condition["type"] && old["status"] == condition["status"];
+        if let Some(old) = before.iter().find(is_same) {
+            condition["lastTransitionTime"] = old["lastTransitionTime"].clone();
+        }
+    }
+}

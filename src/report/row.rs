@@ -1,0 +1,176 @@
+//! Row: all that is known of one Service under a plan, for `closehaul plan` and the status of
+//! policies. It costs more than what the running controller needs for each plan.
+
+use std::borrow::Cow;
+
+use foldhash::{HashSet, HashSetExt as _};
+
+use super::{
+    all_slices, assessment, groups,
+    hindrance::{Hindrance, hindrances},
+};
+use crate::{
+    assess::{
+        decision::{Assessment, Decision},
+        explained::Explained,
+        share::{self, Share},
+        verdict::Verdict,
+    },
+    cluster::Index,
+    consumers::kube_proxy::{Targets, is_hidden},
+    model::{service::Service, slice::Slice},
+    plan::{Family, Plan, intent::Intent},
+};
+
+/// All that is known of one Service.
+pub struct Row<'a> {
+    /// The Service.
+    pub service: &'a Service,
+    /// What is requested for it.
+    pub intent: &'a Intent,
+    /// What would be written. Absent if the Service is left alone.
+    pub plan: Option<Plan<'a>>,
+    /// What becomes of its preference for locality.
+    pub decision: Decision,
+    /// What hinders that, by name.
+    pub hindrances: Vec<Hindrance>,
+    /// Its ready endpoints, of its first address type.
+    pub ready: usize,
+    /// Its ports with the same endpoints, by address type.
+    pub ports: Vec<Ports>,
+}
+
+/// Ports of a Service that lead to the same endpoints, in one address type.
+pub struct Ports {
+    /// What becomes of the preference. It may be about more ports than these.
+    pub verdict: Verdict,
+    /// The ports, as positions in [`Service::ports`].
+    pub ports: Vec<usize>,
+    /// What becomes of the traffic, if it goes through a proxy that follows hints.
+    pub share: Option<Share>,
+}
+
+impl Row<'_> {
+    /// What the Service prefers, if anything.
+    pub fn prefer(&self) -> Option<Cow<'static, str>> {
+        self.intent.prefers()
+    }
+
+    /// The policy that decides.
+    pub fn policy(&self) -> Option<String> {
+        self.intent.shown_policy().map(ToString::to_string)
+    }
+
+    /// The least share of the traffic that stays in its zone, of any port.
+    pub fn in_zone(&self) -> Option<f64> {
+        self.shares().map(|share| share.in_zone).reduce(f64::min)
+    }
+
+    /// The highest overload of any port.
+    pub fn overload(&self) -> Option<f64> {
+        self.shares().map(|share| share.overload).reduce(f64::max)
+    }
+
+    /// The ports that the Service's state and zones are about: of those in the worst state, those
+    /// whose traffic stays least.
+    pub fn worst(&self) -> Option<&Ports> {
+        let in_zone = |ports: &Ports| ports.share.as_ref().map_or(-1.0, |share| share.in_zone);
+        self.ports.iter().min_by(|one, other| {
+            let states = one.verdict.state.cmp(&other.verdict.state);
+            states.then(in_zone(one).total_cmp(&in_zone(other)))
+        })
+    }
+
+    fn shares(&self) -> impl Iterator<Item = &Share> {
+        self.ports.iter().filter_map(|ports| ports.share.as_ref())
+    }
+
+    /// How many slices would be created, updated and deleted.
+    pub fn writes(&self) -> [usize; 3] {
+        let families = self.plan.iter().flat_map(|plan| &plan.families);
+        families.fold([0; 3], |[creates, updates, deletes], Family { changes, .. }| {
+            [
+                creates + changes.creates.len(),
+                updates + changes.updates.len(),
+                deletes + changes.deletes.len(),
+            ]
+        })
+    }
+}
+
+impl<'a> Row<'a> {
+    /// The row of a Service with what would be written; absent if the Service is left alone.
+    pub fn of(index: &'a Index, service: &'a Service, plan: Option<Plan<'a>>) -> Option<Self> {
+        let intent = index.intent(&service.key)?;
+        let Assessment { decision, verdicts } = assessment(index, service, intent, plan.as_ref());
+        let hindrances = hindrances(index, service, plan.as_ref(), &verdicts);
+        let families = plan.as_ref().map_or(&[][..], |plan| &plan.families);
+        let ready = families.first().map_or(0, ready_endpoints);
+        // What a policy in mode `Shadow` would bring about is predicted.
+        let shadow = plan.as_ref().and_then(|plan| index.plan_shadow(&service.key, plan.settings));
+        let families = shadow.as_ref().map_or(families, |shadow| &shadow.families);
+        let scene = Scene { index, service };
+        let mut ports = Vec::new();
+        for verdict in verdicts {
+            let family = families.iter().find(|family| family.address_type == verdict.family);
+            match family {
+                Some(family) => ports.extend(scene.ports(family, &verdict)),
+                None => ports.push(Ports { ports: verdict.ports.clone(), verdict, share: None }),
+            }
+        }
+        Some(Self { service, intent, plan, decision, hindrances, ready, ports })
+    }
+}
+
+/// A Service among all that is known.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    index: &'a Index,
+    service: &'a Service,
+}
+
+impl Scene<'_> {
+    /// The ports of a verdict, by the endpoints to which they lead.
+    fn ports(self, family: &Family<'_>, verdict: &Verdict) -> Vec<Ports> {
+        let slices = all_slices(self.index, self.service, family);
+        let groups = groups(self.index, self.service, family);
+        let of_verdict = groups
+            .into_iter()
+            .filter(|group| group.first().is_none_or(|first| verdict.ports.contains(first)));
+        let ports = of_verdict.map(|ports| {
+            let port = ports.first().and_then(|at| self.service.ports.get(*at));
+            let share = port.and_then(|port| self.share(&slices, family, &port.name));
+            Ports { verdict: verdict.clone(), ports, share }
+        });
+        ports.collect()
+    }
+
+    /// What becomes of the traffic to a port, if it goes through a proxy that follows hints.
+    fn share(self, slices: &[&Slice], family: &Family<'_>, port: &str) -> Option<Share> {
+        let service = self.service;
+        if service.is_headless() || service.internal_local || is_hidden(service) {
+            return None;
+        }
+        let targets = Targets::new(service, slices.iter().copied(), family.address_type, port);
+        let clients = self.index.topology().clients();
+        let Some(planned) = &family.planned else {
+            return share::share(&targets, &share::equal(clients));
+        };
+        let explained = Explained::of(planned, port);
+        let mut share = share::share(&targets, &explained.senders(clients))?;
+        for zone in &mut share.zones {
+            zone.rung = explained.rung(&zone.zone, zone.rung);
+        }
+        Some(share)
+    }
+}
+
+/// The ready endpoints of a family, as readers tell them apart: by address and ports.
+fn ready_endpoints(family: &Family<'_>) -> usize {
+    let mut seen = HashSet::new();
+    let endpoints = family
+        .after()
+        .flat_map(|slice| slice.endpoints.iter().map(|endpoint| (&slice.ports, endpoint)));
+    let served = endpoints.filter(|(_, endpoint)| endpoint.is_served());
+    served.filter(|(ports, endpoint)| seen.insert((*ports, &endpoint.addresses))).count()
+}
