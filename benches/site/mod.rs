@@ -94,6 +94,7 @@ impl Site {
             replan_qps: 0.0,
             concurrency: 5,
             policies: false,
+            advises: false,
             renew_deadline: Duration::from_secs(10),
         };
         let metrics = Metrics::with_services(1000).expect("metrics");

@@ -58,6 +58,7 @@ impl Default for Options {
             replan_qps: 100.0,
             concurrency: 5,
             policies: true,
+            advises: false,
             renew_deadline: 10 * SECOND,
         };
         Self { settings, timeout: 10 * SECOND, qps: 0.0 }

@@ -68,7 +68,7 @@ pub struct Run {
     #[command(flatten)]
     connection: Connection,
 
-    /// Who writes the slices: `replace` means closehaul alone, whole slices
+    /// Who writes the slices
     #[arg(long, value_enum, default_value_t = Mode::Replace, env = "CLOSEHAUL_MODE")]
     mode: Mode,
 
@@ -163,10 +163,13 @@ pub struct Run {
 }
 
 /// Who writes the slices.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {
     /// closehaul alone, whole slices
     Replace,
+    /// The built-in controller; closehaul reads and reports what policies would do, and needs no
+    /// permission to write
+    Advise,
 }
 
 /// Why the controller did not start, or stopped.
@@ -221,7 +224,7 @@ impl RunError {
 /// It could not start, or its credentials have changed.
 pub async fn run(args: Run) -> Result<(), RunError> {
     log::start(args.log_format, args.v);
-    let Mode::Replace = args.mode;
+    let advises = args.mode == Mode::Advise;
     let timing = Timing::new(
         args.leader_elect_lease_duration,
         args.leader_elect_renew_deadline,
@@ -239,8 +242,12 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
     let (clock, wall) = (Clock::boot(), WallClock::system());
-    let (sender, leadership) = args.leader_elect.then(|| lease::leadership(clock.clone())).unzip();
-    let leadership = leadership.unwrap_or_else(Leadership::always);
+    let elects = args.leader_elect && !advises;
+    let (sender, leadership) = elects.then(|| lease::leadership(clock.clone())).unzip();
+    let leadership = leadership.unwrap_or_else(|| match args.mode {
+        Mode::Replace => Leadership::always(),
+        Mode::Advise => Leadership::never(),
+    });
     let metrics = Metrics::with_services(args.metrics_service_limit.try_into().unwrap_or(0))?;
     let held = leadership.clone();
     let health = Health::new(Some(Box::new(move || held.overdue())));
@@ -254,6 +261,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
 
     let settings = Settings {
         policies: args.policies,
+        advises,
         plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,

@@ -34,7 +34,7 @@ use crate::{
     plan::{
         self, Plan, Policy, World,
         hints::auto::{self, CpuShares},
-        intent::Intent,
+        intent::{Intent, Mechanism, Preference},
         patch,
         precedence::{Rules, Scope},
         ready::{self, Ready},
@@ -171,6 +171,12 @@ impl Index {
     /// such policy.
     pub fn plan_shadow(&self, key: &ServiceKey, settings: plan::Settings) -> Option<Plan<'_>> {
         self.plan_as(key, self.intent(key)?.shadow()?, None, settings, None)
+    }
+
+    /// What would have to be done for a Service if it preferred the same zone, and no policy decided.
+    pub fn plan_local(&self, key: &ServiceKey, settings: plan::Settings) -> Option<Plan<'_>> {
+        let mechanism = Mechanism::TrafficDistribution(Preference::Zone);
+        self.plan_as(key, &Intent { mechanism, ruling: None }, None, settings, None)
     }
 
     fn plan_as(

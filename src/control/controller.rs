@@ -4,6 +4,7 @@
 mod doubts;
 mod draft;
 mod events;
+mod offers;
 mod others;
 mod policies;
 mod rewinds;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// `--policies`: whether policies and evacuations count.
     pub policies: bool,
+    /// `--mode advise`: whether this replica only reports, and never writes.
+    pub advises: bool,
     /// `--leader-elect-renew-deadline`: after this long without an answer, everything is listed.
     pub renew_deadline: Duration,
 }
@@ -167,12 +170,15 @@ impl Controller {
     pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         let mut index = Index::default();
         index.set_policies_known(!settings.policies);
+        if settings.advises {
+            index.rehearse();
+        }
         if settings.policies {
             Watched::all_that_are(Need::Optional).for_each(|kind| health.follows(kind));
         }
         Self {
             settings,
-            reporter: Reporter::new(metrics, health),
+            reporter: Reporter::new(metrics, health, settings.advises),
             index,
             queue: Queue::new(settings.replan_qps, settings.concurrency),
             progress: HashMap::default(),
@@ -190,6 +196,16 @@ impl Controller {
     /// What it reports to those who ask whether it is well.
     pub fn health(&self) -> Health {
         self.reporter.health.clone()
+    }
+
+    /// What this replica does with its plans.
+    pub fn role(&self, leads: bool) -> Role {
+        match (self.is_complete(), leads) {
+            (false, _) => Role::Standby,
+            (true, true) => Role::Leader,
+            (true, false) if self.settings.advises => Role::Adviser,
+            (true, false) => Role::Standby,
+        }
     }
 
     /// How many Services are written at the same time.
@@ -225,7 +241,9 @@ impl Controller {
             return None;
         }
         self.end_evacuations(now);
-        self.others.leads_since.get_or_insert(now.monotonic);
+        if role == Role::Leader {
+            self.others.leads_since.get_or_insert(now.monotonic);
+        }
         let (turn, mut cpu) = (Instant::now(), None);
         for _ in 0..SYNCS {
             let (key, class) = self.queue.take(now.monotonic)?;
@@ -235,7 +253,11 @@ impl Controller {
             let began = Instant::now();
             self.reporter.health.pulse().begin(&key, began);
             let job = if let Some(synced) = self.sync(&key, class, now) {
-                self.act(synced, role, began, now)
+                let job = self.act(synced, role, began, now);
+                if role == Role::Adviser {
+                    self.offer(&key);
+                }
+                job
             } else {
                 self.not_served(&key, began, now.monotonic);
                 None
@@ -547,7 +569,7 @@ impl Controller {
         self.remove_overdue(now);
         self.forget_others(now);
         self.sample_demand(now);
-        if self.others.leads_since.is_some() {
+        if self.others.leads_since.is_some() || self.settings.advises {
             self.reporter.sum_up(&self.index);
         }
         self.reporter.left_out_too_long(at);

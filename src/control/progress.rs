@@ -73,6 +73,8 @@ pub struct Progress {
     pub programmed: Programmed,
     /// Since when the plan of its hints under a policy has stood, as far as this process knows.
     pub stands_since: Option<Instant>,
+    /// What was last reported of a preference that it does not request.
+    pub offered: Option<Decision>,
     /// The decision on its last plan, and what it was based on.
     pub decided: Option<(Grounds, Decision)>,
 }
@@ -96,6 +98,7 @@ impl Default for Progress {
             is_slow: false,
             is_urgent: false,
             programmed: Programmed::No,
+            offered: None,
             stands_since: None,
             decided: None,
         }

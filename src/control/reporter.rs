@@ -57,14 +57,15 @@ struct Reported {
 }
 
 impl Reporter {
-    /// Nothing has been reported yet.
-    pub fn new(metrics: Metrics, health: Health) -> Self {
+    /// Nothing has been reported yet. `logs_all` means that what is found at the start is logged for
+    /// each Service.
+    pub fn new(metrics: Metrics, health: Health, logs_all: bool) -> Self {
         Self {
             tally: Tally::new(metrics),
             health,
             services: HashMap::default(),
             left_out: LeftOut::default(),
-            is_summed_up: false,
+            is_summed_up: logs_all,
             events: Vec::new(),
         }
     }

@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use super::{
     controller::{Controller, Event, Role, TURN, Wanted},
-    lease::{Farewell, Leadership, Report},
+    lease::{Farewell, Report},
     status_writer::StatusWriter,
     stop::{self, stop},
     watch::{Document, Orders, Reader, discover, follow, follow_if_there, follow_when_needed},
@@ -98,9 +98,9 @@ pub async fn run(
     tokio::pin!(shutdown);
     loop {
         controller.turned(Instant::now());
-        let role = role(&controller, &leadership);
+        let role = controller.role(leadership.holds());
         controller.lead(role == Role::Leader, Instant::now());
-        let due = controller.next_due().filter(|_| role == Role::Leader);
+        let due = controller.next_due().filter(|_| role != Role::Standby);
         let due = due.and_then(|due| writers.room_at(Instant::now()).map(|room| room.max(due)));
         let wake = tokio::select! {
             biased;
@@ -135,7 +135,7 @@ pub async fn run(
         }
         // Once in each iteration at least, however long its events took: they may never cease.
         while writers.has_room(now.monotonic) {
-            let role = self::role(&controller, &leadership);
+            let role = controller.role(leadership.holds());
             let Some(job) = controller.next_job(role, now) else { break };
             writers.start(job);
             if now.monotonic.elapsed() >= TURN {
@@ -215,11 +215,6 @@ async fn until(due: Option<Instant>) {
         Some(_) => yield_now().await,
         None => pending().await,
     }
-}
-
-/// What this replica does now.
-fn role(controller: &Controller, leadership: &Leadership) -> Role {
-    if controller.is_complete() && leadership.holds() { Role::Leader } else { Role::Standby }
 }
 
 /// Orders something from the follower of one kind.

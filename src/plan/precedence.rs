@@ -24,6 +24,8 @@ pub struct Rules {
     /// Whether all policies and evacuations are known. If not, one that is not known may be for any
     /// Service.
     pub are_known: bool,
+    /// Whether all policies are only reported, whatever their mode, and evacuations are ignored.
+    pub are_rehearsed: bool,
     /// The policies of the cluster.
     pub policies: Store<ClusterLocalityPolicy>,
     /// The evacuations, also those that are over.
@@ -39,6 +41,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             are_known: true,
+            are_rehearsed: false,
             policies: Store::default(),
             evacuations: Store::default(),
             namespaces: Store::default(),
@@ -101,6 +104,8 @@ pub struct Candidate<'a> {
     pub spec: Reading<&'a PolicySpec>,
     /// Whether the hints in force may be a plan for this state of the policy.
     pub is_programmed: bool,
+    /// Whether it is only reported, whatever its mode.
+    is_rehearsed: bool,
     created: Option<Timestamp>,
 }
 
@@ -122,7 +127,8 @@ pub enum Fate {
 impl Candidate<'_> {
     /// Whether it is only reported.
     pub fn is_shadow(&self) -> bool {
-        matches!(self.spec, Reading::Known(PolicySpec { mode: Mode::Shadow, .. }))
+        let is_in_mode = matches!(self.spec, Reading::Known(PolicySpec { mode: Mode::Shadow, .. }));
+        self.is_rehearsed || is_in_mode
     }
 
     /// The order of precedence. A policy that has no age yet is the youngest.
@@ -146,6 +152,9 @@ impl<'a> Scope<'a> {
         let cluster = self.rules.policies.values();
         let cluster = cluster.filter_map(|policy| self.cluster(service, policy));
         let mut candidates: Vec<_> = own.chain(cluster).collect();
+        for candidate in &mut candidates {
+            candidate.is_rehearsed = self.rules.are_rehearsed;
+        }
         candidates.sort_unstable_by(Candidate::order);
         candidates
     }
@@ -175,7 +184,8 @@ impl<'a> Scope<'a> {
     /// is not known whether an evacuation is for the Service.
     pub fn evacuations(&self, service: &Service) -> Vec<&'a ZoneEvacuation> {
         let of_service = |it: &&ZoneEvacuation| {
-            !it.is_over(self.rules.now)
+            !self.rules.are_rehearsed
+                && !it.is_over(self.rules.now)
                 && it.services.selects(service)
                 && self.selects(service, it.namespaces.as_ref()) != Some(false)
         };
@@ -244,5 +254,5 @@ fn candidate<'a>(
         Reading::Invalid => Reading::Invalid,
     };
     let is_programmed = programmed == Some(meta.generation);
-    Candidate { policy, rank, spec, is_programmed, created: meta.created }
+    Candidate { policy, rank, spec, is_programmed, is_rehearsed: false, created: meta.created }
 }

@@ -19,7 +19,7 @@ use crate::{
     cluster::Index,
     consumers::kube_proxy::{Targets, is_hidden},
     model::{service::Service, slice::Slice},
-    plan::{Family, Plan, intent::Intent},
+    plan::{Family, Plan, Settings, intent::Intent},
 };
 
 /// All that is known of one Service.
@@ -119,6 +119,36 @@ impl<'a> Row<'a> {
             }
         }
         Some(Self { service, intent, plan, decision, hindrances, ready, ports })
+    }
+}
+
+/// What a preference for the same zone would bring about for a Service that requests nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// What would become of the preference.
+    pub decision: Decision,
+    /// The least share of the traffic that would stay in its zone, of any port.
+    pub in_zone: Option<f64>,
+    /// The highest overload of any port.
+    pub overload: Option<f64>,
+}
+
+impl Offer {
+    /// For a Service that is served.
+    pub fn of(index: &Index, service: &Service, settings: Settings) -> Option<Self> {
+        let plan = index.plan_local(&service.key, settings)?;
+        let Assessment { decision, verdicts } =
+            assessment(index, service, &plan.intent, Some(&plan));
+        let scene = Scene { index, service };
+        let mut shares = Vec::new();
+        for family in &plan.families {
+            let of_family = verdicts.iter().filter(|it| it.family == family.address_type);
+            let ports = of_family.flat_map(|verdict| scene.ports(family, verdict));
+            shares.extend(ports.filter_map(|ports| ports.share));
+        }
+        let in_zone = shares.iter().map(|share| share.in_zone).reduce(f64::min);
+        let overload = shares.iter().map(|share| share.overload).reduce(f64::max);
+        Some(Self { decision, in_zone, overload })
     }
 }
 

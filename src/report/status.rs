@@ -218,7 +218,8 @@ fn items(sources: &Sources<'_>, mut selected: Vec<Selected>) -> Vec<ServiceStatu
     items.into_iter().map(|(_, status)| status).collect()
 }
 
-fn percent(part: f64) -> u32 {
+/// A part in whole percent.
+pub fn percent(part: f64) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
     let percent = (part * 100.0).round().clamp(0.0, f64::from(u32::MAX)) as u32;
     percent

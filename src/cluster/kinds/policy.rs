@@ -95,6 +95,11 @@ impl Index {
         })
     }
 
+    /// From now on, policies are only reported, and evacuations are ignored. Nothing may be known yet.
+    pub fn rehearse(&mut self) {
+        self.rules.are_rehearsed = true;
+    }
+
     /// Whether a policy or an evacuation selects by the labels of namespaces.
     pub fn reads_namespaces(&self) -> bool {
         self.rules.read_namespaces()

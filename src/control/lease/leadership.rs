@@ -78,6 +78,11 @@ impl Leadership {
         Self(Kind::Always)
     }
 
+    /// For a replica that never writes.
+    pub fn never() -> Self {
+        Self(Kind::Until(watch::channel(None).1, Clock::runtime()))
+    }
+
     /// Whether it is held now.
     pub fn holds(&self) -> bool {
         match &self.0 {
