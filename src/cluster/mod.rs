@@ -139,21 +139,33 @@ impl Index {
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
     ) -> Option<Plan<'_>> {
-        let service = self.service(key).filter(|service| service.is_served())?;
-        let intent = self.intent(key)?;
+        self.plan_with(key, &self.pods_of(key), trigger_time, settings)
+    }
+
+    /// The same with the pods that [`Self::pods_of`] has found.
+    pub fn plan_with<'a>(
+        &'a self,
+        key: &ServiceKey,
+        pods: &[&'a Pod],
+        trigger_time: Option<Timestamp>,
+        settings: plan::Settings,
+    ) -> Option<Plan<'a>> {
+        let island = self.islands.get(&key.namespace)?;
+        let intent = island.intent(&key.name)?;
         let zones = self.zones(key, intent);
         let mut plan = plan::plan(World {
-            service,
+            service: island.service(&key.name).filter(|service| service.is_served())?,
             intent,
             policy: Policy::of(intent, zones.as_deref()),
-            pods: &self.pods_of(key),
+            pods,
             nodes: &self.nodes,
             shares: self.shares(),
-            slices: &self.slices_of(key),
+            slices: &island.slices.of(&key.name),
             trigger_time,
             settings,
         });
-        self.find_foreign_twins(key, &mut plan);
+        let foreign: Vec<&Slice> = island.slices.foreign_of(&key.name).collect();
+        find_foreign_twins(&foreign, &mut plan);
         Some(plan)
     }
 
@@ -184,21 +196,6 @@ impl Index {
 }
 
 impl Index {
-    /// Notes where slices of other managers contain the addresses of planned endpoints.
-    fn find_foreign_twins(&self, key: &ServiceKey, plan: &mut Plan<'_>) {
-        let foreign = self.foreign_of(key);
-        if foreign.is_empty() {
-            return;
-        }
-        for family in &mut plan.families {
-            let of_type = |slice: &&&Slice| {
-                slice.address_type == family.address_type && slice.is_read_by_proxies()
-            };
-            let all = family.after().chain(foreign.iter().filter(of_type).copied());
-            family.ready.has_twins = ready::has_twins(all);
-        }
-    }
-
     /// Voids what plans are based on: all Services must be planned as a whole.
     pub fn void_plans(&mut self) {
         self.generation += 1;
@@ -222,6 +219,20 @@ impl Index {
 
 fn keys(namespace: &Name, names: impl IntoIterator<Item = Name>) -> Vec<ServiceKey> {
     names.into_iter().map(|name| ServiceKey { namespace: namespace.clone(), name }).collect()
+}
+
+/// Notes where slices of other managers contain the addresses of planned endpoints.
+fn find_foreign_twins(foreign: &[&Slice], plan: &mut Plan<'_>) {
+    if foreign.is_empty() {
+        return;
+    }
+    for family in &mut plan.families {
+        let of_type = |slice: &&&Slice| {
+            slice.address_type == family.address_type && slice.is_read_by_proxies()
+        };
+        let all = family.after().chain(foreign.iter().filter(of_type).copied());
+        family.ready.has_twins = ready::has_twins(all);
+    }
 }
 
 #[cfg(test)]

@@ -53,8 +53,9 @@ impl<'a> Draft<'a> {
         seen: Option<&Seen>,
         settings: Settings,
     ) -> Option<Self> {
-        let (time, sighting) = trigger_time(seen, index.service(key)?, &index.pods_of(key));
-        let plan = index.plan(key, time, settings)?;
+        let pods = index.pods_of(key);
+        let (time, sighting) = trigger_time(seen, index.service(key)?, &pods);
+        let plan = index.plan_with(key, &pods, time, settings)?;
         Some(Self { plan, sighting, is_patch: false })
     }
 }
