@@ -10,7 +10,7 @@ use std::{
 use closehaul::{
     assess::reason::{Reason, State},
     cluster::Watched,
-    model::{name::ServiceKey, pod::Pod},
+    model::{name::ServiceKey, pod::Pod, service::TrafficDistribution},
     observe::{Metrics, Operation, Resolution, Synced, Trigger, WriteKind, WriteResult},
 };
 
@@ -23,7 +23,7 @@ fn full() -> Metrics {
     let Metrics { built_in, own, services, .. } = &metrics;
     built_in.planned(1, 1);
     built_in.changed(Operation::Create);
-    built_in.slices_changed(1, false, "PreferSameZone");
+    built_in.slices_changed(1, false, Some(TrafficDistribution::PreferSameZone));
     built_in.count(Synced::Success);
     own.watch_restarted(Watched::of::<Pod>(), "expired");
     own.rewound("list");
@@ -96,6 +96,8 @@ fn counters_begin_at_zero() {
     for series in [
         "endpoint_slice_controller_syncs{result=\"error\"} 0",
         "endpoint_slice_controller_changes{operation=\"delete\"} 0",
+        "endpoint_slice_controller_endpointslices_changed_per_sync_count{topology=\"Auto\",\
+         traffic_distribution=\"\"} 0",
         "workqueue_retries_total{name=\"endpoint_slice\"} 0",
         "closehaul_decode_errors_total{kind=\"pods\"} 0",
         "closehaul_leader 0",

@@ -60,6 +60,14 @@ pub struct Index {
     generation: u64,
 }
 
+/// A Service with what is requested for it.
+struct Case<'c, 'a> {
+    island: &'a Island,
+    key: &'c ServiceKey,
+    intent: &'c Intent,
+    pods: &'c [&'a Pod],
+}
+
 // === reading ===
 
 impl Index {
@@ -164,43 +172,67 @@ impl Index {
         settings: plan::Settings,
         stood: Option<Duration>,
     ) -> Option<Plan<'_>> {
-        self.plan_as(key, self.intent(key)?, trigger_time, settings, stood)
+        self.plan_with(key, &self.pods_of(key), trigger_time, settings, stood)
+    }
+
+    /// The same with the pods that [`Self::pods_of`] has found.
+    pub fn plan_with<'a>(
+        &'a self,
+        key: &ServiceKey,
+        pods: &[&'a Pod],
+        trigger_time: Option<Timestamp>,
+        settings: plan::Settings,
+        stood: Option<Duration>,
+    ) -> Option<Plan<'a>> {
+        let island = self.islands.get(&key.namespace)?;
+        let case = Case { island, key, intent: island.intent(&key.name)?, pods };
+        self.plan_case(case, trigger_time, settings, stood)
     }
 
     /// What would have to be done for a Service by its policy in mode `Shadow`. `None` if there is no
     /// such policy.
     pub fn plan_shadow(&self, key: &ServiceKey, settings: plan::Settings) -> Option<Plan<'_>> {
-        self.plan_as(key, self.intent(key)?.shadow()?, None, settings, None)
+        self.plan_as(key, self.intent(key)?.shadow()?, settings)
     }
 
     /// What would have to be done for a Service if it preferred the same zone, and no policy decided.
     pub fn plan_local(&self, key: &ServiceKey, settings: plan::Settings) -> Option<Plan<'_>> {
         let mechanism = Mechanism::TrafficDistribution(Preference::Zone);
-        self.plan_as(key, &Intent { mechanism, ruling: None }, None, settings, None)
+        self.plan_as(key, &Intent { mechanism, ruling: None }, settings)
     }
 
     fn plan_as(
         &self,
         key: &ServiceKey,
         intent: &Intent,
+        settings: plan::Settings,
+    ) -> Option<Plan<'_>> {
+        let island = self.islands.get(&key.namespace)?;
+        let case = Case { island, key, intent, pods: &self.pods_of(key) };
+        self.plan_case(case, None, settings, None)
+    }
+
+    fn plan_case<'a>(
+        &'a self,
+        Case { island, key, intent, pods }: Case<'_, 'a>,
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
         stood: Option<Duration>,
-    ) -> Option<Plan<'_>> {
-        let service = self.service(key).filter(|service| service.is_served())?;
+    ) -> Option<Plan<'a>> {
         let zones = self.zones(key, intent);
         let mut plan = plan::plan(World {
-            service,
+            service: island.service(&key.name).filter(|service| service.is_served())?,
             intent,
             policy: Policy::of(intent, zones.as_deref(), stood),
-            pods: &self.pods_of(key),
+            pods,
             nodes: &self.nodes,
             shares: self.shares(),
-            slices: &self.slices_of(key),
+            slices: &island.slices.of(&key.name),
             trigger_time,
             settings,
         });
-        self.find_foreign_twins(key, &mut plan);
+        let foreign: Vec<&Slice> = island.slices.foreign_of(&key.name).collect();
+        find_foreign_twins(&foreign, &mut plan);
         Some(plan)
     }
 
@@ -232,21 +264,6 @@ impl Index {
 }
 
 impl Index {
-    /// Notes where slices of other managers contain the addresses of planned endpoints.
-    fn find_foreign_twins(&self, key: &ServiceKey, plan: &mut Plan<'_>) {
-        let foreign = self.foreign_of(key);
-        if foreign.is_empty() {
-            return;
-        }
-        for family in &mut plan.families {
-            let of_type = |slice: &&&Slice| {
-                slice.address_type == family.address_type && slice.is_read_by_proxies()
-            };
-            let all = family.after().chain(foreign.iter().filter(of_type).copied());
-            family.ready.has_twins = ready::has_twins(all);
-        }
-    }
-
     /// Voids what plans are based on: all Services must be planned as a whole.
     pub fn void_plans(&mut self) {
         self.generation += 1;
@@ -270,6 +287,20 @@ impl Index {
 
 fn keys(namespace: &Name, names: impl IntoIterator<Item = Name>) -> Vec<ServiceKey> {
     names.into_iter().map(|name| ServiceKey { namespace: namespace.clone(), name }).collect()
+}
+
+/// Notes where slices of other managers contain the addresses of planned endpoints.
+fn find_foreign_twins(foreign: &[&Slice], plan: &mut Plan<'_>) {
+    if foreign.is_empty() {
+        return;
+    }
+    for family in &mut plan.families {
+        let of_type = |slice: &&&Slice| {
+            slice.address_type == family.address_type && slice.is_read_by_proxies()
+        };
+        let all = family.after().chain(foreign.iter().filter(of_type).copied());
+        family.ready.has_twins = ready::has_twins(all);
+    }
 }
 
 #[cfg(test)]

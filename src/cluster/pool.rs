@@ -69,7 +69,13 @@ impl Pool {
         known: Option<&Slice>,
         pod_name: impl Fn(&str) -> Option<Name>,
     ) {
-        self.labels(&mut slice.meta.labels);
+        match known {
+            // To compare them costs less than to look for them.
+            Some(known) if known.meta.labels == slice.meta.labels => {
+                slice.meta.labels = known.meta.labels.clone();
+            }
+            _ => self.labels(&mut slice.meta.labels),
+        }
         self.name(&mut slice.meta.namespace);
         slice.meta.generate_name.iter_mut().for_each(|name| self.name(name));
         self.slice_ports.share(&mut slice.ports, Ports::holders);

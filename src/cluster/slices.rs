@@ -143,9 +143,9 @@ impl Slices {
                 if slice == *held {
                     return None;
                 }
-                if let Some(place) =
-                    place.as_ref().filter(|place| Place::of(held).as_ref() == Some(*place))
-                {
+                // Labels are mostly shared, so the comparison is short.
+                let stays = slice.meta.labels == held.meta.labels || Place::of(held) == place;
+                if let Some(place) = place.as_ref().filter(|_| stays) {
                     let is_rewritten =
                         slice.endpoints != held.endpoints || slice.ports != held.ports;
                     *held = slice;

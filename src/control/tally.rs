@@ -311,8 +311,7 @@ impl Tally {
     }
 
     fn written(&self, label: Label, slices: usize) {
-        let preference = label.distribution.map_or("", TrafficDistribution::as_str);
-        self.metrics.built_in.slices_changed(slices, label.auto, preference);
+        self.metrics.built_in.slices_changed(slices, label.auto, label.distribution);
     }
 
     /// Publishes the current numbers. Must be called about once a second.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::name::Name;
+use super::name::{Name, are_same};
 
 /// Labels, annotations or the pairs of a selector, sorted by key, each key once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ impl Labels {
 
     /// Whether these labels contain every pair of `selector`.
     pub fn match_selector(&self, selector: &Self) -> bool {
-        selector.iter().all(|(key, value)| self.get(key) == Some(value))
+        selector.iter().all(|(key, value)| are_same(self.get(key), Some(value)))
     }
 
     /// The same with `key` set to `value`, or without it.

@@ -27,9 +27,11 @@ pub struct BuiltIn {
     pub slices: IntGauge,
     /// Slices that all Services would have if each slice was full.
     pub slices_desired: IntGauge,
-    changes: IntCounterVec,
-    slices_changed: HistogramVec,
-    syncs: IntCounterVec,
+    /// In the order of [`Operation::ALL`].
+    changes: [IntCounter; Operation::ALL.len()],
+    slices_changed: SlicesChanged,
+    /// In the order of [`Synced::ALL`].
+    syncs: [IntCounter; Synced::ALL.len()],
     services_by_preference: IntGaugeVec,
     depth: IntGauge,
     /// Services put into the queue.
@@ -40,6 +42,49 @@ pub struct BuiltIn {
     work_duration: Histogram,
     unfinished: Gauge,
     longest: Gauge,
+}
+
+/// The series of one metric. One of them is observed at each sync, and to look for it by its labels
+/// would take longer than to count.
+#[derive(Debug)]
+struct SlicesChanged {
+    /// Under the legacy annotation.
+    auto: Histogram,
+    /// Where nothing is preferred.
+    without: Histogram,
+    close: Histogram,
+    same_zone: Histogram,
+    same_node: Histogram,
+}
+
+impl SlicesChanged {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let options = HistogramOpts::new(
+            format!("{PREFIX}_endpointslices_changed_per_sync"),
+            "Slices changed by the work on one address type of a Service.",
+        );
+        let labels = ["topology", "traffic_distribution"];
+        let metric = register(registry, HistogramVec::new(options, &labels))?;
+        let series = |topology, preference: &str| metric.with_label_values(&[topology, preference]);
+        let preferred = |value: TrafficDistribution| series("Disabled", value.as_str());
+        Ok(Self {
+            auto: series("Auto", ""),
+            without: series("Disabled", ""),
+            close: preferred(TrafficDistribution::PreferClose),
+            same_zone: preferred(TrafficDistribution::PreferSameZone),
+            same_node: preferred(TrafficDistribution::PreferSameNode),
+        })
+    }
+
+    fn of(&self, auto: bool, preference: Option<TrafficDistribution>) -> &Histogram {
+        match preference {
+            _ if auto => &self.auto,
+            None => &self.without,
+            Some(TrafficDistribution::PreferClose) => &self.close,
+            Some(TrafficDistribution::PreferSameZone) => &self.same_zone,
+            Some(TrafficDistribution::PreferSameNode) => &self.same_node,
+        }
+    }
 }
 
 /// What a write does to a slice, or to another object.
@@ -117,10 +162,9 @@ impl BuiltIn {
             let metric = register(registry, HistogramVec::new(options, &["name"]))?;
             prometheus::Result::Ok(metric.with_label_values(&[QUEUE]))
         };
-        let changed = HistogramOpts::new(
-            format!("{PREFIX}_endpointslices_changed_per_sync"),
-            "Slices changed by the work on one address type of a Service.",
-        );
+        let changes = counters(options("changes", "Slices written."), &["operation"])?;
+        let syncs = options("syncs", "Ends of the work on a Service.");
+        let syncs = counters(syncs, &["result"])?;
         let depth = queue("depth", "Services that are due and wait.");
         let depth = register(registry, IntGaugeVec::new(depth, &["name"]))?;
         let metrics = Self {
@@ -147,12 +191,10 @@ impl BuiltIn {
                 "desired_endpoint_slices",
                 "Slices that all Services would have if each was filled up.",
             ))?,
-            changes: counters(options("changes", "Slices written."), &["operation"])?,
-            slices_changed: register(
-                registry,
-                HistogramVec::new(changed, &["topology", "traffic_distribution"]),
-            )?,
-            syncs: counters(options("syncs", "Ends of the work on a Service."), &["result"])?,
+            changes: Operation::ALL
+                .map(|operation| changes.with_label_values(&[operation.as_str()])),
+            slices_changed: SlicesChanged::register(registry)?,
+            syncs: Synced::ALL.map(|synced| syncs.with_label_values(&[synced.as_str()])),
             services_by_preference: register(
                 registry,
                 IntGaugeVec::new(
@@ -192,12 +234,6 @@ impl BuiltIn {
 
     /// Shows all series whose labels are known, so that their first increase is visible.
     fn begin(&self) {
-        for operation in Operation::ALL {
-            self.changes.with_label_values(&[operation.as_str()]);
-        }
-        for synced in Synced::ALL {
-            self.syncs.with_label_values(&[synced.as_str()]);
-        }
         for preference in TrafficDistribution::NAMES {
             self.services_by_preference.with_label_values(&[preference]);
         }
@@ -211,19 +247,23 @@ impl BuiltIn {
 
     /// Counts a slice that was written.
     pub fn changed(&self, operation: Operation) {
-        self.changes.with_label_values(&[operation.as_str()]).inc();
+        self.changes[operation as usize].inc();
     }
 
     /// Records how many slices of one address type were written; `auto`: under the legacy
-    /// annotation; `preference`: the trafficDistribution in force, or nothing.
-    pub fn slices_changed(&self, slices: usize, auto: bool, preference: &str) {
-        let topology = if auto { "Auto" } else { "Disabled" };
-        self.slices_changed.with_label_values(&[topology, preference]).observe(float(slices));
+    /// annotation; `preference`: the trafficDistribution in force, if any.
+    pub fn slices_changed(
+        &self,
+        slices: usize,
+        auto: bool,
+        preference: Option<TrafficDistribution>,
+    ) {
+        self.slices_changed.of(auto, preference).observe(float(slices));
     }
 
     /// Counts the work on a Service that has ended.
     pub fn count(&self, synced: Synced) {
-        self.syncs.with_label_values(&[synced.as_str()]).inc();
+        self.syncs[synced as usize].inc();
     }
 
     /// Adds `more` Services (fewer if negative) with this trafficDistribution in force.

@@ -43,9 +43,11 @@ pub struct Own {
     pub services_failing: IntGauge,
     /// How long ago the earliest event was that has not led to a successful write yet, in seconds.
     pub oldest_unanswered: Gauge,
-    propagation: HistogramVec,
+    /// In the order of [`Trigger::ALL`].
+    propagation: [Histogram; Trigger::ALL.len()],
     writes: IntCounterVec,
-    write_duration: HistogramVec,
+    /// In the order of [`Operation::ALL`].
+    write_duration: [Histogram; Operation::ALL.len()],
     retries: IntCounterVec,
     services: IntGaugeVec,
     decisions: IntGaugeVec,
@@ -123,6 +125,8 @@ impl Resolution {
 }
 
 impl Trigger {
+    const ALL: [Self; 2] = [Self::Pod, Self::Node];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Pod => "pod",
@@ -194,6 +198,19 @@ impl Own {
                 HistogramOpts { common_opts: options(name, help), buckets: buckets.to_vec() };
             register(registry, HistogramVec::new(options, &[label]))
         };
+        // One of these is observed at each change, so they are not looked for by their labels then.
+        let propagation = histograms(
+            "propagation_seconds",
+            "From the arrival of a pod's or node's event to the last slice written for it.",
+            "trigger",
+            &PROPAGATION,
+        )?;
+        let write_duration = histograms(
+            "write_duration_seconds",
+            "From sending a write to its answer.",
+            "operation",
+            &REQUEST,
+        )?;
         let build = gauges("build_info", "Always 1; says which version runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let own = Self {
@@ -233,23 +250,15 @@ impl Own {
                 "oldest_unanswered_change_seconds",
                 "Age of the earliest event without a successful write; 0 without leadership.",
             )?,
-            propagation: histograms(
-                "propagation_seconds",
-                "From the arrival of a pod's or node's event to the last slice written for it.",
-                "trigger",
-                &PROPAGATION,
-            )?,
+            propagation: Trigger::ALL
+                .map(|trigger| propagation.with_label_values(&[trigger.as_str()])),
             writes: counters(
                 "writes_total",
                 "Writes by what they change, how, and what came of them.",
                 &["kind", "operation", "result"],
             )?,
-            write_duration: histograms(
-                "write_duration_seconds",
-                "From sending a write to its answer.",
-                "operation",
-                &REQUEST,
-            )?,
+            write_duration: Operation::ALL
+                .map(|operation| write_duration.with_label_values(&[operation.as_str()])),
             retries: counters(
                 "retries_total",
                 "Services put back into the queue because something failed, by what did.",
@@ -298,12 +307,6 @@ impl Own {
                 let labels = [kind.as_str(), Operation::Update.as_str(), result.as_str()];
                 self.writes.with_label_values(&labels);
             }
-        }
-        for trigger in [Trigger::Pod, Trigger::Node] {
-            self.propagation.with_label_values(&[trigger.as_str()]);
-        }
-        for operation in Operation::ALL {
-            self.write_duration.with_label_values(&[operation.as_str()]);
         }
     }
 
@@ -355,7 +358,7 @@ impl Own {
 
     /// Records the time from an event to the last slice written for it.
     pub fn propagated(&self, trigger: Trigger, after: Duration) {
-        self.propagation.with_label_values(&[trigger.as_str()]).observe(after.as_secs_f64());
+        self.propagation[trigger as usize].observe(after.as_secs_f64());
     }
 
     /// Counts a write that has ended; `took` if it was sent.
@@ -369,8 +372,7 @@ impl Own {
         let labels = [kind.as_str(), operation.as_str(), result.as_str()];
         self.writes.with_label_values(&labels).inc();
         if let Some(took) = took {
-            let duration = self.write_duration.with_label_values(&[operation.as_str()]);
-            duration.observe(took.as_secs_f64());
+            self.write_duration[operation as usize].observe(took.as_secs_f64());
         }
     }
 

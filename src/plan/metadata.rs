@@ -13,10 +13,25 @@ use crate::model::{
 
 /// The labels that a slice of `service` needs.
 pub fn labels(service: &Service) -> Labels {
+    let reserved = reserved(service).map(|(key, value)| (key.into(), value.into()));
+    copied(&service.labels).cloned().chain(reserved).collect()
+}
+
+/// The same for a slice that has these labels now. Mostly they are right, and their storage is shared.
+pub fn labels_in_place_of(now: &Labels, service: &Service) -> Labels {
+    let is_right = !are_labels_stale(now, &service.labels)
+        && [SERVICE_NAME, MANAGED_BY, HEADLESS].iter().all(|key| {
+            let needed = reserved(service).find(|(reserved, _)| reserved == key);
+            now.get(key).map(AsRef::as_ref) == needed.map(|(_, value)| value)
+        });
+    if is_right { now.clone() } else { labels(service) }
+}
+
+/// The reserved labels that a slice of `service` needs.
+fn reserved(service: &Service) -> impl Iterator<Item = (&str, &str)> {
     let own = [(SERVICE_NAME, &*service.key.name), (MANAGED_BY, CONTROLLER)];
     let headless = service.is_headless().then_some((HEADLESS, ""));
-    let reserved = own.into_iter().chain(headless).map(|(key, value)| (key.into(), value.into()));
-    copied(&service.labels).cloned().chain(reserved).collect()
+    own.into_iter().chain(headless)
 }
 
 /// Whether a slice's labels differ from its Service's, apart from the reserved ones. A wrong
@@ -75,6 +90,29 @@ fn go_time(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::samples;
+
+    #[test]
+    fn right_labels_stay_and_others_are_replaced() {
+        let pair = |(key, value): (&str, &str)| (key.into(), value.into());
+        let own: Labels = [("app", "web"), (HEADLESS, "its own")].map(pair).into_iter().collect();
+        let service = Service { labels: own, ..samples::service() };
+        let right = labels(&service);
+        let kept = labels_in_place_of(&right, &service);
+        assert!(std::ptr::eq(kept.iter().as_slice(), right.iter().as_slice()), "shared");
+        for (key, value) in [
+            ("app", Some("other")),
+            ("app", None),
+            ("more", Some("")),
+            (SERVICE_NAME, Some("other")),
+            (SERVICE_NAME, None),
+            (MANAGED_BY, Some("other")),
+            (HEADLESS, Some("")),
+        ] {
+            let wrong = right.with(key, value);
+            assert_eq!(labels_in_place_of(&wrong, &service), right, "{key} {value:?}");
+        }
+    }
 
     #[test]
     fn times_print_as_go_prints_them() {

@@ -199,6 +199,7 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
         by_type.entry(slice.address_type).or_default().push(slice);
     }
     let address_types = world.service.address_types();
+    plan.families.reserve_exact(address_types.len());
     let mut other = (address_types.len() > 1).then(OtherFamily::default);
     for address_type in address_types {
         let existing = by_type.remove(&address_type).unwrap_or_default();

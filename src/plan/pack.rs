@@ -221,7 +221,8 @@ fn keep<'d, 'a: 'd>(
             ..fresh.clone()
         };
         let endpoints = kept.into_iter().map(copy).collect();
-        packing.updates.push(Draft::of(slice, metadata::labels(service), endpoints));
+        let labels = metadata::labels_in_place_of(&slice.meta.labels, service);
+        packing.updates.push(Draft::of(slice, labels, endpoints));
     } else if metadata::are_labels_stale(&slice.meta.labels, &service.labels) {
         let labels = metadata::labels(service);
         packing.updates.push(Draft::copy(slice, labels));

@@ -57,8 +57,9 @@ impl<'a> Draft<'a> {
         settings: Settings,
         stood: Option<Duration>,
     ) -> Option<Self> {
-        let (time, sighting) = trigger_time(seen, index.service(key)?, &index.pods_of(key));
-        let plan = index.plan(key, time, settings, stood)?;
+        let pods = index.pods_of(key);
+        let (time, sighting) = trigger_time(seen, index.service(key)?, &pods);
+        let plan = index.plan_with(key, &pods, time, settings, stood)?;
         Some(Self { plan, sighting, is_patch: false })
     }
 }
