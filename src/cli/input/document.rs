@@ -42,13 +42,15 @@ pub(super) fn list_of(document: &Tree) -> Option<&str> {
     document.get("items").map(|_| kind)
 }
 
-/// Sets a field that is absent.
-pub(super) fn set_missing(document: &mut Tree, field: &str, value: impl FnOnce() -> Tree) {
+/// Sets a field that is absent. Returns whether it was.
+pub(super) fn set_missing(document: &mut Tree, field: &str, value: impl FnOnce() -> Tree) -> bool {
     if let Tree::Object(map) = document
         && map.get(field).is_none_or(|value| value.is_null() || value.as_str() == Some(""))
     {
         map.insert(field.to_owned(), value());
+        return true;
     }
+    false
 }
 
 /// The kind of a document.
@@ -95,10 +97,6 @@ pub(super) fn object<K: Spelled>(
     document: &mut Tree,
     namespace: Option<&str>,
 ) -> Result<Object<K>, FieldError> {
-    if let Some(namespace) = namespace {
-        let metadata = document.get_mut("metadata").into_iter();
-        metadata.for_each(|meta| set_missing(meta, "namespace", || namespace.into()));
-    }
     let slip: RefCell<Option<FieldError>> = RefCell::default();
     let decoded = strict::decode::<K::Document>(document, &|unknown| {
         if let Some(meant) = spelling::meant(unknown)
@@ -114,7 +112,8 @@ pub(super) fn object<K: Spelled>(
     }
     let mut decoded = decoded?;
     value::check(K::KIND, document)?;
-    if fill_in(K::KIND, document) {
+    // Not before: a misspelled field is one whose right name is absent.
+    if set_namespace(document, namespace) | fill_in(K::KIND, document) {
         decoded = strict::decode::<K::Document>(document, &|_| ())?;
     }
     let object =
@@ -128,6 +127,12 @@ pub(super) fn object<K: Spelled>(
         return Err(FieldError::new("metadata.name", "is missing; give the object a name"));
     }
     Ok(object)
+}
+
+/// Gives an object that names no namespace this one. Returns whether it did.
+fn set_namespace(document: &mut Tree, namespace: Option<&str>) -> bool {
+    let metadata = document.get_mut("metadata").zip(namespace);
+    metadata.is_some_and(|(metadata, name)| set_missing(metadata, "namespace", || name.into()))
 }
 
 /// Fills in what the API server would have: `status.podIPs` from `status.podIP`. Returns whether
