@@ -4,6 +4,7 @@
 // Helpers outside the test functions give up with a panic too: there is nothing to recover.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod agreement;
 mod creates;
 mod decisions;
 mod determinism;
