@@ -92,10 +92,11 @@ pub(super) fn kind(document: &Tree) -> Result<Known, FieldError> {
 }
 
 /// Reads an object. If it names no namespace, it gets the given one; kinds without namespace are
-/// given none.
+/// given none. If it leaves its name to the API server, it gets one that ends in `number`.
 pub(super) fn object<K: Spelled>(
     document: &mut Tree,
     namespace: Option<&str>,
+    number: usize,
 ) -> Result<Object<K>, FieldError> {
     let slip: RefCell<Option<FieldError>> = RefCell::default();
     let decoded = strict::decode::<K::Document>(document, &|unknown| {
@@ -111,9 +112,10 @@ pub(super) fn object<K: Spelled>(
         return Err(slip);
     }
     let mut decoded = decoded?;
-    value::check(K::KIND, document)?;
     // Not before: a misspelled field is one whose right name is absent.
-    if set_namespace(document, namespace) | fill_in(K::KIND, document) {
+    let is_named = set_namespace(document, namespace) | set_name(document, number);
+    value::check(K::KIND, document)?;
+    if fill_in(K::KIND, document) | is_named {
         decoded = strict::decode::<K::Document>(document, &|_| ())?;
     }
     let object =
@@ -133,6 +135,20 @@ pub(super) fn object<K: Spelled>(
 fn set_namespace(document: &mut Tree, namespace: Option<&str>) -> bool {
     let metadata = document.get_mut("metadata").zip(namespace);
     metadata.is_some_and(|(metadata, name)| set_missing(metadata, "namespace", || name.into()))
+}
+
+/// The most letters of `metadata.generateName` that the API server uses.
+const GENERATED: usize = 58;
+
+/// Names an object that has only `metadata.generateName`. Returns whether it did. The API server
+/// appends five characters at random, and the same input must give the same plan.
+fn set_name(document: &mut Tree, number: usize) -> bool {
+    let Some(metadata) = document.get_mut("metadata") else { return false };
+    let Some(start) = metadata["generateName"].as_str().filter(|start| !start.is_empty()) else {
+        return false;
+    };
+    let start: String = start.chars().take(GENERATED).collect();
+    set_missing(metadata, "name", || Tree::Text(format!("{start}{number:05}")))
 }
 
 /// Fills in what the API server would have: `status.podIPs` from `status.podIP`. Returns whether
