@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use crate::{plain::shortened, plugin_error, tls_error, web_page};
+use crate::{plain::shortened, tls_error, web_page};
 
 /// The error and all its sources on one line, less what has been said already. Cut if it is too
 /// long: an answer of the API server may be.
@@ -30,9 +30,6 @@ fn said<'a>(error: &'a (dyn Error + 'static)) -> (String, Option<&'a (dyn Error 
             (format!("{} {message}", status.code), None)
         }
         _ if let Some(words) = tls_error::words(error) => (words, None),
-        _ if let Some(words) = plugin_error::inner(error).and_then(plugin_error::words) => {
-            (format!("the credential plugin of the kubeconfig failed: {words}"), None)
-        }
         _ => (error.to_string(), error.source()),
     }
 }

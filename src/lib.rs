@@ -24,7 +24,6 @@
 //! - [`clock`]: the clock that decides when leadership ends, and the time of one iteration
 //! - [`random`]: random numbers, from one source
 //! - [`causes`]: an error with all its causes, as one text
-//! - [`plugin_error`]: what a credential plugin did wrong, in its own words
 //! - [`tls_error`]: what is wrong with a certificate, in plain words
 //! - [`web_page`]: a web page where the API server's answer was expected
 //! - [`plain`]: text that others have written, made fit to be shown
@@ -49,7 +48,6 @@ pub mod observe;
 pub mod pace;
 pub mod plain;
 pub mod plan;
-pub mod plugin_error;
 pub mod pulse;
 pub mod random;
 pub mod report;

@@ -48,6 +48,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Writes per second; 0 means no limit.
     pub qps: f64,
+    /// How many Services may have metrics of their own.
+    pub services: usize,
 }
 
 impl Default for Options {
@@ -61,7 +63,7 @@ impl Default for Options {
             advises: false,
             renew_deadline: 10 * SECOND,
         };
-        Self { settings, timeout: 10 * SECOND, qps: 0.0 }
+        Self { settings, timeout: 10 * SECOND, qps: 0.0, services: 2 }
     }
 }
 
@@ -120,7 +122,8 @@ impl Rig {
     ) -> Self {
         let api = api.replica();
         let (stop, stopped) = oneshot::channel();
-        let (metrics, health) = (Metrics::with_services(2).unwrap(), Health::default());
+        let metrics = Metrics::with_services(options.services).unwrap();
+        let health = Health::default();
         let writer = Writer {
             client: api.client(),
             leadership,

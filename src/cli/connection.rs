@@ -195,10 +195,13 @@ fn check_user(files: &Files, name: &str, user: &AuthInfo) -> Result<(), ConnectE
     let unfit = |text: &str| http::HeaderValue::from_str(text).is_err();
     let reason = || "it has a line break or a control character".to_owned();
     if let Some(provider) = &user.auth_provider {
-        for field in ["id-token", "access-token"] {
-            if provider.config.get(field).is_some_and(|token| unfit(token)) {
-                return Err(wrong(field, reason()));
-            }
+        if provider.name != "oidc" {
+            let problem = "is none that kubectl 1.26 or newer has; use the credential plugin of the \
+                           provider, such as gke-gcloud-auth-plugin or kubelogin";
+            return Err(wrong("auth-provider", format!("`{}` {problem}", provider.name)));
+        }
+        if provider.config.get("id-token").is_some_and(|token| unfit(token)) {
+            return Err(wrong("id-token", reason()));
         }
     }
     if let Some(token) = &user.token {

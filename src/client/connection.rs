@@ -14,6 +14,7 @@ use kube::{
 use tower::{
     BoxError, ServiceBuilder, ServiceExt,
     buffer::BufferLayer,
+    filter::AsyncFilterLayer,
     layer::util::Stack,
     timeout::TimeoutLayer,
     util::{BoxService, MapRequestLayer},
@@ -21,7 +22,7 @@ use tower::{
 use tower_http::timeout::ResponseBodyTimeoutLayer;
 use tracing::debug;
 
-use super::{page, route::route, spacing::Spacing, token_file::TokenFile};
+use super::{page, plugin::Plugin, route::route, spacing::Spacing, token_file::TokenFile};
 
 /// The target of the log lines about single requests.
 pub(crate) const REQUESTS: &str = module_path!();
@@ -68,8 +69,9 @@ fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
         Err(_) if config.auth_info.token.is_some() => None,
         token => token.map_err(|error| kube::Error::Service(error.into()))?,
     };
-    // First, since it runs a credential plugin and fails if that does.
-    let auth = if token.is_some() { None } else { config.auth_layer()? };
+    let plugin = Plugin::of(&mut config.auth_info);
+    let plugin = plugin.map_err(|error| kube::Error::Service(error.into()))?;
+    let auth = if token.is_some() || plugin.is_some() { None } else { config.auth_layer()? };
     let route = route(&config)?;
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(route)?);
     connector.set_connect_timeout(Some(CONNECT));
@@ -79,6 +81,9 @@ fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
         .option_layer(auth)
         .option_layer(token.map(|token| {
             MapRequestLayer::new(move |request: Request<Body>| token.authorize(request))
+        }))
+        .option_layer(plugin.map(|plugin| {
+            AsyncFilterLayer::new(move |request: Request<Body>| plugin.clone().authorize(request))
         }))
         .layer(config.extra_headers_layer()?)
         .map_request(|request: Request<Body>| {

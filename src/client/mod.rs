@@ -4,6 +4,7 @@
 pub mod connection;
 pub(crate) mod event_stream;
 mod page;
+pub(crate) mod plugin;
 pub mod proxy;
 mod route;
 pub(crate) mod source;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::MaybeHttpsStream;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::{
         legacy::connect::{
@@ -16,7 +16,7 @@ use hyper_util::{
 };
 use kube::{Config, client::ConfigExt};
 use tokio::net::TcpStream;
-use tower::{BoxError, ServiceExt, util::BoxCloneSyncService};
+use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::proxy::shown;
 
@@ -57,7 +57,7 @@ pub(super) fn route(config: &Config) -> kube::Result<Route> {
         if let Some((user, password)) = login.as_ref().and_then(Intercept::raw_auth) {
             socks = socks.with_auth(user.to_owned(), password.to_owned());
         }
-        let route = socks.map_request(with_port).map_err(move |error| failed(error.into()));
+        let route = socks.map_request(with_port).map_err(move |error| failed(cause(error)));
         return Ok(BoxCloneSyncService::new(route));
     }
     let (scheme, port) = match proxy.scheme_str() {
@@ -70,6 +70,18 @@ pub(super) fn route(config: &Config) -> kube::Result<Route> {
     }
     let route = tunnel.map_request(with_port).map_err(move |error| failed(error.into()));
     Ok(BoxCloneSyncService::new(route))
+}
+
+/// What a SOCKS proxy's client fails with.
+type SocksError = <SocksV5<HttpsConnector<HttpConnector>> as Service<Uri>>::Error;
+
+/// The cause of such an error, which does not show it.
+fn cause(error: SocksError) -> BoxError {
+    match error {
+        SocksError::Inner(cause) => cause,
+        SocksError::Io(cause) => cause.into(),
+        error => error.into(),
+    }
 }
 
 fn tcp() -> HttpConnector {

@@ -125,8 +125,12 @@ pub struct Controller {
 /// What lists and watches have shown.
 #[derive(Debug, Default)]
 struct Lists {
-    /// The kinds of which a list was complete.
+    /// The kinds of which a list was complete, or that the API server does not have.
     complete: HashSet<Watched>,
+    /// Whether all required ones are among them.
+    are_required_known: bool,
+    /// Whether all optional ones are.
+    are_optional_known: bool,
     /// The highest version among the slices that the watch has shown; 0 during a list.
     slices_seen: u64,
     /// The list of slices under way.
@@ -225,7 +229,7 @@ impl Controller {
 
     /// Whether all required kinds have been listed.
     pub fn is_complete(&self) -> bool {
-        self.unlisted(Need::Required).next().is_none()
+        self.lists.are_required_known
     }
 
     fn unlisted(&self, need: Need) -> impl Iterator<Item = Watched> {

@@ -95,6 +95,71 @@ fn a_plugin_that_works() {
     assert!(asked.iter().all(|head| head.contains("authorization: bearer abc\r\n")), "{asked:?}");
 }
 
+/// Once for each client. What it prints on standard error is not lost, and it does not wait for
+/// standard input.
+#[test]
+fn a_plugin_is_run_once() {
+    let (folder, server) = (Folder::new(), api());
+    let credential = r#"{"kind":"ExecCredential","status":{"token":"abc"}}"#;
+    let script = format!(
+        "echo >>runs; echo \"$KUBERNETES_EXEC_INFO $REGION $*\" >info; echo '{credential}'"
+    );
+    let mut user = plugin(&folder, &script);
+    user["exec"]["args"] = json!(["get-token", "a b"]);
+    user["exec"]["env"] = json!([{"name": "REGION", "value": "here"}]);
+    user["exec"]["interactiveMode"] = json!("IfAvailable");
+    plan(&folder, &server, &user).reached();
+    let read = |file: &str| fs::read_to_string(format!("{}/{file}", folder.path())).unwrap();
+    assert_eq!(read("runs"), "\n");
+    let info = read("info");
+    let (info, words) = info.split_once("} ").unwrap();
+    assert_eq!(words, "here get-token a b\n");
+    let info: Value = serde_json::from_str(&format!("{info}}}")).unwrap();
+    assert_eq!(info["apiVersion"], "client.authentication.k8s.io/v1");
+    assert_eq!(
+        (&info["kind"], &info["spec"]["interactive"]),
+        (&json!("ExecCredential"), &json!(false))
+    );
+    // What counts more.
+    user["token"] = json!("other");
+    plan(&folder, &server, &user).reached();
+    assert_eq!(read("runs"), "\n");
+}
+
+#[test]
+fn a_token_that_is_no_header() {
+    let (folder, server) = (Folder::new(), api());
+    for expiry in ["", r#","expirationTimestamp":"2999-01-01T00:00:00Z""#] {
+        for token in [r"a\nb", r"a\r", r"\u0007"] {
+            let credential = format!(r#"{{"status":{{"token":"{token}"{expiry}}}}}"#);
+            let user = plugin(&folder, &format!("cat <<'END'\n{credential}\nEND"));
+            let done = plan(&folder, &server, &user);
+            done.failed(&["bin/plugin", "failed", "its token has a line break"]);
+        }
+    }
+    let provider = json!({"auth-provider": {"name": "gcp", "config": {"cmd-path": "/bin/date"}}});
+    let done = plan(&folder, &server, &provider);
+    done.failed(&["auth-provider of the user u", "`gcp`", "gke-gcloud-auth-plugin"]);
+    assert!(server.asked.all().is_empty());
+}
+
+#[test]
+fn the_certificate_of_a_plugin() {
+    let folder = Folder::new();
+    let (server, authority, [certificate, key]) = super::tls::demanding("127.0.0.1");
+    folder.write("ca.pem", authority);
+    let cluster = json!({"server": format!("https://{}", server.address),
+        "certificate-authority": "ca.pem"});
+    let plan = |status: &Value| {
+        let credential = json!({"kind": "ExecCredential", "status": status});
+        let user = plugin(&folder, &format!("cat <<'END'\n{credential}\nEND"));
+        folder.plan(&config(&cluster, &user), &[])
+    };
+    plan(&json!({"clientCertificateData": certificate, "clientKeyData": key})).reached();
+    plan(&json!({"token": "abc"})).failed(&[]);
+    plan(&json!({"clientCertificateData": "x", "clientKeyData": "y"})).failed(&[]);
+}
+
 #[test]
 fn a_plugin_that_is_not_installed() {
     let (folder, server) = (Folder::new(), api());
@@ -133,7 +198,7 @@ fn a_plugin_that_does_not_work_later() {
     let (folder, server) = (Folder::new(), api());
     let credential = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"abc","expirationTimestamp":"2000-01-01T00:00:00Z"}}"#;
     let script = format!(
-        "echo >>runs; [ $(wc -l <runs) -le 2 ] && echo '{credential}' && exit; echo log in again >&2; exit 3"
+        "echo >>runs; [ $(wc -l <runs) -le 1 ] && echo '{credential}' && exit; echo log in again >&2; exit 3"
     );
     let done = plan(&folder, &server, &plugin(&folder, &script));
     done.failed(&["the credential plugin", "failed: exit status: 3: log in again"]);

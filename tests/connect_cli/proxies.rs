@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     folder::{Folder, config},
-    servers::{Server, api, proxy, socks},
+    servers::{Server, api, proxy, rude, socks},
     tls,
 };
 
@@ -125,6 +125,12 @@ fn proxies_that_do_not_work_are_named() {
     }
     let done = plan(&folder, &cluster, &[("HTTPS_PROXY", "http://127.0.0.1:1")]);
     done.failed(&["through the proxy http://127.0.0.1:1", "refused"]);
+    let done = plan(&folder, &cluster, &[("HTTPS_PROXY", "socks5://127.0.0.1:1")]);
+    done.failed(&["through the proxy socks5://127.0.0.1:1", "refused"]);
+    let silent = rude("");
+    let address = format!("socks5://{}", silent.address);
+    let done = plan(&folder, &cluster, &[("HTTPS_PROXY", &address)]);
+    done.failed(&[&format!("through the proxy {address}"), "eof"]);
     let done = plan(&folder, &cluster, &[("HTTPS_PROXY", "ftp://me:secret@a")]);
     done.failed(&["$HTTPS_PROXY", "the scheme is ftp instead of http, https or socks5"]);
     assert!(!done.err.contains("secret"), "{}", done.err);

@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
 };
 use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::WebPkiClientVerifier,
 };
 use serde_json::json;
 
@@ -28,20 +31,53 @@ pub fn proxy(target: SocketAddr) -> (Server, String) {
     (proxy_with_tls(tls, target), authority)
 }
 
+/// An API server that asks for a client's certificate, the PEM of its authority, and the PEM of such
+/// a certificate and its key.
+pub fn demanding(name: &str) -> (Server, String, [String; 2]) {
+    let authority = authority(name);
+    let (chain, key) = leaf(&authority, name, |_| {});
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder(roots.into()).build().unwrap();
+    let tls = ServerConfig::builder().with_client_cert_verifier(verifier);
+    let server = api_with_tls(tls.with_single_cert(chain, der(&key)).unwrap());
+    let (chain, key) = leaf(&authority, "client", |leaf| {
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let base64 = base64::engine::general_purpose::STANDARD.encode(&chain[0]);
+    let certificate = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+    (server, authority.pem(), [certificate, key.serialize_pem()])
+}
+
 fn certified(name: &str, change: impl FnOnce(&mut CertificateParams)) -> (ServerConfig, String) {
+    let authority = authority(name);
+    let (chain, key) = leaf(&authority, name, change);
+    let tls = ServerConfig::builder().with_no_client_auth();
+    (tls.with_single_cert(chain, der(&key)).unwrap(), authority.pem())
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::new(vec![]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // Of two authorities with one name, only the signature would tell that one is the wrong one.
     authority.distinguished_name.push(DnType::CommonName, format!("authority of {name}"));
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn leaf(
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    name: &str,
+    change: impl FnOnce(&mut CertificateParams),
+) -> (Vec<CertificateDer<'static>>, KeyPair) {
     let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
     change(&mut leaf);
     let key = KeyPair::generate().unwrap();
-    let leaf = leaf.signed_by(&key, &authority).unwrap();
-    let chain = vec![CertificateDer::from(leaf.der().to_vec())];
-    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-    let tls = ServerConfig::builder().with_no_client_auth();
-    (tls.with_single_cert(chain, key.into()).unwrap(), authority.pem())
+    let leaf = leaf.signed_by(&key, authority).unwrap();
+    (vec![CertificateDer::from(leaf.der().to_vec())], key)
+}
+
+fn der(key: &KeyPair) -> PrivateKeyDer<'static> {
+    PrivatePkcs8KeyDer::from(key.serialize_der()).into()
 }
 
 #[test]

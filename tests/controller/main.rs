@@ -5,6 +5,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod advise;
+mod agreement;
 mod creates;
 mod decisions;
 mod determinism;

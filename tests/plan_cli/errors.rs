@@ -51,6 +51,21 @@ fn what_is_wrong_is_named() {
     assert_snapshot!(lines.join("\n"));
 }
 
+/// An object that names no namespace gets one, which must not hide that it meant to name it.
+#[test]
+fn a_misspelled_namespace_is_found() {
+    for (kind, name) in
+        [("Service", "namespce"), ("Pod", "nameSpace"), ("LocalityPolicy", "namspace")]
+    {
+        let group = if kind == "LocalityPolicy" { "closehaul.io/v1alpha1" } else { "v1" };
+        let text =
+            format!("{{apiVersion: {group}, kind: {kind}, metadata: {{name: a, {name}: b}}}}");
+        let line = refused(&plan_text(&text, &[]));
+        let expected = format!("unknown field `metadata.{name}`: did you mean `namespace`?");
+        assert!(line.contains(&expected), "{line}");
+    }
+}
+
 #[test]
 fn slices_are_read_as_strictly() {
     let slice = |body: &str| {

@@ -147,6 +147,41 @@ spec: {clusterIP: 10.96.0.1, selector: {app: cart}, ports: [{port: 80}]}
     assert!(done.good().contains(r#""namespace":"shop""#));
 }
 
+/// The API server would append something to these.
+#[test]
+fn objects_whose_names_the_server_chooses() {
+    let pod = "
+---
+apiVersion: v1
+kind: Pod
+metadata: {generateName: cart-, labels: {app: cart}}
+spec: {nodeName: a}
+status: {phase: Running, podIP: 10.0.0.NUMBER}";
+    let pods = ["1", "2"].map(|number| pod.replace("NUMBER", number)).concat();
+    let document = format!(
+        "
+apiVersion: v1
+kind: Service
+metadata: {{name: cart, uid: u}}
+spec: {{clusterIP: 10.96.0.1, selector: {{app: cart}}, ipFamilies: [IPv4], ports: [{{port: 80}}]}}
+---
+{{apiVersion: v1, kind: Node, metadata: {{generateName: '', name: a}}}}{pods}
+"
+    );
+    let planned = plan_text(&document, &["-o", "yaml"]).good();
+    for name in ["cart-00003", "cart-00004"] {
+        assert!(planned.contains(&format!("name: {name}\n")), "{planned}");
+    }
+    // The slices of a plan have no names yet.
+    let again = plan_text(&format!("{document}---\n{planned}"), &["-o", "yaml"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    let long =
+        format!("{{apiVersion: v1, kind: Pod, metadata: {{generateName: {}}}}}", "a".repeat(300));
+    assert_eq!(plan_text(&long, &[]).code, Some(0));
+    let wrong = "{apiVersion: v1, kind: Pod, metadata: {generateName: A_}}";
+    assert_eq!(plan_text(wrong, &[]).code, Some(2));
+}
+
 #[test]
 fn what_servers_print_is_read() {
     let done = plan(&["-f", &fixture("real.yaml")]);

@@ -4,12 +4,11 @@ use std::io;
 
 use kube::{
     Config,
-    client::AuthError,
-    config::{AuthInfo, InClusterError, KubeconfigError},
+    config::{InClusterError, KubeconfigError},
 };
 
 use super::names::Names;
-use crate::plugin_error;
+use crate::client::plugin::PluginError;
 
 /// Why no cluster was found.
 #[derive(Debug, thiserror::Error)]
@@ -116,20 +115,10 @@ pub enum ConnectError {
         /// What would have been used.
         would: String,
     },
-    /// A credential plugin is not installed.
-    #[error("the credential plugin {command} of the kubeconfig is not installed{}", hinted(hint))]
-    NoPlugin {
-        /// The command.
-        command: String,
-        /// What the kubeconfig says about its installation.
-        hint: String,
-    },
-    /// A credential plugin does not do its work.
-    #[error("the credential plugin {command} of the kubeconfig failed: {reason}")]
+    /// A credential plugin gives no credentials.
+    #[error("{reason}")]
     Plugin {
-        /// The command.
-        command: String,
-        /// Its own words.
+        /// Which one, and why.
         reason: String,
     },
     /// No client can be created from the settings.
@@ -146,40 +135,17 @@ fn looked(missing: &str) -> String {
     if missing.is_empty() { String::new() } else { format!(" {missing}") }
 }
 
-fn hinted(hint: &str) -> String {
-    match hint.trim() {
-        "" => ", or not on the $PATH; install it, or choose another user with --context".to_owned(),
-        hint => format!(": {hint}"),
-    }
-}
-
 impl ConnectError {
     /// No client can be created from `config`.
     pub(crate) fn client(config: &Config, source: kube::Error) -> Self {
-        match source {
-            kube::Error::Auth(error) => Self::auth(config, error),
-            source => {
-                Self::Client { url: config.cluster_url.to_string(), source: Box::new(source) }
-            }
+        let plugin = match &source {
+            kube::Error::Service(error) => error.downcast_ref::<PluginError>(),
+            _ => None,
+        };
+        if let Some(error) = plugin {
+            return Self::Plugin { reason: error.to_string() };
         }
-    }
-
-    fn auth(config: &Config, error: AuthError) -> Self {
-        let command = command(&config.auth_info);
-        match error {
-            AuthError::AuthExecStart(error) if error.kind() == io::ErrorKind::NotFound => {
-                let exec = config.auth_info.exec.as_ref();
-                let hint = exec.and_then(|exec| exec.install_hint.clone()).unwrap_or_default();
-                Self::NoPlugin { command, hint }
-            }
-            error => match plugin_error::words(&error) {
-                Some(reason) => Self::Plugin { command, reason },
-                None => Self::Client {
-                    url: config.cluster_url.to_string(),
-                    source: Box::new(kube::Error::Auth(error)),
-                },
-            },
-        }
+        Self::Client { url: config.cluster_url.to_string(), source: Box::new(source) }
     }
 
     /// Whether there is no such file.
@@ -191,8 +157,4 @@ impl ConnectError {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Unnamed { .. })
     }
-}
-
-fn command(user: &AuthInfo) -> String {
-    user.exec.as_ref().and_then(|exec| exec.command.clone()).unwrap_or_default()
 }

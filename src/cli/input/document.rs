@@ -42,13 +42,15 @@ pub(super) fn list_of(document: &Tree) -> Option<&str> {
     document.get("items").map(|_| kind)
 }
 
-/// Sets a field that is absent.
-pub(super) fn set_missing(document: &mut Tree, field: &str, value: impl FnOnce() -> Tree) {
+/// Sets a field that is absent. Returns whether it was.
+pub(super) fn set_missing(document: &mut Tree, field: &str, value: impl FnOnce() -> Tree) -> bool {
     if let Tree::Object(map) = document
         && map.get(field).is_none_or(|value| value.is_null() || value.as_str() == Some(""))
     {
         map.insert(field.to_owned(), value());
+        return true;
     }
+    false
 }
 
 /// The kind of a document.
@@ -90,15 +92,12 @@ pub(super) fn kind(document: &Tree) -> Result<Known, FieldError> {
 }
 
 /// Reads an object. If it names no namespace, it gets the given one; kinds without namespace are
-/// given none.
+/// given none. If it leaves its name to the API server, it gets one that ends in `number`.
 pub(super) fn object<K: Spelled>(
     document: &mut Tree,
     namespace: Option<&str>,
+    number: usize,
 ) -> Result<Object<K>, FieldError> {
-    if let Some(namespace) = namespace {
-        let metadata = document.get_mut("metadata").into_iter();
-        metadata.for_each(|meta| set_missing(meta, "namespace", || namespace.into()));
-    }
     let slip: RefCell<Option<FieldError>> = RefCell::default();
     let decoded = strict::decode::<K::Document>(document, &|unknown| {
         if let Some(meant) = spelling::meant(unknown)
@@ -113,8 +112,10 @@ pub(super) fn object<K: Spelled>(
         return Err(slip);
     }
     let mut decoded = decoded?;
+    // Not before: a misspelled field is one whose right name is absent.
+    let is_named = set_namespace(document, namespace) | set_name(document, number);
     value::check(K::KIND, document)?;
-    if fill_in(K::KIND, document) {
+    if fill_in(K::KIND, document) | is_named {
         decoded = strict::decode::<K::Document>(document, &|_| ())?;
     }
     let object =
@@ -128,6 +129,26 @@ pub(super) fn object<K: Spelled>(
         return Err(FieldError::new("metadata.name", "is missing; give the object a name"));
     }
     Ok(object)
+}
+
+/// Gives an object that names no namespace this one. Returns whether it did.
+fn set_namespace(document: &mut Tree, namespace: Option<&str>) -> bool {
+    let metadata = document.get_mut("metadata").zip(namespace);
+    metadata.is_some_and(|(metadata, name)| set_missing(metadata, "namespace", || name.into()))
+}
+
+/// The most letters of `metadata.generateName` that the API server uses.
+const GENERATED: usize = 58;
+
+/// Names an object that has only `metadata.generateName`. Returns whether it did. The API server
+/// appends five characters at random, and the same input must give the same plan.
+fn set_name(document: &mut Tree, number: usize) -> bool {
+    let Some(metadata) = document.get_mut("metadata") else { return false };
+    let Some(start) = metadata["generateName"].as_str().filter(|start| !start.is_empty()) else {
+        return false;
+    };
+    let start: String = start.chars().take(GENERATED).collect();
+    set_missing(metadata, "name", || Tree::Text(format!("{start}{number:05}")))
 }
 
 /// Fills in what the API server would have: `status.podIPs` from `status.podIP`. Returns whether

@@ -187,7 +187,7 @@ impl Input {
     ) -> Result<Object<K>, InputError> {
         self.kinds.insert(K::KIND.to_owned());
         let place = place.object(K::KIND, document);
-        let object = document::object::<K>(document, namespace);
+        let object = document::object::<K>(document, namespace, self.seen.len() + 1);
         let object = object.map_err(|FieldError { path, problem }| place.error(&path, problem))?;
         let key = (K::KIND, object.namespace.clone(), object.name.clone());
         match self.seen.insert(key, place.clone()) {

@@ -185,6 +185,10 @@ impl Controller {
         self.reporter.health.listed(kind);
         let was_complete = self.is_complete();
         self.lists.complete.insert(kind);
+        let are_known = |need| self.unlisted(need).next().is_none();
+        let (required, optional) = (are_known(Need::Required), are_known(Need::Optional));
+        self.lists.are_required_known = required;
+        self.lists.are_optional_known = optional;
         if self.is_complete() && !was_complete {
             let services = self.index.services().count();
             info!(services, nodes = self.index.nodes().len(), "all is listed");

@@ -9,7 +9,7 @@ use tracing::info;
 use super::Controller;
 use crate::{
     clock::Now,
-    cluster::{Index, Need, SAMPLED, Tracked, Watched},
+    cluster::{Index, SAMPLED, Tracked, Watched},
     control::{progress::Programmed, queue::Class},
     model::name::ServiceKey,
 };
@@ -51,7 +51,7 @@ impl Controller {
 
     /// Until when the first sync waits for policies.
     pub(super) fn waits_for_policies(&self) -> Option<Instant> {
-        let is_waiting = self.settings.policies && self.unlisted(Need::Optional).next().is_some();
+        let is_waiting = self.settings.policies && !self.lists.are_optional_known;
         self.policies.waits_until.filter(|_| is_waiting)
     }
 
@@ -73,7 +73,7 @@ impl Controller {
 
     /// One more kind of policies is known.
     pub(super) fn know_policies(&mut self, now: Instant) {
-        if self.unlisted(Need::Optional).next().is_none() {
+        if self.lists.are_optional_known {
             let affected = self.index.set_policies_known(true);
             self.hints_changed(affected, now);
         }
