@@ -210,10 +210,11 @@ async fn kubectl(cluster: &Cluster, args: &[&str]) -> String {
 /// A table without the column of ages, and without spaces at the ends of lines.
 fn without_age(table: &str) -> String {
     let header = table.lines().next().unwrap();
-    let Some(from) = header.find("AGE") else { return table.to_owned() };
-    let width = header[from..].find(|c: char| c != ' ' && !"AGE".contains(c));
+    let from = header.find("AGE").unwrap();
+    let behind = from + "AGE".len();
+    let next = header[behind..].find(|c| c != ' ').map(|at| behind + at);
     let without = |line: &str| {
-        let rest = width.map_or("", |width| line.get(from + width..).unwrap_or_default());
+        let rest = next.and_then(|next| line.get(next..)).unwrap_or_default();
         format!("{}{rest}", &line[..from]).trim_end().to_owned()
     };
     table.lines().map(without).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! Demand: what each zone is assumed to send.
+//! Demand: what each zone is assumed to send (docs/planner.md 5).
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::rule::{Rule, rules};
 use crate::api::policy::limits;
 
-/// A key of a label, as a part of a rule.
+/// A key of a label, as a part of a rule (`IsQualifiedName` of apimachinery).
 macro_rules! is_key {
     ($key:literal) => {
         concat!(
@@ -23,7 +23,7 @@ macro_rules! is_key {
         )
     };
 }
-/// A value of a label that is not empty, as a part of a rule.
+/// A value of a label that is not empty, as a part of a rule (`IsValidLabelValue` of apimachinery).
 macro_rules! is_value {
     ($value:literal) => {
         concat!($value, ".matches('^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')")
@@ -45,6 +45,7 @@ const ZONE: Rule = Rule::new(
     is_value!("self"),
     "cannot be a zone; write the value of the label topology.kubernetes.io/zone",
 );
+/// A DNS label (RFC 1123), which Services may have as a name in every supported version.
 const SERVICE_NAME: Rule = Rule::new(
     "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
     "cannot be the name of a Service; correct it",
@@ -81,6 +82,7 @@ pub struct LabelValue(#[schemars(length(max = limits::LABEL))] pub String);
 pub struct LabelKey(#[schemars(length(max = limits::KEY))] pub String);
 
 /// A label selector. An empty one selects everything.
+// As in `metav1.LabelSelector`, a server-side apply replaces it as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
