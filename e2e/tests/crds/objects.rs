@@ -70,7 +70,7 @@ async fn show() {
     assert_eq!(stored.metadata.generation, Some(1));
     patch_status(&evacuations, "zone-a-x7k2p", &evacuation_status()).await.unwrap();
 
-    let mut shown = String::new();
+    let mut shown = Vec::new();
     for args in [
         &["get", "locpol"][..],
         &["get", "clocpol"],
@@ -79,9 +79,9 @@ async fn show() {
         &["get", "zoneevacuations", "-o", "wide"],
     ] {
         let table = kubectl(&cluster, args).await;
-        shown += &format!("$ kubectl {}\n{}\n", args.join(" "), without_age(&table));
+        shown.push(format!("$ kubectl {}\n{}", args.join(" "), without_age(&table)));
     }
-    insta::assert_snapshot!(shown);
+    insta::assert_snapshot!(shown.join("\n"));
     let all = kubectl(&cluster, &["get", "closehaul", "-o", "name"]).await;
     assert_eq!(all.lines().count(), 3, "{all}");
     // Nothing was written where nothing was reported.

@@ -57,7 +57,7 @@ pub struct Demand {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_selector: Option<LabelSelector>,
     /// The namespaces of these pods, by their labels. If omitted, the namespace of the Service. Only
-    /// in a ClusterLocalityPolicy.
+    /// in a `ClusterLocalityPolicy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_namespace_selector: Option<LabelSelector>,
     /// The share of each zone, by its name, in any unit.

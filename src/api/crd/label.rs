@@ -105,10 +105,10 @@ pub struct LabelSelector {
 pub struct Requirement {
     /// The key of the label.
     pub key: LabelKey,
-    /// In and NotIn compare the value of the label with `values`. Exists and DoesNotExist do not
-    /// look at the value.
+    /// `In` and `NotIn` compare the value of the label with `values`. `Exists` and `DoesNotExist` do
+    /// not look at the value.
     pub operator: Operator,
-    /// The values for In and NotIn.
+    /// The values for `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::VALUES), extend("x-kubernetes-list-type" = "atomic"))]
     pub values: Vec<LabelValue>,
