@@ -29,7 +29,6 @@ macro_rules! is_value {
         concat!($value, ".matches('^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')")
     };
 }
-pub(super) use is_value;
 
 pub(super) const KEY: Rule =
     Rule::new(is_key!("self"), "is not the key of a label; write it like app or example.com/app");
@@ -44,6 +43,11 @@ const VALUE: Rule = Rule::new(
 const ZONE: Rule = Rule::new(
     is_value!("self"),
     "cannot be a zone; write the value of the label topology.kubernetes.io/zone",
+);
+/// The keys of a map by zone.
+pub(super) const ZONES: Rule = Rule::new(
+    concat!("self.all(zone, ", is_value!("zone"), ")"),
+    "has a key that cannot be a zone; write the value of the label topology.kubernetes.io/zone",
 );
 /// A DNS label (RFC 1123), which Services may have as a name in every supported version.
 const SERVICE_NAME: Rule = Rule::new(
