@@ -37,7 +37,8 @@ fn plain(definition: &CustomResourceDefinition) -> String {
 fn template(definition: &CustomResourceDefinition) -> String {
     let name = definition.metadata.name.as_ref().unwrap();
     let labels = definition.metadata.labels.iter().flatten();
-    let labels = labels.map(|(key, value)| format!(" {key:?} {value:?}")).collect::<String>();
+    let labels = labels.map(|(key, value)| format!("{key:?} {value:?}"));
+    let labels = labels.collect::<Vec<_>>().join(" ");
     let spec = serde_saphyr::to_string(&serde_json::json!({"spec": definition.spec})).unwrap();
     assert!(!spec.contains("{{"), "helm would read it as a template");
     format!(
@@ -46,7 +47,7 @@ fn template(definition: &CustomResourceDefinition) -> String {
          apiVersion: apiextensions.k8s.io/v1\n\
          kind: CustomResourceDefinition\n\
          metadata:\n  \
-         {{{{- include \"closehaul.metadata\" (list . {name:?} \"\" (dict{labels}) \
+         {{{{- include \"closehaul.metadata\" (list . {name:?} \"\" (dict {labels}) \
          (dict \"helm.sh/resource-policy\" \"keep\")) | nindent 2 }}}}\n\
          {spec}\
          {{{{- end }}}}\n"

@@ -16,7 +16,7 @@ const FILES: [&str; 3] = [
 /// Print the custom resource definitions of closehaul's kinds
 ///
 /// They are those of this version, and go to kubectl as they are:
-/// closehaul crds | kubectl apply --server-side -f -
+/// closehaul crds | kubectl apply -f -
 #[derive(Args, Debug)]
 pub struct Crds {}
 

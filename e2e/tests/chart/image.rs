@@ -10,6 +10,7 @@ use std::{
 
 use e2e::{
     chart::{Tools, documents, repository},
+    closehaul::{self, Profile},
     machine, packages,
 };
 use serde_json::{Value, json};
@@ -100,8 +101,9 @@ fn the_image_is_one_binary_run_by_nobody() {
     assert_eq!(config["User"], user);
 }
 
-#[test]
-fn the_first_stage_has_all_that_cargo_reads() {
+#[tokio::test]
+async fn the_first_stage_has_all_that_cargo_reads() {
+    let binary = closehaul::build(Profile::Dev).await.unwrap();
     let buildah = Buildah::new("context");
     let containerfile = buildah.0.join("Containerfile");
     fs::write(&containerfile, "FROM scratch\nCOPY . /\n").unwrap();
@@ -111,6 +113,14 @@ fn the_first_stage_has_all_that_cargo_reads() {
     }
     // A build rejects a target without its file, but here it is only missing.
     assert_eq!(targets(&root), targets(&repository()));
+    // The compiler lists what it has read, and that is more than sources.
+    let read = fs::read_to_string(binary.with_extension("d")).unwrap();
+    let read =
+        read.split_whitespace().filter_map(|it| Path::new(it).strip_prefix(repository()).ok());
+    let read: Vec<_> = read.filter(|path| !path.starts_with("target")).collect();
+    assert!(read.len() > 100, "{read:?}");
+    let missing: Vec<_> = read.into_iter().filter(|path| !root.join(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// What cargo finds to build there, except tests, which may be missing.

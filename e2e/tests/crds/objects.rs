@@ -70,7 +70,7 @@ async fn show() {
     assert_eq!(stored.metadata.generation, Some(1));
     patch_status(&evacuations, "zone-a-x7k2p", &evacuation_status()).await.unwrap();
 
-    let mut shown = String::new();
+    let mut shown = Vec::new();
     for args in [
         &["get", "locpol"][..],
         &["get", "clocpol"],
@@ -79,9 +79,9 @@ async fn show() {
         &["get", "zoneevacuations", "-o", "wide"],
     ] {
         let table = kubectl(&cluster, args).await;
-        shown += &format!("$ kubectl {}\n{}\n", args.join(" "), without_age(&table));
+        shown.push(format!("$ kubectl {}\n{}", args.join(" "), without_age(&table)));
     }
-    insta::assert_snapshot!(shown);
+    insta::assert_snapshot!(shown.join("\n"));
     let all = kubectl(&cluster, &["get", "closehaul", "-o", "name"]).await;
     assert_eq!(all.lines().count(), 3, "{all}");
     // Nothing was written where nothing was reported.
@@ -210,10 +210,11 @@ async fn kubectl(cluster: &Cluster, args: &[&str]) -> String {
 /// A table without the column of ages, and without spaces at the ends of lines.
 fn without_age(table: &str) -> String {
     let header = table.lines().next().unwrap();
-    let Some(from) = header.find("AGE") else { return table.to_owned() };
-    let width = header[from..].find(|c: char| c != ' ' && !"AGE".contains(c));
+    let from = header.find("AGE").unwrap();
+    let behind = from + "AGE".len();
+    let next = header[behind..].find(|c| c != ' ').map(|at| behind + at);
     let without = |line: &str| {
-        let rest = width.map_or("", |width| line.get(from + width..).unwrap_or_default());
+        let rest = next.and_then(|next| line.get(next..)).unwrap_or_default();
         format!("{}{rest}", &line[..from]).trim_end().to_owned()
     };
     table.lines().map(without).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! Demand: what each zone is assumed to send.
+//! Demand: what each zone is assumed to send (docs/planner.md 5).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    label::{LabelSelector, is_value},
+    label::{LabelSelector, ZONES},
     rule::{Rule, rules},
 };
 use crate::api::policy::limits;
@@ -34,10 +34,6 @@ const WHICH_CLIENTS: Rule = Rule::new(
 const WHICH_SHARES: Rule =
     Rule::new("self.source != 'Shares' || has(self.shares)", "give each zone its share")
         .missing(".shares");
-const ZONES: Rule = Rule::new(
-    concat!("self.all(zone, ", is_value!("zone"), ")"),
-    "has a key that cannot be a zone; write the value of the label topology.kubernetes.io/zone",
-);
 const SOME_SHARE: Rule = Rule::new(
     "self.exists(zone, self[zone] > 0.0)",
     "gives no zone a share; give at least one that is more than 0",
@@ -57,7 +53,7 @@ pub struct Demand {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_selector: Option<LabelSelector>,
     /// The namespaces of these pods, by their labels. If omitted, the namespace of the Service. Only
-    /// in a ClusterLocalityPolicy.
+    /// in a `ClusterLocalityPolicy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_namespace_selector: Option<LabelSelector>,
     /// The share of each zone, by its name, in any unit.

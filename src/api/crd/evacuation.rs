@@ -1,4 +1,4 @@
-//! Evacuation: what a `ZoneEvacuation` requests.
+//! Evacuation: what a `ZoneEvacuation` requests (docs/planner.md 8.7).
 
 use kube::CustomResource;
 use schemars::JsonSchema;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::rule::{Rule, rules};
 use crate::api::policy::limits;
 
-/// A key of a label, as a part of a rule.
+/// A key of a label, as a part of a rule (`IsQualifiedName` of apimachinery).
 macro_rules! is_key {
     ($key:literal) => {
         concat!(
@@ -23,13 +23,12 @@ macro_rules! is_key {
         )
     };
 }
-/// A value of a label that is not empty, as a part of a rule.
+/// A value of a label that is not empty, as a part of a rule (`IsValidLabelValue` of apimachinery).
 macro_rules! is_value {
     ($value:literal) => {
         concat!($value, ".matches('^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')")
     };
 }
-pub(super) use is_value;
 
 pub(super) const KEY: Rule =
     Rule::new(is_key!("self"), "is not the key of a label; write it like app or example.com/app");
@@ -45,6 +44,12 @@ const ZONE: Rule = Rule::new(
     is_value!("self"),
     "cannot be a zone; write the value of the label topology.kubernetes.io/zone",
 );
+/// The keys of a map by zone.
+pub(super) const ZONES: Rule = Rule::new(
+    concat!("self.all(zone, ", is_value!("zone"), ")"),
+    "has a key that cannot be a zone; write the value of the label topology.kubernetes.io/zone",
+);
+/// A DNS label (RFC 1123), which Services may have as a name in every supported version.
 const SERVICE_NAME: Rule = Rule::new(
     "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
     "cannot be the name of a Service; correct it",
@@ -81,6 +86,7 @@ pub struct LabelValue(#[schemars(length(max = limits::LABEL))] pub String);
 pub struct LabelKey(#[schemars(length(max = limits::KEY))] pub String);
 
 /// A label selector. An empty one selects everything.
+// As in `metav1.LabelSelector`, a server-side apply replaces it as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
@@ -103,10 +109,10 @@ pub struct LabelSelector {
 pub struct Requirement {
     /// The key of the label.
     pub key: LabelKey,
-    /// In and NotIn compare the value of the label with `values`. Exists and DoesNotExist do not
-    /// look at the value.
+    /// `In` and `NotIn` compare the value of the label with `values`. `Exists` and `DoesNotExist` do
+    /// not look at the value.
     pub operator: Operator,
-    /// The values for In and NotIn.
+    /// The values for `In` and `NotIn`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::VALUES), extend("x-kubernetes-list-type" = "atomic"))]
     pub values: Vec<LabelValue>,

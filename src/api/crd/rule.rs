@@ -1,5 +1,7 @@
 //! Rule: what the API server checks beyond types and limits, in CEL
-//! (`x-kubernetes-validations`), each with a message that says what to do.
+//! (`x-kubernetes-validations`, KEP-2876), each with a message that says what to do. Whoever adds one
+//! bounds what it reads: the API server rejects a definition whose rules could cost too much, and
+//! estimates that by the limits on lists, maps and texts.
 
 use serde_json::{Value, json};
 

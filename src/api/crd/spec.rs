@@ -1,4 +1,5 @@
-//! Spec: what a policy requests. docs/policies.md says what the fields mean.
+//! Spec: what a policy requests. What the fields mean is in docs/policies.md, and what follows from
+//! them in docs/planner.md 8, 9.
 
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -50,14 +51,16 @@ const RELEASE: Rule = Rule::new(
     "is less than maxOverloadPercent; give at least that",
 )
 .at(".releaseOverloadPercent");
-/// As Go reads it.
-const DURATION: Rule = Rule::new(
-    "self.matches('^[+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$')",
-    "is not a duration; write it like 30s, 2m or 1m30s",
-);
+/// A duration as Go writes it (`metav1.Duration`) that is not negative, as a part of a rule.
+macro_rules! is_duration {
+    () => {
+        "self.matches('^[+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$')"
+    };
+}
+const DURATION: Rule =
+    Rule::new(is_duration!(), "is not a duration; write it like 30s, 2m or 1m30s");
 const AT_MOST_AN_HOUR: Rule = Rule::new(
-    "!self.matches('^[+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$') \
-     || duration(self) <= duration('1h')",
+    concat!("!", is_duration!(), " || duration(self) <= duration('1h')"),
     "is more than an hour; give at most 1h",
 );
 
@@ -156,7 +159,7 @@ pub enum Mode {
     Shadow,
 }
 
-/// A limit on how unevenly traffic may be distributed.
+/// A limit on how unevenly traffic may be distributed (docs/planner.md 8.1, 8.5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = rules(&[RELEASE])))]

@@ -103,7 +103,7 @@ pub struct ZoneEvacuationStatus {
     pub endpoints: u32,
 }
 
-/// A condition (`metav1.Condition`).
+/// A condition, as all APIs have them (`metav1.Condition`, KEP-1623).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {

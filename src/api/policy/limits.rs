@@ -1,5 +1,5 @@
-//! Limits: how many entries and characters a spec may have. The resource definitions state them too,
-//! because the API server limits the cost of a rule by them.
+//! Limits: how many entries and characters a spec may have. The resource definitions have the same,
+//! because the API server estimates the cost of their rules by them (KEP-2876).
 
 /// The most names of Services.
 pub const NAMES: usize = 256;
