@@ -45,6 +45,8 @@ use closehaul::{
     },
 };
 
+use serde_json::{Value, json};
+
 use self::site::{Shape, Site};
 
 /// How often each operation runs and is measured.
@@ -158,6 +160,38 @@ const CASES: &[Case] = &[
         run: || flip(Some(20)),
         limit: Some((KEPT, UNGUARDED)),
     },
+    case(REPLAN, || replan(&[])),
+    Case {
+        name: "plan 50 right Services, preferred by a policy",
+        run: || replan(&[json!({ "prefer": ["Zone"] })]),
+        limit: Some((RESTART, REPLAN)),
+    },
+    Case {
+        name: "plan 50 right Services, under a guard",
+        run: || replan(&[guard()]),
+        limit: Some((RESTART, REPLAN)),
+    },
+    case(CHANGE, || change(pods(1_000))),
+    Case {
+        name: "a pod's change, under a guard",
+        run: || change_under(pods(1_000), &[guard()]),
+        limit: Some((CHURN, CHANGE)),
+    },
+    Case {
+        name: "a pod's change, 1 client selector",
+        run: || change_under(pods(1_000), &selectors(1)),
+        limit: Some((SELECTED, CHANGE)),
+    },
+    Case {
+        name: "a pod's change, 10 client selectors",
+        run: || change_under(pods(1_000), &selectors(10)),
+        limit: Some((SELECTED, CHANGE)),
+    },
+    Case {
+        name: "a pod's change, 100 client selectors",
+        run: || change_under(pods(1_000), &selectors(100)),
+        limit: Some((SELECTED, CHANGE)),
+    },
     case("a new plan, 5,000 endpoints, 8 zones", || {
         search([1_400, 900, 700, 600, 500, 400, 300, 200], 20);
     }),
@@ -178,6 +212,43 @@ fn flip(guard: Option<u16>) {
     // Where each pod is becomes known with the first one.
     flip(&mut site, 7);
     measure(|| (0..TIMES).for_each(|time| flip(&mut site, 100 + time * 101)));
+}
+
+const REPLAN: &str = "plan 50 right Services, no policy";
+const CHANGE: &str = "a pod's change, no policy";
+/// What a policy may add to planning everything, as on a restart.
+const RESTART: f64 = 1.25;
+/// What a policy may add to a change of one pod.
+const CHURN: f64 = 1.1;
+/// What client selectors of other Services' policies may add to a change of one pod.
+const SELECTED: f64 = 1.05;
+
+fn guard() -> Value {
+    json!({ "prefer": ["Zone"], "guard": { "maxOverloadPercent": 30 } })
+}
+
+/// Policies for other Services, whose clients are the pods of all.
+fn selectors(count: usize) -> Vec<Value> {
+    let of = |number: usize| {
+        json!({
+            "services": { "names": [format!("other-{number}")] },
+            "demand": {
+                "source": "Clients",
+                "clientSelector": { "matchExpressions": [{ "key": "team", "operator": "Exists" }] },
+            },
+        })
+    };
+    (0..count).map(of).collect()
+}
+
+/// Measures planning 50 Services of 10 pods, of which none must be written.
+fn replan(policies: &[Value]) {
+    let mut site = Site::under(Shape { services: 50, pods: 10, per_namespace: 100 }, policies);
+    for service in 0..50 {
+        let event = site.service_event(service, "Local");
+        site.take_in(event);
+    }
+    measure(|| site.settle());
 }
 
 /// Measures the search for a new plan with this many endpoints in each zone.
@@ -214,7 +285,11 @@ fn one_service(endpoints: usize) -> Shape {
 /// Measures what a pod that becomes unready costs, from its decoded event to the write that shows
 /// it, including the answer and the echo of that write.
 fn change(shape: Shape) {
-    let mut site = Site::new(shape);
+    change_under(shape, &[]);
+}
+
+fn change_under(shape: Shape, policies: &[Value]) {
+    let mut site = Site::under(shape, policies);
     let Shape { services, pods, .. } = shape;
     // These changes are not the first of their kind, so cached results exist.
     let mut places = (0..TIMES + 2).map(|time| (time * 37 % services, time * 101 % pods));

@@ -12,7 +12,7 @@ use closehaul::{
         service::TrafficDistribution,
         slice::Slice,
     },
-    plan::{Plan, Settings, changes::Changes},
+    plan::{Circumstances, Plan, Settings, changes::Changes},
 };
 
 use crate::samples;
@@ -71,9 +71,13 @@ impl Site {
         let key = key();
         let part = self.index.part(&key);
         let settings = Settings::with(100);
-        let patch = part.and_then(|part| self.index.patch(&key, &part, None, settings));
+        let patch = part.and_then(|part| {
+            self.index.patch(&key, &part, None, settings, Circumstances::default())
+        });
         let is_patch = patch.is_some();
-        let plan = patch.or_else(|| self.index.plan(&key, None, settings, None)).expect("a plan");
+        let plan = patch
+            .or_else(|| self.index.plan(&key, None, settings, Circumstances::default()))
+            .expect("a plan");
         let service = self.index.service(&key).expect("the Service");
         let known = self.index.known(service, &plan);
         let writes: Vec<Changes> = changes(plan);

@@ -11,7 +11,13 @@ use closehaul::{
         write::Outcome,
     },
     model::{
-        address::AddressType, name::Uid, node::Node, pod::Pod, service::Service, slice::Slice,
+        address::AddressType,
+        name::Uid,
+        node::Node,
+        pod::Pod,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        service::Service,
+        slice::Slice,
     },
     observe::{Health, Metrics},
     plan,
@@ -59,7 +65,20 @@ fn number(shape: Shape, service: usize, pod: usize) -> usize {
 impl Site {
     /// Everything is listed, every slice is written and shown, and nothing is left to do.
     pub fn new(shape: Shape) -> Self {
+        Self::under(shape, &[])
+    }
+
+    /// The same under these policies of the cluster, each given as its spec.
+    pub fn under(shape: Shape, policies: &[Value]) -> Self {
         let mut site = Self::empty(shape);
+        for (number, spec) in policies.iter().enumerate() {
+            let policy = object::<ClusterLocalityPolicy>(json!({
+                "metadata": {"name": format!("policy-{number}"), "uid": format!("p-{number}"),
+                    "resourceVersion": "1", "generation": 1},
+                "spec": spec,
+            }));
+            site.take_in(Event::from(Change::Applied(policy)));
+        }
         site.list();
         site.settle();
         site
@@ -93,7 +112,7 @@ impl Site {
             batch_period: Duration::ZERO,
             replan_qps: 0.0,
             concurrency: 5,
-            policies: false,
+            policies: true,
             advises: false,
             renew_deadline: Duration::from_secs(10),
         };
@@ -139,6 +158,9 @@ impl Site {
         self.take_in(Change::<Service>::Listed.into());
         self.take_in(Change::<Pod>::Listed.into());
         self.take_in(Change::<Slice>::Listed.into());
+        self.take_in(Change::<LocalityPolicy>::Listed.into());
+        self.take_in(Change::<ClusterLocalityPolicy>::Listed.into());
+        self.take_in(Change::<ZoneEvacuation>::Listed.into());
     }
 
     /// A Service's event. Its slices do not depend on `policy`, which is `externalTrafficPolicy`,

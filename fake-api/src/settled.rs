@@ -7,7 +7,7 @@ use closehaul::{
     api::{Kind, Object},
     cluster::Index,
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
-    plan::Settings,
+    plan::{Circumstances, Settings},
 };
 use serde_json::Value;
 
@@ -28,9 +28,12 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
     let api = &rig.api;
     let index = index_of(api);
     for service in index.services() {
-        if let Some(plan) =
-            index.plan(&service.key, None, Settings { max_endpoints, node_hints }, None)
-        {
+        if let Some(plan) = index.plan(
+            &service.key,
+            None,
+            Settings { max_endpoints, node_hints },
+            Circumstances::default(),
+        ) {
             ensure(plan.is_empty(), || format!("not written: {:?}", plan.families))?;
             let name = service.key.name.to_string();
             let (found, wanted) = (found(rig, &name), wanted(api, &name));

@@ -7,7 +7,7 @@ mod kinds;
 mod pool;
 mod slices;
 
-use std::{cell::OnceCell, time::Duration};
+use std::cell::OnceCell;
 
 use foldhash::HashMap;
 use jiff::Timestamp;
@@ -27,12 +27,12 @@ use crate::{
         name::{Name, ServiceKey},
         node::Nodes,
         pod::Pod,
-        policy::LocalityPolicy,
+        policy::{LocalityPolicy, PolicyMeta, RequestKey},
         service::Service,
         slice::Slice,
     },
     plan::{
-        self, Plan, Policy, World,
+        self, Circumstances, Plan, Policy, World,
         hints::auto::{self, CpuShares},
         intent::{Intent, Mechanism, Preference},
         patch,
@@ -103,11 +103,25 @@ impl Index {
         self.islands.get(namespace)?.policies.get(name)
     }
 
-    /// The policies of a namespace, or of all if it is empty, in any order.
+    /// The policies of all namespaces, in any order.
+    pub fn policies(&self) -> impl Iterator<Item = &LocalityPolicy> {
+        self.islands.values().flat_map(|island| island.policies.values())
+    }
+
+    /// The policies of a namespace, in any order.
     pub fn policies_in(&self, namespace: &Name) -> impl Iterator<Item = &LocalityPolicy> {
-        let islands = self.islands.iter();
-        let islands = islands.filter(move |(name, _)| namespace.is_empty() || *name == namespace);
-        islands.flat_map(|(_, island)| island.policies.values())
+        self.islands.get(namespace).into_iter().flat_map(|island| island.policies.values())
+    }
+
+    /// The metadata of a policy or an evacuation.
+    pub fn request_meta(&self, key: &RequestKey) -> Option<&PolicyMeta> {
+        match key {
+            RequestKey::Policy { namespace, name } => {
+                self.policy(namespace, name).map(|it| &it.meta)
+            }
+            RequestKey::ClusterPolicy(name) => self.rules.policies.get(name).map(|it| &it.meta),
+            RequestKey::Evacuation(name) => self.rules.evacuations.get(name).map(|it| &it.meta),
+        }
     }
 
     /// What holds for all namespaces.
@@ -163,16 +177,15 @@ impl Index {
         self.topology_changes
     }
 
-    /// What must be done for a Service. `stood` is how long its hints have stood under a policy
-    /// (`None`: long enough). `None` if the Service is not known or not served.
+    /// What must be done for a Service. `None` if it is not known or not served.
     pub fn plan(
         &self,
         key: &ServiceKey,
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
-        stood: Option<Duration>,
+        circumstances: Circumstances,
     ) -> Option<Plan<'_>> {
-        self.plan_with(key, &self.pods_of(key), trigger_time, settings, stood)
+        self.plan_with(key, &self.pods_of(key), trigger_time, settings, circumstances)
     }
 
     /// The same with the pods that [`Self::pods_of`] has found.
@@ -182,11 +195,11 @@ impl Index {
         pods: &[&'a Pod],
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
-        stood: Option<Duration>,
+        circumstances: Circumstances,
     ) -> Option<Plan<'a>> {
         let island = self.islands.get(&key.namespace)?;
         let case = Case { island, key, intent: island.intent(&key.name)?, pods };
-        self.plan_case(case, trigger_time, settings, stood)
+        self.plan_case(case, trigger_time, settings, circumstances)
     }
 
     /// What would have to be done for a Service by its policy in mode `Shadow`. `None` if there is no
@@ -209,7 +222,7 @@ impl Index {
     ) -> Option<Plan<'_>> {
         let island = self.islands.get(&key.namespace)?;
         let case = Case { island, key, intent, pods: &self.pods_of(key) };
-        self.plan_case(case, None, settings, None)
+        self.plan_case(case, None, settings, Circumstances::default())
     }
 
     fn plan_case<'a>(
@@ -217,13 +230,13 @@ impl Index {
         Case { island, key, intent, pods }: Case<'_, 'a>,
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
-        stood: Option<Duration>,
+        circumstances: Circumstances,
     ) -> Option<Plan<'a>> {
         let zones = self.zones(key, intent);
         let mut plan = plan::plan(World {
             service: island.service(&key.name).filter(|service| service.is_served())?,
             intent,
-            policy: Policy::of(intent, zones.as_deref(), stood),
+            policy: Policy::of(intent, zones.as_deref(), circumstances),
             pods,
             nodes: &self.nodes,
             shares: self.shares(),
@@ -243,6 +256,7 @@ impl Index {
         part: &Part,
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
+        circumstances: Circumstances,
     ) -> Option<Plan<'_>> {
         let island = self.islands.get(&key.namespace)?;
         let intent = island.intent(&key.name)?;
@@ -255,8 +269,7 @@ impl Index {
             slices: &[],
             trigger_time,
             intent,
-            // A plan that does not stay is made for the whole.
-            policy: Policy::of(intent, zones.as_deref(), None),
+            policy: Policy::of(intent, zones.as_deref(), circumstances),
             settings,
         };
         patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)

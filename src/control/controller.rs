@@ -40,7 +40,7 @@ use crate::{
     model::{address::AddressType, name::ServiceKey, slice::Slice},
     observe::{Health, Metrics, events::ServiceEvent},
     plan::{
-        self, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
+        self, Circumstances, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
     },
     report::{Report, assessment, grounds::Grounds, hindrance::hindrances},
@@ -120,6 +120,8 @@ pub struct Controller {
     others: Others,
     policies: Policies,
     statuses: Statuses,
+    /// Whether this replica has begun to plan.
+    has_planned: bool,
 }
 
 /// What lists and watches have shown.
@@ -194,6 +196,7 @@ impl Controller {
             others: Others::default(),
             policies: Policies::default(),
             statuses: Statuses::default(),
+            has_planned: false,
         }
     }
 
@@ -245,6 +248,7 @@ impl Controller {
             return None;
         }
         self.end_evacuations(now);
+        self.has_planned = true;
         if role == Role::Leader {
             self.others.leads_since.get_or_insert(now.monotonic);
         }
@@ -305,9 +309,12 @@ impl Controller {
         let service = self.index.service(key).filter(|service| service.is_served())?;
         let progress = self.progress.entry(key.clone()).or_default();
         let (seen, settings) = (progress.seen.as_ref(), self.settings.plan);
-        let stood = progress.stood(now.monotonic);
+        let circumstances = Circumstances {
+            stood: progress.stood(now.monotonic),
+            is_contested: self.others.writer.is_contested(key),
+        };
         let Draft { plan, sighting, is_patch } =
-            Draft::of(&self.index, key, part.as_ref(), seen, settings, stood)?;
+            Draft::of(&self.index, key, part.as_ref(), seen, settings, circumstances)?;
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
@@ -559,8 +566,7 @@ impl Controller {
     pub fn lead(&mut self, is_leading: bool, now: Instant) {
         self.rewinds.lead(self.is_complete(), is_leading);
         if self.reporter.tally.lead(is_leading) {
-            self.statuses.forget();
-            self.statuses_changed(&"".into(), now);
+            self.begin_statuses(now);
         }
     }
 
@@ -573,7 +579,7 @@ impl Controller {
         self.remove_overdue(now);
         self.forget_others(now);
         self.sample_demand(now);
-        if self.others.leads_since.is_some() || self.settings.advises {
+        if self.has_planned {
             self.reporter.sum_up(&self.index);
         }
         self.reporter.left_out_too_long(at);

@@ -43,6 +43,8 @@ pub struct Reporter {
     left_out: LeftOut,
     /// Whether the decisions that were found at the start have been logged.
     is_summed_up: bool,
+    /// Whether they are logged for each Service.
+    logs_all: bool,
     /// Events that have not been fetched yet.
     events: Vec<ServiceEvent>,
 }
@@ -65,7 +67,8 @@ impl Reporter {
             health,
             services: HashMap::default(),
             left_out: LeftOut::default(),
-            is_summed_up: logs_all,
+            is_summed_up: false,
+            logs_all,
             events: Vec::new(),
         }
     }
@@ -79,7 +82,7 @@ impl Reporter {
     /// more to find than the outlook.
     pub fn reports_hindrances(&self, service: &ServiceKey, outlook: &Outlook) -> bool {
         let known = self.services.get(service);
-        self.is_summed_up && known.is_none_or(|reported| reported.outlook != *outlook)
+        self.says_all() && known.is_none_or(|reported| reported.outlook != *outlook)
     }
 
     /// The last decision on a Service.
@@ -101,9 +104,9 @@ impl Reporter {
             Some(Outlook::nothing())
         };
         self.found(service, finding, now);
-        self.left_out.note(service, left_out, !self.is_summed_up, now.monotonic);
+        self.left_out.note(service, left_out, !self.says_all(), now.monotonic);
         let has_changed = before.is_some();
-        let Some(before) = before.filter(|before| self.is_summed_up && before != outlook) else {
+        let Some(before) = before.filter(|before| self.says_all() && before != outlook) else {
             return has_changed;
         };
         info!(
@@ -118,6 +121,10 @@ impl Reporter {
             self.emit(service, news, now);
         }
         has_changed
+    }
+
+    fn says_all(&self) -> bool {
+        self.is_summed_up || self.logs_all
     }
 
     /// A Service is not served any more.

@@ -69,14 +69,21 @@ pub async fn run(
     let mut others = JoinSet::new();
     let Reading { client, random, mut reports, wall } = reading;
     let (orders, received) = (Vec::new(), Vec::new());
-    let (publish, document) = watch::channel(Document::Unread);
-    let group = controller.follows_policies().then_some(document);
-    let mut watches =
-        Watches { tasks: &mut others, client, random, events, group, orders, received };
+    let policies = controller.follows_policies();
+    let documents = Vec::new();
+    let mut watches = Watches {
+        tasks: &mut others,
+        client,
+        random,
+        events,
+        policies,
+        documents,
+        orders,
+        received,
+    };
     visit_kinds(&mut watches);
-    let Watches { client, mut random, orders, received, .. } = watches;
-    // It ends at once if there is no receiver.
-    others.spawn(discover(client, random.fork(), publish));
+    let Watches { client, mut random, documents, orders, received, .. } = watches;
+    others.spawn(discover(client, random.fork(), documents));
 
     let leadership = writer.leadership.clone();
     let emitters = leadership.clone();
@@ -255,9 +262,10 @@ struct Watches<'a> {
     client: Client,
     random: Random,
     events: mpsc::Sender<Event>,
-    /// What is known of closehaul's own group. `None` if policies, and what they need, are not
-    /// followed.
-    group: Option<watch::Receiver<Document>>,
+    /// Whether policies, and what they need, are followed.
+    policies: bool,
+    /// Where followers learn which kinds closehaul's own group has.
+    documents: Vec<watch::Sender<Document>>,
     /// A separate channel for each watch. One for all would wake them in random order (tokio).
     orders: Vec<(Watched, watch::Sender<Orders>)>,
     /// When something was last received of each kind.
@@ -267,6 +275,9 @@ struct Watches<'a> {
 impl Visitor for Watches<'_> {
     /// Follows all objects of one kind.
     fn visit<T: Tracked>(&mut self) {
+        if T::NEED != Need::Required && !self.policies {
+            return;
+        }
         let (receiving, received) = watch::channel(None);
         self.received.push((Watched::of::<T>(), received));
         let (order, orders) = watch::channel(Orders::default());
@@ -278,11 +289,14 @@ impl Visitor for Watches<'_> {
             orders,
             received: receiving,
         };
-        let mut changes = match (T::NEED, &self.group) {
-            (Need::Required, _) => follow::<T>(reader).boxed(),
-            (Need::Optional, Some(group)) => follow_if_there::<T>(reader, group.clone()).boxed(),
-            (Need::OnDemand, Some(_)) => follow_when_needed::<T>(reader).boxed(),
-            (Need::Optional | Need::OnDemand, None) => return,
+        let mut changes = match T::NEED {
+            Need::Required => follow::<T>(reader).boxed(),
+            Need::Optional => {
+                let (publish, document) = watch::channel(Document::Unread);
+                self.documents.push(publish);
+                follow_if_there::<T>(reader, document).boxed()
+            }
+            Need::OnDemand => follow_when_needed::<T>(reader).boxed(),
         };
         let events = self.events.clone();
         self.tasks.spawn(async move {

@@ -81,9 +81,19 @@ pub struct Policy<'w> {
     pub request: Option<&'w Request>,
     /// The zones, and what each sends to the Service.
     pub zones: &'w Zones,
+    /// See [`Circumstances::stood`].
+    pub stood: Option<Duration>,
+}
+
+/// What plans under policies depend on besides the objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
     /// How long the hints in force have stood; `None` stands for long enough, where there is no
     /// clock.
     pub stood: Option<Duration>,
+    /// Whether another client overwrites the slices again and again. Policies pause then, so that
+    /// the two do not fight about hints. Evacuations do not.
+    pub is_contested: bool,
 }
 
 impl<'w> Policy<'w> {
@@ -91,10 +101,11 @@ impl<'w> Policy<'w> {
     pub fn of(
         intent: &'w Intent,
         zones: Option<&'w Zones>,
-        stood: Option<Duration>,
+        Circumstances { stood, is_contested }: Circumstances,
     ) -> Option<Self> {
-        let request = intent.request();
-        let zones = zones.filter(|_| request.is_some() || intent.is_unknown())?;
+        let is_meant = intent.request().is_some() || intent.is_unknown();
+        let zones = zones.filter(|_| is_meant)?;
+        let request = intent.request().filter(|_| !is_contested || intent.is_evacuated());
         Some(Self { request, zones, stood })
     }
 }

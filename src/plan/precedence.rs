@@ -1,7 +1,7 @@
 //! Precedence: which policy decides for a Service, and what becomes of the others (docs/planner.md
 //! 9). Policies are never merged.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeSet};
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::model::{
     namespace::Namespace,
     policy::{
         ClusterLocalityPolicy, DemandSource, LocalityPolicy, Mode, PolicyMeta, PolicyRef,
-        PolicySpec, Reading, ServiceFilter, ZoneEvacuation,
+        PolicySpec, Reading, RequestKey, ServiceFilter, ZoneEvacuation,
     },
     selector::Selector,
     service::{PolicyChoice, Service},
@@ -26,6 +26,8 @@ pub struct Rules {
     pub are_known: bool,
     /// Whether all policies are only reported, whatever their mode, and evacuations are ignored.
     pub are_rehearsed: bool,
+    /// Policies whose client selectors are too many. Zones are assumed to send the same for them.
+    pub excess: BTreeSet<RequestKey>,
     /// The policies of the cluster.
     pub policies: Store<ClusterLocalityPolicy>,
     /// The evacuations, also those that are over.
@@ -42,6 +44,7 @@ impl Default for Rules {
         Self {
             are_known: true,
             are_rehearsed: false,
+            excess: BTreeSet::new(),
             policies: Store::default(),
             evacuations: Store::default(),
             namespaces: Store::default(),
@@ -104,6 +107,8 @@ pub struct Candidate<'a> {
     pub spec: Reading<&'a PolicySpec>,
     /// Whether the hints in force may be a plan for this state of the policy.
     pub is_programmed: bool,
+    /// Whether its client selector is one too many.
+    pub is_in_excess: bool,
     /// Whether it is only reported, whatever its mode.
     is_rehearsed: bool,
     created: Option<Timestamp>,
@@ -154,6 +159,8 @@ impl<'a> Scope<'a> {
         let mut candidates: Vec<_> = own.chain(cluster).collect();
         for candidate in &mut candidates {
             candidate.is_rehearsed = self.rules.are_rehearsed;
+            candidate.is_in_excess = !self.rules.excess.is_empty()
+                && self.rules.excess.contains(&candidate.policy.key(&service.key.namespace));
         }
         candidates.sort_unstable_by(Candidate::order);
         candidates
@@ -254,5 +261,13 @@ fn candidate<'a>(
         Reading::Invalid => Reading::Invalid,
     };
     let is_programmed = programmed == Some(meta.generation);
-    Candidate { policy, rank, spec, is_programmed, is_rehearsed: false, created: meta.created }
+    Candidate {
+        policy,
+        rank,
+        spec,
+        is_programmed,
+        is_in_excess: false,
+        is_rehearsed: false,
+        created: meta.created,
+    }
 }

@@ -109,9 +109,16 @@ impl<'a> Row<'a> {
         // What a policy in mode `Shadow` would bring about is predicted.
         let shadow = plan.as_ref().and_then(|plan| index.plan_shadow(&service.key, plan.settings));
         let families = shadow.as_ref().map_or(families, |shadow| &shadow.families);
+        let predicted = shadow.as_ref().map_or_else(Vec::new, |shadow| {
+            assessment(index, service, &shadow.intent, Some(shadow)).verdicts
+        });
         let scene = Scene { index, service };
         let mut ports = Vec::new();
-        for verdict in verdicts {
+        for mut verdict in verdicts {
+            let is_same = |it: &&Verdict| it.family == verdict.family && it.ports == verdict.ports;
+            if let Some(predicted) = predicted.iter().find(is_same) {
+                verdict.beyond.clone_from(&predicted.beyond);
+            }
             let family = families.iter().find(|family| family.address_type == verdict.family);
             match family {
                 Some(family) => ports.extend(scene.ports(family, &verdict)),

@@ -95,7 +95,7 @@ pub fn of_policy(sources: &Sources<'_>, key: &RequestKey) -> Option<LocalityPoli
     };
     let conditions = Conditions { generation, now: sources.now };
     let conditions = vec![
-        conditions.accepted(reading),
+        conditions.accepted(reading, rules.excess.contains(key)),
         conditions.programmed(reading, &selected),
         conditions.effective(&selected),
     ];
@@ -319,8 +319,14 @@ impl Conditions {
         self.new(name, status, &reason.to_string(), message)
     }
 
-    fn accepted(self, doubt: Option<Reason>) -> Condition {
+    fn accepted(self, doubt: Option<Reason>, is_in_excess: bool) -> Condition {
         match doubt {
+            None if is_in_excess => {
+                let message = "at most 10 policies of a namespace and 100 of the cluster may have a \
+                    clientSelector: each zone is assumed to send the same";
+                let message = message.to_owned();
+                self.new("Accepted", ConditionStatus::False, "TooManyClientSelectors", message)
+            }
             None => self.holds("Accepted", String::new()),
             Some(why) => self.unlike("Accepted", ConditionStatus::False, why, doubtful(why)),
         }

@@ -389,3 +389,35 @@ async fn a_status_plans_nothing() {
     }
     assert_eq!((planned(&rig), slices_written(&mut rig)), (before, 0));
 }
+
+/// Beyond the limits, the youngest policies are not accepted: each zone is assumed to send the same.
+#[tokio::test(start_paused = true)]
+async fn client_selectors_are_limited() {
+    let api = installed(&["web-0"]);
+    for number in 10..21 {
+        api.put(
+            POLICIES,
+            json!({
+                "metadata": {
+                    "namespace": "shop", "name": format!("p{number}"),
+                    "creationTimestamp": format!("2026-01-01T00:00:{number}Z"),
+                },
+                "spec": {
+                    "services": { "names": [format!("s{number}")] },
+                    "demand": { "source": "Clients", "clientSelector": {} },
+                },
+            }),
+        );
+    }
+    let rig = Rig::settled(api.clone()).await;
+    rig.pass(10 * SECOND).await;
+    let accepted = |name: &str| {
+        let policy = api.get(POLICIES, "shop", name).unwrap();
+        policy["status"]["conditions"][0]["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((accepted("p10"), accepted("p19")), ("Accepted".into(), "Accepted".into()));
+    assert_eq!(accepted("p20"), "TooManyClientSelectors");
+    api.delete(POLICIES, "shop", "p10");
+    rig.pass(10 * SECOND).await;
+    assert_eq!(accepted("p20"), "Accepted");
+}

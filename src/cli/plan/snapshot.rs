@@ -7,7 +7,7 @@ use crate::{
     cluster::Index,
     model::{service::Service, slice::Slice},
     plan::{
-        Family, Plan, Settings,
+        Circumstances, Family, Plan, Settings,
         changes::Changes,
         ready::{Ready, has_twins},
     },
@@ -65,7 +65,8 @@ impl Snapshot {
     fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Option<Row<'a>> {
         // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
         // The API server has not been seen to drop anything.
-        let plan = self.index.plan(&service.key, service.created, settings, None);
+        let plan =
+            self.index.plan(&service.key, service.created, settings, Circumstances::default());
         let plan =
             plan.map(|plan| if self.are_pods_unknown { self.idle(service, plan) } else { plan });
         Row::of(&self.index, service, plan)

@@ -22,7 +22,7 @@ use crate::{
         namespace::Namespace,
         node::Node,
         pod::Pod,
-        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        policy::{ClusterLocalityPolicy, LocalityPolicy, RequestKey, ZoneEvacuation},
         service::Service,
         slice::Slice,
         store::{Store, Versioned},
@@ -98,6 +98,11 @@ pub trait Tracked: Kind + Versioned {
     const MANY: usize = 100;
     /// How long a deleted object remains known because it may be created again.
     const GRACE: Duration = Duration::ZERO;
+
+    /// The policy or evacuation that has this key, if the kind is one of these.
+    fn request(_key: &ObjectKey) -> Option<RequestKey> {
+        None
+    }
 
     /// Stores an object. Returns the Services that this affects.
     fn apply(index: &mut Index, object: Object<Self>) -> Affected;

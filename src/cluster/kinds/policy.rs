@@ -2,6 +2,9 @@
 //! them, each Service has the intent of its own fields. Each change resolves the intents that may
 //! depend on it again, so a Service is affected exactly if its intent differs afterwards.
 
+use std::collections::BTreeSet;
+
+use foldhash::HashMap;
 use jiff::Timestamp;
 
 use super::{Affected, Need, ObjectKey, Stores, Tracked};
@@ -11,7 +14,10 @@ use crate::{
     model::{
         name::{Name, ServiceKey},
         namespace::Namespace,
-        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        policy::{
+            ClusterLocalityPolicy, DemandSource, LocalityPolicy, PolicySpec, Reading, RequestKey,
+            ZoneEvacuation,
+        },
         store::{Admission, Store, Versioned},
     },
     plan::{
@@ -20,11 +26,21 @@ use crate::{
     },
 };
 
+/// The most client selectors in the policies of a namespace (docs/planner.md 5).
+const CLIENT_SELECTORS_OF_NAMESPACE: usize = 10;
+/// The most client selectors in all policies.
+const CLIENT_SELECTORS: usize = 100;
+
 impl Tracked for LocalityPolicy {
     type Record = Self;
     const STORES: Stores<Self> =
         Stores::Namespaced { of: |island| &island.policies, of_mut: |island| &mut island.policies };
     const NEED: Need = Need::Optional;
+
+    fn request(key: &ObjectKey) -> Option<RequestKey> {
+        let (namespace, name) = (key.namespace.clone(), key.name.clone());
+        Some(RequestKey::Policy { namespace, name })
+    }
 
     fn apply(index: &mut Index, object: Object<Self>) -> Affected {
         Affected::Hints(index.apply_policy(object.value))
@@ -43,6 +59,10 @@ impl Tracked for ClusterLocalityPolicy {
     };
     const NEED: Need = Need::Optional;
 
+    fn request(key: &ObjectKey) -> Option<RequestKey> {
+        Some(RequestKey::ClusterPolicy(key.name.clone()))
+    }
+
     fn apply(index: &mut Index, object: Object<Self>) -> Affected {
         Affected::Hints(index.apply_cluster_policy(object.value))
     }
@@ -59,6 +79,10 @@ impl Tracked for ZoneEvacuation {
         of_mut: |index| &mut index.rules.evacuations,
     };
     const NEED: Need = Need::Optional;
+
+    fn request(key: &ObjectKey) -> Option<RequestKey> {
+        Some(RequestKey::Evacuation(key.name.clone()))
+    }
 
     fn apply(index: &mut Index, object: Object<Self>) -> Affected {
         Affected::Evacuation(index.apply_evacuation(object.value))
@@ -187,8 +211,16 @@ impl Index {
         match change(&mut self.rules) {
             Put::Nothing => return Vec::new(),
             Put::Status => {}
-            Put::Request => self.demand.forget(),
+            Put::Request => {
+                self.demand.forget();
+                self.limit_selectors();
+            }
         }
+        self.resolve_all()
+    }
+
+    /// Resolves all intents again. Returns the Services whose intents differ, sorted.
+    fn resolve_all(&mut self) -> Vec<ServiceKey> {
         let rules = &self.rules;
         let mut affected = Vec::new();
         for (namespace, island) in &mut self.islands {
@@ -198,12 +230,53 @@ impl Index {
         affected
     }
 
+    /// Finds the policies whose client selectors are too many, the youngest of a namespace and of all.
+    /// Returns whether they are others than before.
+    fn limit_selectors(&mut self) -> bool {
+        let own = self.islands.values().flat_map(|island| island.policies.values());
+        let own = own.filter(|it| reads_clients(&it.spec)).map(|it| {
+            let (namespace, name) = (it.namespace.clone(), it.meta.name.clone());
+            (it.meta.created, RequestKey::Policy { namespace, name })
+        });
+        let cluster = self.rules.policies.values().filter(|it| reads_clients(&it.spec));
+        let cluster =
+            cluster.map(|it| (it.meta.created, RequestKey::ClusterPolicy(it.meta.name.clone())));
+        let mut all: Vec<_> = own.chain(cluster).collect();
+        // One without an age, as in a manifest, is the youngest.
+        all.sort_unstable_by(|(one, key), (other, other_key)| {
+            (one.is_none(), one, key).cmp(&(other.is_none(), other, other_key))
+        });
+        let mut of_namespace: HashMap<Name, usize> = HashMap::default();
+        let mut total = 0;
+        let mut excess = BTreeSet::new();
+        for (_, key) in all {
+            let mut is_full = total >= CLIENT_SELECTORS;
+            if let RequestKey::Policy { namespace, .. } = &key {
+                let count = of_namespace.entry(namespace.clone()).or_default();
+                is_full |= *count >= CLIENT_SELECTORS_OF_NAMESPACE;
+                *count += usize::from(!is_full);
+            }
+            total += usize::from(!is_full);
+            if is_full {
+                excess.insert(key);
+            }
+        }
+        let has_changed = self.rules.excess != excess;
+        self.rules.excess = excess;
+        has_changed
+    }
+
     /// Resolves the intents of a namespace again. Returns the Services whose intents differ, sorted.
     fn resolve_in(&mut self, namespace: &Name, put: Put) -> Vec<ServiceKey> {
         match put {
             Put::Nothing => return Vec::new(),
             Put::Status => {}
-            Put::Request => self.demand.forget(),
+            Put::Request => {
+                self.demand.forget();
+                if self.limit_selectors() {
+                    return self.resolve_all();
+                }
+            }
         }
         let Some(island) = self.islands.get_mut(namespace) else { return Vec::new() };
         let mut affected = keys(namespace, island.resolve(&self.rules));
@@ -230,6 +303,10 @@ impl Island {
     }
 }
 
+fn reads_clients(spec: &Reading<PolicySpec>) -> bool {
+    matches!(spec, Reading::Known(PolicySpec { demand: DemandSource::Clients { .. }, .. }))
+}
+
 /// What a new state of an object changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Put {
@@ -250,17 +327,30 @@ impl Put {
 trait Requesting: Versioned + Clone + PartialEq {
     /// The object without what changes with its status.
     fn request(&self) -> Self;
+
+    /// Whether its status says that it is programmed.
+    fn is_programmed(&self) -> bool {
+        false
+    }
 }
 
 impl Requesting for LocalityPolicy {
     fn request(&self) -> Self {
         Self { meta: self.meta.unversioned(), programmed: None, ..self.clone() }
     }
+
+    fn is_programmed(&self) -> bool {
+        self.programmed == Some(self.meta.generation)
+    }
 }
 
 impl Requesting for ClusterLocalityPolicy {
     fn request(&self) -> Self {
         Self { meta: self.meta.unversioned(), programmed: None, ..self.clone() }
+    }
+
+    fn is_programmed(&self) -> bool {
+        self.programmed == Some(self.meta.generation)
     }
 }
 
@@ -276,12 +366,15 @@ impl Requesting for Namespace {
     }
 }
 
-/// Stores an object. Returns what that changes.
+/// Stores an object. Returns what that changes of intents.
 fn put<T: Requesting>(store: &mut Store<T>, name: Name, object: T) -> Put {
     let put = match store.admit(&name, object.version()) {
         Admission::Outdated => return Put::Nothing,
         Admission::Known(id) if *store.at(id) == object => return Put::Nothing,
-        Admission::Known(id) if store.at(id).request() == object.request() => Put::Status,
+        Admission::Known(id) if store.at(id).request() == object.request() => {
+            let is_read = store.at(id).is_programmed() != object.is_programmed();
+            if is_read { Put::Status } else { Put::Nothing }
+        }
         Admission::Known(_) | Admission::New => Put::Request,
     };
     store.insert(name, object);

@@ -1,12 +1,10 @@
 //! Draft: the plan of a Service, or only of what has changed where that is enough.
 
-use std::time::Duration;
-
 use crate::{
     cluster::{Index, Part},
     model::name::ServiceKey,
     plan::{
-        Plan, Settings,
+        Circumstances, Plan, Settings,
         trigger::{Seen, Sighting, trigger_time, trigger_time_of},
     },
 };
@@ -23,19 +21,20 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Plans a Service of which `part` has changed (`None`: anything) since `seen`, and whose hints
-    /// have `stood` for some time under a policy. Returns `None` if it is not known or not served.
+    /// Plans a Service of which `part` has changed (`None`: anything) since `seen`. Returns
+    /// `None` if it is not known or not served.
     pub(super) fn of(
         index: &'a Index,
         key: &ServiceKey,
         part: Option<&Part>,
         seen: Option<&Seen>,
         settings: Settings,
-        stood: Option<Duration>,
+        circumstances: Circumstances,
     ) -> Option<Self> {
-        let patch =
-            part.zip(seen).and_then(|(part, seen)| Self::patch(index, key, part, seen, settings));
-        patch.or_else(|| Self::whole(index, key, seen, settings, stood))
+        let patch = part
+            .zip(seen)
+            .and_then(|(part, seen)| Self::patch(index, key, part, seen, settings, circumstances));
+        patch.or_else(|| Self::whole(index, key, seen, settings, circumstances))
     }
 
     fn patch(
@@ -44,9 +43,10 @@ impl<'a> Draft<'a> {
         part: &Part,
         seen: &Seen,
         settings: Settings,
+        circumstances: Circumstances,
     ) -> Option<Self> {
         let (time, sighting) = trigger_time_of(seen, &index.changed_pods(key, part));
-        let plan = index.patch(key, part, time, settings)?;
+        let plan = index.patch(key, part, time, settings, circumstances)?;
         Some(Self { plan, sighting, is_patch: true })
     }
 
@@ -55,11 +55,11 @@ impl<'a> Draft<'a> {
         key: &ServiceKey,
         seen: Option<&Seen>,
         settings: Settings,
-        stood: Option<Duration>,
+        circumstances: Circumstances,
     ) -> Option<Self> {
         let pods = index.pods_of(key);
         let (time, sighting) = trigger_time(seen, index.service(key)?, &pods);
-        let plan = index.plan_with(key, &pods, time, settings, stood)?;
+        let plan = index.plan_with(key, &pods, time, settings, circumstances)?;
         Some(Self { plan, sighting, is_patch: false })
     }
 }

@@ -78,10 +78,16 @@ impl Controller {
                 if T::GRACE > Duration::ZERO {
                     self.leaving.remove(&(kind, ObjectKey::of(&object)));
                 }
-                let namespace = object.namespace.clone();
+                let request = T::request(&ObjectKey::of(&object));
+                let namespace = request.is_some().then(|| object.namespace.clone());
+                let generation = |index: &Index| {
+                    index.request_meta(request.as_ref()?).map(|meta| meta.generation)
+                };
+                let before = generation(&self.index);
                 let affected = T::apply(&mut self.index, object);
                 self.affected(affected, now);
-                if T::NEED == Need::Optional {
+                // A status, which this replica writes itself, concerns no other.
+                if let Some(namespace) = namespace.filter(|_| before != generation(&self.index)) {
                     self.policies.need_namespaces(&self.index);
                     self.statuses_changed(&namespace, now);
                 }
@@ -90,9 +96,6 @@ impl Controller {
                 let version = object.value.version();
                 self.saw_version(kind, version, now);
                 let key = ObjectKey::of(&object);
-                if T::NEED == Need::Optional {
-                    self.statuses_changed(&key.namespace, now);
-                }
                 self.gone::<T>(key, Some(version).filter(|version| *version != 0), now);
             }
             Change::Listed => {
@@ -141,6 +144,9 @@ impl Controller {
         if T::GRACE == Duration::ZERO {
             let affected = T::remove(&mut self.index, &key, version);
             self.affected(affected, now);
+            if T::request(&key).is_some() {
+                self.statuses_changed(&key.namespace, now);
+            }
         } else if let Some(known) = self.index.version_of::<T>(&key)
             && version.is_none_or(|version| known <= version)
         {

@@ -21,7 +21,10 @@ use crate::{
         name::{Name, ServiceKey},
         policy::{PolicyMeta, RequestKey},
     },
-    plan::intent::Intent,
+    plan::{
+        Circumstances,
+        intent::{Intent, Note},
+    },
     report::{
         assessment,
         row::Row,
@@ -87,37 +90,43 @@ fn requests_of(index: &Index, key: &ServiceKey) -> Vec<RequestKey> {
     let Some(intent) = index.intent(key) else { return Vec::new() };
     let policies = [intent.policy(), intent.shown_policy()].into_iter().flatten();
     let mut keys: Vec<_> = policies.map(|policy| policy.key(&key.namespace)).collect();
-    if intent.is_evacuated() {
-        let evacuations = index.rules().evacuations.values();
-        keys.extend(evacuations.map(|it| RequestKey::Evacuation(it.meta.name.clone())));
+    if intent.is_evacuated() || intent.notes().contains(&Note::Conflicted) {
+        keys.extend(requests_beside(index, &key.namespace));
     }
     keys
 }
 
+/// All requests of a namespace (empty for none) and of the cluster.
+fn requests_beside(index: &Index, namespace: &Name) -> BTreeSet<RequestKey> {
+    let rules = index.rules();
+    let own = index.policies_in(namespace).map(|policy| RequestKey::Policy {
+        namespace: policy.namespace.clone(),
+        name: policy.meta.name.clone(),
+    });
+    let cluster = rules.policies.values();
+    let cluster = cluster.map(|policy| RequestKey::ClusterPolicy(policy.meta.name.clone()));
+    let evacuations = rules.evacuations.values();
+    let evacuations = evacuations.map(|it| RequestKey::Evacuation(it.meta.name.clone()));
+    own.chain(cluster).chain(evacuations).collect()
+}
+
 impl Controller {
-    /// A policy, an evacuation or a Service has come, changed or gone, so others may be affected.
-    /// `namespace` is empty for what is of no namespace.
+    /// What a policy or an evacuation requests has changed, or a Service has gone, which may concern
+    /// others of the namespace (empty for what is of no namespace) and of the cluster.
     pub(super) fn statuses_changed(&mut self, namespace: &Name, now: Instant) {
-        for key in self.requests_in(namespace) {
+        for key in requests_beside(&self.index, namespace) {
             self.statuses.changed(key, now);
         }
     }
 
-    /// All requests that may be for a Service of this namespace; if it is empty, for any.
-    fn requests_in(&self, namespace: &Name) -> BTreeSet<RequestKey> {
-        let mut keys = BTreeSet::new();
-        for policy in self.index.policies_in(namespace) {
-            let (namespace, name) = (policy.namespace.clone(), policy.meta.name.clone());
-            keys.insert(RequestKey::Policy { namespace, name });
+    /// This replica leads from now on.
+    pub(super) fn begin_statuses(&mut self, now: Instant) {
+        self.statuses.forget();
+        let policies = self.index.policies();
+        for namespace in policies.map(|it| it.namespace.clone()).collect::<BTreeSet<_>>() {
+            self.statuses_changed(&namespace, now);
         }
-        let rules = self.index.rules();
-        keys.extend(
-            rules.policies.values().map(|it| RequestKey::ClusterPolicy(it.meta.name.clone())),
-        );
-        keys.extend(
-            rules.evacuations.values().map(|it| RequestKey::Evacuation(it.meta.name.clone())),
-        );
-        keys
+        self.statuses_changed(&"".into(), now);
     }
 
     /// The statuses that must be written now. Only the leader may ask for them, and gets none before
@@ -156,20 +165,9 @@ impl Controller {
             RequestKey::Evacuation(name) => Status::Evacuation(of_evacuation(&sources, name)?),
             _ => Status::Policy(of_policy(&sources, key)?),
         };
-        let PolicyMeta { uid, generation, .. } = self.meta(key)?;
+        let PolicyMeta { uid, generation, .. } = self.index.request_meta(key)?;
         let (uid, generation) = (uid.clone(), *generation);
         Some(StatusWrite { key: key.clone(), uid, generation, status })
-    }
-
-    fn meta(&self, key: &RequestKey) -> Option<&PolicyMeta> {
-        let rules = self.index.rules();
-        match key {
-            RequestKey::Policy { namespace, name } => {
-                self.index.policy(namespace, name).map(|it| &it.meta)
-            }
-            RequestKey::ClusterPolicy(name) => rules.policies.get(name).map(|it| &it.meta),
-            RequestKey::Evacuation(name) => rules.evacuations.get(name).map(|it| &it.meta),
-        }
     }
 
     fn known(&self, key: &ServiceKey) -> Option<Known> {
@@ -188,8 +186,11 @@ impl Controller {
     fn numbers(&self, key: &ServiceKey, now: Instant) -> Numbers {
         let row = || {
             let service = self.index.service(key)?;
-            let stood = self.progress.get(key).and_then(|progress| progress.stood(now));
-            let plan = self.index.plan(key, None, self.settings.plan, stood);
+            let circumstances = Circumstances {
+                stood: self.progress.get(key).and_then(|progress| progress.stood(now)),
+                is_contested: self.others.writer.is_contested(key),
+            };
+            let plan = self.index.plan(key, None, self.settings.plan, circumstances);
             Row::of(&self.index, service, plan)
         };
         let Some(row) = row() else { return Numbers::default() };

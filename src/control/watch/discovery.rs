@@ -42,11 +42,12 @@ pub enum Document {
     },
 }
 
-/// Reads the document of closehaul's own group, and publishes it whenever it differs. Ends when nobody
-/// is interested.
-pub async fn discover(client: Client, mut random: Random, document: watch::Sender<Document>) {
+/// Reads the document of closehaul's own group, and publishes it to each follower whenever it differs.
+/// Ends if there is none. A separate channel for each follower keeps the order in which they wake the
+/// same in each run; one for all would wake them in random order (tokio).
+pub async fn discover(client: Client, mut random: Random, followers: Vec<watch::Sender<Document>>) {
     let mut backoff = backoff(&mut random);
-    while !document.is_closed() {
+    while followers.iter().any(|document| !document.is_closed()) {
         let (read, wait) = match timeout(LIMIT, read(&client)).await {
             Ok(Ok(names)) => {
                 backoff.reset();
@@ -57,7 +58,9 @@ pub async fn discover(client: Client, mut random: Random, document: watch::Sende
                 (failure(failed.ok().and_then(Result::err).as_ref(), wait), wait)
             }
         };
-        document.send_if_modified(|known| std::mem::replace(known, read.clone()) != read);
+        for document in &followers {
+            document.send_if_modified(|known| std::mem::replace(known, read.clone()) != read);
+        }
         sleep(wait).await;
     }
 }

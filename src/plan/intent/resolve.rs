@@ -193,7 +193,9 @@ fn request(keys: &[Key], policy: Option<&Candidate<'_>>, evacuated: Vec<Name>) -
         guard,
         rollout,
         evacuated,
-        demand: spec.map_or(DemandSource::Equal, |spec| spec.demand.clone()),
+        demand: spec
+            .filter(|_| policy.is_some_and(|candidate| !candidate.is_in_excess))
+            .map_or(DemandSource::Equal, |spec| spec.demand.clone()),
         standing: if is_programmed { Standing::For(None) } else { Standing::New },
     })
 }

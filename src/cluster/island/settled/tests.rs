@@ -22,7 +22,7 @@ use crate::{
         slice::{Conditions as Ready, Endpoint, HEADLESS, Hints, SERVICE_NAME, Slice, SliceMeta},
     },
     plan::{
-        Plan, Settings,
+        Circumstances, Plan, Settings,
         trigger::{Seen, trigger_time, trigger_time_of},
     },
     report::{all_slices, assessment, grounds::Grounds},
@@ -397,8 +397,10 @@ impl World {
         let (time, sighting) = trigger_time(self.seen.as_ref(), service, &pods);
         let mut seen = self.seen.clone();
         let _ = sighting.put(&mut seen);
-        let whole = self.index.plan(&key(), time, SETTINGS, None).unwrap();
-        let patch = part.as_ref().and_then(|part| self.index.patch(&key(), part, time, SETTINGS));
+        let whole = self.index.plan(&key(), time, SETTINGS, Circumstances::default()).unwrap();
+        let patch = part.as_ref().and_then(|part| {
+            self.index.patch(&key(), part, time, SETTINGS, Circumstances::default())
+        });
         if let Some((part, patch)) = part.as_ref().zip(patch.as_ref()) {
             assert_same(&whole, patch);
             let before = self.seen.clone();
@@ -417,7 +419,7 @@ impl World {
         let of_plan = assessment(&self.index, service, &plan.intent, Some(&plan));
         let grounds = Grounds::of(&self.index, service, &plan);
         let dump = self.dump();
-        let planned = dump.plan(&key(), None, SETTINGS, None).unwrap();
+        let planned = dump.plan(&key(), None, SETTINGS, Circumstances::default()).unwrap();
         let assessment = assessment(&dump, service, &planned.intent, Some(&planned));
         assert_eq!(of_plan, assessment);
         if let Some(grounds) = grounds {
@@ -612,7 +614,10 @@ fn a_flip_is_a_patch_of_the_slices_of_one_pod() {
         world.happen(Event::Flip(3, (ready, false, second)));
         let part = world.index.part(&key()).unwrap();
         assert_eq!((part.pods.len(), part.slices.len()), (1, 2), "one of each address type");
-        let plan = world.index.patch(&key(), &part, Some(at(second)), SETTINGS).unwrap();
+        let plan = world
+            .index
+            .patch(&key(), &part, Some(at(second)), SETTINGS, Circumstances::default())
+            .unwrap();
         assert_eq!(plan.families.iter().map(|family| family.changes.len()).sum::<usize>(), 2);
         world.happen(Event::Sync(Fate::Done));
     }
