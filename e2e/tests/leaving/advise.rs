@@ -1,5 +1,7 @@
 //! Mode `advise` with the rights that its chart grants: it works, and nothing can be written.
 
+use std::fs;
+
 use e2e::{
     closehaul::{self, Ports},
     cluster::{Actor, Cluster},
@@ -53,20 +55,34 @@ pub async fn only_reads(cluster: &Cluster, helm: &Helm, world: &World) {
             assert_eq!(answer.stdout.trim(), "no", "{args:?}: {}", answer.stderr);
         }
     }
-    let slices = world.slices_of(SHOP, "web-1").await.unwrap();
-    let slice = slices[0]["metadata"]["name"].as_str().unwrap();
-    let lease = ["create", "token", "closehaul", "--namespace=kube-system"];
-    let attempts: [&[&str]; 4] = [
-        &["delete", "endpointslice", slice, "-n", SHOP],
-        &["label", "endpointslice", slice, "-n", SHOP, "a=b"],
-        &["delete", "lease", "closehaul", "-n", "kube-system"],
-        &lease,
-    ];
-    for attempt in attempts {
-        let refused = cluster.kubectl_as(Actor::Closehaul, attempt).await.unwrap();
-        assert!(refused.stderr.contains("Forbidden"), "{attempt:?}: {}", refused.stderr);
-    }
+    attempt(cluster, world).await;
     assert_eq!(cluster.stored_slices().await.unwrap(), before);
     stop(closehaul).await;
     helm.run(&["uninstall", "closehaul"]).await;
+}
+
+/// Sends writes, which the API server must refuse before it reads their bodies.
+async fn attempt(cluster: &Cluster, world: &World) {
+    let slices = world.slices_of(SHOP, "web-1").await.unwrap();
+    let slice = slices[0]["metadata"]["name"].as_str().unwrap();
+    let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{SHOP}/endpointslices");
+    let slice = format!("{slices}/{slice}");
+    let body = cluster.directory().join("body.json");
+    fs::write(&body, "{}").unwrap();
+    let body = body.display().to_string();
+    for (verb, path) in [
+        ("create", &*slices),
+        ("replace", &slice),
+        ("delete", &slice),
+        ("create", "/apis/events.k8s.io/v1/namespaces/default/events"),
+        ("create", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"),
+        ("replace", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/closehaul"),
+        ("replace", "/apis/closehaul.io/v1alpha1/clusterlocalitypolicies/all/status"),
+        ("replace", "/apis/closehaul.io/v1alpha1/zoneevacuations/zone-a-x7k2p/status"),
+    ] {
+        let args = [verb, "--raw", path, "-f", &body];
+        let args = if verb == "delete" { &args[..3] } else { &args };
+        let refused = cluster.kubectl_as(Actor::Closehaul, args).await.unwrap();
+        assert!(refused.stderr.contains("Forbidden"), "{verb} {path}: {}", refused.stderr);
+    }
 }

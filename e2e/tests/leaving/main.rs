@@ -58,7 +58,7 @@ async fn leave() {
 
     // All policies are deleted.
     apply(&cluster, &policy()).await;
-    changed(&cluster, &world, &before).await;
+    changed(&cluster, &world, &before, 100).await;
     let since = Instant::now();
     cluster.kubectl(&["delete", "clocpol", "--all"]).await.unwrap().success().unwrap();
     unchanged("all policies are deleted", &world, &before, since).await;
@@ -66,7 +66,7 @@ async fn leave() {
     // They are switched off, in the middle of an evacuation.
     apply(&cluster, &policy()).await;
     apply(&cluster, &evacuation()).await;
-    changed(&cluster, &world, &before).await;
+    changed(&cluster, &world, &before, 150).await;
     let since = Instant::now();
     stop(closehaul).await;
     let closehaul = closehaul::start(&cluster, &["--policies=false"]).await.unwrap();
@@ -75,7 +75,7 @@ async fn leave() {
 
     // The chart is uninstalled in the middle of it.
     let closehaul = closehaul::start(&cluster, &[]).await.unwrap();
-    changed(&cluster, &world, &before).await;
+    changed(&cluster, &world, &before, 150).await;
     statuses_are_written(&cluster).await;
     hook::refuses_beside_a_leader(&cluster).await;
     let since = Instant::now();
@@ -125,7 +125,7 @@ fn policy() -> Value {
         "apiVersion": "closehaul.io/v1alpha1",
         "kind": "ClusterLocalityPolicy",
         "metadata": {"name": "all"},
-        "spec": {"prefer": ["Zone"], "guard": {"maxOverloadPercent": 30}},
+        "spec": {"prefer": ["Zone"], "guard": {"maxOverloadPercent": 10, "releaseOverloadPercent": 20}},
     })
 }
 
@@ -169,15 +169,20 @@ fn differences(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>
     changed.count() + now.keys().filter(|name| !before.contains_key(*name)).count()
 }
 
-/// Waits until most Services have other hints than before. Those with the legacy annotation follow
-/// no policy.
-async fn changed(cluster: &Cluster, world: &World, before: &BTreeMap<String, String>) {
-    until("policies are enforced", SETTLE, async || {
-        let differ = differences(before, &endpoints(world).await);
-        Ok((differ >= 100).then_some(()))
-    })
-    .await
-    .unwrap();
+/// Waits until so many slices have other hints than before.
+async fn changed(
+    cluster: &Cluster,
+    world: &World,
+    before: &BTreeMap<String, String>,
+    least: usize,
+) {
+    let mut differ = 0;
+    let enforced = until("policies are enforced", SETTLE, async || {
+        differ = differences(before, &endpoints(world).await);
+        Ok((differ >= least).then_some(()))
+    });
+    let enforced = enforced.await;
+    enforced.unwrap_or_else(|error| panic!("{differ} slices differ: {error}"));
     settle(cluster).await;
     let differ = differences(before, &endpoints(world).await);
     eprintln!("leaving: {differ} of {} slices differ under policies", before.len());
