@@ -11,6 +11,7 @@ use closehaul::{
     cli::{
         crds::{self, Crds},
         plan::{self, Plan},
+        restore::{self, Restore},
         run::{self, Run},
         say::say,
     },
@@ -28,6 +29,7 @@ struct Arguments {
 enum Command {
     Run(Run),
     Plan(Plan),
+    Restore(Restore),
     Crds(Crds),
 }
 
@@ -44,6 +46,7 @@ async fn main() -> ExitCode {
             }
         }
         Command::Crds(Crds {}) => ended(crds::run(), |_| false),
+        Command::Restore(args) => ended(restore::run(args).await, restore::RestoreError::is_usage),
         Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
     }
 }

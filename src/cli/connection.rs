@@ -24,6 +24,9 @@ use crate::client::{
 /// The token of a pod's service account.
 const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
+/// The namespace of a pod.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
 /// Which cluster is meant.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Connection {
@@ -225,6 +228,11 @@ fn from_environment(url: &http::Uri) -> Result<Option<http::Uri>, ConnectError> 
 /// Whether this process runs in a pod with a service account, as client-go asks it.
 fn is_in_pod() -> bool {
     has_pod_address() && Path::new(POD_TOKEN).is_file()
+}
+
+/// The namespace of the pod in which this runs.
+pub fn own_namespace() -> Option<String> {
+    std::fs::read_to_string(POD_NAMESPACE).ok()
 }
 
 /// Whether the environment names an API server, as the kubelet does it in pods.

@@ -38,7 +38,7 @@ pub enum LiveError {
         reason: String,
     },
     /// The API server refused.
-    #[error("may not list {plural} of {url}: {reason}; {}", way_out(plural))]
+    #[error("may not list {plural} of {url}: {reason}; {}", way_out(plural, *purpose))]
     Refused {
         /// What could not be listed.
         plural: &'static str,
@@ -46,11 +46,14 @@ pub enum LiveError {
         url: String,
         /// What it says.
         reason: String,
+        /// What they are listed for.
+        purpose: Purpose,
     },
     /// Anything else that went wrong.
     #[error(
-        "cannot list {plural} of {url}: {}; is the API server there? Give files with -f to plan without it",
-        causes(source)
+        "cannot list {plural} of {url}: {}; is the API server there?{}",
+        causes(source),
+        if *purpose == Purpose::Plan { " Give files with -f to plan without it" } else { "" }
     )]
     List {
         /// What could not be listed.
@@ -59,11 +62,25 @@ pub enum LiveError {
         url: String,
         /// What went wrong.
         source: Box<Error>,
+        /// What they are listed for.
+        purpose: Purpose,
     },
 }
 
+/// What the objects of a cluster are listed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To plan. Files could be planned as well, and one namespace could be enough.
+    Plan,
+    /// To restore hints in the whole cluster.
+    Restore,
+}
+
 /// What a user without permission to list objects can do.
-fn way_out(plural: &str) -> String {
+fn way_out(plural: &str, purpose: Purpose) -> String {
+    if purpose == Purpose::Restore {
+        return "ask for that permission".to_owned();
+    }
     // Nodes are in no namespace.
     let namespace =
         if plural == Node::PLURAL { "" } else { "name a namespace where you have it with -n, or " };
@@ -82,42 +99,67 @@ fn left_out<K: Kind>(object: &Object<K>, flaw: &FieldError) -> String {
     format!("left out a field of {} {place}{name}: {flaw}", K::KIND)
 }
 
-/// Lists what a plan is based on: all Nodes, and everything else in one namespace or in all.
-///
-/// Also returns a line for each object that does not parse. It is skipped, as `closehaul run` does.
-///
-/// # Errors
-/// There is no cluster, or it cannot be listed.
-pub async fn list(
-    connection: &Connection,
-    namespace: Option<&str>,
-) -> Result<(Objects, Vec<String>), LiveError> {
-    let Found { config, notes } = connection.find().await?;
-    let url = config.cluster_url.to_string();
-    let client = client(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
-    let mut cluster = Cluster { client, url, notes };
-    let services = cluster.list::<Service>(namespace).await?;
-    let pods = cluster.list::<Pod>(namespace).await?;
-    let slices = cluster.list::<Slice>(namespace).await?;
-    let nodes = cluster.list::<Node>(None).await?;
-    let objects = Objects {
-        services: services.into_iter().map(|service| service.value).collect(),
-        pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
-        nodes: nodes.into_iter().map(|node| node.value).collect(),
-        slices: slices.into_iter().map(|slice| slice.value).collect(),
-        are_pods_unknown: false,
-        rules: Rules::default(),
-    };
-    Ok((objects, cluster.notes))
-}
-
-struct Cluster {
+/// A cluster whose objects are listed.
+pub struct Cluster {
     client: Client,
     url: String,
+    purpose: Purpose,
     notes: Vec<String>,
 }
 
 impl Cluster {
+    /// The cluster that is meant.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn connect(connection: &Connection, purpose: Purpose) -> Result<Self, LiveError> {
+        let Found { config, notes } = connection.find().await?;
+        let url = config.cluster_url.to_string();
+        let client =
+            client(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
+        Ok(Self { notes, ..Self::new(client, url, purpose) })
+    }
+
+    /// The cluster of this client. Messages name it by `url`.
+    pub fn new(client: Client, url: String, purpose: Purpose) -> Self {
+        Self { client, url, purpose, notes: Vec::new() }
+    }
+
+    /// Its client, which never retries by itself.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The address of its API server.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What a user should know of what was done so far: a line for each object that does not parse,
+    /// among others. Such an object is skipped, as `closehaul run` does. Returns each line once.
+    pub fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Lists what a plan is based on: all Nodes, and everything else in one namespace or in all.
+    ///
+    /// # Errors
+    /// It cannot be listed.
+    pub async fn objects(&mut self, namespace: Option<&str>) -> Result<Objects, LiveError> {
+        let services = self.list::<Service>(namespace).await?;
+        let pods = self.list::<Pod>(namespace).await?;
+        let slices = self.list::<Slice>(namespace).await?;
+        let nodes = self.list::<Node>(None).await?;
+        Ok(Objects {
+            services: services.into_iter().map(|service| service.value).collect(),
+            pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
+            nodes: nodes.into_iter().map(|node| node.value).collect(),
+            slices: slices.into_iter().map(|slice| slice.value).collect(),
+            are_pods_unknown: false,
+            rules: Rules::default(),
+        })
+    }
+
     /// All objects of a kind.
     async fn list<K: Kind>(
         &mut self,
@@ -148,16 +190,16 @@ impl Cluster {
     }
 
     fn error(&self, plural: &'static str, error: Error) -> LiveError {
-        let url = self.url.clone();
+        let (url, purpose) = (self.url.clone(), self.purpose);
         let words = |message: String| web_page::words(&message).unwrap_or(message);
         match error {
             Error::Api(status) if status.code == 401 => {
                 LiveError::Unknown { url, reason: words(status.message) }
             }
             Error::Api(status) if status.code == 403 => {
-                LiveError::Refused { plural, url, reason: words(status.message) }
+                LiveError::Refused { plural, url, reason: words(status.message), purpose }
             }
-            error => LiveError::List { plural, url, source: Box::new(error) },
+            error => LiveError::List { plural, url, source: Box::new(error), purpose },
         }
     }
 }

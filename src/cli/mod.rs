@@ -9,5 +9,6 @@ pub mod objects;
 pub mod plan;
 mod print;
 mod rate;
+pub mod restore;
 pub mod run;
 pub mod say;

@@ -5,14 +5,19 @@ use std::{
     hash::Hash,
 };
 
-use crate::model::{
-    name::Name,
-    namespace::Namespace,
-    node::Node,
-    pod::Pod,
-    policy::{ClusterLocalityPolicy, LocalityPolicy, PolicyMeta, ZoneEvacuation},
-    service::{ClusterIp, Service},
-    slice::Slice,
+use jiff::Timestamp;
+
+use crate::{
+    cluster::Index,
+    model::{
+        name::Name,
+        namespace::Namespace,
+        node::Node,
+        pod::Pod,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, PolicyMeta, ZoneEvacuation},
+        service::{ClusterIp, Service},
+        slice::Slice,
+    },
 };
 
 /// The objects of a cluster, or as many as are known.
@@ -63,6 +68,39 @@ impl Objects {
             (meta.namespace.clone(), meta.name.clone())
         });
         self.rules.lay_over(rules);
+    }
+
+    /// Indexes them, for the plans of this time.
+    pub fn index(self, now: Timestamp) -> Index {
+        let Self { services, pods, nodes, slices, are_pods_unknown: _, rules } = self;
+        let mut index = Index::default();
+        index.set_time(now);
+        // Which Services a change affects does not matter here: everything is planned afterwards.
+        for namespace in rules.namespaces {
+            index.apply_namespace(namespace);
+        }
+        for policy in rules.policies {
+            index.apply_policy(policy);
+        }
+        for policy in rules.cluster_policies {
+            index.apply_cluster_policy(policy);
+        }
+        for evacuation in rules.evacuations {
+            index.apply_evacuation(evacuation);
+        }
+        for node in nodes {
+            index.apply_node(node);
+        }
+        for service in services {
+            index.apply_service(service);
+        }
+        for (namespace, pod) in pods {
+            index.apply_pod(&namespace, pod);
+        }
+        for slice in slices {
+            index.apply_slice(slice);
+        }
+        index
     }
 
     /// A message about Services that lack what the API server always sets, if there are any.

@@ -18,7 +18,7 @@ use self::snapshot::Snapshot;
 use super::{
     connection::Connection,
     input::{self, InputError, Reading},
-    live::{self, LiveError},
+    live::{Cluster, LiveError, Purpose},
     print::print,
     say::say,
 };
@@ -191,8 +191,9 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
             || "the cluster".to_owned(),
             |namespace| format!("the namespace {namespace}; is that its name?"),
         );
-        let (objects, notes) = live::list(&args.connection, namespace).await?;
-        (objects, notes, place, None)
+        let mut cluster = Cluster::connect(&args.connection, Purpose::Plan).await?;
+        let objects = cluster.objects(namespace).await?;
+        (objects, cluster.notes(), place, None)
     } else {
         let input = input::read(&args.filename, reading)?;
         let notes = input.notes().iter().map(|note| plain(note)).collect();

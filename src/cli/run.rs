@@ -32,7 +32,7 @@ use self::{
     credentials::Credentials, ending::Ending, log::LogFormat, signals::Signals, thread::Thread,
 };
 use super::{
-    connection::{ConnectError, Connection, Found},
+    connection::{ConnectError, Connection, Found, own_namespace},
     duration, rate,
 };
 use crate::{
@@ -408,11 +408,6 @@ fn serve(listener: Option<TcpListener>, subject: Subject, what: &str) {
         info!(%address, "serving {what}");
     }
     tokio::spawn(observe::serve(listener, subject));
-}
-
-/// The namespace of the pod in which this runs.
-fn own_namespace() -> Option<String> {
-    std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace").ok()
 }
 
 /// A separate client: the lease must not queue behind writes, nor writes behind watches.

@@ -11,6 +11,7 @@ pub mod changes;
 pub mod endpoint;
 pub mod endpoint_ip;
 pub mod hints;
+pub mod hints_only;
 pub mod in_force;
 pub mod intent;
 pub mod metadata;

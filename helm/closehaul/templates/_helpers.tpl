@@ -73,6 +73,86 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- /* Name of what restores hints before the chart is uninstalled. */ -}}
+{{- define "closehaul.restoreName" -}}
+{{- printf "%s-restore" (include "closehaul.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{- define "closehaul.restoreAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- include "closehaul.restoreName" . }}
+{{- else }}
+{{- include "closehaul.serviceAccountName" . }}
+{{- end }}
+{{- end }}
+
+{{- /* Where and as whom pods run, for all pods of the chart. */ -}}
+{{- define "closehaul.placement" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+automountServiceAccountToken: true
+enableServiceLinks: false
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+hostNetwork: {{ .Values.hostNetwork }}
+dnsPolicy: {{ .Values.dnsPolicy }}
+{{- with .Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+volumes:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* What all containers of closehaul have. */ -}}
+{{- define "closehaul.container" -}}
+image: {{ include "closehaul.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- if or .Values.apiServer.host .Values.extraEnv }}
+env:
+  {{- with .Values.apiServer }}
+  {{- if .host }}
+  - name: KUBERNETES_SERVICE_HOST
+    value: {{ .host | quote }}
+  - name: KUBERNETES_SERVICE_PORT
+    value: {{ .port | quote }}
+  {{- end }}
+  {{- end }}
+  {{- with .Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+volumeMounts:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "closehaul.metricsAddress" -}}
 {{- default (ternary "127.0.0.1" "" .Values.hostNetwork) .Values.metrics.address }}
 {{- end }}

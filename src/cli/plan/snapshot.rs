@@ -24,34 +24,8 @@ pub(super) struct Snapshot {
 impl Snapshot {
     /// Indexes what was read.
     pub(super) fn of(objects: Objects, now: Timestamp) -> Self {
-        let Objects { services, pods, nodes, slices, are_pods_unknown, rules } = objects;
-        let mut index = Index::default();
-        index.set_time(now);
-        // Which Services a change affects does not matter here: everything is planned afterwards.
-        for namespace in rules.namespaces {
-            index.apply_namespace(namespace);
-        }
-        for policy in rules.policies {
-            index.apply_policy(policy);
-        }
-        for policy in rules.cluster_policies {
-            index.apply_cluster_policy(policy);
-        }
-        for evacuation in rules.evacuations {
-            index.apply_evacuation(evacuation);
-        }
-        for node in nodes {
-            index.apply_node(node);
-        }
-        for service in services {
-            index.apply_service(service);
-        }
-        for (namespace, pod) in pods {
-            index.apply_pod(&namespace, pod);
-        }
-        for slice in slices {
-            index.apply_slice(slice);
-        }
+        let are_pods_unknown = objects.are_pods_unknown;
+        let index = objects.index(now);
         Self { index, are_pods_unknown }
     }
 

@@ -35,6 +35,14 @@ impl Record {
         }
     }
 
+    /// Whether its holder may still lead at this time, by its own record of when it renewed. For
+    /// clients that are no candidates and look once. A candidate waits until it has seen nothing
+    /// change for the duration, see [`decide`].
+    pub fn is_held(&self, now: Timestamp) -> bool {
+        let until = self.renewed.and_then(|renewed| renewed.checked_add(self.duration).ok());
+        !self.holder.is_empty() && until.is_some_and(|until| now < until)
+    }
+
     /// Puts this into a Lease, without changing what leader election does not use.
     pub(super) fn write(&self, spec: &mut LeaseSpec) {
         spec.holder_identity = Some(self.holder.clone());
@@ -152,6 +160,17 @@ mod tests {
             let step = decide(Some(&Observed { record, since: now }), &me, now);
             assert_eq!(step, Step::Wait(15 * SECOND));
         }
+    }
+
+    #[test]
+    fn a_lease_is_held_for_its_duration() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let renewed = Record { renewed: Some(at(100)), ..record("other") };
+        assert!(renewed.is_held(at(100)) && renewed.is_held(at(114)));
+        assert!(!renewed.is_held(at(115)), "expired");
+        assert!(renewed.is_held(at(0)), "its clock is ahead");
+        assert!(!Record { holder: String::new(), ..renewed }.is_held(at(100)), "nobody's");
+        assert!(!record("other").is_held(at(100)), "never renewed");
     }
 
     #[test]
