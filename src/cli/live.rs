@@ -1,5 +1,7 @@
 //! Live: the objects of a running cluster, which are only listed.
 
+mod rules;
+
 use kube::{Api, Client, Error, api::ListParams};
 
 use super::{
@@ -14,6 +16,7 @@ use crate::{
     },
     causes::causes,
     client::connection::client,
+    cluster::{Need, Watched},
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
     web_page,
 };
@@ -47,6 +50,18 @@ pub enum LiveError {
         /// What it says.
         reason: String,
     },
+    /// The API server does not have the kind or, if one was asked for by name, the object.
+    #[error(
+        "{url} has no {plural}: {reason}; are closehaul's custom resource definitions installed?"
+    )]
+    Missing {
+        /// What could not be read.
+        plural: &'static str,
+        /// The API server.
+        url: String,
+        /// What it says.
+        reason: String,
+    },
     /// Anything else that went wrong.
     #[error(
         "cannot list {plural} of {url}: {}; is the API server there? Give files with -f to plan without it",
@@ -70,6 +85,11 @@ fn way_out(plural: &str) -> String {
     format!("ask for that permission, or {namespace}give files with -f")
 }
 
+/// Whether an API server may not have this.
+fn is_optional(plural: &str) -> bool {
+    Watched::ALL.iter().any(|kind| kind.plural() == plural && kind.need() != Need::Required)
+}
+
 fn skipped(kind: &str, Malformed { metadata, error, .. }: &Malformed) -> String {
     let namespace = metadata.namespace.as_ref().map_or_else(String::new, |it| format!("{it}/"));
     let name = metadata.name.as_deref().unwrap_or_default();
@@ -82,7 +102,8 @@ fn left_out<K: Kind>(object: &Object<K>, flaw: &FieldError) -> String {
     format!("left out a field of {} {place}{name}: {flaw}", K::KIND)
 }
 
-/// Lists what a plan is based on: all Nodes, and everything else in one namespace or in all.
+/// Lists what a plan is based on: what is of no namespace, and everything else in one namespace or in
+/// all. `needs_namespaces` if other policies than those of the cluster select namespaces.
 ///
 /// Also returns a line for each object that does not parse. It is skipped, as `closehaul run` does.
 ///
@@ -91,35 +112,66 @@ fn left_out<K: Kind>(object: &Object<K>, flaw: &FieldError) -> String {
 pub async fn list(
     connection: &Connection,
     namespace: Option<&str>,
+    needs_namespaces: bool,
 ) -> Result<(Objects, Vec<String>), LiveError> {
-    let Found { config, notes } = connection.find().await?;
-    let url = config.cluster_url.to_string();
-    let client = client(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
-    let mut cluster = Cluster { client, url, notes };
-    let services = cluster.list::<Service>(namespace).await?;
-    let pods = cluster.list::<Pod>(namespace).await?;
-    let slices = cluster.list::<Slice>(namespace).await?;
-    let nodes = cluster.list::<Node>(None).await?;
-    let objects = Objects {
-        services: services.into_iter().map(|service| service.value).collect(),
-        pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
-        nodes: nodes.into_iter().map(|node| node.value).collect(),
-        slices: slices.into_iter().map(|slice| slice.value).collect(),
-        are_pods_unknown: false,
-        rules: Rules::default(),
-    };
+    let mut cluster = Cluster::connect(connection).await?;
+    let mut objects = cluster.objects(namespace).await?;
+    objects.rules = cluster.rules(namespace, needs_namespaces).await?;
     Ok((objects, cluster.notes))
 }
 
-struct Cluster {
-    client: Client,
-    url: String,
-    notes: Vec<String>,
+/// A cluster that is read.
+pub struct Cluster {
+    /// Its client.
+    pub client: Client,
+    /// Its API server.
+    pub url: String,
+    /// What a user should know about what was read, one line each.
+    pub notes: Vec<String>,
 }
 
 impl Cluster {
+    /// The cluster that is meant.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn connect(connection: &Connection) -> Result<Self, LiveError> {
+        let Found { config, notes } = connection.find().await?;
+        let url = config.cluster_url.to_string();
+        let client =
+            client(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
+        Ok(Self { client, url, notes })
+    }
+
+    /// All nodes.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub async fn nodes(&mut self) -> Result<Vec<Node>, LiveError> {
+        let nodes = self.list::<Node>(None).await?;
+        Ok(nodes.into_iter().map(|node| node.value).collect())
+    }
+
+    /// All nodes, and the Services, pods and slices of one namespace or of all.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub async fn objects(&mut self, namespace: Option<&str>) -> Result<Objects, LiveError> {
+        let services = self.list::<Service>(namespace).await?;
+        let pods = self.list::<Pod>(namespace).await?;
+        let slices = self.list::<Slice>(namespace).await?;
+        Ok(Objects {
+            services: services.into_iter().map(|service| service.value).collect(),
+            pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
+            nodes: self.nodes().await?,
+            slices: slices.into_iter().map(|slice| slice.value).collect(),
+            are_pods_unknown: false,
+            rules: Rules::default(),
+        })
+    }
+
     /// All objects of a kind.
-    async fn list<K: Kind>(
+    pub(super) async fn list<K: Kind>(
         &mut self,
         namespace: Option<&str>,
     ) -> Result<Vec<Object<K>>, LiveError> {
@@ -147,7 +199,7 @@ impl Cluster {
         }
     }
 
-    fn error(&self, plural: &'static str, error: Error) -> LiveError {
+    pub(super) fn error(&self, plural: &'static str, error: Error) -> LiveError {
         let url = self.url.clone();
         let words = |message: String| web_page::words(&message).unwrap_or(message);
         match error {
@@ -156,6 +208,9 @@ impl Cluster {
             }
             Error::Api(status) if status.code == 403 => {
                 LiveError::Refused { plural, url, reason: words(status.message) }
+            }
+            Error::Api(status) if status.code == 404 && is_optional(plural) => {
+                LiveError::Missing { plural, url, reason: words(status.message) }
             }
             error => LiveError::List { plural, url, source: Box::new(error) },
         }

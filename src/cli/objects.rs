@@ -35,6 +35,8 @@ pub struct Objects {
 /// What decides which policies and evacuations are for a Service.
 #[derive(Debug, Default)]
 pub struct Rules {
+    /// Whether there may be other policies and evacuations, about which nothing is known.
+    pub are_unknown: bool,
     /// Namespaces, for their labels.
     pub namespaces: Vec<Namespace>,
     /// Policies of namespaces.
@@ -83,9 +85,16 @@ impl Objects {
 }
 
 impl Rules {
+    /// Whether a policy or an evacuation selects by the labels of namespaces.
+    pub fn read_namespaces(&self) -> bool {
+        self.cluster_policies.iter().any(ClusterLocalityPolicy::reads_namespaces)
+            || self.evacuations.iter().any(ZoneEvacuation::reads_namespaces)
+    }
+
     /// Lays others over these.
     fn lay_over(&mut self, over: Self) {
-        let Self { namespaces, mut policies, mut cluster_policies, evacuations } = over;
+        let Self { are_unknown: _, namespaces, mut policies, mut cluster_policies, evacuations } =
+            over;
         let key = |policy: &LocalityPolicy| (policy.namespace.clone(), policy.meta.name.clone());
         for policy in &mut policies {
             let under = self.policies.iter().find(|under| key(under) == key(policy));

@@ -27,6 +27,7 @@ impl Snapshot {
         let Objects { services, pods, nodes, slices, are_pods_unknown, rules } = objects;
         let mut index = Index::default();
         index.set_time(now);
+        index.set_policies_known(!rules.are_unknown);
         // Which Services a change affects does not matter here: everything is planned afterwards.
         for namespace in rules.namespaces {
             index.apply_namespace(namespace);
