@@ -10,6 +10,7 @@ use closehaul::{
     causes::causes,
     cli::{
         crds::{self, Crds},
+        evacuate::{self, Evacuate},
         plan::{self, Plan},
         run::{self, Run},
         say::say,
@@ -28,6 +29,7 @@ struct Arguments {
 enum Command {
     Run(Run),
     Plan(Plan),
+    Evacuate(Evacuate),
     Crds(Crds),
 }
 
@@ -44,6 +46,9 @@ async fn main() -> ExitCode {
             }
         }
         Command::Crds(Crds {}) => ended(crds::run(), |_| false),
+        Command::Evacuate(args) => {
+            ended(evacuate::run(args).await, evacuate::EvacuateError::is_usage)
+        }
         Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
     }
 }

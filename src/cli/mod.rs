@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod crds;
 mod duration;
+pub mod evacuate;
 pub mod input;
 pub mod live;
 pub mod objects;
@@ -11,3 +12,4 @@ mod print;
 mod rate;
 pub mod run;
 pub mod say;
+mod snapshot;

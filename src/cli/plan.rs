@@ -2,7 +2,6 @@
 
 mod changes;
 mod list;
-mod snapshot;
 mod summary;
 mod table;
 
@@ -14,13 +13,13 @@ use std::{
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use self::snapshot::Snapshot;
 use super::{
     connection::Connection,
     input::{self, InputError, Reading},
     live::{self, LiveError},
     print::print,
     say::say,
+    snapshot::Snapshot,
 };
 use crate::{
     plain::{is_plain, plain},

@@ -122,7 +122,7 @@ pub fn of_evacuation(sources: &Sources<'_>, name: &Name) -> Option<ZoneEvacuatio
     };
     let mut found = Evacuated::default();
     if !is_over {
-        for service in services(sources.index, evacuation) {
+        for service in evacuated_services(sources.index, evacuation) {
             found.add(sources, service, spec);
         }
     }
@@ -181,7 +181,7 @@ fn selected(
 }
 
 /// The Services that an evacuation selects.
-fn services<'a>(
+pub(super) fn evacuated_services<'a>(
     index: &'a Index,
     evacuation: &'a ZoneEvacuation,
 ) -> impl Iterator<Item = &'a Service> {
@@ -272,7 +272,7 @@ impl Evacuated {
 }
 
 /// Why hints cannot move the traffic of a Service, if they cannot.
-fn deafness(service: &Service) -> Option<Reason> {
+pub(super) fn deafness(service: &Service) -> Option<Reason> {
     is_deaf(service).then(|| {
         if service.internal_local {
             Reason::TrafficPolicyLocal

@@ -53,13 +53,13 @@ fn plan_at(name: &str, url: &str, args: &[&str]) -> Done {
 }
 
 /// A server's answer that it does not do what was requested.
-fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
+pub fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
     (code, status)
 }
 
 /// The shop's objects as a server lists them: one on the first page, the rest on the second.
-fn shop(path: &str) -> (u16, Value) {
+pub fn shop(path: &str) -> (u16, Value) {
     if path.starts_with("/apis/closehaul.io/") {
         return refusal(404, "NotFound", "the server could not find the requested resource");
     }
@@ -121,7 +121,7 @@ fn objects_are_laid_over_a_cluster() {
 }
 
 /// A list on one page.
-fn list(items: &[Value]) -> (u16, Value) {
+pub fn list(items: &[Value]) -> (u16, Value) {
     let metadata = json!({"resourceVersion": "1"});
     (200, json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
 }
