@@ -38,7 +38,7 @@ use crate::{
     clock::{Now, cpu_time},
     cluster::{Index, Need, ObjectKey, Watched},
     model::{address::AddressType, name::ServiceKey, slice::Slice},
-    observe::{Health, Metrics, events::ServiceEvent},
+    observe::{Health, Metrics, events::ObjectEvent},
     plan::{
         self, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
@@ -551,7 +551,7 @@ impl Controller {
     }
 
     /// The Events to emit since the last call.
-    pub fn events(&mut self) -> Vec<ServiceEvent> {
+    pub fn events(&mut self) -> Vec<ObjectEvent> {
         self.reporter.events()
     }
 

@@ -19,9 +19,16 @@ use crate::{
     causes::causes,
     clock::Now,
     cluster::Index,
-    model::name::{ServiceKey, Uid},
-    observe::{Duty, Health, Metrics, events::ServiceEvent},
-    report::{Report, news::News, outlook::Outlook},
+    model::name::{Name, ServiceKey, Uid},
+    observe::{
+        Duty, Health, Metrics,
+        events::{ObjectEvent, Regarding},
+    },
+    report::{
+        Report,
+        news::{EvacuationNews, News},
+        outlook::Outlook,
+    },
 };
 
 /// Of the failures of one Service in a row, every tenth is logged: the first, and later about one in
@@ -44,7 +51,7 @@ pub struct Reporter {
     /// Whether the decisions that were found at the start have been logged.
     is_summed_up: bool,
     /// Events that have not been fetched yet.
-    events: Vec<ServiceEvent>,
+    events: Vec<ObjectEvent>,
 }
 
 /// What was last reported about a Service.
@@ -71,7 +78,7 @@ impl Reporter {
     }
 
     /// The Events since the last call.
-    pub fn events(&mut self) -> Vec<ServiceEvent> {
+    pub fn events(&mut self) -> Vec<ObjectEvent> {
         std::mem::take(&mut self.events)
     }
 
@@ -203,6 +210,14 @@ impl Reporter {
         }
     }
 
+    /// Reports that an evacuation was deleted while it was in force.
+    pub fn evacuation_deleted(&mut self, name: &Name, uid: Option<Uid>, now: Now) {
+        info!(evacuation = %name, "an evacuation has ended: it was deleted");
+        let regarding = Regarding::Evacuation(name.clone());
+        let news = News::Evacuation(EvacuationNews::Deleted);
+        self.events.push(ObjectEvent { regarding, uid, news, at: now.wall });
+    }
+
     /// Publishes what is known about another writer.
     pub fn other_writer(&self, other_writer: &OtherWriter) {
         let is_active = other_writer.is_active();
@@ -212,7 +227,8 @@ impl Reporter {
 
     fn emit(&mut self, service: &ServiceKey, news: News, now: Now) {
         let uid = self.services.get(service).and_then(|reported| reported.uid.clone());
-        self.events.push(ServiceEvent { service: service.clone(), uid, news, at: now.wall });
+        let regarding = Regarding::Service(service.clone());
+        self.events.push(ObjectEvent { regarding, uid, news, at: now.wall });
     }
 }
 

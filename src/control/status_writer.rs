@@ -14,20 +14,25 @@ use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::lease::Leadership;
 use crate::{
     api::{
         Kind,
-        crd::status::{Condition, LocalityPolicyStatus, ZoneEvacuationStatus},
+        crd::status::{Condition, ConditionStatus, LocalityPolicyStatus, ZoneEvacuationStatus},
     },
     causes::causes,
+    clock::WallClock,
     model::{
-        name::Uid,
+        name::{Name, Uid},
         policy::{ClusterLocalityPolicy, LocalityPolicy, RequestKey, ZoneEvacuation},
     },
-    observe::{Duty, Health},
+    observe::{
+        Duty, Health,
+        events::{Emitter, ObjectEvent, Regarding},
+    },
+    report::news::{EvacuationNews, News},
 };
 
 /// Who writes, as the API server records it.
@@ -65,6 +70,13 @@ impl Status {
         self.timeless() == other.timeless()
     }
 
+    /// Whether it is that of an evacuation in force.
+    pub fn is_active(&self) -> bool {
+        let Self::Evacuation(status) = self else { return false };
+        let is_it = |it: &Condition| it.type_ == "Active" && it.status == ConditionStatus::True;
+        status.conditions.iter().any(is_it)
+    }
+
     fn timeless(&self) -> Self {
         let mut status = self.clone();
         let conditions = match &mut status {
@@ -93,6 +105,10 @@ pub struct StatusWriter {
     pub leadership: Leadership,
     /// Shows a missing permission.
     pub health: Health,
+    /// Where Events on evacuations are handed in.
+    pub emitter: Emitter,
+    /// The time of these Events.
+    pub wall: WallClock,
 }
 
 impl StatusWriter {
@@ -154,7 +170,41 @@ impl StatusWriter {
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         api.replace_status(name, &params, &object).await?;
         debug!(key = %write.key, "wrote a status");
+        if let (RequestKey::Evacuation(name), Status::Evacuation(status)) =
+            (&write.key, &write.status)
+        {
+            self.report(
+                name,
+                uid,
+                EvacuationNews::of(&stored(before), status, &object.data["spec"]),
+            );
+        }
         Ok(())
+    }
+
+    /// Reports what is new about an evacuation. What its stored status said before is what has been
+    /// reported, also by other replicas. So nothing is reported twice.
+    fn report(&self, name: &Name, uid: Option<Uid>, news: Vec<EvacuationNews>) {
+        for news in news {
+            match &news {
+                EvacuationNews::Began { zones, until, .. } => {
+                    info!(evacuation = %name, ?zones, until, "an evacuation has begun");
+                }
+                EvacuationNews::Ended | EvacuationNews::Deleted => {
+                    info!(evacuation = %name, "an evacuation has ended: its time is over");
+                }
+                EvacuationNews::Incomplete(message) => {
+                    warn!(evacuation = %name, message, "an evacuation cannot move all traffic");
+                }
+                EvacuationNews::Unread { reason, message } => {
+                    warn!(evacuation = %name, reason, message, "an evacuation has no effect");
+                }
+            }
+            let regarding = Regarding::Evacuation(name.clone());
+            let news = News::Evacuation(news);
+            let event = ObjectEvent { regarding, uid: uid.clone(), news, at: self.wall.now() };
+            self.emitter.emit(event);
+        }
     }
 
     fn api<'k>(&self, key: &'k RequestKey) -> (Api<DynamicObject>, &'k str) {
@@ -196,6 +246,11 @@ fn resource<T: Kind>() -> ApiResource {
 
 fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409)
+}
+
+/// The status of an evacuation that was stored; empty if there is none, or none that can be read.
+fn stored(status: Value) -> ZoneEvacuationStatus {
+    serde_json::from_value(status).unwrap_or_default()
 }
 
 /// A condition whose status is as before has the time of then.

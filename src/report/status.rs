@@ -23,6 +23,9 @@ use crate::{
     plan::{intent::is_deaf, policy::outcome::PLACEHOLDER, precedence::Fate},
 };
 
+/// The reason of the condition `Complete` if hints cannot move all traffic.
+pub const HINTS_CANNOT_MOVE: &str = "HintsCannotMove";
+
 /// What the running controller knows of a Service.
 #[derive(Clone, Debug)]
 pub struct Known {
@@ -372,7 +375,7 @@ impl Conditions {
             ("Ended", "traffic may go to the zones again".to_owned())
         } else if !stuck.is_empty() {
             let stuck = listed(stuck.iter().cloned());
-            ("HintsCannotMove", format!("hints cannot move the traffic of {stuck}"))
+            (HINTS_CANNOT_MOVE, format!("hints cannot move the traffic of {stuck}"))
         } else if *pending > 0 {
             ("Pending", format!("{pending} of {} Services are not written yet", found.services))
         } else {

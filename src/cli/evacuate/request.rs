@@ -71,7 +71,8 @@ impl Request {
     /// When it ends if it is created at this time. Clocks of API servers have whole seconds.
     pub(super) fn until(&self, now: Timestamp) -> Timestamp {
         let lasts = SignedDuration::try_from(self.lasts).unwrap_or(SignedDuration::MAX);
-        now.saturating_add(lasts).unwrap_or(Timestamp::MAX)
+        let until = now.saturating_add(lasts).unwrap_or(Timestamp::MAX);
+        Timestamp::from_second(until.as_second()).unwrap_or(until)
     }
 
     /// The same as the controller reads it, which checks it as the API server does.
