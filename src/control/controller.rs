@@ -569,6 +569,7 @@ impl Controller {
     pub fn tick(&mut self, at: Now) {
         let now = at.monotonic;
         self.reporter.tally.publish(&self.queue, &self.index, now);
+        self.publish_policies(at);
         self.obey_doubted(now);
         self.remove_overdue(now);
         self.forget_others(now);
