@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use kube::{
     Api, Client, Error,
-    api::PostParams,
+    api::{Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -146,7 +146,11 @@ impl StatusWriter {
 
     async fn write(&self, write: &StatusWrite) -> Result<(), Error> {
         let (api, name) = self.api(&write.key);
-        let Some(mut object) = api.get_opt(name).await? else { return Ok(()) };
+        // The permission is for statuses alone.
+        let object = match api.get_status(name).await {
+            Err(error) if is_not_found(&error) => return Ok(()),
+            object => object?,
+        };
         let uid = object.metadata.uid.as_deref().and_then(Uid::parse);
         let is_same = object.metadata.generation == Some(write.generation)
             && (write.uid.is_none() || uid == write.uid);
@@ -155,20 +159,20 @@ impl StatusWriter {
             return Ok(());
         }
         let mut status = write.status.to_json().map_err(Error::SerdeError)?;
-        keep_times(&object.data["status"], &mut status);
-        let before = object.data["status"].clone();
-        if let (Some(old), Value::Object(new)) = (object.data["status"].as_object_mut(), &status) {
-            // Fields of a newer version stay.
-            old.extend(new.clone());
-        } else {
-            object.data["status"] = status;
-        }
-        if object.data["status"] == before || !self.leadership.holds() {
+        let before = &object.data["status"];
+        keep_times(before, &mut status);
+        let is_there = status
+            .as_object()
+            .is_some_and(|fields| fields.iter().all(|(name, value)| before[name] == *value));
+        if is_there || !self.leadership.holds() {
             return Ok(());
         }
+        // Fields of a newer version stay. The version is a condition.
+        let version = object.metadata.resource_version;
+        let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
         let params =
-            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        api.replace_status(name, &params, &object).await?;
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        api.patch_status(name, &params, &Patch::Merge(patch)).await?;
         debug!(key = %write.key, "wrote a status");
         if let (RequestKey::Evacuation(name), Status::Evacuation(status)) =
             (&write.key, &write.status)
@@ -242,6 +246,10 @@ async fn next(
 fn resource<T: Kind>() -> ApiResource {
     let kind = GroupVersionKind::gvk(T::GROUP, T::VERSION, T::KIND);
     ApiResource::from_gvk_with_plural(&kind, T::PLURAL)
+}
+
+fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 404)
 }
 
 fn is_conflict(error: &Error) -> bool {

@@ -45,7 +45,7 @@ const SHOP: &str = "shop";
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What the role allows, but this run does not show.
-const UNSEEN: [(&str, &str, &str); 13] = [
+const UNSEEN: [(&str, &str, &str); 16] = [
     // Used where the answer to a create was lost. The test of faults does that, with these permissions.
     ("discovery.k8s.io", "endpointslices", "get"),
     // Checked by an admission plugin inside the API server, for each new slice.
@@ -55,12 +55,15 @@ const UNSEEN: [(&str, &str, &str); 13] = [
     ("", "namespaces", "watch"),
     ("closehaul.io", "localitypolicies", "list"),
     ("closehaul.io", "localitypolicies", "watch"),
+    ("closehaul.io", "localitypolicies/status", "get"),
     ("closehaul.io", "localitypolicies/status", "patch"),
     ("closehaul.io", "clusterlocalitypolicies", "list"),
     ("closehaul.io", "clusterlocalitypolicies", "watch"),
+    ("closehaul.io", "clusterlocalitypolicies/status", "get"),
     ("closehaul.io", "clusterlocalitypolicies/status", "patch"),
     ("closehaul.io", "zoneevacuations", "list"),
     ("closehaul.io", "zoneevacuations", "watch"),
+    ("closehaul.io", "zoneevacuations/status", "get"),
     ("closehaul.io", "zoneevacuations/status", "patch"),
 ];
 
