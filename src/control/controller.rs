@@ -390,7 +390,7 @@ impl Controller {
         let comes_true = families.is_empty() || role == Role::Leader;
         let known = synced.known.filter(|_| comes_true);
         self.index.settle(&key, known, &families, synced.is_patch);
-        if synced.is_ruled {
+        if synced.is_ruled || !self.index.rules().evacuations.is_empty() {
             let is_change = has_changed || has_become;
             self.statuses.of_service(&self.index, &key, is_change, now.monotonic);
         }

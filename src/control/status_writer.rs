@@ -9,6 +9,7 @@ use kube::{
     api::{Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
@@ -257,8 +258,8 @@ fn is_conflict(error: &Error) -> bool {
 }
 
 /// The status of an evacuation that was stored; empty if there is none, or none that can be read.
-fn stored(status: Value) -> ZoneEvacuationStatus {
-    serde_json::from_value(status).unwrap_or_default()
+fn stored(status: &Value) -> ZoneEvacuationStatus {
+    ZoneEvacuationStatus::deserialize(status).unwrap_or_default()
 }
 
 /// A condition whose status is as before has the time of then.

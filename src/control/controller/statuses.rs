@@ -21,7 +21,7 @@ use crate::{
         name::{Name, ServiceKey, Uid},
         policy::{PolicyMeta, RequestKey},
     },
-    plan::intent::Intent,
+    plan::intent::{Intent, is_deaf},
     report::{
         assessment,
         row::Row,
@@ -66,7 +66,7 @@ impl Statuses {
         self.due.entry(key).and_modify(|at| *at = due.min(*at)).or_insert(due);
     }
 
-    /// A Service under policies was planned or written. Perhaps that changes more than numbers.
+    /// A Service was planned or written. Perhaps that changes more than numbers.
     pub(super) fn of_service(
         &mut self,
         index: &Index,
@@ -95,7 +95,8 @@ fn requests_of(index: &Index, key: &ServiceKey) -> Vec<RequestKey> {
     let Some(intent) = index.intent(key) else { return Vec::new() };
     let policies = [intent.policy(), intent.shown_policy()].into_iter().flatten();
     let mut keys: Vec<_> = policies.map(|policy| policy.key(&key.namespace)).collect();
-    if intent.is_evacuated() {
+    // What hints cannot move is in their statuses, too.
+    if intent.is_evacuated() || index.service(key).is_some_and(is_deaf) {
         let evacuations = index.rules().evacuations.values();
         keys.extend(evacuations.map(|it| RequestKey::Evacuation(it.meta.name.clone())));
     }
