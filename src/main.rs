@@ -10,6 +10,7 @@ use closehaul::{
     causes::causes,
     cli::{
         crds::{self, Crds},
+        evacuate::{self, Evacuate},
         plan::{self, Plan},
         restore::{self, Restore},
         run::{self, Run},
@@ -30,6 +31,7 @@ enum Command {
     Run(Run),
     Plan(Plan),
     Restore(Restore),
+    Evacuate(Evacuate),
     Crds(Crds),
 }
 
@@ -47,6 +49,9 @@ async fn main() -> ExitCode {
         }
         Command::Crds(Crds {}) => ended(crds::run(), |_| false),
         Command::Restore(args) => ended(restore::run(args).await, restore::RestoreError::is_usage),
+        Command::Evacuate(args) => {
+            ended(evacuate::run(args).await, evacuate::EvacuateError::is_usage)
+        }
         Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
     }
 }

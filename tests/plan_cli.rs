@@ -1,4 +1,4 @@
-//! `closehaul plan`, run as a user runs it.
+//! `closehaul plan`, and `closehaul evacuate`, which plans before it writes, run as a user runs them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
@@ -6,6 +6,8 @@
 mod command;
 #[path = "plan_cli/errors.rs"]
 mod errors;
+#[path = "plan_cli/evacuate.rs"]
+mod evacuate;
 #[path = "plan_cli/field.rs"]
 mod field;
 #[path = "plan_cli/guard.rs"]

@@ -1,5 +1,7 @@
 //! Live: the objects of a running cluster, which are only listed.
 
+mod rules;
+
 use kube::{Api, Client, Error, api::ListParams};
 
 use super::{
@@ -14,6 +16,7 @@ use crate::{
     },
     causes::causes,
     client::connection::client,
+    cluster::{Need, Watched},
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
     web_page,
 };
@@ -49,6 +52,18 @@ pub enum LiveError {
         /// What they are listed for.
         purpose: Purpose,
     },
+    /// The API server does not have the kind or, if one was asked for by name, the object.
+    #[error(
+        "{url} has no {plural}: {reason}; are closehaul's custom resource definitions installed?"
+    )]
+    Missing {
+        /// What could not be read.
+        plural: &'static str,
+        /// The API server.
+        url: String,
+        /// What it says.
+        reason: String,
+    },
     /// Anything else that went wrong.
     #[error(
         "cannot list {plural} of {url}: {}; is the API server there?{}",
@@ -74,17 +89,24 @@ pub enum Purpose {
     Plan,
     /// To restore hints in the whole cluster.
     Restore,
+    /// To evacuate a zone.
+    Evacuate,
 }
 
 /// What a user without permission to list objects can do.
 fn way_out(plural: &str, purpose: Purpose) -> String {
-    if purpose == Purpose::Restore {
+    if purpose != Purpose::Plan {
         return "ask for that permission".to_owned();
     }
     // Nodes are in no namespace.
     let namespace =
         if plural == Node::PLURAL { "" } else { "name a namespace where you have it with -n, or " };
     format!("ask for that permission, or {namespace}give files with -f")
+}
+
+/// Whether an API server may not have this.
+fn is_optional(plural: &str) -> bool {
+    Watched::ALL.iter().any(|kind| kind.plural() == plural && kind.need() != Need::Required)
 }
 
 fn skipped(kind: &str, Malformed { metadata, error, .. }: &Malformed) -> String {
@@ -99,12 +121,34 @@ fn left_out<K: Kind>(object: &Object<K>, flaw: &FieldError) -> String {
     format!("left out a field of {} {place}{name}: {flaw}", K::KIND)
 }
 
+/// Lists what a plan is based on: what is of no namespace, and everything else in one namespace or in
+/// all. `needs_namespaces` if other policies than those of the cluster select namespaces.
+///
+/// Also returns a line for each object that does not parse. It is skipped, as `closehaul run` does.
+///
+/// # Errors
+/// There is no cluster, or it cannot be listed.
+pub async fn list(
+    connection: &Connection,
+    namespace: Option<&str>,
+    needs_namespaces: bool,
+) -> Result<(Objects, Vec<String>), LiveError> {
+    let mut cluster = Cluster::connect(connection, Purpose::Plan).await?;
+    let mut objects = cluster.objects(namespace).await?;
+    objects.rules = cluster.rules(namespace, needs_namespaces).await?;
+    Ok((objects, cluster.notes))
+}
+
 /// A cluster whose objects are listed.
 pub struct Cluster {
-    client: Client,
-    url: String,
+    /// Its client, which never retries by itself.
+    pub client: Client,
+    /// The address of its API server.
+    pub url: String,
     purpose: Purpose,
-    notes: Vec<String>,
+    /// What a user should know of what was done so far: a line for each object that does not parse,
+    /// among others. Such an object is skipped, as `closehaul run` does.
+    pub notes: Vec<String>,
 }
 
 impl Cluster {
@@ -125,35 +169,27 @@ impl Cluster {
         Self { client, url, purpose, notes: Vec::new() }
     }
 
-    /// Its client, which never retries by itself.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// The address of its API server.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// What a user should know of what was done so far: a line for each object that does not parse,
-    /// among others. Such an object is skipped, as `closehaul run` does. Returns each line once.
-    pub fn notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
-    }
-
-    /// Lists what a plan is based on: all Nodes, and everything else in one namespace or in all.
+    /// All nodes.
     ///
     /// # Errors
-    /// It cannot be listed.
+    /// They cannot be listed.
+    pub async fn nodes(&mut self) -> Result<Vec<Node>, LiveError> {
+        let nodes = self.list::<Node>(None).await?;
+        Ok(nodes.into_iter().map(|node| node.value).collect())
+    }
+
+    /// All nodes, and the Services, pods and slices of one namespace or of all.
+    ///
+    /// # Errors
+    /// They cannot be listed.
     pub async fn objects(&mut self, namespace: Option<&str>) -> Result<Objects, LiveError> {
         let services = self.list::<Service>(namespace).await?;
         let pods = self.list::<Pod>(namespace).await?;
         let slices = self.list::<Slice>(namespace).await?;
-        let nodes = self.list::<Node>(None).await?;
         Ok(Objects {
             services: services.into_iter().map(|service| service.value).collect(),
             pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
-            nodes: nodes.into_iter().map(|node| node.value).collect(),
+            nodes: self.nodes().await?,
             slices: slices.into_iter().map(|slice| slice.value).collect(),
             are_pods_unknown: false,
             rules: Rules::default(),
@@ -161,7 +197,7 @@ impl Cluster {
     }
 
     /// All objects of a kind.
-    async fn list<K: Kind>(
+    pub(super) async fn list<K: Kind>(
         &mut self,
         namespace: Option<&str>,
     ) -> Result<Vec<Object<K>>, LiveError> {
@@ -189,7 +225,7 @@ impl Cluster {
         }
     }
 
-    fn error(&self, plural: &'static str, error: Error) -> LiveError {
+    pub(super) fn error(&self, plural: &'static str, error: Error) -> LiveError {
         let (url, purpose) = (self.url.clone(), self.purpose);
         let words = |message: String| web_page::words(&message).unwrap_or(message);
         match error {
@@ -198,6 +234,9 @@ impl Cluster {
             }
             Error::Api(status) if status.code == 403 => {
                 LiveError::Refused { plural, url, reason: words(status.message), purpose }
+            }
+            Error::Api(status) if status.code == 404 && is_optional(plural) => {
+                LiveError::Missing { plural, url, reason: words(status.message) }
             }
             error => LiveError::List { plural, url, source: Box::new(error), purpose },
         }

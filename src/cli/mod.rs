@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod crds;
 mod duration;
+pub mod evacuate;
 pub mod input;
 pub mod live;
 pub mod objects;
@@ -12,3 +13,4 @@ mod rate;
 pub mod restore;
 pub mod run;
 pub mod say;
+mod snapshot;

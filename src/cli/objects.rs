@@ -40,6 +40,8 @@ pub struct Objects {
 /// What decides which policies and evacuations are for a Service.
 #[derive(Debug, Default)]
 pub struct Rules {
+    /// Whether there may be other policies and evacuations, about which nothing is known.
+    pub are_unknown: bool,
     /// Namespaces, for their labels.
     pub namespaces: Vec<Namespace>,
     /// Policies of namespaces.
@@ -75,6 +77,7 @@ impl Objects {
         let Self { services, pods, nodes, slices, are_pods_unknown: _, rules } = self;
         let mut index = Index::default();
         index.set_time(now);
+        index.set_policies_known(!rules.are_unknown);
         // Which Services a change affects does not matter here: everything is planned afterwards.
         for namespace in rules.namespaces {
             index.apply_namespace(namespace);
@@ -121,9 +124,16 @@ impl Objects {
 }
 
 impl Rules {
+    /// Whether a policy or an evacuation selects by the labels of namespaces.
+    pub fn read_namespaces(&self) -> bool {
+        self.cluster_policies.iter().any(ClusterLocalityPolicy::reads_namespaces)
+            || self.evacuations.iter().any(ZoneEvacuation::reads_namespaces)
+    }
+
     /// Lays others over these.
     fn lay_over(&mut self, over: Self) {
-        let Self { namespaces, mut policies, mut cluster_policies, evacuations } = over;
+        let Self { are_unknown: _, namespaces, mut policies, mut cluster_policies, evacuations } =
+            over;
         let key = |policy: &LocalityPolicy| (policy.namespace.clone(), policy.meta.name.clone());
         for policy in &mut policies {
             let under = self.policies.iter().find(|under| key(under) == key(policy));

@@ -2,7 +2,6 @@
 
 mod changes;
 mod list;
-mod snapshot;
 mod summary;
 mod table;
 
@@ -14,13 +13,13 @@ use std::{
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
-use self::snapshot::Snapshot;
 use super::{
     connection::Connection,
     input::{self, InputError, Reading},
-    live::{Cluster, LiveError, Purpose},
+    live::{self, LiveError},
     print::print,
     say::say,
+    snapshot::Snapshot,
 };
 use crate::{
     plain::{is_plain, plain},
@@ -186,21 +185,21 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         is_recursive: args.recursive,
         max_bytes: u64::from(args.max_input) << 20,
     };
+    let with = if args.with.is_empty() { None } else { Some(input::read(&args.with, reading)?) };
     let (mut objects, mut notes, place, mut kinds) = if args.filename.is_empty() {
         let place = namespace.map_or_else(
             || "the cluster".to_owned(),
             |namespace| format!("the namespace {namespace}; is that its name?"),
         );
-        let mut cluster = Cluster::connect(&args.connection, Purpose::Plan).await?;
-        let objects = cluster.objects(namespace).await?;
-        (objects, cluster.notes(), place, None)
+        let selects = with.as_ref().is_some_and(|with| with.objects.rules.read_namespaces());
+        let (objects, notes) = live::list(&args.connection, namespace, selects).await?;
+        (objects, notes, place, None)
     } else {
         let input = input::read(&args.filename, reading)?;
         let notes = input.notes().iter().map(|note| plain(note)).collect();
         (input.objects, notes, "what was read".to_owned(), Some(input.kinds))
     };
-    if !args.with.is_empty() {
-        let with = input::read(&args.with, reading)?;
+    if let Some(with) = with {
         notes.extend(with.notes().iter().map(|note| plain(note)));
         objects.lay_over(with.objects);
         if let Some(kinds) = &mut kinds {

@@ -237,7 +237,7 @@ impl Restoration {
     /// As [`run`], except that there is a cluster.
     pub async fn run(mut self) -> Result<Restored, RestoreError> {
         let deadline = Instant::now() + self.limit;
-        let client = self.cluster.client().clone();
+        let client = self.cluster.client.clone();
         let mut lease = LeaseWatch::new(client.clone(), self.lease.clone(), self.wall.clone());
         if let Some(deployment) = self.deployment.take() {
             let scaled = deployment.scale_down(&client).await?;
@@ -255,7 +255,7 @@ impl Restoration {
     ) -> Result<(), RestoreError> {
         let mut said = String::new();
         loop {
-            let running = scaled.running(self.cluster.client(), self.wall.now()).await?;
+            let running = scaled.running(&self.cluster.client, self.wall.now()).await?;
             let left = match (running, lease.holder().await?) {
                 (0, None) => return Ok(()),
                 (0, Some(holder)) => format!("{holder} still holds the lease {}", lease.name()),
@@ -281,13 +281,13 @@ impl Restoration {
         loop {
             lease.must_be_free().await?;
             let round = Round::read(&mut self.cluster, self.settings, &self.wall).await?;
-            self.cluster.notes().into_iter().for_each(say);
+            std::mem::take(&mut self.cluster.notes).into_iter().for_each(say);
             if round.is_empty() {
                 return Ok(restored);
             }
             say(format!("slices whose hints are not upstream's: {}", round.slices()));
             let all = round.slices();
-            let client: Client = self.cluster.client().clone();
+            let client: Client = self.cluster.client.clone();
             let written = round.write(client, limit.clone(), deadline).await?;
             restored.slices += written.slices;
             restored.services += written.services;

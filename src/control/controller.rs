@@ -38,7 +38,7 @@ use crate::{
     clock::{Now, cpu_time},
     cluster::{Index, Need, ObjectKey, Watched},
     model::{address::AddressType, name::ServiceKey, slice::Slice},
-    observe::{Health, Metrics, events::ServiceEvent},
+    observe::{Health, Metrics, events::ObjectEvent},
     plan::{
         self, Circumstances, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
@@ -397,7 +397,7 @@ impl Controller {
         let comes_true = families.is_empty() || role == Role::Leader;
         let known = synced.known.filter(|_| comes_true);
         self.index.settle(&key, known, &families, synced.is_patch);
-        if synced.is_ruled {
+        if synced.is_ruled || !self.index.rules().evacuations.is_empty() {
             let is_change = has_changed || has_become;
             self.statuses.of_service(&self.index, &key, is_change, now.monotonic);
         }
@@ -558,7 +558,7 @@ impl Controller {
     }
 
     /// The Events to emit since the last call.
-    pub fn events(&mut self) -> Vec<ServiceEvent> {
+    pub fn events(&mut self) -> Vec<ObjectEvent> {
         self.reporter.events()
     }
 
@@ -575,6 +575,7 @@ impl Controller {
     pub fn tick(&mut self, at: Now) {
         let now = at.monotonic;
         self.reporter.tally.publish(&self.queue, &self.index, now);
+        self.publish_policies(at);
         self.obey_doubted(now);
         self.remove_overdue(now);
         self.forget_others(now);

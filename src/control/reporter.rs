@@ -19,9 +19,16 @@ use crate::{
     causes::causes,
     clock::Now,
     cluster::Index,
-    model::name::{ServiceKey, Uid},
-    observe::{Duty, Health, Metrics, events::ServiceEvent},
-    report::{Report, news::News, outlook::Outlook},
+    model::name::{Name, ServiceKey, Uid},
+    observe::{
+        Duty, Health, Metrics,
+        events::{ObjectEvent, Regarding},
+    },
+    report::{
+        Report,
+        news::{EvacuationNews, News},
+        outlook::Outlook,
+    },
 };
 
 /// Of the failures of one Service in a row, every tenth is logged: the first, and later about one in
@@ -46,7 +53,7 @@ pub struct Reporter {
     /// Whether they are logged for each Service.
     logs_all: bool,
     /// Events that have not been fetched yet.
-    events: Vec<ServiceEvent>,
+    events: Vec<ObjectEvent>,
 }
 
 /// What was last reported about a Service.
@@ -74,7 +81,7 @@ impl Reporter {
     }
 
     /// The Events since the last call.
-    pub fn events(&mut self) -> Vec<ServiceEvent> {
+    pub fn events(&mut self) -> Vec<ObjectEvent> {
         std::mem::take(&mut self.events)
     }
 
@@ -210,6 +217,14 @@ impl Reporter {
         }
     }
 
+    /// Reports that an evacuation was deleted while it was in force.
+    pub fn evacuation_deleted(&mut self, name: &Name, uid: Option<Uid>, now: Now) {
+        info!(evacuation = %name, "an evacuation has ended: it was deleted");
+        let regarding = Regarding::Evacuation(name.clone());
+        let news = News::Evacuation(EvacuationNews::Deleted);
+        self.events.push(ObjectEvent { regarding, uid, news, at: now.wall });
+    }
+
     /// Publishes what is known about another writer.
     pub fn other_writer(&self, other_writer: &OtherWriter) {
         let is_active = other_writer.is_active();
@@ -219,7 +234,8 @@ impl Reporter {
 
     fn emit(&mut self, service: &ServiceKey, news: News, now: Now) {
         let uid = self.services.get(service).and_then(|reported| reported.uid.clone());
-        self.events.push(ServiceEvent { service: service.clone(), uid, news, at: now.wall });
+        let regarding = Regarding::Service(service.clone());
+        self.events.push(ObjectEvent { regarding, uid, news, at: now.wall });
     }
 }
 

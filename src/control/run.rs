@@ -94,6 +94,8 @@ pub async fn run(
         client: writer.client.clone(),
         leadership: leadership.clone(),
         health: controller.health(),
+        emitter: emitter.clone(),
+        wall: wall.clone(),
     };
     let (statuses, arriving_statuses) = mpsc::unbounded_channel();
     others.spawn(status_writer.run(arriving_statuses));

@@ -6,28 +6,34 @@ use std::{collections::BTreeMap, time::Duration};
 
 use kube::{
     Api, Client, Error,
-    api::PostParams,
+    api::{Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
-use serde_json::Value;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::lease::Leadership;
 use crate::{
     api::{
         Kind,
-        crd::status::{Condition, LocalityPolicyStatus, ZoneEvacuationStatus},
+        crd::status::{Condition, ConditionStatus, LocalityPolicyStatus, ZoneEvacuationStatus},
     },
     causes::causes,
+    clock::WallClock,
     model::{
-        name::Uid,
+        name::{Name, Uid},
         policy::{ClusterLocalityPolicy, LocalityPolicy, RequestKey, ZoneEvacuation},
     },
-    observe::{Duty, Health},
+    observe::{
+        Duty, Health,
+        events::{Emitter, ObjectEvent, Regarding},
+    },
+    report::news::{EvacuationNews, News},
 };
 
 /// Who writes, as the API server records it.
@@ -65,6 +71,13 @@ impl Status {
         self.timeless() == other.timeless()
     }
 
+    /// Whether it is that of an evacuation in force.
+    pub fn is_active(&self) -> bool {
+        let Self::Evacuation(status) = self else { return false };
+        let is_it = |it: &Condition| it.type_ == "Active" && it.status == ConditionStatus::True;
+        status.conditions.iter().any(is_it)
+    }
+
     fn timeless(&self) -> Self {
         let mut status = self.clone();
         let conditions = match &mut status {
@@ -93,6 +106,10 @@ pub struct StatusWriter {
     pub leadership: Leadership,
     /// Shows a missing permission.
     pub health: Health,
+    /// Where Events on evacuations are handed in.
+    pub emitter: Emitter,
+    /// The time of these Events.
+    pub wall: WallClock,
 }
 
 impl StatusWriter {
@@ -130,7 +147,11 @@ impl StatusWriter {
 
     async fn write(&self, write: &StatusWrite) -> Result<(), Error> {
         let (api, name) = self.api(&write.key);
-        let Some(mut object) = api.get_opt(name).await? else { return Ok(()) };
+        // The permission is for statuses alone.
+        let object = match api.get_status(name).await {
+            Err(error) if is_not_found(&error) => return Ok(()),
+            object => object?,
+        };
         let uid = object.metadata.uid.as_deref().and_then(Uid::parse);
         let is_same = object.metadata.generation == Some(write.generation)
             && (write.uid.is_none() || uid == write.uid);
@@ -139,22 +160,56 @@ impl StatusWriter {
             return Ok(());
         }
         let mut status = write.status.to_json().map_err(Error::SerdeError)?;
-        keep_times(&object.data["status"], &mut status);
-        let before = object.data["status"].clone();
-        if let (Some(old), Value::Object(new)) = (object.data["status"].as_object_mut(), &status) {
-            // Fields of a newer version stay.
-            old.extend(new.clone());
-        } else {
-            object.data["status"] = status;
-        }
-        if object.data["status"] == before || !self.leadership.holds() {
+        let before = &object.data["status"];
+        keep_times(before, &mut status);
+        let is_there = status
+            .as_object()
+            .is_some_and(|fields| fields.iter().all(|(name, value)| before[name] == *value));
+        if is_there || !self.leadership.holds() {
             return Ok(());
         }
+        // Fields of a newer version stay. The version is a condition.
+        let version = object.metadata.resource_version;
+        let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
         let params =
-            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        api.replace_status(name, &params, &object).await?;
+            PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        api.patch_status(name, &params, &Patch::Merge(patch)).await?;
         debug!(key = %write.key, "wrote a status");
+        if let (RequestKey::Evacuation(name), Status::Evacuation(status)) =
+            (&write.key, &write.status)
+        {
+            self.report(
+                name,
+                uid,
+                EvacuationNews::of(&stored(before), status, &object.data["spec"]),
+            );
+        }
         Ok(())
+    }
+
+    /// Reports what is new about an evacuation. What its stored status said before is what has been
+    /// reported, also by other replicas. So nothing is reported twice.
+    fn report(&self, name: &Name, uid: Option<Uid>, news: Vec<EvacuationNews>) {
+        for news in news {
+            match &news {
+                EvacuationNews::Began { zones, until, .. } => {
+                    info!(evacuation = %name, ?zones, until, "an evacuation has begun");
+                }
+                EvacuationNews::Ended | EvacuationNews::Deleted => {
+                    info!(evacuation = %name, "an evacuation has ended: its time is over");
+                }
+                EvacuationNews::Incomplete(message) => {
+                    warn!(evacuation = %name, message, "an evacuation cannot move all traffic");
+                }
+                EvacuationNews::Unread { reason, message } => {
+                    warn!(evacuation = %name, reason, message, "an evacuation has no effect");
+                }
+            }
+            let regarding = Regarding::Evacuation(name.clone());
+            let news = News::Evacuation(news);
+            let event = ObjectEvent { regarding, uid: uid.clone(), news, at: self.wall.now() };
+            self.emitter.emit(event);
+        }
     }
 
     fn api<'k>(&self, key: &'k RequestKey) -> (Api<DynamicObject>, &'k str) {
@@ -194,8 +249,17 @@ fn resource<T: Kind>() -> ApiResource {
     ApiResource::from_gvk_with_plural(&kind, T::PLURAL)
 }
 
+fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 404)
+}
+
 fn is_conflict(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409)
+}
+
+/// The status of an evacuation that was stored; empty if there is none, or none that can be read.
+fn stored(status: &Value) -> ZoneEvacuationStatus {
+    ZoneEvacuationStatus::deserialize(status).unwrap_or_default()
 }
 
 /// A condition whose status is as before has the time of then.

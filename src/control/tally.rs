@@ -333,6 +333,16 @@ impl Tally {
 }
 
 impl Tally {
+    /// Publishes how many evacuations are in force, and of which kinds the objects are unknown.
+    pub fn policies(&self, active: usize, unknown: impl Iterator<Item = (Watched, bool)>) {
+        self.metrics.own.evacuations_active.set(signed(active));
+        for (kind, is_unknown) in unknown {
+            self.metrics.own.unknown(kind, is_unknown);
+        }
+    }
+}
+
+impl Tally {
     /// How long ago the earliest event was to which a Service has not responded with a successful
     /// write, whether it is due, in work or backs off.
     fn oldest_unanswered(&self, now: Instant) -> Duration {

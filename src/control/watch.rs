@@ -32,7 +32,7 @@ use self::{
 };
 pub use self::{
     cause::Cause,
-    discovery::{Document, discover},
+    discovery::{Document, discover, kinds},
     optional::{follow_if_there, follow_when_needed},
 };
 use super::history::{Floor, History, Rewind, Shown};

@@ -152,7 +152,31 @@ pub struct ZoneEvacuation {
     pub spec: Reading<Evacuation>,
 }
 
+/// Whether it takes the labels of namespaces to say which of them this selects.
+fn by_labels(namespaces: Option<&Selector>) -> bool {
+    namespaces.is_some_and(|it| *it != Selector::default())
+}
+
+impl ClusterLocalityPolicy {
+    /// Whether it selects by the labels of namespaces.
+    pub fn reads_namespaces(&self) -> bool {
+        let clients = matches!(
+            &self.spec,
+            Reading::Known(PolicySpec {
+                demand: DemandSource::Clients { namespaces: Some(_), .. },
+                ..
+            })
+        );
+        clients || by_labels(self.namespaces.as_ref())
+    }
+}
+
 impl ZoneEvacuation {
+    /// Whether it selects by the labels of namespaces.
+    pub fn reads_namespaces(&self) -> bool {
+        by_labels(self.namespaces.as_ref())
+    }
+
     /// Whether it has ended at this time. One whose end is not known has not.
     pub fn is_over(&self, at: Timestamp) -> bool {
         match &self.spec {

@@ -57,6 +57,9 @@ pub struct Own {
     pub ready_without_zone: IntGauge,
     /// Those of them that have hints.
     pub ready_hinted: IntGauge,
+    /// Evacuations in force.
+    pub evacuations_active: IntGauge,
+    policies_unknown: IntGaugeVec,
     /// 1 since an answer has shown that the API server drops hints for nodes.
     pub node_hints_dropped: IntGauge,
     /// How long each iteration of the controller's loop kept everything else on its thread waiting,
@@ -280,6 +283,12 @@ impl Own {
                 "Ready endpoints that have no zone: they turn the hints of their Service off.",
             )?,
             ready_hinted: gauge("ready_endpoints_hinted", "Ready endpoints that bear hints.")?,
+            evacuations_active: gauge("evacuations_active", "Evacuations in force.")?,
+            policies_unknown: gauges(
+                "policies_unknown",
+                "1 while the objects of a kind of policies are unknown, so that hints stay, else 0.",
+                &["kind"],
+            )?,
             node_hints_dropped: gauge(
                 "node_hints_dropped",
                 "1 since the API server has been seen to drop hints for nodes, else 0.",
@@ -294,7 +303,9 @@ impl Own {
     fn begin(&self) {
         for kind in Watched::ALL {
             self.decode_errors.with_label_values(&[kind.plural()]);
-            if kind.need() == Need::Required {
+            if kind.need() != Need::Required {
+                self.unknown(*kind, false);
+            } else {
                 self.watch_last_event.with_label_values(&[kind.plural()]);
             }
             for resolution in Resolution::ALL {
@@ -349,6 +360,11 @@ impl Own {
     /// Records how many objects are in memory.
     pub fn indexed(&self, kind: Watched, objects: i64) {
         self.index_objects.with_label_values(&[kind.plural()]).set(objects);
+    }
+
+    /// Records whether the objects of a kind that policies depend on are unknown.
+    pub fn unknown(&self, kind: Watched, is_unknown: bool) {
+        self.policies_unknown.with_label_values(&[kind.plural()]).set(is_unknown.into());
     }
 
     /// Records how many Services of this class wait in the queue.

@@ -10,8 +10,8 @@ use crate::model::{
     name::Name,
     namespace::Namespace,
     policy::{
-        ClusterLocalityPolicy, DemandSource, LocalityPolicy, Mode, PolicyMeta, PolicyRef,
-        PolicySpec, Reading, RequestKey, ServiceFilter, ZoneEvacuation,
+        ClusterLocalityPolicy, LocalityPolicy, Mode, PolicyMeta, PolicyRef, PolicySpec, Reading,
+        RequestKey, ServiceFilter, ZoneEvacuation,
     },
     selector::Selector,
     service::{PolicyChoice, Service},
@@ -56,19 +56,8 @@ impl Default for Rules {
 impl Rules {
     /// Whether a policy or an evacuation of the cluster selects by the labels of namespaces.
     pub fn read_namespaces(&self) -> bool {
-        let by_labels =
-            |selector: Option<&Selector>| selector.is_some_and(|it| *it != Selector::default());
-        let clients = |spec: &Reading<PolicySpec>| {
-            matches!(
-                spec,
-                Reading::Known(PolicySpec {
-                    demand: DemandSource::Clients { namespaces: Some(_), .. },
-                    ..
-                })
-            )
-        };
-        self.policies.values().any(|it| by_labels(it.namespaces.as_ref()) || clients(&it.spec))
-            || self.evacuations.values().any(|it| by_labels(it.namespaces.as_ref()))
+        self.policies.values().any(ClusterLocalityPolicy::reads_namespaces)
+            || self.evacuations.values().any(ZoneEvacuation::reads_namespaces)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Report: what a plan of a Service amounts to, for everything that shows it: `closehaul plan`, the
 //! log, Events, health and metrics. No code that decides may read it.
 
+pub mod forecast;
 pub mod grounds;
 pub mod hindrance;
 pub mod news;

@@ -1,10 +1,18 @@
-//! News: changes of a Service that are worth an Event. Pure.
+//! News: changes of a Service or an evacuation that are worth an Event. Pure.
 
 use std::net::IpAddr;
 
-use crate::{assess::reason::Reason, model::name::Name, plan::Plan};
+use serde_json::Value;
 
-/// A change of a Service that is worth an Event.
+use super::status::HINTS_CANNOT_MOVE;
+use crate::{
+    api::crd::status::{Condition, ConditionStatus, ZoneEvacuationStatus},
+    assess::reason::Reason,
+    model::name::Name,
+    plan::Plan,
+};
+
+/// A change that is worth an Event. All but the last are about a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// Its slices cannot be written; with the cause.
@@ -45,6 +53,78 @@ pub enum News {
     WriteRefused(String),
     /// Another controller writes its slices as well.
     Overwritten,
+    /// Something new about an evacuation.
+    Evacuation(EvacuationNews),
+}
+
+/// A change of an evacuation that is worth an Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EvacuationNews {
+    /// It is in force.
+    Began {
+        /// The zones.
+        zones: Vec<String>,
+        /// Until when.
+        until: String,
+        /// Its reason.
+        why: Option<String>,
+    },
+    /// Its time is over.
+    Ended,
+    /// It was deleted while it was in force.
+    Deleted,
+    /// Hints cannot move all traffic; with the Services.
+    Incomplete(String),
+    /// What it requests is not known.
+    Unread {
+        /// In one word.
+        reason: String,
+        /// In words.
+        message: String,
+    },
+}
+
+impl EvacuationNews {
+    /// What is new in the status of an evacuation since the one that was stored `before`. `spec` is
+    /// what it requests, as it is stored.
+    pub fn of(
+        before: &ZoneEvacuationStatus,
+        after: &ZoneEvacuationStatus,
+        spec: &Value,
+    ) -> Vec<Self> {
+        let mut news = Vec::new();
+        let status = |of: &ZoneEvacuationStatus| condition(of, "Active").map(|it| it.status);
+        let (was, is) = (status(before), status(after));
+        if was != is {
+            match (is, condition(after, "Active")) {
+                (Some(ConditionStatus::True), _) => news.push(Self::began(spec)),
+                (Some(ConditionStatus::False), _) if was == Some(ConditionStatus::True) => {
+                    news.push(Self::Ended);
+                }
+                (Some(ConditionStatus::Unknown), Some(Condition { reason, message, .. })) => {
+                    let (reason, message) = (reason.clone(), message.clone());
+                    news.push(Self::Unread { reason, message });
+                }
+                _ => {}
+            }
+        }
+        let stuck = |of| condition(of, "Complete").filter(|it| it.reason == HINTS_CANNOT_MOVE);
+        if let (None, Some(stuck)) = (stuck(before), stuck(after)) {
+            news.push(Self::Incomplete(stuck.message.clone()));
+        }
+        news
+    }
+
+    fn began(spec: &Value) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let zones = spec["zones"].as_array().into_iter().flatten().filter_map(text).collect();
+        let until = text(&spec["until"]).unwrap_or_default();
+        Self::Began { zones, until, why: text(&spec["reason"]) }
+    }
+}
+
+fn condition<'a>(status: &'a ZoneEvacuationStatus, name: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|it| it.type_ == name)
 }
 
 /// What a plan leaves out, by cause: pods, and addresses.

@@ -23,6 +23,9 @@ use crate::{
     plan::{intent::is_deaf, policy::outcome::PLACEHOLDER, precedence::Fate},
 };
 
+/// The reason of the condition `Complete` if hints cannot move all traffic.
+pub const HINTS_CANNOT_MOVE: &str = "HintsCannotMove";
+
 /// What the running controller knows of a Service.
 #[derive(Clone, Debug)]
 pub struct Known {
@@ -122,7 +125,7 @@ pub fn of_evacuation(sources: &Sources<'_>, name: &Name) -> Option<ZoneEvacuatio
     };
     let mut found = Evacuated::default();
     if !is_over {
-        for service in services(sources.index, evacuation) {
+        for service in evacuated_services(sources.index, evacuation) {
             found.add(sources, service, spec);
         }
     }
@@ -181,7 +184,7 @@ fn selected(
 }
 
 /// The Services that an evacuation selects.
-fn services<'a>(
+pub(super) fn evacuated_services<'a>(
     index: &'a Index,
     evacuation: &'a ZoneEvacuation,
 ) -> impl Iterator<Item = &'a Service> {
@@ -272,7 +275,7 @@ impl Evacuated {
 }
 
 /// Why hints cannot move the traffic of a Service, if they cannot.
-fn deafness(service: &Service) -> Option<Reason> {
+pub(super) fn deafness(service: &Service) -> Option<Reason> {
     is_deaf(service).then(|| {
         if service.internal_local {
             Reason::TrafficPolicyLocal
@@ -378,7 +381,7 @@ impl Conditions {
             ("Ended", "traffic may go to the zones again".to_owned())
         } else if !stuck.is_empty() {
             let stuck = listed(stuck.iter().cloned());
-            ("HintsCannotMove", format!("hints cannot move the traffic of {stuck}"))
+            (HINTS_CANNOT_MOVE, format!("hints cannot move the traffic of {stuck}"))
         } else if *pending > 0 {
             ("Pending", format!("{pending} of {} Services are not written yet", found.services))
         } else {

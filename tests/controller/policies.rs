@@ -159,10 +159,17 @@ async fn while_policies_may_not_be_read_endpoints_are_right_and_hints_stay() {
     assert_eq!(rig.endpoints("plain"), ["plain-1!"]);
     assert_eq!(hints(&rig, "web"), ["web-0: c", "web-1: a", "web-2: b", "web-4: a"]);
     assert_eq!(rig.metric("closehaul_decisions{reason=\"PolicyUnknown\"}"), 2.0);
+    let unknown =
+        |rig: &Rig, kind| rig.metric(&format!("closehaul_policies_unknown{{kind=\"{kind}\"}}"));
+    assert_eq!(unknown(&rig, "clusterlocalitypolicies"), 1.0);
+    assert_eq!(unknown(&rig, "localitypolicies"), 0.0);
+    assert_eq!(unknown(&rig, "namespaces"), 0.0, "no selector needs them");
     api.clear_faults();
     rig.until("known", |rig| rig.metric("closehaul_decisions{reason=\"PolicyUnknown\"}") == 0.0)
         .await;
     assert_eq!(hints(&rig, "web"), ["web-0: c", "web-1: a", "web-2: b", "web-4: a"]);
+    rig.pass(SECOND).await;
+    assert_eq!(unknown(&rig, "clusterlocalitypolicies"), 0.0);
 }
 
 /// API servers answer 404 for a while around their start.

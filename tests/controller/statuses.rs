@@ -1,8 +1,11 @@
-//! The status of policies and evacuations: what it says, who writes it, and how often.
+//! The status of policies and evacuations: what it says, who writes it, and how often; and the Events
+//! that come with it.
+
+#![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
 use fake_api::{
     FakeApi, Seen,
-    collections::{CLUSTER_POLICIES, EVACUATIONS, PODS, POLICIES, SERVICES},
+    collections::{CLUSTER_POLICIES, EVACUATIONS, EVENTS, PODS, POLICIES, SERVICES},
     replica::Replica,
     rig::*,
     samples::{pod, service},
@@ -152,6 +155,97 @@ async fn an_evacuation_says_what_it_moved_and_what_it_cannot() {
     assert_eq!(condition(&get(), "Complete"), "True Complete");
     rig.pass(50 * SECOND).await;
     assert_eq!(condition(&get(), "Active"), "False Ended");
+}
+
+/// The Events on an evacuation, each as its reason.
+fn events(api: &FakeApi) -> Vec<String> {
+    let events = api.list(EVENTS);
+    let mut events: Vec<_> = events
+        .iter()
+        .filter(|event| event["regarding"]["kind"] == "ZoneEvacuation")
+        .map(|event| {
+            assert_eq!(event["metadata"]["namespace"], "default");
+            let text = |of: &Value| of.as_str().unwrap().to_owned();
+            let name = text(&event["regarding"]["name"]);
+            (text(&event["eventTime"]), format!("{name} {}", text(&event["reason"])))
+        })
+        .collect();
+    events.sort();
+    events.into_iter().map(|(_, event)| event).collect()
+}
+
+fn evacuate(api: &FakeApi, name: &str, seconds: i64) {
+    let until = api.wall_clock().now() + jiff::SignedDuration::from_secs(seconds);
+    let spec = json!({ "zones": ["a"], "until": until.to_string(), "reason": "smoke" });
+    api.put(EVACUATIONS, json!({ "metadata": { "name": name }, "spec": spec }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_evacuation_has_an_event_for_begin_end_and_failures() {
+    let api = installed(&["web-0", "web-1", "web-2", "local-1"]);
+    let rig = Rig::settled(api.clone()).await;
+    let active = || rig.metric("closehaul_evacuations_active");
+    assert_eq!(active(), 0.0);
+    evacuate(&api, "a-1", 600);
+    rig.pass(10 * SECOND).await;
+    assert_eq!(events(&api), ["a-1 EvacuationBegan"]);
+    assert_eq!(active(), 1.0);
+    let event = api.list(EVENTS).remove(0);
+    let object = api.get(EVACUATIONS, "", "a-1").unwrap();
+    assert_eq!(event["regarding"]["apiVersion"], "closehaul.io/v1alpha1");
+    assert_eq!(event["regarding"]["uid"], object["metadata"]["uid"]);
+    assert!(event["regarding"]["namespace"].is_null());
+    let note = event["note"].as_str().unwrap();
+    assert!(note.starts_with("New connections are kept out of a until "), "{note}");
+    assert!(note.ends_with(": smoke"), "{note}");
+
+    // A Service that cannot be moved comes, and another one.
+    for name in ["local", "other"] {
+        api.put(SERVICES, {
+            let mut local = service(name);
+            local["spec"]["selector"] = json!({ "app": "local" });
+            local["spec"]["internalTrafficPolicy"] = json!("Local");
+            local
+        });
+        rig.pass(10 * SECOND).await;
+    }
+    let began = ["a-1 EvacuationBegan", "a-1 EvacuationIncomplete"];
+    assert_eq!(events(&api), began);
+    rig.pass(10 * MINUTE).await;
+    assert_eq!(events(&api), [&began[..], &["a-1 EvacuationEnded"]].concat());
+    assert_eq!(active(), 0.0);
+
+    // One that is over when it comes changes nothing.
+    evacuate(&api, "late", -60);
+    rig.pass(10 * SECOND).await;
+    assert_eq!(condition(&api.get(EVACUATIONS, "", "late").unwrap(), "Active"), "False Ended");
+    // One that is deleted has ended.
+    evacuate(&api, "a-2", 600);
+    rig.pass(10 * SECOND).await;
+    api.remove(EVACUATIONS, "", "a-2");
+    rig.pass(10 * SECOND).await;
+    let last = &events(&api)[3..];
+    assert_eq!(last[0], "a-2 EvacuationBegan");
+    assert_eq!(last[1..], ["a-2 EvacuationIncomplete", "a-2 EvacuationEnded"]);
+    assert_eq!(active(), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_leader_repeats_no_event_of_an_evacuation() {
+    let api = installed(&["web-0", "web-1", "web-2"]);
+    let first = Replica::start(&api, Options::default());
+    first.rig.pass(20 * SECOND).await;
+    evacuate(&api, "a-1", 600);
+    first.rig.pass(20 * SECOND).await;
+    let second = Replica::start(&api, Options::default());
+    second.rig.pass(20 * SECOND).await;
+    first.election.abort();
+    first.rig.abort().await;
+    second.rig.pass(2 * MINUTE).await;
+    assert_eq!(events(&api), ["a-1 EvacuationBegan"]);
+    // It reports what its predecessor has begun.
+    second.rig.pass(10 * MINUTE).await;
+    assert_eq!(events(&api), ["a-1 EvacuationBegan", "a-1 EvacuationEnded"]);
 }
 
 #[tokio::test(start_paused = true)]

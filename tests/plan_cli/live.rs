@@ -53,13 +53,16 @@ fn plan_at(name: &str, url: &str, args: &[&str]) -> Done {
 }
 
 /// A server's answer that it does not do what was requested.
-fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
+pub fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
     (code, status)
 }
 
 /// The shop's objects as a server lists them: one on the first page, the rest on the second.
-fn shop(path: &str) -> (u16, Value) {
+pub fn shop(path: &str) -> (u16, Value) {
+    if path.starts_with("/apis/closehaul.io/") {
+        return refusal(404, "NotFound", "the server could not find the requested resource");
+    }
     let (route, query) = path.split_once('?').unwrap();
     assert!(query.contains("limit=500"), "{path}");
     let (kind, plural) = [
@@ -117,6 +120,118 @@ fn objects_are_laid_over_a_cluster() {
     assert_eq!(plan_at("with", &url, &args).good(), expected);
 }
 
+/// A list on one page.
+pub fn list(items: &[Value]) -> (u16, Value) {
+    let metadata = json!({"resourceVersion": "1"});
+    (200, json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
+}
+
+/// An evacuation of all Services in namespaces with a label.
+fn evacuation() -> Value {
+    json!({
+        "apiVersion": "closehaul.io/v1alpha1",
+        "kind": "ZoneEvacuation",
+        "metadata": {"name": "zone-a"},
+        "spec": {
+            "zones": ["zone-a"],
+            "until": "2026-01-02T04:00:00Z",
+            "namespaceSelector": {"matchLabels": {"team": "sales"}},
+        },
+    })
+}
+
+fn namespace() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": "shop", "labels": {"team": "sales"}},
+    })
+}
+
+const AT: &str = "--at=2026-01-02T03:00:00Z";
+
+/// The shop's plan under these objects, from files.
+fn under(name: &str, objects: &[Value], output: &str) -> String {
+    let file =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.json", std::process::id()));
+    fs::write(&file, json!(objects).to_string()).unwrap();
+    let args = ["-f", &fixture("shop.yaml"), "-f", file.to_str().unwrap(), AT, "-o", output];
+    let done = plan(&args).good();
+    fs::remove_file(&file).unwrap();
+    done
+}
+
+#[test]
+fn policies_of_a_cluster_count() {
+    let url = serve(|path| match path {
+        _ if path.contains("/zoneevacuations?") => list(&[evacuation()]),
+        "/api/v1/namespaces/shop" => (200, namespace()),
+        _ if path.starts_with("/api/v1/namespaces?") => list(&[namespace()]),
+        _ => shop(path),
+    });
+    let expected = under("evacuated", &[evacuation(), namespace()], "table");
+    assert!(expected.contains("Evacuated"), "{expected}");
+    assert_eq!(plan_at("evacuated", &url, &[AT]).good(), expected);
+    let one = plan_at("evacuated-one", &url, &[AT, "-n", "shop"]).good();
+    assert!(one.contains("Evacuated"), "{one}");
+    let later = plan_at("later", &url, &["--at=2026-01-02T05:00:00Z"]).good();
+    assert!(!later.contains("Evacuated"), "{later}");
+}
+
+#[test]
+fn namespaces_are_read_if_a_selector_needs_them() {
+    // No other request for them is answered.
+    let done = plan_at("no-namespaces", &serve(shop), &[]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let url = serve(|path| match path {
+        _ if path.contains("/zoneevacuations?") => list(&[evacuation()]),
+        _ if path.starts_with("/api/v1/namespaces?") => refusal(403, "Forbidden", "may not"),
+        _ => shop(path),
+    });
+    let done = plan_at("no-permission", &url, &[AT]);
+    assert!(done.err.contains("which namespaces policies select is unknown"), "{}", done.err);
+    assert!(done.good().contains("PolicyUnknown"));
+}
+
+/// The policies of one cluster may not be read, and another has none. Permissions are checked first
+/// in both.
+#[test]
+fn policies_that_may_not_be_read_are_unknown() {
+    let slices: Value =
+        serde_json::from_str(&under("hinted", &[evacuation(), namespace()], "json")).unwrap();
+    let mut slices = slices["items"].as_array().unwrap().clone();
+    for (number, slice) in slices.iter_mut().enumerate() {
+        let prefix = slice["metadata"]["generateName"].as_str().unwrap_or("kept-").to_owned();
+        slice["metadata"]["name"] = json!(format!("{prefix}{number}"));
+    }
+    let at = |name: &str, has_kinds: bool| {
+        let slices = slices.clone();
+        let url = serve(move |path| match path {
+            _ if path.contains("/endpointslices?") => list(&slices),
+            _ if path.contains("/zoneevacuations?") => refusal(403, "Forbidden", "not you"),
+            "/apis/closehaul.io/v1alpha1" if has_kinds => (
+                200,
+                json!({
+                    "kind": "APIResourceList", "apiVersion": "v1",
+                    "groupVersion": "closehaul.io/v1alpha1",
+                    "resources": [{
+                        "name": "zoneevacuations", "singularName": "zoneevacuation",
+                        "namespaced": false, "kind": "ZoneEvacuation", "verbs": ["list"],
+                    }],
+                }),
+            ),
+            _ => shop(path),
+        });
+        plan_at(name, &url, &["-o", "changes"])
+    };
+    let unknown = at("policies-unknown", true);
+    let note = "policies are unknown: may not list zoneevacuations of ";
+    assert!(unknown.err.starts_with(note), "{}", unknown.err);
+    assert_eq!(unknown.good(), "", "hints stay");
+    let absent = at("policies-absent", false);
+    assert!(!absent.err.contains("unknown"), "{}", absent.err);
+    assert!(absent.good().contains("NoPreference"), "hints of an evacuation that is not there");
+}
+
 #[test]
 fn a_cluster_that_refuses() {
     let url = serve(|_| refusal(403, "Forbidden", "services is forbidden"));
@@ -159,7 +274,7 @@ fn a_cluster_that_does_not_know_the_user() {
 fn an_object_that_does_not_parse_is_passed_over() {
     let url = serve(|path| {
         let (code, mut list) = shop(path);
-        for item in list["items"].as_array_mut().unwrap() {
+        for item in list["items"].as_array_mut().into_iter().flatten() {
             if item["metadata"]["name"] == "cart-a" {
                 item["status"]["podIPs"] = json!([{"ip": "ten"}]);
             }

@@ -54,12 +54,12 @@ const UNSEEN: [(&str, &str, &str); 10] = [
     ("", "namespaces", "list"),
     ("", "namespaces", "watch"),
     // A status is written once there is a policy. The test of leaving has some.
-    ("closehaul.io", "localitypolicies", "get"),
-    ("closehaul.io", "localitypolicies/status", "update"),
-    ("closehaul.io", "clusterlocalitypolicies", "get"),
-    ("closehaul.io", "clusterlocalitypolicies/status", "update"),
-    ("closehaul.io", "zoneevacuations", "get"),
-    ("closehaul.io", "zoneevacuations/status", "update"),
+    ("closehaul.io", "localitypolicies/status", "get"),
+    ("closehaul.io", "localitypolicies/status", "patch"),
+    ("closehaul.io", "clusterlocalitypolicies/status", "get"),
+    ("closehaul.io", "clusterlocalitypolicies/status", "patch"),
+    ("closehaul.io", "zoneevacuations/status", "get"),
+    ("closehaul.io", "zoneevacuations/status", "patch"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

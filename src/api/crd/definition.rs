@@ -16,6 +16,9 @@ use super::{
 const LABEL: (&str, &str) = ("gateway.networking.k8s.io/policy", "Inherited");
 /// The annotation of an evacuation that says who has created it.
 pub const CREATED_BY: &str = "closehaul.io/created-by";
+/// The label of an evacuation that `closehaul evacuate` has created: the zone, by which it is found
+/// again.
+pub const ZONE: &str = "closehaul.io/zone";
 
 /// A column of `kubectl get`: name, type, path, and whether it is shown only with `-o wide`.
 type Column = (&'static str, &'static str, &'static str, Width);

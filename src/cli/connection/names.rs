@@ -7,7 +7,7 @@ const SHOWN: usize = 20;
 
 /// What there is to choose from.
 #[derive(Debug)]
-pub struct Names(pub(super) Vec<String>);
+pub struct Names(pub(in crate::cli) Vec<String>);
 
 impl fmt::Display for Names {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,7 +20,7 @@ use crate::{
     },
     model::name::ServiceKey,
     observe::Metrics,
-    plan::{Settings, changes::Changes},
+    plan::{Circumstances, Settings, changes::Changes},
 };
 
 /// How many Services are written at the same time.
@@ -57,7 +57,7 @@ impl Round {
         let mut writes: Vec<_> = index
             .services()
             .filter_map(|service| {
-                let plan = index.plan(&service.key, None, settings, None)?;
+                let plan = index.plan(&service.key, None, settings, Circumstances::default())?;
                 let changes = plan.hints_only(&index.slices_of(&service.key));
                 (!changes.is_empty()).then(|| (service.key.clone(), changes))
             })

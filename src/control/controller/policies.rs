@@ -9,9 +9,12 @@ use tracing::info;
 use super::Controller;
 use crate::{
     clock::Now,
-    cluster::{Index, SAMPLED, Tracked, Watched},
+    cluster::{Index, Need, SAMPLED, Tracked, Watched},
     control::{progress::Programmed, queue::Class},
-    model::name::ServiceKey,
+    model::{
+        name::ServiceKey,
+        policy::{Reading, ZoneEvacuation},
+    },
 };
 
 /// How long the first sync waits for optional kinds.
@@ -112,6 +115,24 @@ impl Controller {
             let moved = self.index.sample_demand(now);
             self.hints_changed(moved, now);
         }
+    }
+
+    /// Publishes what is known about policies as a whole.
+    pub(super) fn publish_policies(&self, at: Now) {
+        let rules = self.index.rules();
+        let is_in_force = |it: &&ZoneEvacuation| {
+            !rules.are_rehearsed && matches!(it.spec, Reading::Known(_)) && !it.is_over(at.wall)
+        };
+        let active = rules.evacuations.values().filter(is_in_force).count();
+        let is_needed = |kind: Watched| match kind.need() {
+            Need::Required => false,
+            Need::Optional => self.settings.policies,
+            Need::OnDemand => self.policies.are_namespaces_needed,
+        };
+        let unknown = Watched::ALL.iter().filter(|kind| kind.need() != Need::Required);
+        let unknown =
+            unknown.map(|kind| (*kind, is_needed(*kind) && !self.lists.complete.contains(kind)));
+        self.reporter.tally.policies(active, unknown);
     }
 
     /// Ends the evacuations whose time has come.

@@ -18,12 +18,12 @@ use crate::{
         status_writer::{Status, StatusWrite},
     },
     model::{
-        name::{Name, ServiceKey},
+        name::{Name, ServiceKey, Uid},
         policy::{PolicyMeta, RequestKey},
     },
     plan::{
         Circumstances,
-        intent::{Intent, Note},
+        intent::{Intent, Note, is_deaf},
     },
     report::{
         assessment,
@@ -41,8 +41,16 @@ const NUMBERS: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Statuses {
     due: BTreeMap<RequestKey, Instant>,
-    /// When each was last put together, and what it said. Empty without leadership.
-    last: HashMap<RequestKey, (Instant, Status)>,
+    /// What was last put together of each. Empty without leadership.
+    last: HashMap<RequestKey, Last>,
+}
+
+/// The last status of an object.
+#[derive(Debug)]
+struct Last {
+    at: Instant,
+    uid: Option<Uid>,
+    status: Status,
 }
 
 impl Statuses {
@@ -53,7 +61,7 @@ impl Statuses {
 
     /// Numbers may have changed.
     fn moved(&mut self, key: RequestKey, now: Instant) {
-        let due = self.last.get(&key).map_or(now + CHANGES, |(last, _)| *last + NUMBERS);
+        let due = self.last.get(&key).map_or(now + CHANGES, |last| last.at + NUMBERS);
         self.bring_forward(key, due);
     }
 
@@ -61,7 +69,7 @@ impl Statuses {
         self.due.entry(key).and_modify(|at| *at = due.min(*at)).or_insert(due);
     }
 
-    /// A Service under policies was planned or written. Perhaps that changes more than numbers.
+    /// A Service was planned or written. Perhaps that changes more than numbers.
     pub(super) fn of_service(
         &mut self,
         index: &Index,
@@ -90,7 +98,9 @@ fn requests_of(index: &Index, key: &ServiceKey) -> Vec<RequestKey> {
     let Some(intent) = index.intent(key) else { return Vec::new() };
     let policies = [intent.policy(), intent.shown_policy()].into_iter().flatten();
     let mut keys: Vec<_> = policies.map(|policy| policy.key(&key.namespace)).collect();
-    if intent.is_evacuated() || intent.notes().contains(&Note::Conflicted) {
+    // What hints cannot move is in the statuses of evacuations, too.
+    let is_deaf = || index.service(key).is_some_and(is_deaf);
+    if intent.is_evacuated() || intent.notes().contains(&Note::Conflicted) || is_deaf() {
         keys.extend(requests_beside(index, &key.namespace));
     }
     keys
@@ -133,6 +143,7 @@ impl Controller {
     /// all Services have been planned.
     pub fn statuses(&mut self, now: Now) -> Vec<StatusWrite> {
         let mut writes = Vec::new();
+        self.note_deleted(now);
         if self.statuses.due.is_empty() || !self.reporter.is_summed_up() {
             return writes;
         }
@@ -144,9 +155,9 @@ impl Controller {
                 self.statuses.last.remove(&key);
                 continue;
             };
-            let last = (now.monotonic, write.status.clone());
-            let before = self.statuses.last.insert(key, last);
-            if before.is_none_or(|(_, before)| !before.says_the_same(&write.status)) {
+            let (uid, status) = (write.uid.clone(), write.status.clone());
+            let before = self.statuses.last.insert(key, Last { at: now.monotonic, uid, status });
+            if before.is_none_or(|before| !before.status.says_the_same(&write.status)) {
                 writes.push(write);
             }
             if began.elapsed() >= TURN {
@@ -154,6 +165,23 @@ impl Controller {
             }
         }
         writes
+    }
+
+    /// Reports the evacuations that were deleted while they were in force.
+    fn note_deleted(&mut self, now: Now) {
+        let evacuations = &self.index.rules().evacuations;
+        let is_gone = |key: &RequestKey, _: &mut Last| match key {
+            RequestKey::Evacuation(name) => evacuations.get(name).is_none(),
+            _ => false,
+        };
+        let gone: Vec<_> = self.statuses.last.extract_if(is_gone).collect();
+        for (key, Last { uid, status, .. }) in gone {
+            if let RequestKey::Evacuation(name) = key
+                && status.is_active()
+            {
+                self.reporter.evacuation_deleted(&name, uid, now);
+            }
+        }
     }
 
     fn status(&self, key: &RequestKey, now: Now) -> Option<StatusWrite> {

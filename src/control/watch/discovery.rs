@@ -48,7 +48,7 @@ pub enum Document {
 pub async fn discover(client: Client, mut random: Random, followers: Vec<watch::Sender<Document>>) {
     let mut backoff = backoff(&mut random);
     while followers.iter().any(|document| !document.is_closed()) {
-        let (read, wait) = match timeout(LIMIT, read(&client)).await {
+        let (read, wait) = match timeout(LIMIT, kinds(&client)).await {
             Ok(Ok(names)) => {
                 backoff.reset();
                 (Document::Read(names), LOOK)
@@ -65,7 +65,8 @@ pub async fn discover(client: Client, mut random: Random, followers: Vec<watch::
     }
 }
 
-async fn read(client: &Client) -> Result<BTreeSet<String>, Error> {
+/// The plurals of the kinds of closehaul's own group; empty if there is no such group.
+pub async fn kinds(client: &Client) -> Result<BTreeSet<String>, Error> {
     let request = http::Request::get(format!("/apis/{GROUP}/{VERSION}")).body(Vec::new());
     match client.request::<APIResourceList>(request.map_err(Error::HttpError)?).await {
         Ok(document) => Ok(document.resources.into_iter().map(|resource| resource.name).collect()),

@@ -29,6 +29,11 @@ impl Snapshot {
         Self { index, are_pods_unknown }
     }
 
+    /// All that is known.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// One row for each Service, by namespace and name.
     pub(super) fn rows(&self, settings: Settings) -> Vec<Row<'_>> {
         let mut services: Vec<_> = self.index.services().collect();
@@ -37,13 +42,16 @@ impl Snapshot {
     }
 
     fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Option<Row<'a>> {
+        Row::of(&self.index, service, self.plan(service, settings))
+    }
+
+    /// The plan of a Service, if it is served.
+    pub(super) fn plan(&self, service: &Service, settings: Settings) -> Option<Plan<'_>> {
         // A controller that starts now sees each Service for the first time (docs/semantics.md 4.6).
         // The API server has not been seen to drop anything.
-        let plan =
-            self.index.plan(&service.key, service.created, settings, Circumstances::default());
-        let plan =
-            plan.map(|plan| if self.are_pods_unknown { self.idle(service, plan) } else { plan });
-        Row::of(&self.index, service, plan)
+        let circumstances = Circumstances::default();
+        let plan = self.index.plan(&service.key, service.created, settings, circumstances);
+        plan.map(|plan| if self.are_pods_unknown { self.idle(service, plan) } else { plan })
     }
 
     /// The same without any write: all slices stay as they are.
