@@ -237,6 +237,22 @@ async fn a_missing_permission_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn waiting_outlasts_an_api_server_that_restarts() {
+    for (path, effect) in [
+        ("/pods", Effect::Answer(503)),
+        ("/endpointslices", Effect::Refuse),
+        ("/leases", Effect::Answer(500)),
+    ] {
+        let (api, slices) = enforced().await;
+        api.fault(on("GET", path).times(2), effect.clone());
+        assert!(restoration(&api).run().await.is_err(), "{path}");
+        let waiting = Restoration { until_none_differs: true, ..restoration(&api) };
+        waiting.run().await.unwrap();
+        assert_eq!(contents(&api.list(SLICES)), contents(&slices), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_gives_up_in_time() {
     let (api, _) = enforced().await;
     api.fault(on("PUT", "/endpointslices"), Effect::Hang);

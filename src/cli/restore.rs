@@ -7,7 +7,6 @@ mod round;
 use std::time::Duration;
 
 use clap::Args;
-use kube::Client;
 use tokio::time::{Instant, sleep};
 
 use self::{
@@ -108,8 +107,8 @@ pub enum RestoreError {
     Connect(#[from] ConnectError),
     /// A replica leads and would write its own hints again.
     #[error(
-        "{holder} leads by the lease {lease} and would enforce its policies again, so nothing was \
-         written; stop closehaul first (--scale-down NAMESPACE/DEPLOYMENT does), or run it with \
+        "{holder} leads by the lease {lease} and would enforce its policies again, so nothing is \
+         written beside it; stop closehaul first (--scale-down NAMESPACE/DEPLOYMENT does), or run it with \
          --policies=false, and it restores all hints by itself"
     )]
     Leads {
@@ -165,6 +164,15 @@ fn advice(error: &WriteError) -> &'static str {
 }
 
 impl RestoreError {
+    /// Whether it may be over soon, such as an API server that restarts.
+    fn may_pass(&self) -> bool {
+        let source = match self {
+            Self::Request { source, .. } | Self::Live(LiveError::List { source, .. }) => source,
+            _ => return false,
+        };
+        !matches!(&**source, kube::Error::Api(status) if status.code < 500 && status.code != 429)
+    }
+
     /// Whether the command is wrong, and not the environment.
     pub fn is_usage(&self) -> bool {
         match self {
@@ -255,12 +263,11 @@ impl Restoration {
     ) -> Result<(), RestoreError> {
         let mut said = String::new();
         loop {
-            let running = scaled.running(&self.cluster.client, self.wall.now()).await?;
-            let left = match (running, lease.holder().await?) {
-                (0, None) => return Ok(()),
-                (0, Some(holder)) => format!("{holder} still holds the lease {}", lease.name()),
-                (1, _) => "1 pod of closehaul has not ended".to_owned(),
-                (pods, _) => format!("{pods} pods of closehaul have not ended"),
+            let left = match self.what_runs(scaled, lease).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(left)) => left,
+                Err(error) if error.may_pass() => error.to_string(),
+                Err(error) => return Err(error),
             };
             if left != said {
                 say(format!("waiting: {left}"));
@@ -268,6 +275,21 @@ impl Restoration {
             }
             self.pause(LOOK, deadline, left).await?;
         }
+    }
+
+    /// What of closehaul still runs; `None` if nothing does.
+    async fn what_runs(
+        &self,
+        scaled: &Scaled,
+        lease: &mut LeaseWatch,
+    ) -> Result<Option<String>, RestoreError> {
+        let running = scaled.running(&self.cluster.client, self.wall.now()).await?;
+        Ok(match (running, lease.holder().await?) {
+            (0, None) => None,
+            (0, Some(holder)) => Some(format!("{holder} still holds the lease {}", lease.name())),
+            (1, _) => Some("1 pod of closehaul has not ended".to_owned()),
+            (pods, _) => Some(format!("{pods} pods of closehaul have not ended")),
+        })
     }
 
     /// Writes what differs, and again what could not be written.
@@ -279,31 +301,50 @@ impl Restoration {
         let (mut restored, mut pause) = (Restored::default(), PAUSE);
         let limit = Limit::new(self.qps, 1);
         loop {
-            lease.must_be_free().await?;
-            let round = Round::read(&mut self.cluster, self.settings, &self.wall).await?;
-            std::mem::take(&mut self.cluster.notes).into_iter().for_each(say);
-            if round.is_empty() {
-                return Ok(restored);
-            }
-            say(format!("slices whose hints are not upstream's: {}", round.slices()));
-            let all = round.slices();
-            let client: Client = self.cluster.client.clone();
-            let written = round.write(client, limit.clone(), deadline).await?;
-            restored.slices += written.slices;
-            restored.services += written.services;
-            // Services that prefer the same node have hints for the zone alone then.
-            self.settings.node_hints &= !written.node_hints_dropped;
-            let left = all.saturating_sub(written.slices);
-            if let Some(fatal) = written.failures.into_iter().find(is_final) {
-                return Err(RestoreError::Write { left, all, source: Box::new(fatal) });
-            }
-            if left == 0 && !self.until_none_differs && !written.node_hints_dropped {
-                return Ok(restored);
-            }
+            let (left, all) = match self.round(lease, &limit, deadline, &mut restored).await {
+                Ok(None) => return Ok(restored),
+                Ok(Some(left)) => left,
+                Err(error) if self.until_none_differs && error.may_pass() => {
+                    say(format!("trying again: {error}"));
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                    self.pause(pause, deadline, error.to_string()).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             pause = if left == 0 { PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
-            let left = format!("{left} of {all} slices were not written");
-            self.pause(pause, deadline, left).await?;
+            self.pause(pause, deadline, format!("{left} of {all} slices were not written")).await?;
         }
+    }
+
+    /// Writes what differs once. Returns how many slices are left to write, and of how many; `None` if
+    /// that is all.
+    async fn round(
+        &mut self,
+        lease: &mut LeaseWatch,
+        limit: &Limit,
+        deadline: Instant,
+        restored: &mut Restored,
+    ) -> Result<Option<(usize, usize)>, RestoreError> {
+        lease.must_be_free().await?;
+        let round = Round::read(&mut self.cluster, self.settings, &self.wall).await?;
+        std::mem::take(&mut self.cluster.notes).into_iter().for_each(say);
+        if round.is_empty() {
+            return Ok(None);
+        }
+        let all = round.slices();
+        say(format!("slices whose hints are not upstream's: {all}"));
+        let written = round.write(self.cluster.client.clone(), limit.clone(), deadline).await?;
+        restored.slices += written.slices;
+        restored.services += written.services;
+        // Services that prefer the same node have hints for the zone alone then.
+        self.settings.node_hints &= !written.node_hints_dropped;
+        let left = all.saturating_sub(written.slices);
+        if let Some(fatal) = written.failures.into_iter().find(is_final) {
+            return Err(RestoreError::Write { left, all, source: Box::new(fatal) });
+        }
+        let is_done = left == 0 && !self.until_none_differs && !written.node_hints_dropped;
+        Ok((!is_done).then_some((left, all)))
     }
 
     /// Waits, unless there is no time left.
