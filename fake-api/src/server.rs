@@ -242,6 +242,11 @@ impl FakeApi {
         self.change(|state| state.installed.extend(CUSTOM));
     }
 
+    /// Whether closehaul's own kinds are served.
+    pub fn is_installed(&self) -> bool {
+        self.with(|state| !state.installed.is_empty())
+    }
+
     /// Stops serving closehaul's own kinds, whose objects are gone.
     pub fn uninstall(&self) {
         for collection in CUSTOM {

@@ -6,14 +6,23 @@ use std::{collections::BTreeSet, time::Duration};
 use closehaul::{
     api::{Kind, Object},
     cluster::Index,
-    model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    model::{
+        namespace::Namespace,
+        node::Node,
+        pod::Pod,
+        policy::{ClusterLocalityPolicy, LocalityPolicy, ZoneEvacuation},
+        service::Service,
+        slice::Slice,
+    },
     plan::{Circumstances, Settings},
 };
 use serde_json::Value;
 
 use crate::{
     FakeApi,
-    collections::{NODES, PODS, SERVICES, SLICES},
+    collections::{
+        CLUSTER_POLICIES, EVACUATIONS, NAMESPACES, NODES, PODS, POLICIES, SERVICES, SLICES,
+    },
     invariants::listed_addresses,
     rig::Rig,
     samples::{FOREIGN_SLICE, name},
@@ -79,9 +88,23 @@ fn wanted(api: &FakeApi, service: &str) -> BTreeSet<String> {
     wanted
 }
 
-/// An index of what is stored now.
-fn index_of(api: &FakeApi) -> Index {
+/// An index of what is stored now, at the server's time.
+pub fn index_of(api: &FakeApi) -> Index {
     let mut index = Index::default();
+    index.set_policies_known(true);
+    index.set_time(api.wall_clock().now());
+    for namespace in read::<Namespace>(api, NAMESPACES) {
+        index.apply_namespace(namespace.value);
+    }
+    for policy in read::<LocalityPolicy>(api, POLICIES) {
+        index.apply_policy(policy.value);
+    }
+    for policy in read::<ClusterLocalityPolicy>(api, CLUSTER_POLICIES) {
+        index.apply_cluster_policy(policy.value);
+    }
+    for evacuation in read::<ZoneEvacuation>(api, EVACUATIONS) {
+        index.apply_evacuation(evacuation.value);
+    }
     for service in read::<Service>(api, SERVICES) {
         index.apply_service(service.value);
     }

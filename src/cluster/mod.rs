@@ -98,6 +98,16 @@ impl Index {
         self.islands.get(namespace).into_iter().flat_map(Island::services)
     }
 
+    /// The Services for which a policy or an evacuation decides hints for nodes, too, sorted.
+    pub fn requesting_nodes(&self) -> Vec<ServiceKey> {
+        let services = self.islands.values().flat_map(|island| island.services.values());
+        let requests = |intent: &Intent| intent.request().is_some_and(|request| request.node);
+        let services = services.filter(|it| requests(&it.intent));
+        let mut keys: Vec<_> = services.map(|it| it.service.key.clone()).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// A policy of a namespace.
     pub fn policy(&self, namespace: &Name, name: &str) -> Option<&LocalityPolicy> {
         self.islands.get(namespace)?.policies.get(name)

@@ -433,7 +433,7 @@ impl Controller {
         self.returned(&key, &outcome.shown, now);
         self.found(&key, outcome.found);
         if outcome.node_hints_dropped {
-            self.give_up_node_hints(&key);
+            self.give_up_node_hints(&key, now);
         }
         let versions = written.iter().filter_map(|sight| match sight {
             Sight::Version(version) => Some(*version),
@@ -495,8 +495,9 @@ impl Controller {
     }
 
     /// Continues without `forNodes` until this process ends, whatever later answers contain: of
-    /// several API servers, as during an upgrade, one may keep what the next one drops.
-    fn give_up_node_hints(&mut self, key: &ServiceKey) {
+    /// several API servers, as during an upgrade, one may keep what the next one drops. Under policies,
+    /// zones may be named differently then.
+    fn give_up_node_hints(&mut self, key: &ServiceKey, now: Instant) {
         if !std::mem::replace(&mut self.settings.plan.node_hints, false) {
             return;
         }
@@ -508,6 +509,9 @@ impl Controller {
              with PreferSameNode get zone hints only from now on: switch the gate on, then restart \
              closehaul"
         );
+        self.index.void_plans();
+        let services = self.index.requesting_nodes();
+        self.hints_changed(services, now);
     }
 
     /// Releases a Service whose writes have ended and have all been seen.

@@ -27,6 +27,8 @@ mod others;
 mod pace;
 mod piles;
 mod policies;
+mod policies_many;
+mod policies_rolling;
 mod ports;
 mod recreated;
 mod refused;

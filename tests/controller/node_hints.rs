@@ -3,9 +3,10 @@
 
 use fake_api::{
     FakeApi,
-    collections::{SERVICES, SLICES},
+    collections::{POLICIES, SERVICES, SLICES},
     rig::*,
     samples::name,
+    settled::check,
 };
 use serde_json::{Value, json};
 
@@ -177,4 +178,27 @@ async fn other_preferences_say_nothing_about_the_server() {
     rig.pass(MINUTE).await;
     assert_eq!(rig.methods(), ["PUT"]);
     assert_eq!(hints(&rig.slice("web")), (2, 2));
+}
+
+/// Under a guard, which zones are named may depend on whether nodes are. Each Service is planned again
+/// when it shows that they cannot be.
+#[tokio::test(start_paused = true)]
+async fn zones_are_named_as_without_hints_for_nodes() {
+    let api = cluster(&["one-1", "two-1", "two-4", "six-1", "six-2", "six-4", "six-7"]);
+    api.install();
+    api.drops_node_hints(true);
+    let spec = json!({ "prefer": ["Node", "Zone"], "guard": { "maxOverloadPercent": 20 } });
+    api.put(
+        POLICIES,
+        json!({ "metadata": { "namespace": "shop", "name": "guard" }, "spec": spec }),
+    );
+    let mut rig = Rig::settled(api.clone()).await;
+    rig.pass(5 * MINUTE).await;
+    assert_eq!(hints(&rig.slice("one")), (0, 0), "one endpoint is reached without hints as well");
+    check(&rig, 100, false).unwrap();
+    // What is written later is as it was decided then.
+    rig.look();
+    set_ready(&api, "six-1", false);
+    rig.pass(MINUTE).await;
+    check(&rig, 100, false).unwrap();
 }

@@ -268,7 +268,7 @@ impl Cluster {
 
 /// Builds what is missing, outside the runtime's threads. All components are named at once, so the
 /// progress shows the total.
-pub(crate) async fn ensure(
+pub async fn ensure(
     kubernetes: Kubernetes,
     wanted: &'static [Component],
 ) -> Result<Components, Error> {

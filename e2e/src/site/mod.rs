@@ -1,5 +1,5 @@
 //! A cluster in network namespaces: a control plane, the stand-in for the kubelets, and a
-//! kube-proxy on each node. The walkthrough and the readers' tests use it.
+//! kube-proxy on each node. The walkthrough and the tests of readers and policies use it.
 
 mod command;
 mod error;
@@ -28,31 +28,34 @@ pub use command::command;
 pub use error::Error;
 
 /// How a site is started.
-pub(crate) struct Options<'a> {
+#[derive(Debug)]
+pub struct Options<'a> {
     /// Without a network, nothing listens and there are no kube-proxies.
-    pub(crate) network: Option<Network>,
+    pub network: Option<Network>,
     /// They include kube-proxy if there is a network.
-    pub(crate) components: Components,
+    pub components: Components,
     /// The control plane, which listens on the host's address in the network.
-    pub(crate) cluster: cluster::Options,
+    pub cluster: cluster::Options,
     /// How pods end.
-    pub(crate) termination: Termination,
+    pub termination: Termination,
     /// How the kube-proxies program the kernel.
-    pub(crate) proxy: Mode,
+    pub proxy: Mode,
     /// The binary with [`kubelet::Command`].
-    pub(crate) server: &'a Path,
+    pub server: &'a Path,
 }
 
 /// Everything that runs, except the controller that writes the slices.
-pub(crate) struct Site {
+pub struct Site {
     /// A client with the permissions of the test.
-    pub(crate) api: Client,
+    pub api: Client,
     /// The binary with [`kubelet::Command`].
-    pub(crate) server: PathBuf,
+    pub server: PathBuf,
     /// How the kube-proxies program the kernel.
-    pub(crate) proxy: Mode,
-    pub(crate) components: Components,
-    pub(crate) cluster: Cluster,
+    pub proxy: Mode,
+    /// What it is made of.
+    pub components: Components,
+    /// The control plane.
+    pub cluster: Cluster,
     proxies: BTreeMap<String, Proxied>,
     /// Zones that nodes get when their kube-proxies run.
     zones: Vec<(String, String)>,
@@ -67,7 +70,7 @@ struct Proxied {
 
 impl Site {
     /// Starts a control plane without nodes.
-    pub(crate) async fn start(options: Options<'_>) -> Result<Self, Error> {
+    pub async fn start(options: Options<'_>) -> Result<Self, Error> {
         let Options { network, components, mut cluster, termination, proxy, server } = options;
         if let Some(network) = &network {
             cluster.bind = IpAddr::V4(network.host());
@@ -103,7 +106,7 @@ impl Site {
     /// the proxier is registered, and calls the proxier again only when the zone changes. Until
     /// then, every Service is spread over all zones. kube-proxy does not lose a zone that is set
     /// later.
-    pub(crate) async fn join(&mut self, mut node: NodeSpec) -> Result<(), Error> {
+    pub async fn join(&mut self, mut node: NodeSpec) -> Result<(), Error> {
         let name = node.name.clone();
         self.zones.extend(node.zone.take().map(|zone| (name.clone(), zone)));
         let added = self.kubelet.add_node(node).await?;
@@ -124,7 +127,7 @@ impl Site {
 
     /// Waits until every kube-proxy has programmed its kernel once, and then until those of nodes
     /// that have joined since know their zones.
-    pub(crate) async fn ready(&mut self) -> Result<(), Error> {
+    pub async fn ready(&mut self) -> Result<(), Error> {
         for node in self.proxies.values() {
             node.proxy.ready().await?;
         }
@@ -141,7 +144,7 @@ impl Site {
     }
 
     /// Gives a node another zone, as a user does who edits its label.
-    pub(crate) async fn set_zone(&self, node: &str, zone: &str) -> Result<(), Error> {
+    pub async fn set_zone(&self, node: &str, zone: &str) -> Result<(), Error> {
         let nodes: Api<Node> = Api::all(self.api.clone());
         let labels = json!({"topology.kubernetes.io/zone": zone});
         let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
@@ -150,7 +153,7 @@ impl Site {
     }
 
     /// Switches a node off. Its object stays.
-    pub(crate) async fn leave(&mut self, node: &str) -> Result<(), Error> {
+    pub async fn leave(&mut self, node: &str) -> Result<(), Error> {
         if let Some(node) = self.proxies.remove(node) {
             node.proxy.stop().await?;
         }
@@ -158,27 +161,27 @@ impl Site {
     }
 
     /// The network namespaces of the nodes, by name.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.proxies.iter().map(|(name, node)| (name.as_str(), node.namespace.as_str()))
     }
 
     /// The network namespace of a node. It is empty if there is no such node.
-    pub(crate) fn namespace(&self, node: &str) -> &str {
+    pub fn namespace(&self, node: &str) -> &str {
         self.proxies.get(node).map_or("", |node| &node.namespace)
     }
 
     /// What the log of a node's kube-proxy says about `words`.
-    pub(crate) fn proxy_log(&self, node: &str, words: &[&str]) -> String {
+    pub fn proxy_log(&self, node: &str, words: &[&str]) -> String {
         self.proxies.get(node).map_or_else(String::new, |node| node.proxy.log_about(words))
     }
 
     /// The network namespace of a pod of the namespace `default`, if it runs.
-    pub(crate) async fn pod(&self, name: &str) -> Result<Option<String>, Error> {
+    pub async fn pod(&self, name: &str) -> Result<Option<String>, Error> {
         Ok(self.kubelet.pod_namespace("default", name).await?)
     }
 
     /// Returns an error if something that must run does not.
-    pub(crate) async fn check(&mut self) -> Result<(), Error> {
+    pub async fn check(&mut self) -> Result<(), Error> {
         self.kubelet.check().await?;
         for node in self.proxies.values() {
             node.proxy.check()?;
@@ -187,7 +190,7 @@ impl Site {
     }
 
     /// Stops the kube-proxies: clients before servers.
-    pub(crate) async fn stop_proxies(&mut self) -> Result<(), Error> {
+    pub async fn stop_proxies(&mut self) -> Result<(), Error> {
         while let Some((_, node)) = self.proxies.pop_first() {
             node.proxy.stop().await?;
         }
@@ -195,7 +198,7 @@ impl Site {
     }
 
     /// Stops everything that is left and removes what was created.
-    pub(crate) async fn stop(mut self) -> Result<(), Error> {
+    pub async fn stop(mut self) -> Result<(), Error> {
         self.stop_proxies().await?;
         self.kubelet.stop().await?;
         Ok(self.cluster.stop().await?)

@@ -186,7 +186,8 @@ fn request(keys: &[Key], policy: Option<&Candidate<'_>>, evacuated: Vec<Name>) -
         return None;
     }
     // A plan for this state of the policy has stood for long enough where there is no clock.
-    let is_programmed = policy.is_some_and(|candidate| candidate.is_programmed);
+    // Nothing of what is only reported has ever been in force.
+    let is_programmed = policy.is_some_and(|it| it.is_programmed && !it.is_shadow());
     Some(Request {
         node,
         keys: keys.to_vec(),

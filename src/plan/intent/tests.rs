@@ -367,6 +367,18 @@ fn a_plan_is_known_for_the_generation_that_is_programmed() {
     }
 }
 
+/// Its status says that it is programmed, but none of its plans has been in force.
+#[test]
+fn no_plan_is_known_for_a_policy_that_is_only_reported() {
+    let mut world = World::new();
+    let guard = Some(Guard::with_max(30));
+    let spec = PolicySpec { mode: Mode::Shadow, guard, ..preferring(&[Key::Zone]) };
+    world.add("a", 1, ServiceFilter::All, spec);
+    world.policies.get_mut("a").unwrap().programmed = Some(4);
+    let intent = world.intent();
+    assert_eq!(intent.shadow().unwrap().request().unwrap().standing, Standing::New);
+}
+
 /// A rehearsal changes nothing: the next policy decides.
 #[test]
 fn shadow() {
