@@ -202,7 +202,7 @@ async fn evacuate(
             "the API server does not say what time it is: the end follows from this machine's clock",
         );
     }
-    let question = format!("\nEvacuate {} for {}?", request.zone, spelled(lasts));
+    let question = format!("\nEvacuate {} of {} for {}?", request.zone, server.url, spelled(lasts));
     confirm(args, &question)?;
     // The time at the question does not count.
     let now = greeting.now();
@@ -311,7 +311,7 @@ async fn cancel(args: &Evacuate, server: &Server) -> Result<(), EvacuateError> {
         ));
     } else {
         print(&found.render(&args.zone)).map_err(EvacuateError::Terminal)?;
-        confirm(args, "\nDelete them?")?;
+        confirm(args, &format!("\nDelete them from {}?", server.url))?;
         for evacuation in &found.ours {
             server.delete(evacuation, args.dry_run).await?;
             let dry = if args.dry_run { " (server dry run)" } else { "" };
