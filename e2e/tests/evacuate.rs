@@ -69,9 +69,8 @@ impl Stage {
         }
     }
 
-    async fn start(&self) -> Process {
+    async fn start(&self, canary: &mut Canary) -> Process {
         let closehaul = closehaul::start(&self.cluster, &[]).await.unwrap();
-        let mut canary = Canary::create(&self.world).await.unwrap();
         canary.follow(&self.world).await.unwrap();
         quiet(&self.cluster, IDLE, SETTLE).await.unwrap();
         closehaul
@@ -160,7 +159,8 @@ async fn a_zone_is_evacuated_and_comes_back() {
 
 async fn evacuate() {
     let stage = Stage::set().await;
-    let closehaul = stage.start().await;
+    let mut canary = Canary::create(&stage.world).await.unwrap();
+    let closehaul = stage.start(&mut canary).await;
     let before = stage.hints("cart").await;
     assert_eq!(before, ["zone-a: zone-a", "zone-b: zone-b", "zone-c: zone-c"]);
 
@@ -200,7 +200,7 @@ async fn evacuate() {
     stage.cluster.kubectl(&delete).await.unwrap().success().unwrap();
     stage.until_row(&["zone-a", "True", Actor::Admin.user()]).await;
     assert!(closehaul.stop(STOP).await.unwrap().is_some_and(|status| status.success()));
-    let closehaul = stage.start().await;
+    let closehaul = stage.start(&mut canary).await;
     stage.until_hints(&moved).await;
 
     let cancelled = stage.evacuate(&["zone-a", "--cancel", "--yes"]).await;

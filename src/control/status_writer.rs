@@ -21,7 +21,7 @@ use super::lease::Leadership;
 use crate::{
     api::{
         Kind,
-        crd::status::{Condition, ConditionStatus, LocalityPolicyStatus, ZoneEvacuationStatus},
+        crd::status::{Condition, LocalityPolicyStatus, ZoneEvacuationStatus},
     },
     causes::causes,
     clock::WallClock,
@@ -69,13 +69,6 @@ impl Status {
     /// Whether both say the same, whatever the times of their conditions.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.timeless() == other.timeless()
-    }
-
-    /// Whether it is that of an evacuation in force.
-    pub fn is_active(&self) -> bool {
-        let Self::Evacuation(status) = self else { return false };
-        let is_it = |it: &Condition| it.type_ == "Active" && it.status == ConditionStatus::True;
-        status.conditions.iter().any(is_it)
     }
 
     fn timeless(&self) -> Self {
