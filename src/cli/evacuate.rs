@@ -47,7 +47,7 @@ const DISTANCE: usize = 2;
 
 /// Keep traffic out of a zone for a limited time, or end that with --cancel
 ///
-/// Creates a ZoneEvacuation, which closehaul's controller carries out: new connections go to endpoints
+/// Creates a `ZoneEvacuation`, which closehaul's controller carries out: new connections go to endpoints
 /// in other zones. It shows first what this would do and what hints cannot move, and asks. The
 /// evacuation ends by itself.
 #[derive(Args, Debug)]
@@ -338,5 +338,5 @@ fn spelled(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-    parts.map(|(count, unit)| format!("{count}{unit}")).collect()
+    parts.fold(String::new(), |text, (count, unit)| text + &count.to_string() + unit)
 }

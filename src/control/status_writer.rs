@@ -173,7 +173,7 @@ impl StatusWriter {
         {
             self.report(
                 name,
-                uid,
+                uid.as_ref(),
                 EvacuationNews::of(&stored(before), status, &object.data["spec"]),
             );
         }
@@ -182,7 +182,7 @@ impl StatusWriter {
 
     /// Reports what is new about an evacuation. What its stored status said before is what has been
     /// reported, also by other replicas. So nothing is reported twice.
-    fn report(&self, name: &Name, uid: Option<Uid>, news: Vec<EvacuationNews>) {
+    fn report(&self, name: &Name, uid: Option<&Uid>, news: Vec<EvacuationNews>) {
         for news in news {
             match &news {
                 EvacuationNews::Began { zones, until, .. } => {
@@ -200,7 +200,7 @@ impl StatusWriter {
             }
             let regarding = Regarding::Evacuation(name.clone());
             let news = News::Evacuation(news);
-            let event = ObjectEvent { regarding, uid: uid.clone(), news, at: self.wall.now() };
+            let event = ObjectEvent { regarding, uid: uid.cloned(), news, at: self.wall.now() };
             self.emitter.emit(event);
         }
     }
