@@ -47,7 +47,7 @@ const DISTANCE: usize = 2;
 
 /// Keep traffic out of a zone for a limited time, or end that with --cancel
 ///
-/// Creates a ZoneEvacuation, which closehaul's controller carries out: new connections go to endpoints
+/// Creates a `ZoneEvacuation`, which closehaul's controller carries out: new connections go to endpoints
 /// in other zones. It shows first what this would do and what hints cannot move, and asks. The
 /// evacuation ends by itself.
 #[derive(Args, Debug)]
@@ -202,7 +202,7 @@ async fn evacuate(
             "the API server does not say what time it is: the end follows from this machine's clock",
         );
     }
-    let question = format!("\nEvacuate {} for {}?", request.zone, spelled(lasts));
+    let question = format!("\nEvacuate {} of {} for {}?", request.zone, server.url, spelled(lasts));
     confirm(args, &question)?;
     // The time at the question does not count.
     let now = greeting.now();
@@ -311,7 +311,7 @@ async fn cancel(args: &Evacuate, server: &Server) -> Result<(), EvacuateError> {
         ));
     } else {
         print(&found.render(&args.zone)).map_err(EvacuateError::Terminal)?;
-        confirm(args, "\nDelete them?")?;
+        confirm(args, &format!("\nDelete them from {}?", server.url))?;
         for evacuation in &found.ours {
             server.delete(evacuation, args.dry_run).await?;
             let dry = if args.dry_run { " (server dry run)" } else { "" };
@@ -338,5 +338,5 @@ fn spelled(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-    parts.map(|(count, unit)| format!("{count}{unit}")).collect()
+    parts.fold(String::new(), |text, (count, unit)| text + &count.to_string() + unit)
 }

@@ -21,7 +21,7 @@ use super::lease::Leadership;
 use crate::{
     api::{
         Kind,
-        crd::status::{Condition, ConditionStatus, LocalityPolicyStatus, ZoneEvacuationStatus},
+        crd::status::{Condition, LocalityPolicyStatus, ZoneEvacuationStatus},
     },
     causes::causes,
     clock::WallClock,
@@ -69,13 +69,6 @@ impl Status {
     /// Whether both say the same, whatever the times of their conditions.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.timeless() == other.timeless()
-    }
-
-    /// Whether it is that of an evacuation in force.
-    pub fn is_active(&self) -> bool {
-        let Self::Evacuation(status) = self else { return false };
-        let is_it = |it: &Condition| it.type_ == "Active" && it.status == ConditionStatus::True;
-        status.conditions.iter().any(is_it)
     }
 
     fn timeless(&self) -> Self {
@@ -180,7 +173,7 @@ impl StatusWriter {
         {
             self.report(
                 name,
-                uid,
+                uid.as_ref(),
                 EvacuationNews::of(&stored(before), status, &object.data["spec"]),
             );
         }
@@ -189,7 +182,7 @@ impl StatusWriter {
 
     /// Reports what is new about an evacuation. What its stored status said before is what has been
     /// reported, also by other replicas. So nothing is reported twice.
-    fn report(&self, name: &Name, uid: Option<Uid>, news: Vec<EvacuationNews>) {
+    fn report(&self, name: &Name, uid: Option<&Uid>, news: Vec<EvacuationNews>) {
         for news in news {
             match &news {
                 EvacuationNews::Began { zones, until, .. } => {
@@ -207,7 +200,7 @@ impl StatusWriter {
             }
             let regarding = Regarding::Evacuation(name.clone());
             let news = News::Evacuation(news);
-            let event = ObjectEvent { regarding, uid: uid.clone(), news, at: self.wall.now() };
+            let event = ObjectEvent { regarding, uid: uid.cloned(), news, at: self.wall.now() };
             self.emitter.emit(event);
         }
     }

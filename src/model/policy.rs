@@ -177,6 +177,11 @@ impl ZoneEvacuation {
         by_labels(self.namespaces.as_ref())
     }
 
+    /// Whether it moves traffic at this time.
+    pub fn is_in_force(&self, at: Timestamp) -> bool {
+        matches!(self.spec, Reading::Known(_)) && !self.is_over(at)
+    }
+
     /// Whether it has ended at this time. One whose end is not known has not.
     pub fn is_over(&self, at: Timestamp) -> bool {
         match &self.spec {

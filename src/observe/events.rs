@@ -253,7 +253,7 @@ impl<F: Fn() -> bool> Sending<F> {
 fn body(event: &ObjectEvent, instance: &str, now: Timestamp) -> Event {
     let ObjectEvent { regarding, uid, news, at } = event;
     let mut note = news.note();
-    note.truncate(note.floor_char_boundary(NOTE));
+    note.truncate((0..=NOTE).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0));
     let (api_version, kind) = regarding.kind();
     Event {
         metadata: ObjectMeta {

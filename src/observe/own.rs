@@ -303,10 +303,10 @@ impl Own {
     fn begin(&self) {
         for kind in Watched::ALL {
             self.decode_errors.with_label_values(&[kind.plural()]);
-            if kind.need() != Need::Required {
-                self.unknown(*kind, false);
-            } else {
+            if kind.need() == Need::Required {
                 self.watch_last_event.with_label_values(&[kind.plural()]);
+            } else {
+                self.unknown(*kind, false);
             }
             for resolution in Resolution::ALL {
                 self.doubted_lists.with_label_values(&[kind.plural(), resolution.as_str()]);

@@ -243,9 +243,20 @@ async fn another_leader_repeats_no_event_of_an_evacuation() {
     first.rig.abort().await;
     second.rig.pass(2 * MINUTE).await;
     assert_eq!(events(&api), ["a-1 EvacuationBegan"]);
-    // It reports what its predecessor has begun.
+    // It reports what its predecessor has begun, also at once after its start.
     second.rig.pass(10 * MINUTE).await;
     assert_eq!(events(&api), ["a-1 EvacuationBegan", "a-1 EvacuationEnded"]);
+    evacuate(&api, "a-2", 600);
+    second.rig.pass(20 * SECOND).await;
+    second.election.abort();
+    second.rig.abort().await;
+    let third = Replica::start(&api, Options::default());
+    third.rig.until("it leads", |rig| rig.metric("closehaul_leader") == 1.0).await;
+    third.rig.pass(2 * SECOND).await;
+    api.remove(EVACUATIONS, "", "a-2");
+    third.rig.pass(10 * SECOND).await;
+    let last = &events(&api)[2..];
+    assert_eq!(last, ["a-2 EvacuationBegan", "a-2 EvacuationEnded"]);
 }
 
 #[tokio::test(start_paused = true)]

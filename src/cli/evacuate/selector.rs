@@ -1,6 +1,6 @@
 //! Selector: labels as `kubectl -l` takes them, as a selector of an object.
 
-use std::iter::once;
+use std::{collections::btree_map::Entry, iter::once};
 
 use crate::api::crd::label::{LabelKey, LabelSelector, LabelValue, Operator, Requirement};
 
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<LabelSelector, String> {
 /// The parts between commas, except those within parentheses.
 fn parts(text: &str) -> Vec<&str> {
     let mut depth = 0;
-    let mut is_end = |c: char| {
+    let is_end = |c: char| {
         match c {
             '(' => depth += 1,
             ')' => depth -= 1,
@@ -28,7 +28,7 @@ fn parts(text: &str) -> Vec<&str> {
         }
         c == ',' && depth == 0
     };
-    let ends: Vec<usize> = text.match_indices(|c| is_end(c)).map(|(at, _)| at).collect();
+    let ends: Vec<usize> = text.match_indices(is_end).map(|(at, _)| at).collect();
     let begins = once(0).chain(ends.iter().map(|at| at + 1));
     begins.zip(ends.iter().copied().chain(once(text.len()))).map(|(a, b)| &text[a..b]).collect()
 }
@@ -45,10 +45,13 @@ fn add(part: &str, selector: &mut LabelSelector) -> Result<(), String> {
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
         let (name, value) = (key.trim().to_owned(), value.trim());
-        if selector.match_labels.contains_key(&name) {
-            selector.match_expressions.push(requirement(key, Operator::In, vec![value]));
-        } else {
-            selector.match_labels.insert(name, LabelValue(value.to_owned()));
+        match selector.match_labels.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert(LabelValue(value.to_owned()));
+            }
+            Entry::Occupied(_) => {
+                selector.match_expressions.push(requirement(key, Operator::In, vec![value]));
+            }
         }
         return checked(part, key);
     }

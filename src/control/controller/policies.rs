@@ -11,10 +11,7 @@ use crate::{
     clock::Now,
     cluster::{Index, Need, SAMPLED, Tracked, Watched},
     control::{progress::Programmed, queue::Class},
-    model::{
-        name::ServiceKey,
-        policy::{Reading, ZoneEvacuation},
-    },
+    model::{name::ServiceKey, policy::ZoneEvacuation},
 };
 
 /// How long the first sync waits for optional kinds.
@@ -120,9 +117,7 @@ impl Controller {
     /// Publishes what is known about policies as a whole.
     pub(super) fn publish_policies(&self, at: Now) {
         let rules = self.index.rules();
-        let is_in_force = |it: &&ZoneEvacuation| {
-            !rules.are_rehearsed && matches!(it.spec, Reading::Known(_)) && !it.is_over(at.wall)
-        };
+        let is_in_force = |it: &&ZoneEvacuation| !rules.are_rehearsed && it.is_in_force(at.wall);
         let active = rules.evacuations.values().filter(is_in_force).count();
         let is_needed = |kind: Watched| match kind.need() {
             Need::Required => false,

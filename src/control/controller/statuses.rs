@@ -41,16 +41,10 @@ const NUMBERS: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Statuses {
     due: BTreeMap<RequestKey, Instant>,
-    /// What was last put together of each. Empty without leadership.
-    last: HashMap<RequestKey, Last>,
-}
-
-/// The last status of an object.
-#[derive(Debug)]
-struct Last {
-    at: Instant,
-    uid: Option<Uid>,
-    status: Status,
+    /// When each was last put together, and what it said. Empty without leadership.
+    last: HashMap<RequestKey, (Instant, Status)>,
+    /// The evacuations that were in force when statuses were last asked for. Empty without leadership.
+    in_force: BTreeMap<Name, Option<Uid>>,
 }
 
 impl Statuses {
@@ -61,7 +55,7 @@ impl Statuses {
 
     /// Numbers may have changed.
     fn moved(&mut self, key: RequestKey, now: Instant) {
-        let due = self.last.get(&key).map_or(now + CHANGES, |last| last.at + NUMBERS);
+        let due = self.last.get(&key).map_or(now + CHANGES, |(last, _)| *last + NUMBERS);
         self.bring_forward(key, due);
     }
 
@@ -90,6 +84,7 @@ impl Statuses {
     pub(super) fn forget(&mut self) {
         self.due.clear();
         self.last.clear();
+        self.in_force.clear();
     }
 }
 
@@ -155,9 +150,9 @@ impl Controller {
                 self.statuses.last.remove(&key);
                 continue;
             };
-            let (uid, status) = (write.uid.clone(), write.status.clone());
-            let before = self.statuses.last.insert(key, Last { at: now.monotonic, uid, status });
-            if before.is_none_or(|before| !before.status.says_the_same(&write.status)) {
+            let last = (now.monotonic, write.status.clone());
+            let before = self.statuses.last.insert(key, last);
+            if before.is_none_or(|(_, before)| !before.says_the_same(&write.status)) {
                 writes.push(write);
             }
             if began.elapsed() >= TURN {
@@ -167,18 +162,15 @@ impl Controller {
         writes
     }
 
-    /// Reports the evacuations that were deleted while they were in force.
+    /// Reports the evacuations that were deleted while they were in force. Their statuses cannot say
+    /// it.
     fn note_deleted(&mut self, now: Now) {
         let evacuations = &self.index.rules().evacuations;
-        let is_gone = |key: &RequestKey, _: &mut Last| match key {
-            RequestKey::Evacuation(name) => evacuations.get(name).is_none(),
-            _ => false,
-        };
-        let gone: Vec<_> = self.statuses.last.extract_if(is_gone).collect();
-        for (key, Last { uid, status, .. }) in gone {
-            if let RequestKey::Evacuation(name) = key
-                && status.is_active()
-            {
+        let in_force = evacuations.values().filter(|it| it.is_in_force(now.wall));
+        let in_force = in_force.map(|it| (it.meta.name.clone(), it.meta.uid.clone())).collect();
+        let before = std::mem::replace(&mut self.statuses.in_force, in_force);
+        for (name, uid) in before {
+            if evacuations.get(&name).is_none_or(|it| it.meta.uid != uid) {
                 self.reporter.evacuation_deleted(&name, uid, now);
             }
         }
