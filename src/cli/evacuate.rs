@@ -48,7 +48,7 @@ const DISTANCE: usize = 2;
 /// Keep traffic out of a zone for a limited time, or end that with --cancel
 ///
 /// Creates a `ZoneEvacuation`, which closehaul's controller carries out: new connections go to endpoints
-/// in other zones. It shows first what this would do and what hints cannot move, and asks. The
+/// in other zones. It first shows what this would do and what hints cannot move, and then asks for confirmation. The
 /// evacuation ends by itself.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -70,7 +70,7 @@ pub struct Evacuate {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 
-    /// The only namespace whose Services are moved [default: all]
+    /// Move only the Services of this namespace [default: all]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
@@ -82,7 +82,7 @@ pub struct Evacuate {
     #[arg(long, conflicts_with_all = ["lasts", "reason", "namespace", "selector"])]
     cancel: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 
@@ -136,7 +136,7 @@ This requires the permission to create zoneevacuations of the group closehaul.io
 closehaul-operator of the chart has. To show what an evacuation would do, it reads Services, Pods,
 EndpointSlices and Nodes.
 
-Exit codes: 0 done, 1 it ran and something is wrong, or the answer was no, 2 wrong usage.";
+Exit codes: 0 done, 1 it ran and something is wrong, or it was not confirmed, 2 wrong usage.";
 
 /// A zone is the value of a label.
 fn zone(text: &str) -> Result<String, String> {
@@ -208,7 +208,7 @@ async fn evacuate(
     let now = greeting.now();
     let user = greeting.user.as_deref();
     if user.is_none() {
-        say("the API server does not say who you are, so the evacuation will not either");
+        say("the API server does not say who you are, so the evacuation does not record who created it");
     }
     let name = server.create(&request.object(now, user), args.dry_run).await?;
     let until = request.until(now);
@@ -296,8 +296,8 @@ async fn warn_of_leader(args: &Evacuate, server: &Server, greeting: &Greeting) {
         Leader::Stale => "has not been renewed in time",
     };
     say(format_args!(
-        "closehaul does not seem to run: its lease {namespace}/{name} {wrong}. Nothing is evacuated \
-         before it does. If its lease is elsewhere, name it with --leader-elect-resource-namespace \
+        "closehaul does not seem to run: its lease {namespace}/{name} {wrong}. Until it runs, \
+         nothing is evacuated. If its lease is elsewhere, name it with --leader-elect-resource-namespace \
          and --leader-elect-resource-name"
     ));
 }

@@ -72,7 +72,7 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = Mode::Replace, env = "CLOSEHAUL_MODE")]
     mode: Mode,
 
-    /// Follow policies and zone evacuations; false means as if there were none
+    /// Follow policies and zone evacuations; with false, they are ignored
     #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = true, default_missing_value = "true", value_name = "BOOL", env = "CLOSEHAUL_POLICIES")]
     policies: bool,

@@ -326,7 +326,7 @@ impl Conditions {
         match doubt {
             None if is_in_excess => {
                 let message = "at most 10 policies of a namespace and 100 of the cluster may have a \
-                    clientSelector: each zone is assumed to send the same";
+                    clientSelector. This one is beyond that, so each zone is assumed to send the same";
                 let message = message.to_owned();
                 self.new("Accepted", ConditionStatus::False, "TooManyClientSelectors", message)
             }
