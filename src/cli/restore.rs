@@ -166,9 +166,9 @@ fn advice(error: &WriteError) -> &'static str {
 impl RestoreError {
     /// Whether it may be over soon, such as an API server that restarts.
     fn may_pass(&self) -> bool {
-        let source = match self {
-            Self::Request { source, .. } | Self::Live(LiveError::List { source, .. }) => source,
-            _ => return false,
+        let (Self::Request { source, .. } | Self::Live(LiveError::List { source, .. })) = self
+        else {
+            return false;
         };
         !matches!(&**source, kube::Error::Api(status) if status.code < 500 && status.code != 429)
     }

@@ -93,15 +93,15 @@ impl Round {
             metrics: Metrics::new()?,
             answers: Answers::default(),
         };
-        let services = self.0.into_iter();
-        let writes = services.map(|(key, changes)| writer.clone().write(key, changes));
-        let mut writes = stream::iter(writes).buffer_unordered(CONCURRENT);
+        let services = stream::iter(self.0);
+        let outcomes = services.map(|(key, changes)| writer.clone().write(key, changes));
+        let mut outcomes = outcomes.buffer_unordered(CONCURRENT);
         let mut written =
             Written { slices: 0, services: 0, failures: Vec::new(), node_hints_dropped: false };
         let mut shown = Instant::now();
         loop {
             let outcome = tokio::select! {
-                outcome = writes.next() => outcome,
+                outcome = outcomes.next() => outcome,
                 () = sleep_until(deadline) => break,
             };
             let Some(outcome) = outcome else { break };
