@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use closehaul::{
-    api::{Kind, Object},
+    api::{Kind, Object, guard::Guarded},
     cluster::Index,
     model::{
         namespace::Namespace,
@@ -14,7 +14,7 @@ use closehaul::{
         service::Service,
         slice::Slice,
     },
-    plan::Settings,
+    plan::{Plan, Settings, changes::Changes},
 };
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
         if let Some(plan) =
             index.plan(&service.key, None, Settings { max_endpoints, node_hints }, None)
         {
-            ensure(plan.is_empty(), || format!("not written: {:?}", plan.families))?;
+            ensure(plan.is_empty(), || format!("{}: {}", service.key, unwritten(&plan)))?;
             let name = service.key.name.to_string();
             let (found, wanted) = (found(rig, &name), wanted(api, &name));
             ensure(found == wanted, || format!("{name}: {found:?} for {wanted:?}"))?;
@@ -48,6 +48,31 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
     }
     let is_large = |slice: &Value| slice["endpoints"].as_array().unwrap().len() > max_endpoints;
     ensure(!api.list(SLICES).iter().any(is_large), || "a slice is too large".to_owned())
+}
+
+/// What a plan would still change, with the hints of all endpoints as they would be.
+fn unwritten(plan: &Plan<'_>) -> String {
+    let mut text = format!("not written under {:?}", plan.intent);
+    for family in &plan.families {
+        let Changes { creates, updates, replaced, deletes, .. } = &family.changes;
+        let slices = [("stays", family.unchanged.iter().copied().collect::<Vec<_>>())]
+            .into_iter()
+            .chain([("created", creates.iter().collect()), ("updated", updates.iter().collect())])
+            .chain([("was", replaced.iter().collect())]);
+        text +=
+            &format!("\n{}: {} deleted, {:?}", family.address_type, deletes.len(), family.planned);
+        for (what, slice) in
+            slices.flat_map(|(what, all)| all.into_iter().map(move |it| (what, it)))
+        {
+            for endpoint in slice.endpoints.iter() {
+                let pod = endpoint.target.as_ref().map(|target| &target.name);
+                let (hints, zone) = (&endpoint.hints, &endpoint.zone);
+                let conditions = endpoint.conditions;
+                text += &format!("\n  {what} {pod:?} {conditions:?} in {zone:?}: {hints:?}");
+            }
+        }
+    }
+    text
 }
 
 /// Address and readiness of each endpoint; one that is listed twice gets an additional entry.
@@ -118,8 +143,12 @@ pub fn index_of(api: &FakeApi) -> Index {
 }
 
 fn read<T: Kind>(api: &FakeApi, collection: &str) -> Vec<Object<T>> {
-    let objects = api.list(collection).into_iter();
-    objects.map(|object| serde_json::from_value(object).unwrap()).collect()
+    // Read as the controller does: parts of a policy that are not known here do not matter.
+    let read = |object: &Value| match serde_json::from_str(&object.to_string()).unwrap() {
+        Guarded::Good(object) => object,
+        Guarded::Bad(malformed) => panic!("{malformed:?}"),
+    };
+    api.list(collection).iter().map(read).collect()
 }
 
 /// `otherwise` says what is wrong.
