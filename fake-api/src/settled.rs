@@ -50,29 +50,27 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
     ensure(!api.list(SLICES).iter().any(is_large), || "a slice is too large".to_owned())
 }
 
-/// What a plan would still change, with the hints of all endpoints as they would be.
+/// What a plan would still change, with the hints of all endpoints before and after.
 fn unwritten(plan: &Plan<'_>) -> String {
-    let mut text = format!("not written under {:?}", plan.intent);
+    let mut lines = vec![format!("not written under {:?}", plan.intent)];
     for family in &plan.families {
         let Changes { creates, updates, replaced, deletes, .. } = &family.changes;
-        let slices = [("stays", family.unchanged.iter().copied().collect::<Vec<_>>())]
-            .into_iter()
-            .chain([("created", creates.iter().collect()), ("updated", updates.iter().collect())])
-            .chain([("was", replaced.iter().collect())]);
-        text +=
-            &format!("\n{}: {} deleted, {:?}", family.address_type, deletes.len(), family.planned);
-        for (what, slice) in
-            slices.flat_map(|(what, all)| all.into_iter().map(move |it| (what, it)))
-        {
+        let gone = deletes.len();
+        lines.push(format!("{}: {gone} deleted, {:?}", family.address_type, family.planned));
+        let stays = family.unchanged.iter().map(|slice| ("stays", *slice));
+        let changes = [("created", creates), ("updated", updates), ("was", replaced)];
+        let changes =
+            changes.into_iter().flat_map(|(what, all)| all.iter().map(move |it| (what, it)));
+        for (what, slice) in stays.chain(changes) {
             for endpoint in slice.endpoints.iter() {
                 let pod = endpoint.target.as_ref().map(|target| &target.name);
                 let (hints, zone) = (&endpoint.hints, &endpoint.zone);
-                let conditions = endpoint.conditions;
-                text += &format!("\n  {what} {pod:?} {conditions:?} in {zone:?}: {hints:?}");
+                let is_ready = endpoint.is_ready();
+                lines.push(format!("{what} {pod:?}, ready: {is_ready}, in {zone:?}: {hints:?}"));
             }
         }
     }
-    text
+    lines.join("\n  ")
 }
 
 /// Address and readiness of each endpoint; one that is listed twice gets an additional entry.
