@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    collections::{EVACUATIONS, LEASES, NODES, PODS, SERVICES, SLICES},
+    collections::{CLUSTER_POLICIES, EVACUATIONS, LEASES, NODES, PODS, POLICIES, SERVICES, SLICES},
     recorder::{Caller, Change},
 };
 
@@ -136,8 +136,9 @@ impl World {
                 }
                 self.world_changed(change, |world| &mut world.nodes);
             }
-            EVACUATIONS => {
-                // What stands for no zone and no node.
+            POLICIES | CLUSTER_POLICIES | EVACUATIONS => {
+                // What stands for no zone and no node: where a zone is evacuated, and on nodes of
+                // zones to which a policy has not been rolled out.
                 self.zones.insert(PLACEHOLDER.to_owned());
                 self.node_names.insert(PLACEHOLDER.to_owned());
             }
@@ -192,9 +193,12 @@ impl World {
             let others = of_namespace.map(|(_, other)| other);
             let others = others.filter(|other| other["metadata"]["deletionTimestamp"].is_null());
             let others = others.filter(|other| group(other) == group(after));
-            let there: BTreeSet<&str> =
-                others.flat_map(|other| entries(&other["endpoints"])).map(uid).collect();
-            if entries(&after["endpoints"]).all(|endpoint| there.contains(uid(endpoint))) {
+            // A pod whose address changes is another endpoint.
+            let identity =
+                |endpoint: &Value| (uid(endpoint).to_owned(), endpoint["addresses"].to_string());
+            let there: BTreeSet<_> =
+                others.flat_map(|other| entries(&other["endpoints"])).map(identity).collect();
+            if entries(&after["endpoints"]).all(|endpoint| there.contains(&identity(endpoint))) {
                 violated(DUPLICATE, format!("{size} endpoints"));
             }
         }

@@ -10,6 +10,7 @@
 //! - [`replica`], [`rig`]: the running controller on a server with and without its election, and what it has
 //!   written
 //! - [`world`]: a world that changes at random, determined by a seed
+//! - [`policies`]: policies and evacuations drawn at random
 //! - [`settled`]: whether the slices are what the plan requires
 //! - [`piles`]: many faults at the same time
 //! - [`seeds`]: runs in simulated time, each determined by its seed
@@ -30,6 +31,7 @@ pub mod faults;
 mod gates;
 pub mod invariants;
 pub mod piles;
+pub mod policies;
 pub mod recorder;
 mod refusal;
 pub mod replica;

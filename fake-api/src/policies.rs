@@ -1,5 +1,7 @@
 //! Policies and evacuations drawn at random, for [`crate::world`] and [`crate::piles`].
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -115,7 +117,10 @@ fn policy(services: &[&str], dice: &mut Dice) -> Value {
         spec["rollout"] = json!({ "zones": dice.pick(&[&["a"][..], &["b", "c"], &["z"]]) });
     }
     match dice.roll(3) {
-        0 => spec["services"] = json!({ "names": [dice.pick(services), dice.pick(services)] }),
+        0 => {
+            let names: BTreeSet<&str> = [dice.pick(services), dice.pick(services)].into();
+            spec["services"] = json!({ "names": names });
+        }
         1 => spec["services"] = selected(),
         _ => {}
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use closehaul::{
-    api::{Kind, Object},
+    api::{Kind, Object, guard::Guarded},
     cluster::Index,
     model::{
         namespace::Namespace,
@@ -14,7 +14,7 @@ use closehaul::{
         service::Service,
         slice::Slice,
     },
-    plan::{Circumstances, Settings},
+    plan::{Circumstances, Plan, Settings, changes::Changes},
 };
 use serde_json::Value;
 
@@ -37,13 +37,9 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
     let api = &rig.api;
     let index = index_of(api);
     for service in index.services() {
-        if let Some(plan) = index.plan(
-            &service.key,
-            None,
-            Settings { max_endpoints, node_hints },
-            Circumstances::default(),
-        ) {
-            ensure(plan.is_empty(), || format!("not written: {:?}", plan.families))?;
+        let settings = Settings { max_endpoints, node_hints };
+        if let Some(plan) = index.plan(&service.key, None, settings, Circumstances::default()) {
+            ensure(plan.is_empty(), || format!("{}: {}", service.key, unwritten(&plan)))?;
             let name = service.key.name.to_string();
             let (found, wanted) = (found(rig, &name), wanted(api, &name));
             ensure(found == wanted, || format!("{name}: {found:?} for {wanted:?}"))?;
@@ -51,6 +47,29 @@ pub fn check(rig: &Rig, max_endpoints: usize, node_hints: bool) -> Result<(), St
     }
     let is_large = |slice: &Value| slice["endpoints"].as_array().unwrap().len() > max_endpoints;
     ensure(!api.list(SLICES).iter().any(is_large), || "a slice is too large".to_owned())
+}
+
+/// What a plan would still change, with the hints of all endpoints before and after.
+fn unwritten(plan: &Plan<'_>) -> String {
+    let mut lines = vec![format!("not written under {:?}", plan.intent)];
+    for family in &plan.families {
+        let Changes { creates, updates, replaced, deletes, .. } = &family.changes;
+        let gone = deletes.len();
+        lines.push(format!("{}: {gone} deleted, {:?}", family.address_type, family.planned));
+        let stays = family.unchanged.iter().map(|slice| ("stays", *slice));
+        let changes = [("created", creates), ("updated", updates), ("was", replaced)];
+        let changes =
+            changes.into_iter().flat_map(|(what, all)| all.iter().map(move |it| (what, it)));
+        for (what, slice) in stays.chain(changes) {
+            for endpoint in slice.endpoints.iter() {
+                let pod = endpoint.target.as_ref().map(|target| &target.name);
+                let (hints, zone) = (&endpoint.hints, &endpoint.zone);
+                let is_ready = endpoint.is_ready();
+                lines.push(format!("{what} {pod:?}, ready: {is_ready}, in {zone:?}: {hints:?}"));
+            }
+        }
+    }
+    lines.join("\n  ")
 }
 
 /// Address and readiness of each endpoint; one that is listed twice gets an additional entry.
@@ -121,8 +140,12 @@ pub fn index_of(api: &FakeApi) -> Index {
 }
 
 fn read<T: Kind>(api: &FakeApi, collection: &str) -> Vec<Object<T>> {
-    let objects = api.list(collection).into_iter();
-    objects.map(|object| serde_json::from_value(object).unwrap()).collect()
+    // Read as the controller does: parts of a policy that are not known here do not matter.
+    let read = |object: &Value| match serde_json::from_str(&object.to_string()).unwrap() {
+        Guarded::Good(object) => object,
+        Guarded::Bad(malformed) => panic!("{malformed:?}"),
+    };
+    api.list(collection).iter().map(read).collect()
 }
 
 /// `otherwise` says what is wrong.

@@ -8,15 +8,31 @@ use serde_json::{Value, json};
 
 use crate::{
     FakeApi,
-    collections::{NODES, PODS, SERVICES, SLICES},
+    collections::{
+        CLUSTER_POLICIES, EVACUATIONS, NAMESPACES, NODES, PODS, POLICIES, SERVICES, SLICES,
+    },
     faults::{Effect, on, on_streaming, on_watch},
+    policies::Request,
     rig::set_ready,
     samples::{FOREIGN_SLICE, bad_pod, is_bad_pod, name, node, pod, service},
 };
 
-const KINDS: [&str; 4] = [SERVICES, PODS, NODES, SLICES];
-const PATHS: [&str; 5] = ["/services", "/pods", "/nodes", "/endpointslices", ""];
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", ""];
+const KINDS: [&str; 8] =
+    [SERVICES, PODS, NODES, SLICES, POLICIES, CLUSTER_POLICIES, EVACUATIONS, NAMESPACES];
+const PATHS: [&str; 10] = [
+    "/services",
+    "/pods",
+    "/nodes",
+    "/endpointslices",
+    "/localitypolicies",
+    "/clusterlocalitypolicies",
+    "/zoneevacuations",
+    "/namespaces",
+    "/closehaul.io/v1alpha1",
+    "",
+];
+const NAMES: [&str; 3] = ["s0", "s1", "s2"];
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", ""];
 
 /// Choices that depend only on a seed.
 pub struct Dice(Random);
@@ -46,11 +62,16 @@ impl Dice {
 
 /// Makes a random change. Returns a description of it.
 pub fn change(api: &FakeApi, dice: &mut Dice) -> String {
-    match dice.roll(20) {
+    match dice.roll(24) {
         0..8 => pod_step(api, dice),
         8..12 => service_step(api, dice),
         12..14 => node_step(api, dice),
         14..17 => slice_step(api, dice),
+        17..21 => {
+            let request = Request::random(&NAMES, dice);
+            request.apply(api);
+            format!("{request:?}")
+        }
         _ => fault_step(api, dice),
     }
 }
@@ -101,7 +122,7 @@ fn pod_step(api: &FakeApi, dice: &mut Dice) -> String {
 }
 
 fn service_step(api: &FakeApi, dice: &mut Dice) -> String {
-    let name = dice.pick(&["s0", "s1", "s2"]);
+    let name = dice.pick(&NAMES);
     if dice.one_in(3) && api.get(SERVICES, "shop", name).is_some() {
         api.remove(SERVICES, "shop", name);
         if dice.one_in(2) {
@@ -122,6 +143,10 @@ fn service_step(api: &FakeApi, dice: &mut Dice) -> String {
         json!(dice.pick(&[None, Some("PreferSameZone"), Some("PreferSameNode")]));
     service["spec"]["type"] = json!(if dice.one_in(10) { "ExternalName" } else { "ClusterIP" });
     service["metadata"]["labels"] = json!({ "version": dice.roll(2).to_string() });
+    if dice.one_in(5) {
+        let policy = dice.pick(&["none", "one", "cluster/two", "absent"]);
+        service["metadata"]["annotations"] = json!({ "closehaul.io/policy": policy });
+    }
     api.put(SERVICES, service);
     format!("put service {name}")
 }

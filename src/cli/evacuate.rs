@@ -208,7 +208,9 @@ async fn evacuate(
     let now = greeting.now();
     let user = greeting.user.as_deref();
     if user.is_none() {
-        say("the API server does not say who you are, so the evacuation does not record who created it");
+        say(
+            "the API server does not say who you are, so the evacuation does not record who created it",
+        );
     }
     let name = server.create(&request.object(now, user), args.dry_run).await?;
     let until = request.until(now);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use closehaul::plan;
+use closehaul::plan::{Family, Settings};
 use fake_api::{
     FakeApi, Seen,
     collections::{EVACUATIONS, POLICIES, SLICES},
@@ -87,14 +87,14 @@ async fn a_restart_and_a_failover_write_nothing() {
         second.rig.pass(20 * SECOND).await;
         first.crash().await;
         second.rig.pass(5 * MINUTE).await;
-        assert_eq!(second.rig.metric("closehaul_leader"), 1.0);
+        assert!(second.rig.metric("closehaul_leader") > 0.0);
         assert_eq!(api.count(writes_slice), before, "evacuated: {is_evacuated}");
 
         // A restart: nobody has been there meanwhile.
         second.crash().await;
         let third = Replica::start(&api, Options::default());
         third.rig.pass(5 * MINUTE).await;
-        assert_eq!(third.rig.metric("closehaul_leader"), 1.0);
+        assert!(third.rig.metric("closehaul_leader") > 0.0);
         assert_eq!(api.count(writes_slice), before, "evacuated: {is_evacuated}");
         assert_eq!(hints(&api), all);
         third.crash().await;
@@ -146,9 +146,9 @@ fn planned(api: &FakeApi) -> BTreeMap<String, Vec<String>> {
     let index = index_of(api);
     let mut hints = BTreeMap::new();
     for service in index.services() {
-        let plan = index.plan_shadow(&service.key, plan::Settings::with(100)).unwrap();
+        let plan = index.plan_shadow(&service.key, Settings::with(100)).unwrap();
         for endpoint in
-            plan.families.iter().flat_map(|it| it.after()).flat_map(|it| it.endpoints.iter())
+            plan.families.iter().flat_map(Family::after).flat_map(|it| it.endpoints.iter())
         {
             let zones = endpoint.hints.iter().flat_map(|hints| &hints.zones);
             let pod = endpoint.target.as_ref().unwrap().name.to_string();

@@ -89,8 +89,9 @@ impl Seen {
                 // A new endpoint would name its own zone.
                 let own =
                     |it: &Endpoint| Endpoint { names: [it.zone.clone()].into(), ..it.clone() };
-                let kept =
-                    after.iter().map(|(pod, it)| before.get(pod).cloned().unwrap_or(own(it)));
+                let kept = after
+                    .iter()
+                    .map(|(pod, it)| before.get(pod).cloned().unwrap_or_else(|| own(it)));
                 let kept: Vec<_> = kept.collect();
                 let new: Vec<_> = after.values().cloned().collect();
                 seen.plans.push(Renaming { at: change.at, others, gain: gain(&kept, &new) });
@@ -144,7 +145,8 @@ fn in_zone(endpoints: &[Endpoint]) -> [InZone; 3] {
         let named: Vec<_> = endpoints.iter().filter(|it| it.names.contains(zone)).collect();
         let named = if named.is_empty() { endpoints.iter().collect() } else { named };
         let own = named.iter().filter(|it| it.zone == zone).count();
-        let share = own as f64 / named.len().max(1) as f64;
+        let part = |count: usize| f64::from(u32::try_from(count).unwrap());
+        let share = part(own) / part(named.len().max(1));
         InZone { share, is_all: named.len() == endpoints.len() }
     })
 }

@@ -5,6 +5,7 @@
 //! `REQUESTS=20000 PROXY=iptables`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
+#![allow(clippy::cast_precision_loss, reason = "counts of requests are small")]
 
 mod evacuation;
 mod ports;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Member;
 use crate::{
     FakeApi,
-    collections::{PODS, SERVICES, SLICES},
+    collections::{CUSTOM, PODS, SERVICES, SLICES},
     faults::{Effect, on, on_streaming, on_watch},
     rig::SECOND,
     world::Dice,
@@ -64,6 +64,8 @@ pub enum Fault {
     CutOff,
     /// The machine of a replica is suspended for longer than the lease lasts.
     Suspended,
+    /// Policies or evacuations may not be read.
+    PoliciesForbidden,
 }
 
 /// For longer than a lease lasts.
@@ -71,7 +73,7 @@ const SUSPENSION: Duration = Duration::from_secs(30);
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Refused,
         Self::Hung,
         Self::AnswerLost,
@@ -96,6 +98,7 @@ impl Fault {
         Self::Compacted,
         Self::CutOff,
         Self::Suspended,
+        Self::PoliciesForbidden,
     ];
 
     /// Those of writes.
@@ -153,6 +156,7 @@ impl Trouble {
             }
             Fault::CutOff | Fault::Suspended => trouble.replica = usize::from(dice.one_in(2)),
             Fault::Compacted => {}
+            Fault::PoliciesForbidden => dice.pick(&CUSTOM).clone_into(&mut trouble.collection),
             _ => dice.pick(&[PODS, SLICES, SERVICES]).clone_into(&mut trouble.collection),
         }
         trouble
@@ -203,6 +207,9 @@ impl Trouble {
             }
             Fault::CutOff => replicas[self.replica].replica.rig.api.cut_off(),
             Fault::Suspended => replicas[self.replica].suspend(SUSPENSION),
+            Fault::PoliciesForbidden => {
+                api.fault(on("GET", format!("/{}", self.collection)), Effect::Answer(403));
+            }
         }
         // A fault of watches strikes when they begin.
         if !self.collection.is_empty() && self.fault != Fault::WatchHeld {

@@ -112,6 +112,9 @@ impl Pile {
         let api = world();
         api.check_apart();
         api.put(SLICES, foreign_slice());
+        if setup.is_installed {
+            api.install();
+        }
         let mut members = [Member::start(&api, options), Member::start(&api, options)];
         let start = Instant::now();
         for step in &script.steps {

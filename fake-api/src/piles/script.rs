@@ -12,6 +12,7 @@ use super::{
 use crate::{
     FakeApi,
     collections::{NODES, PODS, SERVICES},
+    policies::Request,
     rig::{edit, remove, set_ready},
     samples::pod,
     world::Dice,
@@ -36,6 +37,9 @@ pub struct Setup {
     pub concurrency: usize,
     /// Whether only writes fail. Then a healthy Service must be written in time.
     pub writes_only: bool,
+    /// Whether closehaul's own kinds are installed from the beginning.
+    #[serde(default)]
+    pub is_installed: bool,
 }
 
 /// A step.
@@ -71,6 +75,8 @@ pub enum Action {
     Prefer(String, Option<String>),
     /// The zone of a node.
     Zone(String, String),
+    /// A policy, an evacuation, or what they depend on.
+    Request(Request),
 }
 
 impl Script {
@@ -82,6 +88,7 @@ impl Script {
             max_endpoints: dice.pick(&[1, 2, 3]),
             concurrency: dice.pick(&[1, 2, 5]),
             writes_only,
+            is_installed: dice.one_in(2),
         };
         let step = |at| {
             let action = if at % STEPS_OF_FAULTS == 0 {
@@ -151,7 +158,8 @@ fn change(writes_only: bool, dice: &mut Dice) -> Action {
     let is_healthy = writes_only && dice.one_in(3);
     let service = if is_healthy { HEALTHY } else { dice.pick(&SERVICES_OF_PILES) }.to_owned();
     let pod = format!("{service}-{}", dice.roll(PODS_OF_SERVICE));
-    match dice.roll(11) {
+    match dice.roll(15) {
+        11.. => Action::Request(Request::random(&SERVICES_OF_PILES, dice)),
         0..3 => Action::Ready(pod),
         3..5 => Action::Unready(pod),
         5 => Action::Remove(pod),
@@ -173,6 +181,7 @@ impl Action {
     pub fn change(&self, api: &FakeApi) {
         let exists = |pod: &str| api.get(PODS, "shop", pod).is_some();
         match self {
+            Self::Request(request) => request.apply(api),
             Self::Ready(pod) if exists(pod) => set_ready(api, pod, true),
             Self::Unready(pod) if exists(pod) => set_ready(api, pod, false),
             Self::Remove(pod) if exists(pod) => remove(api, PODS, pod),

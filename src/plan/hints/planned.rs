@@ -212,6 +212,8 @@ fn standing(Terms { request, stood, .. }: Terms<'_>, places: &Places<'_>) -> Req
     let standing = match request.standing {
         _ if request.evacuated.is_empty() && zones().any(is_evacuated) => Standing::Void,
         Standing::New if zones().next().is_none() => Standing::New,
+        // Without an endpoint that stays, nothing was in force, not even no hints.
+        _ if places.all.iter().all(|place| place.is_new) => Standing::New,
         _ => Standing::For(stood),
     };
     Request { standing, ..request.clone() }
