@@ -40,7 +40,9 @@ use crate::{
     clock::{Clock, WallClock},
     control::{
         controller::{Controller, Settings},
-        lease::{self, Election, Farewell, Identity, Leadership, Timing, TimingError},
+        lease::{
+            self, Election, Farewell, Identity, Leadership, LeadershipSender, Timing, TimingError,
+        },
         run::{self, Reading},
         stop::Stop,
         write::{Answers, Limit, WriteEncoding, Writer},
@@ -224,7 +226,6 @@ impl RunError {
 /// It could not start, or its credentials have changed.
 pub async fn run(args: Run) -> Result<(), RunError> {
     log::start(args.log_format, args.v);
-    let advises = args.mode == Mode::Advise;
     let timing = Timing::new(
         args.leader_elect_lease_duration,
         args.leader_elect_renew_deadline,
@@ -242,12 +243,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
 
     let (clock, wall) = (Clock::boot(), WallClock::system());
-    let elects = args.leader_elect && !advises;
-    let (sender, leadership) = elects.then(|| lease::leadership(clock.clone())).unzip();
-    let leadership = leadership.unwrap_or_else(|| match args.mode {
-        Mode::Replace => Leadership::always(),
-        Mode::Advise => Leadership::never(),
-    });
+    let (sender, leadership) = leadership(args.mode, args.leader_elect, &clock);
     let metrics = Metrics::with_services(args.metrics_service_limit.try_into().unwrap_or(0))?;
     let held = leadership.clone();
     let health = Health::new(Some(Box::new(move || held.overdue())));
@@ -261,7 +257,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
 
     let settings = Settings {
         policies: args.policies,
-        advises,
+        advises: args.mode == Mode::Advise,
         plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
         batch_period: args.endpointslice_updates_batch_period,
         replan_qps: args.replan_qps,
@@ -330,6 +326,18 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     }
     elected.await.unwrap_or(Err(RunError::Ended(ELECTION)))?;
     ended(&outdated)
+}
+
+/// Who may write, with what an election needs if there is one.
+fn leadership(mode: Mode, elects: bool, clock: &Clock) -> (Option<LeadershipSender>, Leadership) {
+    match mode {
+        Mode::Advise => (None, Leadership::never()),
+        Mode::Replace if elects => {
+            let (sender, leadership) = lease::leadership(clock.clone());
+            (Some(sender), leadership)
+        }
+        Mode::Replace => (None, Leadership::always()),
+    }
 }
 
 /// The result of a controller that has stopped as it was asked to.

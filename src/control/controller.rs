@@ -207,11 +207,14 @@ impl Controller {
 
     /// What this replica does with its plans.
     pub fn role(&self, leads: bool) -> Role {
-        match (self.is_complete(), leads) {
-            (false, _) => Role::Standby,
-            (true, true) => Role::Leader,
-            (true, false) if self.settings.advises => Role::Adviser,
-            (true, false) => Role::Standby,
+        if !self.is_complete() {
+            Role::Standby
+        } else if leads {
+            Role::Leader
+        } else if self.settings.advises {
+            Role::Adviser
+        } else {
+            Role::Standby
         }
     }
 

@@ -152,20 +152,7 @@ pub async fn run(
             }
         }
         controller.events().into_iter().for_each(|news| emitter.emit(news));
-        if let Some(Wanted { list, probe }) = controller.wanted() {
-            for (_, orders) in &orders {
-                orders.send_modify(|orders| {
-                    orders.relist = orders.relist.max(list);
-                    orders.probes += u64::from(probe);
-                });
-            }
-        }
-        for (kind, ended) in controller.doubted() {
-            order(&orders, kind, |orders| orders.confirm = Some(ended));
-        }
-        if controller.needs_namespaces() {
-            order(&orders, Watched::of::<Namespace>(), |orders| orders.is_needed = true);
-        }
+        pass_on(&mut controller, &orders);
         metrics.own.loop_hold.observe(now.monotonic.elapsed().as_secs_f64());
     }
     let asked = Instant::now();
@@ -223,6 +210,24 @@ async fn until(due: Option<Instant>) {
         Some(due) if due > Instant::now() => sleep_until(due).await,
         Some(_) => yield_now().await,
         None => pending().await,
+    }
+}
+
+/// Passes on what the controller wants from followers.
+fn pass_on(controller: &mut Controller, orders: &[(Watched, watch::Sender<Orders>)]) {
+    if let Some(Wanted { list, probe }) = controller.wanted() {
+        for (_, orders) in orders {
+            orders.send_modify(|orders| {
+                orders.relist = orders.relist.max(list);
+                orders.probes += u64::from(probe);
+            });
+        }
+    }
+    for (kind, ended) in controller.doubted() {
+        order(orders, kind, |orders| orders.confirm = Some(ended));
+    }
+    if controller.needs_namespaces() {
+        order(orders, Watched::of::<Namespace>(), |orders| orders.is_needed = true);
     }
 }
 

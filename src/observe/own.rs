@@ -177,6 +177,19 @@ fn doubted_lists(registry: &Registry) -> prometheus::Result<IntCounterVec> {
     register(registry, IntCounterVec::new(options, &["kind", "resolution"]))
 }
 
+fn propagation(registry: &Registry) -> prometheus::Result<HistogramVec> {
+    let help = "From the arrival of a pod's or node's event to the last slice written for it.";
+    let common_opts = options("propagation_seconds", help);
+    let options = HistogramOpts { common_opts, buckets: PROPAGATION.to_vec() };
+    register(registry, HistogramVec::new(options, &["trigger"]))
+}
+
+fn write_duration(registry: &Registry) -> prometheus::Result<HistogramVec> {
+    let common_opts = options("write_duration_seconds", "From sending a write to its answer.");
+    let options = HistogramOpts { common_opts, buckets: REQUEST.to_vec() };
+    register(registry, HistogramVec::new(options, &["operation"]))
+}
+
 fn loop_hold(registry: &Registry) -> prometheus::Result<Histogram> {
     let help = "One iteration of the main loop: take in events, plan Services, hand over writes.";
     let common_opts = options("loop_hold_seconds", help);
@@ -196,24 +209,8 @@ impl Own {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(options(name, help), labels))
         };
-        let histograms = |name: &str, help: &str, label: &str, buckets: &[f64]| {
-            let options =
-                HistogramOpts { common_opts: options(name, help), buckets: buckets.to_vec() };
-            register(registry, HistogramVec::new(options, &[label]))
-        };
         // One of these is observed at each change, so they are not looked for by their labels then.
-        let propagation = histograms(
-            "propagation_seconds",
-            "From the arrival of a pod's or node's event to the last slice written for it.",
-            "trigger",
-            &PROPAGATION,
-        )?;
-        let write_duration = histograms(
-            "write_duration_seconds",
-            "From sending a write to its answer.",
-            "operation",
-            &REQUEST,
-        )?;
+        let (propagation, write_duration) = (propagation(registry)?, write_duration(registry)?);
         let build = gauges("build_info", "Always 1; says which version runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let own = Self {

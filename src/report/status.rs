@@ -297,7 +297,13 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn new(self, name: &str, status: ConditionStatus, reason: &str, message: String) -> Condition {
+    fn condition(
+        self,
+        name: &str,
+        status: ConditionStatus,
+        reason: &str,
+        message: String,
+    ) -> Condition {
         Condition {
             type_: name.to_owned(),
             status,
@@ -309,7 +315,7 @@ impl Conditions {
     }
 
     fn holds(self, name: &str, message: String) -> Condition {
-        self.new(name, ConditionStatus::True, name, message)
+        self.condition(name, ConditionStatus::True, name, message)
     }
 
     fn unlike(
@@ -319,7 +325,7 @@ impl Conditions {
         reason: Reason,
         message: String,
     ) -> Condition {
-        self.new(name, status, &reason.to_string(), message)
+        self.condition(name, status, &reason.to_string(), message)
     }
 
     fn accepted(self, doubt: Option<Reason>, is_in_excess: bool) -> Condition {
@@ -328,7 +334,12 @@ impl Conditions {
                 let message = "at most 10 policies of a namespace and 100 of the cluster may have a \
                     clientSelector. This one is beyond that, so each zone is assumed to send the same";
                 let message = message.to_owned();
-                self.new("Accepted", ConditionStatus::False, "TooManyClientSelectors", message)
+                self.condition(
+                    "Accepted",
+                    ConditionStatus::False,
+                    "TooManyClientSelectors",
+                    message,
+                )
             }
             None => self.holds("Accepted", String::new()),
             Some(why) => self.unlike("Accepted", ConditionStatus::False, why, doubtful(why)),
@@ -346,7 +357,7 @@ impl Conditions {
             pending => {
                 let message =
                     format!("{pending} of {} Services are not written yet", selected.len());
-                self.new("Programmed", ConditionStatus::False, "Pending", message)
+                self.condition("Programmed", ConditionStatus::False, "Pending", message)
             }
         }
     }
@@ -370,7 +381,7 @@ impl Conditions {
     fn active(self, spec: &Evacuation, is_over: bool) -> Condition {
         if is_over {
             let message = format!("it ended at {}", spec.until);
-            return self.new("Active", ConditionStatus::False, "Ended", message);
+            return self.condition("Active", ConditionStatus::False, "Ended", message);
         }
         self.holds("Active", format!("it ends at {}", spec.until))
     }
@@ -387,6 +398,6 @@ impl Conditions {
         } else {
             return self.holds("Complete", String::new());
         };
-        self.new("Complete", ConditionStatus::False, reason, message)
+        self.condition("Complete", ConditionStatus::False, reason, message)
     }
 }

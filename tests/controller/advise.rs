@@ -88,13 +88,13 @@ async fn an_adviser_states_what_a_leader_does_in_mode_shadow() {
         let lines = text.lines().filter(|line| is_of_services(line) && !is_none(line));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    let advised = managed(&pods).await;
-    advised.put(POLICIES, guarded("Enforce"));
-    let adviser = Rig::start_led(advised, options(), Leadership::never());
+    let api = managed(&pods).await;
+    api.put(POLICIES, guarded("Enforce"));
+    let adviser = Rig::start_led(api, options(), Leadership::never());
     adviser.pass(10 * SECOND).await;
-    let shadowed = managed(&pods).await;
-    shadowed.put(POLICIES, guarded("Shadow"));
-    let leader = Rig::settled(shadowed).await;
+    let api = managed(&pods).await;
+    api.put(POLICIES, guarded("Shadow"));
+    let leader = Rig::settled(api).await;
     assert_eq!(states(&adviser), states(&leader));
     assert!(states(&adviser).len() > 2, "{:?}", states(&adviser));
 }

@@ -3,6 +3,7 @@
 
 // Helpers outside the test functions give up with a panic too: there is nothing to recover.
 #![allow(clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::float_cmp, reason = "metrics that count are whole numbers")]
 
 mod advise;
 mod agreement;

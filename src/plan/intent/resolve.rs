@@ -27,7 +27,7 @@ pub fn resolve(service: &Service, scope: Scope<'_>) -> Intent {
         return own;
     }
     if !scope.rules.are_known {
-        return unknown(own);
+        return unknown(own.mechanism);
     }
     let mut notes = BTreeSet::new();
     let candidates = candidates(service, scope, &mut notes);
@@ -86,11 +86,11 @@ pub fn resolve(service: &Service, scope: Scope<'_>) -> Intent {
 
 /// The intent while not all policies and evacuations are known: one that is not known may be for the
 /// Service, so hints stay as they are.
-fn unknown(own: Intent) -> Intent {
-    let (keys, source) = keys_of(own.mechanism);
+fn unknown(mechanism: Mechanism) -> Intent {
+    let (keys, source) = keys_of(mechanism);
     let notes = vec![Note::PolicyUnknown];
     let ruling = Ruling { policy: None, keys, source, request: None, shadow: None, notes };
-    Intent { ruling: Some(Arc::new(ruling)), ..own }
+    Intent { mechanism, ruling: Some(Arc::new(ruling)) }
 }
 
 /// The policies for a Service, by precedence; none if the Service exempts itself.
