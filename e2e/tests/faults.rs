@@ -16,11 +16,11 @@ use e2e::{
     world::{Kind, Place, World, normal::items, object, until},
 };
 use fake_api::{
+    dice::Dice,
     faults::{Effect, On, on, on_watch},
     invariants::{Limits, Violation, listed_addresses, violations},
     recorder::Caller,
     seeds::seeds,
-    world::Dice,
 };
 use futures::StreamExt;
 use http::Request;

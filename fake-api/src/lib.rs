@@ -9,6 +9,7 @@
 //! - [`samples`]: test objects, written once for all tests
 //! - [`replica`], [`rig`]: the running controller on a server with and without its election, and what it has
 //!   written
+//! - [`dice`]: choices that depend only on a seed
 //! - [`world`]: a world that changes at random, determined by a seed
 //! - [`policies`]: policies and evacuations drawn at random
 //! - [`settled`]: whether the slices are what the plan requires
@@ -27,6 +28,7 @@
 
 mod clock;
 pub mod collections;
+pub mod dice;
 pub mod faults;
 mod gates;
 pub mod invariants;

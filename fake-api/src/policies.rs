@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     FakeApi,
     collections::{CLUSTER_POLICIES, EVACUATIONS, NAMESPACES, POLICIES},
-    world::Dice,
+    dice::Dice,
 };
 
 /// The longest evacuation, in seconds. It is over before a world counts as settled

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use closehaul::random::Random;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +10,7 @@ use crate::{
     collections::{
         CLUSTER_POLICIES, EVACUATIONS, NAMESPACES, NODES, PODS, POLICIES, SERVICES, SLICES,
     },
+    dice::Dice,
     faults::{Effect, on, on_streaming, on_watch},
     policies::Request,
     rig::set_ready,
@@ -33,32 +33,6 @@ const PATHS: [&str; 10] = [
 ];
 const NAMES: [&str; 3] = ["s0", "s1", "s2"];
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", ""];
-
-/// Choices that depend only on a seed.
-pub struct Dice(Random);
-
-impl Dice {
-    /// Dice that are seeded with `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(Random::seeded(seed))
-    }
-
-    /// Below `limit`.
-    pub fn roll(&mut self, limit: u64) -> u64 {
-        self.0.bits() % limit
-    }
-
-    /// True once in this many times, on average.
-    pub fn one_in(&mut self, times: u64) -> bool {
-        self.roll(times) == 0
-    }
-
-    /// One of these.
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        let at = self.roll(from.len() as u64);
-        from[usize::try_from(at).unwrap()]
-    }
-}
 
 /// Makes a random change. Returns a description of it.
 pub fn change(api: &FakeApi, dice: &mut Dice) -> String {

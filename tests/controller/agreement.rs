@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use fake_api::{
     FakeApi,
     collections::{NODES, PODS, SERVICES, SLICES},
+    dice::Dice,
     rig::*,
     samples::{self, name, node, ready_condition},
     seeds::{each, seeds, simulate},
-    world::Dice,
 };
 use serde_json::{Value, json};
 

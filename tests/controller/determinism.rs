@@ -7,10 +7,11 @@ use std::time::Duration;
 use fake_api::{
     FakeApi,
     collections::SERVICES,
+    dice::Dice,
     replica::Replica,
     rig::*,
     seeds::{seeds, simulate},
-    world::{Dice, change, pause},
+    world::{change, pause},
 };
 use serde_json::json;
 use tokio::time::Instant;

@@ -7,10 +7,10 @@ use closehaul::plan::{Family, Settings};
 use fake_api::{
     FakeApi, Seen,
     collections::{EVACUATIONS, POLICIES, SLICES},
+    dice::Dice,
     replica::Replica,
     rig::*,
     settled::index_of,
-    world::Dice,
 };
 use serde_json::{Value, json};
 

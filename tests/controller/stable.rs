@@ -6,12 +6,13 @@ use std::time::Duration;
 use fake_api::{
     FakeApi,
     collections::SLICES,
+    dice::Dice,
     invariants::{Limits, violations},
     rig::*,
     samples::{FOREIGN_SLICE, foreign_slice},
     seeds::{each, seeds, simulate},
     settled::{BOUND, check, ensure},
-    world::{Dice, calm, change, pause},
+    world::{calm, change, pause},
 };
 use tokio::time::Instant;
 

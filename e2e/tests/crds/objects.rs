@@ -14,7 +14,7 @@ use e2e::cluster::{Actor, Cluster, Options};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, Patch, PatchParams},
     discovery::ApiResource,
 };
 use serde::Serialize;
@@ -64,11 +64,11 @@ async fn show() {
     let policies = api(&closehaul, "LocalityPolicy", "localitypolicies", Some("default"));
     let evacuations = api(&closehaul, "ZoneEvacuation", "zoneevacuations", None);
 
-    let stored = put_status(&policies, "default", &policy_status(1)).await.unwrap();
+    let stored = patch_status(&policies, "default", &policy_status(1)).await.unwrap();
     assert_eq!(stored.data["status"], json!(policy_status(1)));
     // The spec has not changed.
     assert_eq!(stored.metadata.generation, Some(1));
-    put_status(&evacuations, "zone-a-x7k2p", &evacuation_status()).await.unwrap();
+    patch_status(&evacuations, "zone-a-x7k2p", &evacuation_status()).await.unwrap();
 
     let mut shown = Vec::new();
     for args in [
@@ -96,16 +96,16 @@ async fn show() {
 
 /// Fifty entries are stored, and the schema does not accept more, nor a condition without a reason.
 async fn limits(policies: &Api<DynamicObject>) {
-    put_status(policies, "default", &policy_status(50)).await.unwrap();
-    let refused = put_status(policies, "default", &policy_status(51)).await.unwrap_err();
+    patch_status(policies, "default", &policy_status(50)).await.unwrap();
+    let refused = patch_status(policies, "default", &policy_status(51)).await.unwrap_err();
     assert!(refused.contains("status.items: Too many: 51: must have at most 50"), "{refused}");
     let mut status = json!(policy_status(1));
     status["conditions"][0].as_object_mut().unwrap().remove("reason");
-    let refused = put_status(policies, "default", &status).await.unwrap_err();
+    let refused = patch_status(policies, "default", &status).await.unwrap_err();
     assert!(refused.contains("status.conditions[0].reason: Required value"), "{refused}");
-    // Empty lists replace others.
+    // A merge patch with empty lists clears them.
     let empty = LocalityPolicyStatus::default();
-    let stored = put_status(policies, "default", &empty).await.unwrap();
+    let stored = patch_status(policies, "default", &empty).await.unwrap();
     assert_eq!(stored.data["status"]["items"], json!([]));
 }
 
@@ -128,17 +128,16 @@ async fn conditions_of_two(cluster: &Cluster) {
     assert_eq!(types, ["Accepted", "Example"]);
 }
 
-/// closehaul cannot change what people request.
+/// closehaul can neither change what people request, nor read what it does not watch.
 async fn only_the_status(policies: &Api<DynamicObject>) {
-    let mut object = policies.get("default").await.unwrap();
-    object.data["spec"]["mode"] = json!("Shadow");
-    let params = PostParams::default();
-    let refused = policies.replace("default", &params, &object).await.unwrap_err();
-    assert!(refused.to_string().contains("cannot update resource \"localitypolicies\""));
+    let patch = Patch::Merge(json!({"spec": {"mode": "Shadow"}}));
+    let params = PatchParams::default();
+    let refused = policies.patch("default", &params, &patch).await.unwrap_err();
+    assert!(refused.to_string().contains("cannot patch resource \"localitypolicies\""));
     let refused = policies.delete("default", &kube::api::DeleteParams::default()).await;
     assert!(refused.unwrap_err().to_string().contains("cannot delete resource"));
-    // The spec beside a status is ignored.
-    let stored = policies.replace_status("default", &params, &object).await.unwrap();
+    // The spec in a patch of the status is ignored.
+    let stored = policies.patch_status("default", &params, &patch).await.unwrap();
     assert_eq!(stored.data["spec"]["mode"], "Enforce");
 }
 
@@ -194,16 +193,14 @@ fn api(client: &Client, kind: &str, plural: &str, namespace: Option<&str>) -> Ap
     }
 }
 
-/// Writes a status as closehaul does: over the object as it is.
-async fn put_status(
+async fn patch_status(
     api: &Api<DynamicObject>,
     name: &str,
     status: &impl Serialize,
 ) -> Result<DynamicObject, String> {
-    let mut object = api.get(name).await.map_err(|error| error.to_string())?;
-    object.data["status"] = json!(status);
-    let params = PostParams { field_manager: Some("closehaul".to_owned()), ..Default::default() };
-    api.replace_status(name, &params, &object).await.map_err(|error| error.to_string())
+    let patch = Patch::Merge(json!({"status": status}));
+    let params = PatchParams { field_manager: Some("closehaul".to_owned()), ..Default::default() };
+    api.patch_status(name, &params, &patch).await.map_err(|error| error.to_string())
 }
 
 async fn kubectl(cluster: &Cluster, args: &[&str]) -> String {

@@ -7,9 +7,9 @@ use super::Member;
 use crate::{
     FakeApi,
     collections::{CUSTOM, PODS, SERVICES, SLICES},
+    dice::Dice,
     faults::{Effect, on, on_streaming, on_watch},
     rig::SECOND,
-    world::Dice,
 };
 
 /// What fails.

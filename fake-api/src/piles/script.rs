@@ -12,10 +12,10 @@ use super::{
 use crate::{
     FakeApi,
     collections::{NODES, PODS, SERVICES},
+    dice::Dice,
     policies::Request,
     rig::{edit, remove, set_ready},
     samples::pod,
-    world::Dice,
 };
 
 /// A pile.
