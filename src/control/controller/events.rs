@@ -78,7 +78,8 @@ impl Controller {
                 if T::GRACE > Duration::ZERO {
                     self.leaving.remove(&(kind, ObjectKey::of(&object)));
                 }
-                let request = T::request(&ObjectKey::of(&object));
+                let is_optional = T::NEED == Need::Optional;
+                let request = is_optional.then(|| T::request(&ObjectKey::of(&object))).flatten();
                 let namespace = request.is_some().then(|| object.namespace.clone());
                 let generation = |index: &Index| {
                     index.request_meta(request.as_ref()?).map(|meta| meta.generation)
