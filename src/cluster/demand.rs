@@ -76,12 +76,9 @@ impl Demand {
 }
 
 impl Part {
-    /// Under which namespace its sample for a Service is kept.
-    fn place(&self, service: &ServiceKey) -> Name {
-        match self.source {
-            DemandSource::Clients { namespaces: None, .. } => service.namespace.clone(),
-            _ => "".into(),
-        }
+    /// Whether it is this one.
+    fn is(&self, keys: &[Key], source: &DemandSource) -> bool {
+        self.keys == keys && self.source == *source
     }
 
     /// Whether nodes say which zones send.
@@ -90,22 +87,36 @@ impl Part {
     }
 }
 
+/// Under which namespace a sample of this source for a Service is kept.
+fn place<'a>(source: &DemandSource, service: &'a ServiceKey) -> &'a str {
+    match source {
+        DemandSource::Clients { namespaces: None, .. } => &service.namespace,
+        _ => "",
+    }
+}
+
 impl Index {
     /// The zones with what each sends to the Service, if this is requested for it.
     pub(super) fn zones(&self, service: &ServiceKey, intent: &Intent) -> Option<Arc<Zones>> {
-        let part = match intent.request() {
-            Some(request) => Part { keys: request.keys.clone(), source: request.demand.clone() },
-            None if intent.is_unknown() => Part { keys: Vec::new(), source: DemandSource::Equal },
+        let (keys, source) = match intent.request() {
+            Some(request) => (&*request.keys, &request.demand),
+            None if intent.is_unknown() => (&[][..], &DemandSource::Equal),
             None => return None,
         };
-        let place = part.place(service);
+        let place = place(source, service);
         let mut samples = self.demand.samples.borrow_mut();
-        let samples = samples.entry(place.clone()).or_default();
-        if let Some(sample) = samples.iter().find(|sample| sample.part == part) {
+        let known = samples.get(place).into_iter().flatten();
+        if let Some(sample) = known.clone().find(|sample| sample.part.is(keys, source)) {
             return Some(Arc::clone(&sample.zones));
         }
+        let (place, part) =
+            (Name::from(place), Part { keys: keys.to_vec(), source: source.clone() });
         let zones = self.now(&place, &part);
-        samples.push(Sample { part, zones: Arc::clone(&zones), silent: BTreeMap::new() });
+        samples.entry(place).or_default().push(Sample {
+            part,
+            zones: Arc::clone(&zones),
+            silent: BTreeMap::new(),
+        });
         Some(zones)
     }
 
@@ -173,8 +184,7 @@ impl Index {
                 let Some(request) = intent.request() else { return false };
                 let is_same = |(place, part): &&(Name, Part)| {
                     (place.is_empty() || place == namespace)
-                        && part.source == request.demand
-                        && part.keys == request.keys
+                        && part.is(&request.keys, &request.demand)
                 };
                 parts.iter().any(|it| is_same(&it))
             };
@@ -192,7 +202,7 @@ impl Index {
         };
         let zones = self.by_nodes(&Part { source: DemandSource::Equal, ..part.clone() });
         let clients = self.clients(place, pods, namespaces.as_ref());
-        if clients.is_empty() { zones } else { Arc::new(demand::of_clients(&zones, &clients)) }
+        Arc::new(demand::of_clients(&zones, &clients))
     }
 
     fn by_nodes(&self, part: &Part) -> Arc<Zones> {

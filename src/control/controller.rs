@@ -313,7 +313,7 @@ impl Controller {
         let progress = self.progress.entry(key.clone()).or_default();
         let (seen, settings) = (progress.seen.as_ref(), self.settings.plan);
         let circumstances = Circumstances {
-            stood: progress.stood(now.monotonic),
+            stood: Some(progress.stood(now.monotonic)),
             is_contested: self.others.writer.is_contested(key),
         };
         let Draft { plan, sighting, is_patch } =

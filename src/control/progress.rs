@@ -205,8 +205,8 @@ impl Progress {
     }
 
     /// How long the plan of its hints has stood. The time counts from its first plan in this process.
-    pub fn stood(&self, now: Instant) -> Option<Duration> {
-        Some(self.stands_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)))
+    pub fn stood(&self, now: Instant) -> Duration {
+        self.stands_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
     /// Records what becomes of the plan of its hints. Returns when to plan again because of `hold`.

@@ -18,7 +18,7 @@ use crate::{
             ClusterLocalityPolicy, DemandSource, LocalityPolicy, PolicySpec, Reading, RequestKey,
             ZoneEvacuation,
         },
-        store::{Admission, Store, Versioned},
+        store::{Admission, Id, Store, Versioned},
     },
     plan::{
         intent::resolve,
@@ -134,7 +134,7 @@ impl Index {
         let namespace = policy.namespace.clone();
         let name = policy.meta.name.clone();
         let put = put(&mut self.island(&namespace).policies, name, policy);
-        self.resolve_in(&namespace, put)
+        self.resolve_after(put, Some(&namespace))
     }
 
     /// Forgets a policy of a namespace, unless what is known is newer than its deletion. Returns the
@@ -146,10 +146,8 @@ impl Index {
         version: Option<u64>,
     ) -> Vec<ServiceKey> {
         let Some(island) = self.islands.get_mut(namespace) else { return Vec::new() };
-        if island.policies.remove(name, version).is_none() {
-            return Vec::new();
-        }
-        let affected = self.resolve_in(namespace, Put::Request);
+        let put = Put::of_removed(island.policies.remove(name, version));
+        let affected = self.resolve_after(put, Some(namespace));
         // The policy may have been all that was known of the namespace.
         self.visit(namespace, |_| ());
         affected
@@ -164,7 +162,7 @@ impl Index {
     /// Forgets a policy of the cluster, unless what is known is newer than its deletion. Returns the
     /// Services that this affects, sorted.
     pub fn remove_cluster_policy(&mut self, name: &str, version: Option<u64>) -> Vec<ServiceKey> {
-        self.rule(|rules| Put::if_so(rules.policies.remove(name, version).is_some()))
+        self.rule(|rules| Put::of_removed(rules.policies.remove(name, version)))
     }
 
     /// Stores an evacuation. Returns the Services that this affects, sorted.
@@ -176,23 +174,21 @@ impl Index {
     /// Forgets an evacuation, unless what is known is newer than its deletion. Returns the Services
     /// that this affects, sorted.
     pub fn remove_evacuation(&mut self, name: &str, version: Option<u64>) -> Vec<ServiceKey> {
-        self.rule(|rules| Put::if_so(rules.evacuations.remove(name, version).is_some()))
+        self.rule(|rules| Put::of_removed(rules.evacuations.remove(name, version)))
     }
 
     /// Stores a namespace. Returns the Services that this affects, sorted.
     pub fn apply_namespace(&mut self, namespace: Namespace) -> Vec<ServiceKey> {
         let name = namespace.name.clone();
         let put = put(&mut self.rules.namespaces, name.clone(), namespace);
-        self.resolve_in(&name, put)
+        self.resolve_after(put, Some(&name))
     }
 
     /// Forgets a namespace, unless what is known is newer than its deletion. Returns the Services
     /// that this affects, sorted.
     pub fn remove_namespace(&mut self, name: &Name, version: Option<u64>) -> Vec<ServiceKey> {
-        if self.rules.namespaces.remove(name, version).is_none() {
-            return Vec::new();
-        }
-        self.resolve_in(name, Put::Request)
+        let put = Put::of_removed(self.rules.namespaces.remove(name, version));
+        self.resolve_after(put, Some(name))
     }
 
     /// Sets the time that decides which evacuations are over. Before that, none is. Returns the
@@ -208,23 +204,32 @@ impl Index {
 
     /// Changes what holds for all namespaces.
     fn rule(&mut self, change: impl FnOnce(&mut Rules) -> Put) -> Vec<ServiceKey> {
-        match change(&mut self.rules) {
-            Put::Nothing => return Vec::new(),
-            Put::Status => {}
-            Put::Request => {
-                self.demand.forget();
-                self.limit_selectors();
-            }
-        }
-        self.resolve_all()
+        let put = change(&mut self.rules);
+        self.resolve_after(put, None)
     }
 
-    /// Resolves all intents again. Returns the Services whose intents differ, sorted.
-    fn resolve_all(&mut self) -> Vec<ServiceKey> {
+    /// Resolves intents again after a change in a namespace (`None`: in what holds for all). Returns
+    /// the Services whose intents differ, sorted.
+    fn resolve_after(&mut self, put: Put, mut namespace: Option<&Name>) -> Vec<ServiceKey> {
+        if put == Put::Nothing {
+            return Vec::new();
+        }
+        if put != Put::Status {
+            self.demand.forget();
+        }
+        // Which policies have too many selectors depends on all.
+        if put == Put::Clients && self.limit_selectors() {
+            namespace = None;
+        }
         let rules = &self.rules;
         let mut affected = Vec::new();
-        for (namespace, island) in &mut self.islands {
-            affected.extend(keys(namespace, island.resolve(rules)));
+        if let Some(namespace) = namespace {
+            let island = self.islands.get_mut(namespace);
+            affected.extend(island.into_iter().flat_map(|it| keys(namespace, it.resolve(rules))));
+        } else {
+            for (namespace, island) in &mut self.islands {
+                affected.extend(keys(namespace, island.resolve(rules)));
+            }
         }
         affected.sort_unstable();
         affected
@@ -265,24 +270,6 @@ impl Index {
         self.rules.excess = excess;
         has_changed
     }
-
-    /// Resolves the intents of a namespace again. Returns the Services whose intents differ, sorted.
-    fn resolve_in(&mut self, namespace: &Name, put: Put) -> Vec<ServiceKey> {
-        match put {
-            Put::Nothing => return Vec::new(),
-            Put::Status => {}
-            Put::Request => {
-                self.demand.forget();
-                if self.limit_selectors() {
-                    return self.resolve_all();
-                }
-            }
-        }
-        let Some(island) = self.islands.get_mut(namespace) else { return Vec::new() };
-        let mut affected = keys(namespace, island.resolve(&self.rules));
-        affected.sort_unstable();
-        affected
-    }
 }
 
 impl Island {
@@ -315,9 +302,20 @@ enum Put {
     Status,
     /// What it requests.
     Request,
+    /// The same, and client selectors may be among it.
+    Clients,
 }
 
 impl Put {
+    /// What it changes that an object, if there was one, is gone.
+    fn of_removed<T: Requesting>(removed: Option<(Id, T)>) -> Self {
+        match removed {
+            None => Self::Nothing,
+            Some((_, object)) if object.reads_clients() => Self::Clients,
+            Some(_) => Self::Request,
+        }
+    }
+
     fn if_so(has_changed: bool) -> Self {
         if has_changed { Self::Request } else { Self::Nothing }
     }
@@ -332,6 +330,11 @@ trait Requesting: Versioned + Clone + PartialEq {
     fn is_programmed(&self) -> bool {
         false
     }
+
+    /// Whether it has a client selector.
+    fn reads_clients(&self) -> bool {
+        false
+    }
 }
 
 impl Requesting for LocalityPolicy {
@@ -342,6 +345,10 @@ impl Requesting for LocalityPolicy {
     fn is_programmed(&self) -> bool {
         self.programmed == Some(self.meta.generation)
     }
+
+    fn reads_clients(&self) -> bool {
+        reads_clients(&self.spec)
+    }
 }
 
 impl Requesting for ClusterLocalityPolicy {
@@ -351,6 +358,10 @@ impl Requesting for ClusterLocalityPolicy {
 
     fn is_programmed(&self) -> bool {
         self.programmed == Some(self.meta.generation)
+    }
+
+    fn reads_clients(&self) -> bool {
+        reads_clients(&self.spec)
     }
 }
 
@@ -375,6 +386,8 @@ fn put<T: Requesting>(store: &mut Store<T>, name: Name, object: T) -> Put {
             let is_read = store.at(id).is_programmed() != object.is_programmed();
             if is_read { Put::Status } else { Put::Nothing }
         }
+        Admission::Known(id) if store.at(id).reads_clients() => Put::Clients,
+        Admission::Known(_) | Admission::New if object.reads_clients() => Put::Clients,
         Admission::Known(_) | Admission::New => Put::Request,
     };
     store.insert(name, object);

@@ -19,7 +19,7 @@ use crate::{
     },
     model::{
         name::{Name, ServiceKey, Uid},
-        policy::{PolicyMeta, RequestKey},
+        policy::{LocalityPolicy, PolicyMeta, RequestKey},
     },
     plan::{
         Circumstances,
@@ -103,8 +103,16 @@ fn requests_of(index: &Index, key: &ServiceKey) -> Vec<RequestKey> {
 
 /// All requests of a namespace (empty for none) and of the cluster.
 fn requests_beside(index: &Index, namespace: &Name) -> BTreeSet<RequestKey> {
+    requests(index, index.policies_in(namespace))
+}
+
+/// These policies, and all requests of the cluster.
+fn requests<'a>(
+    index: &Index,
+    policies: impl Iterator<Item = &'a LocalityPolicy>,
+) -> BTreeSet<RequestKey> {
     let rules = index.rules();
-    let own = index.policies_in(namespace).map(|policy| RequestKey::Policy {
+    let own = policies.map(|policy| RequestKey::Policy {
         namespace: policy.namespace.clone(),
         name: policy.meta.name.clone(),
     });
@@ -127,11 +135,9 @@ impl Controller {
     /// This replica leads from now on.
     pub(super) fn begin_statuses(&mut self, now: Instant) {
         self.statuses.forget();
-        let policies = self.index.policies();
-        for namespace in policies.map(|it| it.namespace.clone()).collect::<BTreeSet<_>>() {
-            self.statuses_changed(&namespace, now);
+        for key in requests(&self.index, self.index.policies()) {
+            self.statuses.changed(key, now);
         }
-        self.statuses_changed(&"".into(), now);
     }
 
     /// The statuses that must be written now. Only the leader may ask for them, and gets none before
@@ -207,7 +213,7 @@ impl Controller {
         let row = || {
             let service = self.index.service(key)?;
             let circumstances = Circumstances {
-                stood: self.progress.get(key).and_then(|progress| progress.stood(now)),
+                stood: self.progress.get(key).map(|progress| progress.stood(now)),
                 is_contested: self.others.writer.is_contested(key),
             };
             let plan = self.index.plan(key, None, self.settings.plan, circumstances);
