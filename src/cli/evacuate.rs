@@ -223,7 +223,7 @@ async fn evacuate(
 async fn check_zone(zone: &str, cluster: &mut Cluster) -> Result<(), EvacuateError> {
     let nodes = match cluster.nodes().await {
         Ok(nodes) => nodes,
-        // Whoever may evacuate a zone may not be able to read nodes.
+        // A user who may evacuate a zone may not have the permission to read nodes.
         Err(LiveError::Refused { reason, .. }) => {
             say(format_args!(
                 "may not list nodes: {reason}; whether there is a zone {zone} is unknown"

@@ -38,15 +38,15 @@ const LOOK: Duration = Duration::from_secs(1);
 ///
 /// Where policies or zone evacuations have changed the hints of a slice, this writes those that the
 /// built-in controller would write, by the Service's own fields. It changes hints alone, and only in
-/// slices that closehaul manages. Run it after closehaul has stopped and before the built-in
-/// controller goes on. It refuses to run beside a replica that leads.
+/// slices that closehaul manages. Run it after closehaul has stopped; the built-in controller may already
+/// run. It refuses to run beside a replica that leads.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Restore {
     #[command(flatten)]
     connection: Connection,
 
-    /// Repeat until no slice differs any more, also if some are changed meanwhile
+    /// Repeat until no slice differs, even if some change meanwhile
     #[arg(long, env = "CLOSEHAUL_WAIT", hide_env = true)]
     wait: bool,
 
@@ -62,7 +62,7 @@ pub struct Restore {
     #[arg(long, value_parser = rate::parse, default_value = "100", value_name = "QPS", env = "CLOSEHAUL_REPLAN_QPS", hide_env = true)]
     replan_qps: f64,
 
-    /// The most endpoints in a slice, as closehaul had it
+    /// The most endpoints in a slice; give the value that closehaul ran with
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000), default_value_t = 100, value_name = "N", env = "CLOSEHAUL_MAX_ENDPOINTS_PER_SLICE", hide_env = true)]
     max_endpoints_per_slice: u16,
 

@@ -116,7 +116,7 @@ impl Flows {
     }
 }
 
-/// Who has answered, whoever asked.
+/// Which pods have answered, whatever the client.
 pub fn by_pod(counts: &Counts) -> BTreeMap<String, u64> {
     let mut sum = BTreeMap::new();
     for (pod, count) in counts.values().flatten() {

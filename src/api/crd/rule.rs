@@ -1,6 +1,6 @@
 //! Rule: what the API server checks beyond types and limits, in CEL
-//! (`x-kubernetes-validations`, KEP-2876), each with a message that says what to do. Whoever adds one
-//! bounds what it reads: the API server rejects a definition whose rules could cost too much, and
+//! (`x-kubernetes-validations`, KEP-2876), each with a message that says what to do. A new rule
+//! must bound what it reads: the API server rejects a definition whose rules could cost too much, and
 //! estimates that by the limits on lists, maps and texts.
 
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ use crate::{api::crd::definition::CREATED_BY, plain::plain};
 
 /// The evacuations of a zone.
 pub(super) struct Found {
-    /// Those that are to be deleted.
+    /// The evacuations to delete.
     pub(super) ours: Vec<DynamicObject>,
     /// The names of others, which evacuate the zone as well.
     pub(super) others: Vec<String>,
@@ -34,7 +34,7 @@ impl Found {
         Ok(Self { ours, others })
     }
 
-    /// What is to be deleted, one line each.
+    /// The evacuations to delete, one line each.
     pub(super) fn render(&self, zone: &str) -> String {
         let mut text = format!("Evacuations of {zone} to be deleted:\n");
         for evacuation in &self.ours {

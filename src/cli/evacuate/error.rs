@@ -31,7 +31,7 @@ impl fmt::Display for Attempt {
 /// Why the command did not do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum EvacuateError {
-    /// Nobody can be asked.
+    /// There is no terminal on which to ask.
     #[error(
         "standard input is not a terminal, so nobody can confirm this; give --yes, or --dry-run to \
          look only"
