@@ -247,8 +247,9 @@ async fn readiness() {
     .await
     .unwrap();
     let (status, text) = ports.health("/readyz?verbose").await.unwrap();
-    let all = "[+]services ok\n[+]pods ok\n[+]nodes ok\n[+]endpointslices ok\n[+]shutdown ok\n\
-               readyz check passed\n";
+    let all = "[+]services ok\n[+]pods ok\n[+]nodes ok\n[+]endpointslices ok\n\
+               [+]localitypolicies ok\n[+]clusterlocalitypolicies ok\n[+]zoneevacuations ok\n\
+               [+]shutdown ok\nreadyz check passed\n";
     assert_eq!((status, &*text), (200, all));
     assert_eq!(ports.health("/readyz").await.unwrap(), (200, "ok".to_owned()));
 
