@@ -54,6 +54,9 @@ const SYNCS: usize = 32;
 /// How long one iteration of the loop may continue with the next event or Service. A single plan
 /// may take longer.
 pub(super) const TURN: Duration = Duration::from_millis(20);
+/// Of how many Services the numbers are found in one second. They are for metrics alone, and each
+/// takes another plan.
+const MEASURED: usize = 20;
 /// A plan that takes longer is slow: its Service waits [`SLOW_REST`] times as long before it is
 /// planned again, so that it takes a tenth of the loop's time at most.
 const SLOW: Duration = Duration::from_millis(100);
@@ -589,10 +592,23 @@ impl Controller {
         self.sample_demand(now);
         if self.has_planned {
             self.reporter.sum_up(&self.index);
+            self.measure(now);
         }
         self.reporter.left_out_too_long(at);
         for key in self.unseen.iter().cloned().collect::<Vec<_>>() {
             self.settle(&key, now);
+        }
+    }
+
+    /// Finds the numbers of some of the Services that have been planned, for metrics.
+    fn measure(&mut self, now: Instant) {
+        for _ in 0..MEASURED {
+            let Some(key) = self.reporter.tally.next_to_measure() else { return };
+            let numbers = self.numbers(&key, now);
+            self.reporter.tally.measured(key, numbers);
+            if now.elapsed() >= TURN {
+                return;
+            }
         }
     }
 

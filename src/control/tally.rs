@@ -1,25 +1,26 @@
 //! Tally: what the controller does, in numbers for [`crate::observe`]. Sums over all Services are
 //! updated by difference: each Service's part is remembered, and only its changes are added.
 
+mod locality;
+mod part;
+
 use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
 use tokio::time::Instant;
 
+use self::{locality::Locality, part::Part};
 use super::write::{Outcome, WriteError};
 use crate::{
-    assess::{
-        decision::Decision,
-        reason::{Reason, State},
-    },
+    assess::reason::State,
     cluster::{Index, Need, Watched},
     control::{
         history::Sign,
         queue::{Class, Queue},
     },
-    model::{address::AddressType, name::ServiceKey, service::TrafficDistribution},
+    model::{address::AddressType, name::ServiceKey},
     observe::{Metrics, Resolution, Synced, Trigger, WriteResult},
-    report::{Label, Report, Slices},
+    report::{Label, Report, Slices, numbers::Numbers},
 };
 
 /// The numbers of the controller's work.
@@ -29,6 +30,7 @@ pub struct Tally {
     parts: HashMap<ServiceKey, Part>,
     /// Services that have individual series.
     named: HashSet<ServiceKey>,
+    locality: Locality,
     /// Services whose writes are under way.
     work: HashMap<ServiceKey, Work>,
     /// Services that have yet to respond to an event, and since when.
@@ -37,40 +39,6 @@ pub struct Tally {
     failing: HashSet<ServiceKey>,
     is_leading: bool,
     started: Instant,
-}
-
-/// What one Service adds to the sums.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
-    endpoints: i64,
-    slices: i64,
-    slices_desired: i64,
-    ready: i64,
-    ready_without_zone: i64,
-    ready_hinted: i64,
-    /// The trafficDistribution in effect.
-    preference: Option<TrafficDistribution>,
-    state: State,
-    reason: Reason,
-    reasons: Reasons,
-}
-
-/// A set of reasons, one bit for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Reasons(u64);
-
-impl Reasons {
-    fn of(decision: &Decision) -> Self {
-        Self(decision.reasons.iter().fold(0, |bits, reason| bits | Self::bit(*reason)))
-    }
-
-    fn iter(self) -> impl Iterator<Item = Reason> {
-        Reason::ALL.iter().copied().filter(move |reason| self.0 & Self::bit(*reason) != 0)
-    }
-
-    fn bit(reason: Reason) -> u64 {
-        1 << (reason as u32)
-    }
 }
 
 /// The work on one Service.
@@ -114,6 +82,7 @@ impl Tally {
             metrics,
             parts: HashMap::default(),
             named: HashSet::default(),
+            locality: Locality::default(),
             work: HashMap::default(),
             moved: HashMap::default(),
             failing: HashSet::default(),
@@ -224,7 +193,13 @@ impl Tally {
         for Slices { census, .. } in report.families.iter().filter_map(|family| family.slices) {
             self.metrics.built_in.planned(census.added, census.removed);
         }
-        self.put(&report.service, Part::of(report));
+        let part = Part::of(report);
+        if part.state == State::None {
+            self.unmeasured(&report.service);
+        } else {
+            self.locality.changed(&report.service);
+        }
+        self.put(&report.service, part);
     }
 
     /// A Service needs nothing, or may not be written. The work on it began at `since`.
@@ -293,6 +268,7 @@ impl Tally {
         }
         if let Some(part) = self.parts.remove(key) {
             self.add(Some(&part), None);
+            self.unmeasured(key);
             if self.named.remove(key) {
                 self.metrics.services.hide(key, (part.state, part.reason));
             }
@@ -326,6 +302,7 @@ impl Tally {
         own.queue_oldest.set(oldest.as_secs_f64());
         own.services_failing.set(signed(self.failing.len()));
         own.oldest_unanswered.set(self.oldest_unanswered(now).as_secs_f64());
+        own.locality(self.locality.in_zone(), self.locality.overload());
         for kind in Watched::ALL {
             own.indexed(*kind, signed(kind.count(index)));
         }
@@ -343,6 +320,27 @@ impl Tally {
 }
 
 impl Tally {
+    /// The next Service whose share of traffic is to be measured.
+    pub fn next_to_measure(&mut self) -> Option<ServiceKey> {
+        self.locality.next()
+    }
+
+    /// What becomes of a Service's traffic under its last plan.
+    pub fn measured(&mut self, key: ServiceKey, numbers: Numbers) {
+        if self.named.contains(&key) {
+            self.metrics.services.measure(&key, numbers.in_zone, numbers.overload);
+        }
+        self.locality.found(key, numbers);
+    }
+
+    /// A Service does not prefer locality, or is gone.
+    fn unmeasured(&mut self, key: &ServiceKey) {
+        self.locality.forget(key);
+        if self.named.contains(key) {
+            self.metrics.services.measure(key, None, None);
+        }
+    }
+
     /// How long ago the earliest event was to which a Service has not responded with a successful
     /// write, whether it is due, in work or backs off.
     fn oldest_unanswered(&self, now: Instant) -> Duration {
@@ -408,41 +406,6 @@ impl Tally {
         if self.metrics.services.limit > 0 {
             self.metrics.services.left_out.set(signed(self.parts.len() - self.named.len()));
         }
-    }
-}
-
-impl Part {
-    /// Whether both count in the same series.
-    fn has_same_labels(&self, other: &Self) -> bool {
-        self.state == other.state
-            && self.reason == other.reason
-            && self.reasons == other.reasons
-            && self.preference == other.preference
-    }
-
-    fn of(report: &Report) -> Self {
-        let decision = &report.outlook.decision;
-        let mut part = Self {
-            endpoints: 0,
-            slices: 0,
-            slices_desired: 0,
-            ready: 0,
-            ready_without_zone: 0,
-            ready_hinted: 0,
-            preference: report.label.distribution,
-            state: decision.state,
-            reason: decision.reason(),
-            reasons: Reasons::of(decision),
-        };
-        for slices in report.families.iter().filter_map(|family| family.slices) {
-            part.endpoints += signed(slices.census.endpoints);
-            part.slices_desired += signed(slices.census.slices);
-            part.slices += signed(slices.count);
-            part.ready += signed(slices.ready);
-            part.ready_without_zone += signed(slices.ready_without_zone);
-            part.ready_hinted += signed(slices.ready_hinted);
-        }
-        part
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Own {
     retries: IntCounterVec,
     services: IntGaugeVec,
     decisions: IntGaugeVec,
+    planned_in_zone: GaugeVec,
+    worst_overload: GaugeVec,
     /// Ready endpoints in slices.
     pub ready: IntGauge,
     /// Those of them that have no zone.
@@ -206,6 +208,9 @@ impl Own {
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntGaugeVec::new(options(name, help), labels))
         };
+        // Without labels, but with a series only while there is a value.
+        let ratio =
+            |name: &str, help: &str| register(registry, GaugeVec::new(options(name, help), &[]));
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(options(name, help), labels))
         };
@@ -273,6 +278,16 @@ impl Own {
                 "decisions",
                 "Services by each reason of their decision: a Service counts once for each reason.",
                 &["reason"],
+            )?,
+            planned_in_zone: ratio(
+                "planned_in_zone_ratio",
+                "Share of the traffic that is planned to stay in its zone, from 0 to 1: the mean of all \
+                 Services that prefer locality.",
+            )?,
+            worst_overload: ratio(
+                "worst_overload_ratio",
+                "How far the most loaded endpoint of any Service that prefers locality is above its \
+                 even share: 0.3 is 30 %.",
             )?,
             ready: gauge("ready_endpoints", "Ready endpoints in slices.")?,
             ready_without_zone: gauge(
@@ -392,6 +407,18 @@ impl Own {
     /// Counts a Service that is retried.
     pub fn retried(&self, reason: WriteResult) {
         self.retries.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Records the mean share of the traffic that stays in its zone and the highest overload. What no
+    /// Service has is not exposed.
+    pub fn locality(&self, in_zone: Option<f64>, overload: Option<f64>) {
+        for (gauge, value) in [(&self.planned_in_zone, in_zone), (&self.worst_overload, overload)] {
+            match value {
+                Some(value) => gauge.with_label_values::<&str>(&[]).set(value),
+                // Mostly there is none.
+                None => drop(gauge.remove_label_values::<&str>(&[])),
+            }
+        }
     }
 
     /// Adds `more` Services (fewer if negative) in this state for this reason.

@@ -1,6 +1,6 @@
 //! Series of single Services: only if they are switched on, and for a limited number of Services.
 
-use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::register::register;
 use crate::{
@@ -18,6 +18,8 @@ pub struct Services {
     ready: IntGaugeVec,
     ready_without_zone: IntGaugeVec,
     info: IntGaugeVec,
+    in_zone: GaugeVec,
+    overload: GaugeVec,
 }
 
 impl Services {
@@ -26,6 +28,9 @@ impl Services {
         let gauges = |name: &str, help: &str, more: &[&str]| {
             let labels = [&["namespace", "service"], more].concat();
             register(registry, IntGaugeVec::new(options(name, help), &labels))
+        };
+        let ratio = |name: &str, help: &str| {
+            register(registry, GaugeVec::new(options(name, help), &["namespace", "service"]))
         };
         let left_out =
             options("series_left_out", "Services without series of their own, being too many.");
@@ -47,6 +52,14 @@ impl Services {
                 "Always 1; says what becomes of one Service's preference for locality, and why.",
                 &["state", "reason"],
             )?,
+            in_zone: ratio(
+                "planned_in_zone_ratio",
+                "Share of one Service's traffic that is planned to stay in its zone, from 0 to 1.",
+            )?,
+            overload: ratio(
+                "overload_ratio",
+                "How far the most loaded endpoint of one Service is above the even share: 0.3 is 30 %.",
+            )?,
         })
     }
 
@@ -65,6 +78,18 @@ impl Services {
         if before != Some(decision) {
             self.forget(key, before);
             self.info.with_label_values(&info_labels(key, decision)).set(1);
+        }
+    }
+
+    /// Shows what becomes of a Service's traffic. What is `None` has no series.
+    pub fn measure(&self, key: &ServiceKey, in_zone: Option<f64>, overload: Option<f64>) {
+        let name = [&*key.namespace, &*key.name];
+        for (gauge, value) in [(&self.in_zone, in_zone), (&self.overload, overload)] {
+            match value {
+                Some(value) => gauge.with_label_values(&name).set(value),
+                // It may never have had one.
+                None => drop(gauge.remove_label_values(&name)),
+            }
         }
     }
 

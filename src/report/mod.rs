@@ -5,6 +5,7 @@ pub mod forecast;
 pub mod grounds;
 pub mod hindrance;
 pub mod news;
+pub mod numbers;
 pub mod outlook;
 pub mod row;
 pub mod status;

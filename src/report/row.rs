@@ -1,5 +1,4 @@
-//! Row: all that is known of one Service under a plan, for `closehaul plan` and the status of
-//! policies. It costs more than what the running controller needs for each plan.
+//! Row: all that is known of one Service under a plan, for `closehaul plan`. It costs more than what the running controller needs for each plan.
 
 use std::borrow::Cow;
 
@@ -8,17 +7,16 @@ use foldhash::{HashSet, HashSetExt as _};
 use super::{
     all_slices, assessment, groups,
     hindrance::{Hindrance, hindrances},
+    numbers::{Numbers, of_port},
 };
 use crate::{
     assess::{
         decision::{Assessment, Decision},
-        explained::Explained,
-        share::{self, Share},
+        share::Share,
         verdict::Verdict,
     },
     cluster::Index,
-    consumers::kube_proxy::{Targets, is_hidden},
-    model::{service::Service, slice::Slice},
+    model::service::Service,
     plan::{Family, Plan, Settings, intent::Intent},
 };
 
@@ -63,12 +61,16 @@ impl Row<'_> {
 
     /// The least share of the traffic that stays in its zone, of any port.
     pub fn in_zone(&self) -> Option<f64> {
-        self.shares().map(|share| share.in_zone).reduce(f64::min)
+        self.numbers().in_zone
     }
 
     /// The highest overload of any port.
     pub fn overload(&self) -> Option<f64> {
-        self.shares().map(|share| share.overload).reduce(f64::max)
+        self.numbers().overload
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers::over(self.ports.iter().filter_map(|ports| ports.share.as_ref()))
     }
 
     /// The ports that the Service's state and zones are about: of those in the worst state, those
@@ -79,10 +81,6 @@ impl Row<'_> {
             let states = one.verdict.state.cmp(&other.verdict.state);
             states.then(in_zone(one).total_cmp(&in_zone(other)))
         })
-    }
-
-    fn shares(&self) -> impl Iterator<Item = &Share> {
-        self.ports.iter().filter_map(|ports| ports.share.as_ref())
     }
 
     /// How many slices would be created, updated and deleted.
@@ -134,28 +132,16 @@ impl<'a> Row<'a> {
 pub struct Offer {
     /// What would become of the preference.
     pub decision: Decision,
-    /// The least share of the traffic that would stay in its zone, of any port.
-    pub in_zone: Option<f64>,
-    /// The highest overload of any port.
-    pub overload: Option<f64>,
+    /// What would become of its traffic.
+    pub numbers: Numbers,
 }
 
 impl Offer {
     /// For a Service that is served.
     pub fn of(index: &Index, service: &Service, settings: Settings) -> Option<Self> {
         let plan = index.plan_local(&service.key, settings)?;
-        let Assessment { decision, verdicts } =
-            assessment(index, service, &plan.intent, Some(&plan));
-        let scene = Scene { index, service };
-        let mut shares = Vec::new();
-        for family in &plan.families {
-            let of_family = verdicts.iter().filter(|it| it.family == family.address_type);
-            let ports = of_family.flat_map(|verdict| scene.ports(family, verdict));
-            shares.extend(ports.filter_map(|ports| ports.share));
-        }
-        let in_zone = shares.iter().map(|share| share.in_zone).reduce(f64::min);
-        let overload = shares.iter().map(|share| share.overload).reduce(f64::max);
-        Some(Self { decision, in_zone, overload })
+        let decision = assessment(index, service, &plan.intent, Some(&plan)).decision;
+        Some(Self { decision, numbers: Numbers::under(index, service, &plan) })
     }
 }
 
@@ -176,29 +162,11 @@ impl Scene<'_> {
             .filter(|group| group.first().is_none_or(|first| verdict.ports.contains(first)));
         let ports = of_verdict.map(|ports| {
             let port = ports.first().and_then(|at| self.service.ports.get(*at));
-            let share = port.and_then(|port| self.share(&slices, family, &port.name));
+            let share = port
+                .and_then(|port| of_port(self.index, self.service, &slices, family, &port.name));
             Ports { verdict: verdict.clone(), ports, share }
         });
         ports.collect()
-    }
-
-    /// What becomes of the traffic to a port, if it goes through a proxy that follows hints.
-    fn share(self, slices: &[&Slice], family: &Family<'_>, port: &str) -> Option<Share> {
-        let service = self.service;
-        if service.is_headless() || service.internal_local || is_hidden(service) {
-            return None;
-        }
-        let targets = Targets::new(service, slices.iter().copied(), family.address_type, port);
-        let clients = self.index.topology().clients();
-        let Some(planned) = &family.planned else {
-            return share::share(&targets, &share::equal(clients));
-        };
-        let explained = Explained::of(planned, port);
-        let mut share = share::share(&targets, &explained.senders(clients))?;
-        for zone in &mut share.zones {
-            zone.rung = explained.rung(&zone.zone, zone.rung);
-        }
-        Some(share)
     }
 }
 

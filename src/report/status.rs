@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::hindrance::listed;
+use super::{hindrance::listed, numbers::Numbers};
 use crate::{
     api::crd::status::{
         Condition, ConditionStatus, LocalityPolicyStatus, MAX_ITEMS, MAX_REASONS, ServiceCounts,
@@ -33,16 +33,6 @@ pub struct Known {
     pub decision: Decision,
     /// Whether its slices are as the policies request, or need not be.
     pub is_programmed: bool,
-}
-
-/// How much of a Service's traffic stays in its zone, and how unevenly the rest is distributed; `None`
-/// if nothing is ready.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Numbers {
-    /// From 0 to 1.
-    pub in_zone: Option<f64>,
-    /// How far the most loaded endpoint is above the even share, from 0.
-    pub overload: Option<f64>,
 }
 
 /// Where a status gets what it reports.

@@ -71,7 +71,53 @@ async fn compared(seed: u64) -> BTreeMap<String, Stated> {
     }
     let infos = text.lines().filter(|line| line.starts_with("closehaul_service_info{"));
     assert_eq!(infos.count(), of_plan.len(), "SEED={seed}");
+    measured(&rig, &plan, &text, seed);
     of_plan
+}
+
+/// The metrics state the shares and the overload that the plan states, for each Service that prefers
+/// locality and for all together.
+fn measured(rig: &Rig, plan: &Value, text: &str, seed: u64) {
+    let services = plan["services"].as_array().unwrap().iter();
+    let prefers = |service: &&Value| service["state"] != "None";
+    let (mut shares, mut worst) = (Vec::new(), None);
+    let mut series = 0;
+    for service in services.filter(prefers) {
+        let labels = format!("{{namespace=\"shop\",service={}}}", service["name"]);
+        for (field, name) in
+            [("inZoneShare", "planned_in_zone_ratio"), ("overload", "overload_ratio")]
+        {
+            let name = format!("closehaul_service_{name}{labels}");
+            let Some(expected) = service[field].as_f64() else {
+                assert!(!text.contains(&name), "SEED={seed}: {name} in\n{text}");
+                continue;
+            };
+            assert!(text.contains(&name), "SEED={seed}: no {name} in\n{text}");
+            let value = rig.metric(&name);
+            assert!((value - expected).abs() < 1e-3, "SEED={seed}: {name} {value}, not {expected}");
+            series += 1;
+            if field == "overload" {
+                worst = Some(f64::max(expected, worst.unwrap_or(expected)));
+            } else {
+                shares.push(expected);
+            }
+        }
+    }
+    let shown = text.lines().filter(|line| {
+        line.starts_with("closehaul_service_planned_in_zone_ratio{")
+            || line.starts_with("closehaul_service_overload_ratio{")
+    });
+    assert_eq!(shown.count(), series, "SEED={seed}\n{text}");
+    let count = u32::try_from(shares.len()).unwrap();
+    let mean = (count > 0).then(|| shares.iter().sum::<f64>() / f64::from(count));
+    for (name, expected) in
+        [("closehaul_planned_in_zone_ratio", mean), ("closehaul_worst_overload_ratio", worst)]
+    {
+        let is_shown = text.lines().any(|line| line.starts_with(&format!("{name} ")));
+        assert_eq!(is_shown, expected.is_some(), "SEED={seed}: {name} in\n{text}");
+        let (value, expected) = (rig.metric(name), expected.unwrap_or_default());
+        assert!((value - expected).abs() < 1e-3, "SEED={seed}: {name} {value}, not {expected}");
+    }
 }
 
 /// What `closehaul plan -o summary` prints about the cluster, dumped as JSON or YAML.

@@ -6,7 +6,7 @@ use tracing::info;
 use super::Controller;
 use crate::{
     model::name::ServiceKey,
-    report::{row::Offer, status::percent},
+    report::{numbers::Numbers, row::Offer, status::percent},
 };
 
 impl Controller {
@@ -20,7 +20,7 @@ impl Controller {
         if progress.offered.as_ref() == Some(&offer.decision) {
             return;
         }
-        let Offer { decision, in_zone, overload } = offer;
+        let Offer { decision, numbers: Numbers { in_zone, overload } } = offer;
         info!(
             namespace = %key.namespace, service = %key.name,
             state = %decision.state, reason = %decision.reason(), reasons = ?decision.reasons,

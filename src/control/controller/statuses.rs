@@ -27,8 +27,8 @@ use crate::{
     },
     report::{
         assessment,
-        row::Row,
-        status::{Known, Numbers, Sources, of_evacuation, of_policy},
+        numbers::Numbers,
+        status::{Known, Sources, of_evacuation, of_policy},
     },
 };
 
@@ -209,17 +209,16 @@ impl Controller {
         Some(Known { decision, is_programmed: progress.programmed == Programmed::Yes })
     }
 
-    fn numbers(&self, key: &ServiceKey, now: Instant) -> Numbers {
-        let row = || {
-            let service = self.index.service(key)?;
-            let circumstances = Circumstances {
-                stood: self.progress.get(key).map(|progress| progress.stood(now)),
-                is_contested: self.others.writer.is_contested(key),
-            };
-            let plan = self.index.plan(key, None, self.settings.plan, circumstances);
-            Row::of(&self.index, service, plan)
+    /// What becomes of a Service's traffic. This takes another plan.
+    pub(super) fn numbers(&self, key: &ServiceKey, now: Instant) -> Numbers {
+        let circumstances = Circumstances {
+            stood: self.progress.get(key).map(|progress| progress.stood(now)),
+            is_contested: self.others.writer.is_contested(key),
         };
-        let Some(row) = row() else { return Numbers::default() };
-        Numbers { in_zone: row.in_zone(), overload: row.overload() }
+        let plan = self.index.plan(key, None, self.settings.plan, circumstances);
+        let service = self.index.service(key);
+        service.zip(plan).map_or_else(Numbers::default, |(service, plan)| {
+            Numbers::of(&self.index, service, &plan)
+        })
     }
 }
