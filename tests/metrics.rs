@@ -34,8 +34,10 @@ fn full() -> Metrics {
     own.retried(WriteResult::Busy);
     own.decided(State::Applied, Reason::Applied, 1);
     own.decided_by(Reason::Applied, 1);
+    own.locality(Some(0.9), Some(0.3));
     let key = ServiceKey { namespace: "shop".into(), name: "web".into() };
     services.show(&key, None, (State::Applied, Reason::Applied), 3, 1);
+    services.measure(&key, Some(0.9), Some(0.3));
     metrics
 }
 

@@ -4,7 +4,7 @@
 
 use closehaul::{clock::Clock, control::lease::leadership, plan};
 use fake_api::{
-    collections::{NODES, PODS, SERVICES, SLICES},
+    collections::{NODES, PODS, POLICIES, SERVICES, SLICES},
     faults::{Effect, on},
     rig::*,
     samples::bad_pod,
@@ -324,6 +324,62 @@ async fn series_of_single_services_are_bounded() {
     let text = rig.metrics.text().unwrap();
     let info = text.lines().filter(|line| line.starts_with("closehaul_service_info{"));
     assert_eq!(info.count(), 2, "one line for each Service, whatever its state was");
+}
+
+/// With three zones of equal demand, two endpoints in zone a, one in b and one in c.
+#[tokio::test(start_paused = true)]
+async fn how_local_the_traffic_is_and_would_be() {
+    let api = cluster(&["web-0", "web-1", "web-2", "web-4"]);
+    api.install();
+    let rig = Rig::settled(api).await;
+    let shown = || {
+        let text = rig.metrics.text().unwrap();
+        let is_shown = |name: &str| text.lines().any(|line| line.starts_with(&format!("{name} ")));
+        ["closehaul_planned_in_zone_ratio", "closehaul_worst_overload_ratio"]
+            .map(|name| is_shown(name).then(|| format!("{:.2}", rig.metric(name))))
+    };
+    let some = |numbers: [&str; 2]| numbers.map(|number| Some(number.to_owned()));
+    assert_eq!(shown(), [None, None], "nothing prefers locality");
+    prefer(&rig, "web", json!("PreferSameZone"));
+    rig.pass(5 * SECOND).await;
+    assert_eq!(shown(), some(["1.00", "0.33"]));
+
+    // What a policy would do is predicted.
+    let spec = json!({ "mode": "Shadow", "guard": { "maxOverloadPercent": 20 } });
+    let metadata = json!({ "namespace": "shop", "name": "guard" });
+    rig.api.put(POLICIES, json!({ "metadata": metadata, "spec": spec }));
+    rig.pass(5 * SECOND).await;
+    assert_eq!(shown(), some(["0.61", "0.11"]));
+    remove(&rig.api, SERVICES, "web");
+    rig.pass(5 * SECOND).await;
+    assert_eq!(shown(), [None, None]);
+}
+
+/// Each takes another plan, which must not take the place of what is due.
+#[tokio::test(start_paused = true)]
+async fn few_services_are_measured_each_second() {
+    let names: Vec<String> = (0..50).map(|number| format!("web{number}-1")).collect();
+    let api = cluster(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let options = Options { services: 50, ..Options::default() };
+    for number in 0..50 {
+        edit(&api, SERVICES, &format!("web{number}"), |service| {
+            service["spec"]["trafficDistribution"] = json!("PreferSameZone");
+        });
+    }
+    let rig = Rig::start_with(api, options);
+    let measured = || {
+        let text = rig.metrics.text().unwrap();
+        let series = "closehaul_service_overload_ratio{";
+        text.lines().filter(|line| line.starts_with(series)).count()
+    };
+    let mut before = 0;
+    for _ in 0..10 {
+        rig.pass(SECOND).await;
+        let now = measured();
+        assert!(now <= before + 20, "{before}, then {now}");
+        before = now;
+    }
+    assert_eq!(before, 50);
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,6 +80,8 @@ fn names(expression: &str) -> BTreeSet<String> {
             rest = past('}');
         } else if first == '[' {
             rest = past(']');
+        } else if first == '"' {
+            rest = rest[1..].split_once('"').map_or("", |(_, after)| after);
         } else if first.is_ascii_digit() {
             rest = rest.trim_start_matches(|c| is_name(c) || c == '.');
         } else if is_name(first) {
