@@ -192,6 +192,25 @@ fn write_duration(registry: &Registry) -> prometheus::Result<HistogramVec> {
     register(registry, HistogramVec::new(options, &["operation"]))
 }
 
+/// The share of the traffic that stays in its zone, and the highest overload. They have no labels, but
+/// a series only while there is a value.
+fn ratios(registry: &Registry) -> prometheus::Result<[GaugeVec; 2]> {
+    let ratio =
+        |name: &str, help: &str| register(registry, GaugeVec::new(options(name, help), &[]));
+    Ok([
+        ratio(
+            "planned_in_zone_ratio",
+            "Share of the traffic that is planned to stay in its zone, from 0 to 1: the mean of all \
+             Services that prefer locality.",
+        )?,
+        ratio(
+            "worst_overload_ratio",
+            "How far the most loaded endpoint of any Service that prefers locality is above its even \
+             share: 0.3 is 30 %.",
+        )?,
+    ])
+}
+
 fn loop_hold(registry: &Registry) -> prometheus::Result<Histogram> {
     let help = "One iteration of the main loop: take in events, plan Services, hand over writes.";
     let common_opts = options("loop_hold_seconds", help);
@@ -208,14 +227,12 @@ impl Own {
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntGaugeVec::new(options(name, help), labels))
         };
-        // Without labels, but with a series only while there is a value.
-        let ratio =
-            |name: &str, help: &str| register(registry, GaugeVec::new(options(name, help), &[]));
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(options(name, help), labels))
         };
         // One of these is observed at each change, so they are not looked for by their labels then.
         let (propagation, write_duration) = (propagation(registry)?, write_duration(registry)?);
+        let [planned_in_zone, worst_overload] = ratios(registry)?;
         let build = gauges("build_info", "Always 1; says which version runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let own = Self {
@@ -279,16 +296,8 @@ impl Own {
                 "Services by each reason of their decision: a Service counts once for each reason.",
                 &["reason"],
             )?,
-            planned_in_zone: ratio(
-                "planned_in_zone_ratio",
-                "Share of the traffic that is planned to stay in its zone, from 0 to 1: the mean of all \
-                 Services that prefer locality.",
-            )?,
-            worst_overload: ratio(
-                "worst_overload_ratio",
-                "How far the most loaded endpoint of any Service that prefers locality is above its \
-                 even share: 0.3 is 30 %.",
-            )?,
+            planned_in_zone,
+            worst_overload,
             ready: gauge("ready_endpoints", "Ready endpoints in slices.")?,
             ready_without_zone: gauge(
                 "ready_endpoints_without_zone",

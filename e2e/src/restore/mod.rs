@@ -166,19 +166,28 @@ pub async fn restore(case: Case, binary: &Path) -> Result<Outcome, Error> {
     let outage = away.elapsed();
     let back = Instant::now();
     gate.open();
-    // A holder of the lease that could not renew it has ended. A kubelet would restart it.
-    for (number, replica) in replicas.iter_mut().enumerate() {
-        if !replica.process.is_running() {
-            *replica = start(&cluster, &gate, binary, case, number)?;
+    // A holder of the lease that could not renew it ends, perhaps only now. A kubelet would restart it.
+    let mut failed = None;
+    let mut revive = || {
+        for (number, replica) in replicas.iter_mut().enumerate() {
+            if !replica.process.is_running() {
+                *replica = start(&cluster, &gate, binary, case, number)?;
+            }
         }
-    }
-    let right =
-        until("every slice is right", 2 * GOAL, async || Ok(is_right(&world).await?.then_some(())));
+        Ok(())
+    };
+    let right = until("every slice is right", 2 * GOAL, async || {
+        failed = revive().err();
+        Ok((failed.is_some() || is_right(&world).await?).then_some(()))
+    });
     let right = match right.await {
         Ok(_) => Some(back.elapsed()),
         Err(world::Error::Late { .. }) => None,
         Err(error) => return Err(error.into()),
     };
+    if let Some(error) = failed {
+        return Err(error);
+    }
     // Signs that are seen later count as well.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (mut rewinds, mut is_logged) = (0.0, false);

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::Object,
-    control::{expectations::Sight, watch::Change, write::WriteError},
+    control::{
+        expectations::Sight,
+        watch::Change,
+        write::{Outcome, WriteError},
+    },
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
     plan,
 };
