@@ -1,0 +1,64 @@
+//! Every command and every file on the page of worked examples: what is printed there is what the
+//! command prints. `CLOSEHAUL_UPDATE=1` writes the page again.
+
+use std::{env, fmt::Write as _, fs, path::Path, process::Command};
+
+const PAGE: &str = "docs/examples.md";
+
+/// The page as it should be: after each command what it prints, and in each block of YAML the file that the
+/// line before names.
+fn rendered(page: &str) -> String {
+    let (mut text, mut file, mut lines) = (String::new(), None, page.lines());
+    while let Some(line) = lines.next() {
+        text += line;
+        text.push('\n');
+        if let Some(link) = line.strip_suffix("):") {
+            file = link.rsplit_once('(').map(|(_, path)| format!("docs/{path}"));
+        }
+        let block = match line {
+            "```yaml" => Some(fs::read_to_string(root().join(file.take().unwrap())).unwrap()),
+            "```console" => {
+                let command = lines.next().unwrap();
+                Some(format!("{command}\n{}", printed(command)))
+            }
+            _ => None,
+        };
+        if let Some(block) = block {
+            writeln!(text, "{}\n```", block.trim_end()).unwrap();
+            lines.find(|line| *line == "```").unwrap();
+        }
+    }
+    text
+}
+
+fn printed(command: &str) -> String {
+    let words: Vec<_> = command.split_whitespace().collect();
+    assert_eq!(words[..2], ["$", "closehaul"], "{command}");
+    let mut closehaul = Command::new(env!("CARGO_BIN_EXE_closehaul"));
+    let output = closehaul.args(&words[2..]).current_dir(root()).env_clear().output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{command}: {error}");
+    String::from_utf8(output.stdout).unwrap() + &error
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_page_shows_what_is_printed() {
+    let path = root().join(PAGE);
+    let page = fs::read_to_string(&path).unwrap();
+    let rendered = rendered(&page);
+    if env::var_os("CLOSEHAUL_UPDATE").is_some() {
+        fs::write(&path, &rendered).unwrap();
+    }
+    assert_eq!(page, rendered, "{PAGE} is out of date: CLOSEHAUL_UPDATE=1 writes it again");
+    // Otherwise the page is not what this test takes it for.
+    let count = |start: &str| page.lines().filter(|line| *line == start).count();
+    assert_eq!((count("```console"), count("```yaml")), (8, 6));
+    for file in fs::read_dir(root().join("docs/examples")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(page.contains(&format!("(examples/{name})")), "{PAGE} does not name {name}");
+    }
+}
