@@ -43,7 +43,7 @@ pub fn search(problem: &Problem) -> Tally {
         options.iter().map(|foreign| share(problem, *zone, *foreign)).collect()
     };
     let values: Vec<Vec<f64>> = senders.iter().zip(&options).map(value).collect();
-    for (share, places) in Best::of(&values).take(TRIES) {
+    for (share, places) in Best::of(&values, vec![0; senders.len()]).take(TRIES) {
         if share < best.score.in_zone - TOLERANCE {
             break;
         }

@@ -17,6 +17,7 @@
 //! - `counts`: a distribution as such numbers, with load, overload and in-zone share
 //! - `problem`: what a search is given
 //! - `exact`: the optimum of a small problem, by enumeration in descending order of the share
+//! - `spread`: the best distribution for given numbers of endpoints that name each zone
 //! - `ladder`: lending and widening for every other problem
 //! - `pack`: puts a distribution together that gives every zone a number of foreign endpoints
 //! - `polish`: gives endpoints back the names that they have in force
@@ -43,6 +44,7 @@ mod polish;
 pub mod problem;
 mod rendezvous;
 pub mod request;
+mod spread;
 mod stage;
 mod terms;
 mod trim;
