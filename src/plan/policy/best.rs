@@ -4,9 +4,11 @@
 use std::{cmp::Ordering, collections::BinaryHeap};
 
 /// Combinations of options, the best first.
-pub struct Best<'v, P> {
-    /// The values of each zone's options, the highest first.
-    values: &'v [Vec<f64>],
+pub struct Best<V, P> {
+    /// How many zones there are.
+    zones: usize,
+    /// The value of a zone's option by its place, the highest first; `None` behind the last one.
+    value: V,
     queue: BinaryHeap<Combination<P>>,
 }
 
@@ -18,31 +20,35 @@ struct Combination<P> {
     from: usize,
 }
 
-impl<'v, P: Ord> Best<'v, P> {
-    /// Combinations of options with these values, which are sorted from high to low. `first` has the
-    /// place 0 for each zone.
-    pub fn of(values: &'v [Vec<f64>], first: P) -> Self {
-        let value = values.iter().filter_map(|options| options.first()).sum();
-        let first = Combination { value, places: first, from: 0 };
-        let has_any = values.iter().all(|options| !options.is_empty());
-        Self { values, queue: has_any.then_some(first).into_iter().collect() }
+impl<V: FnMut(usize, usize) -> Option<f64>, P: Ord> Best<V, P> {
+    /// Combinations of options of so many zones. `value` is that of a zone's option by its place: the
+    /// highest comes first, and there is none behind the last one. `first` has the place 0 for each
+    /// zone.
+    pub fn of(zones: usize, mut value: V, first: P) -> Self {
+        let sum: Option<f64> = (0..zones).map(|zone| value(zone, 0)).sum();
+        let first = sum.map(|value| Combination { value, places: first, from: 0 });
+        Self { zones, value, queue: first.into_iter().collect() }
     }
 }
 
-impl<P: AsRef<[usize]> + AsMut<[usize]> + Clone + Ord> Iterator for Best<'_, P> {
+impl<V, P> Iterator for Best<V, P>
+where
+    V: FnMut(usize, usize) -> Option<f64>,
+    P: AsRef<[usize]> + AsMut<[usize]> + Clone + Ord,
+{
     type Item = (f64, P);
 
     fn next(&mut self) -> Option<Self::Item> {
         let Combination { value, places, from } = self.queue.pop()?;
         // Each combination follows from exactly one other: the one whose last place that is not
         // the first is one less.
-        for (zone, values) in self.values.iter().enumerate().skip(from) {
+        for zone in from..self.zones {
             let at = places.as_ref()[zone];
-            if let Some(next) = values.get(at + 1) {
+            let here = (self.value)(zone, at);
+            if let Some((here, next)) = here.zip((self.value)(zone, at + 1)) {
                 let mut places = places.clone();
                 places.as_mut()[zone] += 1;
-                let value = value - values[at] + next;
-                self.queue.push(Combination { value, places, from: zone });
+                self.queue.push(Combination { value: value - here + next, places, from: zone });
             }
         }
         Some((value, places))
@@ -75,13 +81,15 @@ mod tests {
 
     #[test]
     fn every_combination_once_and_the_best_first() {
-        let values = [vec![5.0, 3.0, 3.0], vec![2.0, 1.0], vec![0.0, 0.0, -4.0]];
-        let all: Vec<_> = Best::of(&values, [0; 3]).collect();
+        let values: [Vec<f64>; 3] = [vec![5.0, 3.0, 3.0], vec![2.0, 1.0], vec![0.0, 0.0, -4.0]];
+        let value = |zone: usize, at: usize| values[zone].get(at).copied();
+        let all: Vec<_> = Best::of(3, value, [0; 3]).collect();
         assert!(all.is_sorted_by(|(one, _), (other, _)| one >= other), "{all:?}");
         let mut places: Vec<_> = all.into_iter().map(|(_, places)| places).collect();
         places.sort_unstable();
         places.dedup();
         assert_eq!(places.len(), 3 * 2 * 3);
-        assert_eq!(Best::of(&[vec![1.0], Vec::new()], [0; 2]).count(), 0);
+        let value = |zone: usize, at: usize| (zone == 0 && at == 0).then_some(1.0);
+        assert_eq!(Best::of(2, value, [0; 2]).count(), 0);
     }
 }

@@ -15,7 +15,7 @@
 //! - `unknown`: what endpoints name while policies are not known
 //! - `help`: how many more endpoints would keep a zone local
 //! - `counts`: a distribution as such numbers, with load, overload and in-zone share
-//! - `problem`: what a search is given
+//! - `problem`: what a search is given, with the `limits` that plans must keep to
 //! - `exact`: the optimum of a small problem, by enumeration in descending order of the share
 //! - `spread`: the best distribution for given numbers of endpoints that name each zone
 //! - `ladder`: lending and widening for every other problem
@@ -35,6 +35,7 @@ pub mod group;
 pub mod help;
 pub mod keep;
 pub mod ladder;
+mod limits;
 mod newcomers;
 mod nodes;
 pub mod outcome;

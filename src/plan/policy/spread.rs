@@ -3,6 +3,8 @@
 //!
 //! All numbers are kept in arrays by zone and set, since this is the innermost part of a search.
 
+use std::ops::RangeInclusive;
+
 use super::{
     counts::{Named, Names, TOLERANCE, Tally, float},
     problem::{MAX_NAMES, Problem},
@@ -14,6 +16,8 @@ pub const MAX_SENDERS: usize = 3;
 pub const MAX_ENDPOINTS: usize = 12;
 /// How many sets of zones that send there are. The bits of a set are places among these zones.
 const SETS: usize = 1 << MAX_SENDERS;
+/// The sets that each zone is in. The bits are sets.
+const WITH: [u8; MAX_SENDERS] = [0b1010_1010, 0b1100_1100, 0b1111_0000];
 /// The most origins: one for each endpoint.
 const ORIGINS: usize = MAX_ENDPOINTS;
 
@@ -29,6 +33,8 @@ pub struct Spread<'p> {
     places: Vec<Place>,
     /// The endpoints of the origins from each place on that are not of each zone.
     others: [[usize; MAX_SENDERS]; ORIGINS + 1],
+    /// How the zones are named in force.
+    was: Numbers,
     best: Option<Distribution>,
     /// How many steps are left.
     steps: usize,
@@ -82,6 +88,7 @@ impl<'p> Spread<'p> {
             senders,
             places: Vec::with_capacity(problem.origins().len()),
             others: [[0; MAX_SENDERS]; ORIGINS + 1],
+            was: Numbers::default(),
             best: None,
             steps,
         };
@@ -94,7 +101,12 @@ impl<'p> Spread<'p> {
                 let names = chosen.and(problem.wide());
                 if chosen.len() <= MAX_NAMES && !names.is_empty() {
                     place.may |= 1 << set;
-                    place.was[set] = small(problem.in_force().of(start.origin, names));
+                    let was = problem.in_force().of(start.origin, names);
+                    place.was[set] = small(was);
+                    for zone in (0..senders.len()).filter(|zone| set >> zone & 1 == 1) {
+                        of.was[zone].all += was;
+                        of.was[zone].own += if sender == Some(zone) { was } else { 0 };
+                    }
                 }
             }
             of.places.push(place);
@@ -152,7 +164,7 @@ impl<'p> Spread<'p> {
             (0..1 << count).filter(fits).fold(0_u8, |sets, set| sets | 1 << set)
         };
         let without = under(0.0);
-        if !self.may_fit(numbers, without) {
+        if !self.may_fit(numbers, without) || !self.may_be_better(numbers, &carried) {
             return;
         }
         let mut walk = Walk {
@@ -199,6 +211,23 @@ impl<'p> Spread<'p> {
         !are_apart || all <= total
     }
 
+    /// Whether no more endpoints change, and none has more load, than in the best distribution so far.
+    /// Each endpoint that changes makes a difference of at most one.
+    fn may_be_better(&self, numbers: &Numbers, carried: &[f64; SETS]) -> bool {
+        let Some(best) = &self.best else { return true };
+        let (mut of_own, mut most, mut busiest) = (0, 0, 0.0_f64);
+        for (zone, (named, was)) in numbers.iter().zip(&self.was).enumerate() {
+            let own = named.own.abs_diff(was.own);
+            let others = (named.all - named.own).abs_diff(was.all - was.own);
+            of_own += own;
+            most = most.max(own + others);
+            busiest = busiest.max(carried[1 << zone]);
+        }
+        let changes = most.max(of_own);
+        changes < best.changes
+            || (changes == best.changes && !self.is_busier(busiest, best.busiest))
+    }
+
     /// Gives names to the endpoints of the places from `at` on.
     fn place(&mut self, walk: &mut Walk, at: usize) {
         let Some(place) = self.places.get(at) else { return self.compare(&walk.found) };
@@ -215,15 +244,13 @@ impl<'p> Spread<'p> {
             return self.place(walk, at + 1);
         }
         let place = &self.places[at];
-        // Those in force come first.
         let set = place.next(sets);
-        let (sender, was) = (place.sender, usize::from(place.was[set]));
         let rest = sets & !(1 << set);
-        let most = walk.room(sender, set).min(left);
-        let least = if rest == 0 { left } else { 0 };
+        let (sender, was) = (place.sender, usize::from(place.was[set]));
+        let Some(numbers) = self.numbers(walk, at, set, rest, left) else { return };
         let (changes, busiest) = (walk.found.changes, walk.found.busiest);
         let load = place.load + walk.carried[set];
-        for count in (least..=most).rev() {
+        for count in numbers.rev() {
             walk.found.busiest = if count > 0 { busiest.max(load) } else { busiest };
             walk.found.changes = changes + count.saturating_sub(was);
             walk.found.counts[at][set] = small(count);
@@ -235,31 +262,53 @@ impl<'p> Spread<'p> {
         (walk.found.changes, walk.found.busiest) = (changes, busiest);
     }
 
-    /// Whether what has been put together may come to an end, with nothing better found before.
+    /// How many of the `left` endpoints of a place may have a set, so that each zone is still named by
+    /// enough of them with `rest`.
+    fn numbers(
+        &self,
+        walk: &Walk,
+        at: usize,
+        set: usize,
+        rest: u8,
+        left: usize,
+    ) -> Option<RangeInclusive<usize>> {
+        let sender = self.places[at].sender;
+        let mut most = left;
+        let mut least = if rest == 0 { left } else { 0 };
+        for zone in 0..self.senders.len() {
+            let (still, later) = if sender == Some(zone) {
+                (walk.own[zone], 0)
+            } else {
+                (walk.others[zone], self.others[at + 1][zone])
+            };
+            let here = still.saturating_sub(later);
+            if set >> zone & 1 == 1 {
+                most = most.min(still);
+                if rest & WITH[zone] == 0 {
+                    least = least.max(here);
+                }
+            } else {
+                most = most.min(left.checked_sub(here)?);
+            }
+        }
+        (least <= most).then_some(least..=most)
+    }
+
+    /// Whether what is put together may be better than the best distribution so far.
     fn may_go_on(&self, walk: &Walk, at: usize, sets: u8, left: usize) -> bool {
-        let place = &self.places[at];
         if sets == 0 && left > 0 {
             return false;
         }
-        for zone in 0..self.senders.len() {
-            let is_enough = if place.sender == Some(zone) {
-                walk.own[zone] <= left && walk.others[zone] <= self.others[at + 1][zone]
-            } else {
-                walk.others[zone] <= left + self.others[at + 1][zone]
-            };
-            if !is_enough {
-                return false;
-            }
-        }
         let Some(best) = &self.best else { return true };
-        let here = left.saturating_sub(place.stay(sets));
+        let here = left.saturating_sub(self.places[at].stay(sets));
         let changes = walk.found.changes + here + walk.least_changes[at + 1];
-        changes < best.changes || (changes == best.changes && !self.is_busier(&walk.found, best))
+        changes < best.changes
+            || (changes == best.changes && !self.is_busier(walk.found.busiest, best.busiest))
     }
 
-    /// Whether the busiest endpoint has more load.
-    fn is_busier(&self, one: &Distribution, other: &Distribution) -> bool {
-        (one.busiest - other.busiest) * float(self.problem.total()) > TOLERANCE
+    /// Whether this is more load than the other.
+    fn is_busier(&self, one: f64, other: f64) -> bool {
+        (one - other) * float(self.problem.total()) > TOLERANCE
     }
 
     fn compare(&mut self, found: &Distribution) {
@@ -267,10 +316,10 @@ impl<'p> Spread<'p> {
             if found.changes != best.changes {
                 return found.changes < best.changes;
             }
-            if self.is_busier(best, found) {
+            if self.is_busier(best.busiest, found.busiest) {
                 return true;
             }
-            !self.is_busier(found, best) && self.comes_first(found, best)
+            !self.is_busier(found.busiest, best.busiest) && self.comes_first(found, best)
         });
         if is_better {
             self.best = Some(*found);
@@ -310,13 +359,6 @@ impl Place {
 }
 
 impl Walk {
-    /// How many more endpoints may have this set.
-    fn room(&self, sender: Option<usize>, set: usize) -> usize {
-        let left = |at: usize| if sender == Some(at) { self.own[at] } else { self.others[at] };
-        let members = (0..MAX_SENDERS).filter(|at| set >> at & 1 == 1);
-        members.map(left).min().unwrap_or(usize::MAX)
-    }
-
     fn take(&mut self, sender: Option<usize>, set: usize, count: usize) {
         self.each(sender, set, |left| *left -= count);
     }
