@@ -46,7 +46,7 @@ pub enum Identity<'a> {
     /// The UID of its pod.
     Pod(&'a Uid),
     /// Its address, without a pod.
-    Address(&'a IpAddr),
+    Address(IpAddr),
     /// Anything else, as text.
     Text(&'a str),
 }
