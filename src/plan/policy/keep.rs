@@ -3,8 +3,8 @@
 
 use super::{
     counts::{Names, TOLERANCE, Tally},
-    limits::Limits,
-    problem::{MAX_NAMES, Scope},
+    limits::{Limits, Scope},
+    problem::MAX_NAMES,
     request::Request,
     terms::{Term, terms},
     zones::Zones,

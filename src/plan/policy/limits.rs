@@ -1,10 +1,19 @@
 //! Limits: what plans must keep to, and the in-zone share that none can exceed. They follow from the
 //! numbers of endpoints and of demand by zone alone.
 
-use super::{
-    counts::{MAX_ZONES, Names, TOLERANCE, float},
-    problem::Scope,
-};
+use super::counts::{MAX_ZONES, Names, TOLERANCE, float};
+
+/// What is decided about a zone before the search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing: the search decides.
+    #[default]
+    Free,
+    /// All endpoints of these zones name it.
+    Among(Names),
+    /// Every endpoint names it.
+    All,
+}
 
 /// What every plan must keep to.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ pub mod group;
 pub mod help;
 pub mod keep;
 pub mod ladder;
-mod limits;
+pub mod limits;
 mod newcomers;
 mod nodes;
 pub mod outcome;

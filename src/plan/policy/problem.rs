@@ -2,23 +2,11 @@
 
 use super::{
     counts::{Load, Named, Names, Origin, TOLERANCE, Tally, float},
-    limits::Limits,
+    limits::{Limits, Scope},
 };
 
 /// The most names that an endpoint may have.
 pub const MAX_NAMES: usize = 8;
-
-/// What is decided about a zone before the search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// Nothing: the search decides.
-    #[default]
-    Free,
-    /// All endpoints of these zones name it.
-    Among(Names),
-    /// Every endpoint names it.
-    All,
-}
 
 /// A search for names: how many endpoints there are in each zone, and what limits them.
 #[derive(Clone, Debug)]
