@@ -168,17 +168,13 @@ impl<'p> Spread<'p> {
             return;
         }
         let mut walk = Walk {
-            own: [0; MAX_SENDERS],
-            others: [0; MAX_SENDERS],
+            own: numbers.map(|named| named.own),
+            others: numbers.map(|named| named.all - named.own),
             carried,
             fitting: [0; ORIGINS],
             least_changes: [0; ORIGINS + 1],
             found: Distribution { counts: [[0; SETS]; ORIGINS], changes: 0, busiest: 0.0 },
         };
-        for zone in 0..count {
-            walk.own[zone] = numbers[zone].own;
-            walk.others[zone] = numbers[zone].all - numbers[zone].own;
-        }
         for (at, place) in self.places.iter().enumerate().rev() {
             let fitting = if place.load > 0.0 { under(place.load) & without } else { without };
             walk.fitting[at] = fitting & place.may;
@@ -275,7 +271,7 @@ impl<'p> Spread<'p> {
         let sender = self.places[at].sender;
         let mut most = left;
         let mut least = if rest == 0 { left } else { 0 };
-        for zone in 0..self.senders.len() {
+        for (zone, with) in WITH.into_iter().enumerate().take(self.senders.len()) {
             let (still, later) = if sender == Some(zone) {
                 (walk.own[zone], 0)
             } else {
@@ -284,7 +280,7 @@ impl<'p> Spread<'p> {
             let here = still.saturating_sub(later);
             if set >> zone & 1 == 1 {
                 most = most.min(still);
-                if rest & WITH[zone] == 0 {
+                if rest & with == 0 {
                     least = least.max(here);
                 }
             } else {
@@ -354,7 +350,7 @@ impl Place {
     /// The next of these sets to try, of which there is one.
     fn next(&self, sets: u8) -> usize {
         let is_in_force = |set: &usize| sets >> set & 1 == 1 && self.was[*set] > 0;
-        (0..SETS).find(is_in_force).unwrap_or(sets.trailing_zeros() as usize)
+        (0..SETS).find(is_in_force).unwrap_or_else(|| sets.trailing_zeros() as usize)
     }
 }
 
