@@ -9,7 +9,7 @@ use closehaul::{
     },
     plan::policy::{
         choose::choose,
-        group::{Candidate, Group},
+        group::{Candidate, Group, Identity},
         outcome::{Chosen, ChosenNode, Outcome},
         request::{Request, Standing},
         zones::{Zone, Zones},
@@ -130,7 +130,7 @@ impl Service {
 
     pub fn candidate<'a>(pod: &'a Pod, other_family: Option<&'a [Name]>) -> Candidate<'a> {
         Candidate {
-            key: &pod.key,
+            key: Identity::Text(&pod.key),
             zone: pod.zone.as_ref(),
             node: pod.node.as_ref(),
             is_ready: pod.is_ready,

@@ -10,7 +10,7 @@ use closehaul::{
     plan::policy::{
         choose::choose,
         counts::Load,
-        group::{Candidate, Group},
+        group::{Candidate, Group, Identity},
         outcome::ChosenNode,
         request::{Request, Standing},
         zones::{Zone, Zones},
@@ -40,7 +40,7 @@ impl Asked {
         let keys: Vec<String> = (0..case.own.len()).map(|number| format!("pod-{number}")).collect();
         let candidates =
             keys.iter().zip(&case.own).enumerate().map(|(number, (key, origin))| Candidate {
-                key,
+                key: Identity::Text(key),
                 zone: origin.map(|zone| &names[zone]),
                 node: None,
                 is_ready: true,

@@ -22,7 +22,7 @@ use crate::{
         pack::Packing,
         policy::{
             choose,
-            group::{Candidate, Group},
+            group::{Candidate, Group, Identity},
             outcome::{Chosen, ChosenNode, Outcome, PLACEHOLDER},
             request::{Request, Standing},
             unknown,
@@ -100,7 +100,6 @@ struct Place<'p> {
 /// All endpoints of a packing, in the order of [`Packing::slices`].
 struct Places<'p> {
     all: Vec<Place<'p>>,
-    keys: Vec<String>,
     sets: Vec<PortNames>,
 }
 
@@ -110,7 +109,7 @@ impl<'p> Places<'p> {
         let unchanged = packing.unchanged.iter();
         let unchanged =
             unchanged.map(|slice| (&slice.ports, &*slice.endpoints, slice.endpoints.len()));
-        let mut of = Self { all: Vec::new(), keys: Vec::new(), sets: Vec::new() };
+        let mut of = Self { all: Vec::new(), sets: Vec::new() };
         for (ports, endpoints, kept) in written.chain(unchanged) {
             let names = port_names(ports);
             let known = of.sets.iter().position(|set| *set == names);
@@ -122,21 +121,16 @@ impl<'p> Places<'p> {
                 // One that goes from one slice to another keeps its hints.
                 let is_new = at >= kept && endpoint.hints.is_none();
                 of.all.push(Place { endpoint, set, is_new });
-                of.keys.push(key(endpoint));
             }
         }
         of
     }
 }
 
-/// What tells an endpoint apart, in both address types if it is a pod.
-fn key(endpoint: &Endpoint) -> String {
-    let Some(uid) = uid(endpoint) else {
-        return endpoint.addresses.first().map(|address| address.to_string()).unwrap_or_default();
-    };
-    let mut bytes = Vec::new();
-    uid.write(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+/// What tells an endpoint apart.
+fn key(endpoint: &Endpoint) -> Identity<'_> {
+    let address = || endpoint.addresses.first().map(Identity::Address);
+    uid(endpoint).map(Identity::Pod).or_else(address).unwrap_or(Identity::Text(""))
 }
 
 /// The node that the hints in force name.
@@ -220,28 +214,30 @@ fn standing(Terms { request, stood, .. }: Terms<'_>, places: &Places<'_>) -> Req
 }
 
 /// The endpoints whose ports are one of these sets, by their places.
-fn members<'p>(places: &'p Places<'_>, ports: &'p [PortNames]) -> impl Iterator<Item = usize> + 'p {
-    let is_member = |at: &usize| ports.contains(&places.sets[places.all[*at].set]);
-    (0..places.all.len()).filter(is_member)
+fn members(places: &Places<'_>, ports: &[PortNames]) -> impl Iterator<Item = usize> {
+    let is_member: Vec<bool> = places.sets.iter().map(|set| ports.contains(set)).collect();
+    let places = places.all.iter().enumerate();
+    places.filter(move |(_, place)| is_member[place.set]).map(|(at, _)| at)
 }
 
 /// Plans each set of ports by itself, and more together where the limit does not hold for a port.
 fn plan(terms: Terms<'_>, other: Option<&OtherFamily>, places: &Places<'_>) -> Planned {
+    let group = |ports: Vec<PortNames>| {
+        let outcome = Arc::new(plan_group(terms, other, places, &ports));
+        PlannedGroup { ports, outcome }
+    };
     let mut partition: Vec<Vec<PortNames>> =
         places.sets.iter().map(|set| vec![set.clone()]).collect();
+    if partition.len() < 2 {
+        // The plan of a single group keeps within the limit by itself.
+        let groups = partition.into_iter().map(group).collect();
+        return Planned { groups, exceeded: Vec::new() };
+    }
     partition.sort_unstable();
     let plan = |partition: Vec<Vec<PortNames>>| {
-        let group = |ports: Vec<PortNames>| {
-            let outcome = Arc::new(plan_group(terms, other, places, &ports));
-            PlannedGroup { ports, outcome }
-        };
         let groups: Vec<PlannedGroup> = partition.into_iter().map(group).collect();
-        let exceeded = match places.sets.len() {
-            // The plan of a single group keeps within the limit by itself.
-            0 | 1 => Vec::new(),
-            _ => exceeded(terms.request, terms.zones, &counted(terms.zones, places, &groups)),
-        };
-        Planned { groups, exceeded }
+        let counted = counted(terms.zones, places, &groups);
+        Planned { groups, exceeded: exceeded(terms.request, terms.zones, &counted) }
     };
     let mut planned = plan(partition.clone());
     if !planned.exceeded.is_empty() {
@@ -259,7 +255,7 @@ fn candidate<'p>(places: &'p Places<'p>, at: usize) -> Candidate<'p> {
     let Place { endpoint, is_new, .. } = places.all[at];
     let zones = endpoint.hints.as_ref().map_or(&[][..], |hints| &hints.zones);
     Candidate {
-        key: &places.keys[at],
+        key: key(endpoint),
         zone: endpoint.zone.as_ref(),
         node: endpoint.node.as_ref(),
         is_ready: endpoint.is_ready(),
@@ -310,12 +306,10 @@ fn joined(partition: Vec<Vec<PortNames>>, ports: &[Name]) -> Vec<Vec<PortNames>>
     all
 }
 
-/// Writes hints, and shares those that are the same.
+/// Writes hints, and shares those that are the same. A plan shares the same zones, so where they are
+/// tells them apart.
 #[derive(Default)]
-struct Pen(HashMap<Written, Arc<Hints>>);
-
-/// Zones and a node.
-type Written = (Arc<[Name]>, Option<Name>);
+struct Pen(HashMap<(*const Name, Option<Name>), Arc<Hints>>);
 
 impl Pen {
     fn choice(&mut self, Chosen { zones, node }: &Chosen, endpoint: &Endpoint) -> Choice {
@@ -327,7 +321,7 @@ impl Pen {
         if zones.is_empty() && node.is_none() {
             return Choice::Nothing;
         }
-        let hints = self.0.entry((Arc::clone(zones), node)).or_insert_with_key(|(zones, node)| {
+        let hints = self.0.entry((zones.as_ptr(), node)).or_insert_with_key(|(_, node)| {
             Arc::new(Hints { zones: zones.to_vec(), nodes: node.iter().cloned().collect() })
         });
         Choice::Planned(Arc::clone(hints))

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{
     counts::{Names, Origin, Tally},
+    group::Identity,
     rendezvous::Rendezvous,
     zones::Zones,
 };
@@ -15,7 +16,7 @@ use crate::model::name::ServiceKey;
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint<'a> {
     /// What tells it apart.
-    pub key: &'a str,
+    pub key: Identity<'a>,
     /// The number of its zone.
     pub origin: Origin,
     /// The names that it has now.
@@ -81,7 +82,8 @@ impl Order {
         all.sort_by_cached_key(|at| {
             let endpoint = &endpoints[*at];
             let has_not = endpoint.other != Some(self.wanted);
-            (has_not, self.rendezvous.rank(endpoint.key), endpoint.key)
+            let key = endpoint.key.text();
+            (has_not, self.rendezvous.rank(&key), key)
         });
     }
 }

@@ -4,69 +4,76 @@
 use std::{cmp::Ordering, collections::BinaryHeap};
 
 /// Combinations of options, the best first.
-pub struct Best<'v> {
-    /// The values of each zone's options, the highest first.
-    values: &'v [Vec<f64>],
-    queue: BinaryHeap<Combination>,
+pub struct Best<V, P> {
+    /// How many zones there are.
+    zones: usize,
+    /// The value of a zone's option by its place, the highest first; `None` behind the last one.
+    value: V,
+    queue: BinaryHeap<Combination<P>>,
 }
 
 /// One option of each zone, by its place.
-struct Combination {
+struct Combination<P> {
     value: f64,
-    places: Vec<usize>,
+    places: P,
     /// Zones before this one have their final option.
     from: usize,
 }
 
-impl<'v> Best<'v> {
-    /// Combinations of options with these values, which are sorted from high to low.
-    pub fn of(values: &'v [Vec<f64>]) -> Self {
-        let value = values.iter().filter_map(|options| options.first()).sum();
-        let first = Combination { value, places: vec![0; values.len()], from: 0 };
-        let has_any = values.iter().all(|options| !options.is_empty());
-        Self { values, queue: has_any.then_some(first).into_iter().collect() }
+impl<V: FnMut(usize, usize) -> Option<f64>, P: Ord> Best<V, P> {
+    /// Combinations of options of so many zones. `value` is that of a zone's option by its place: the
+    /// highest comes first, and there is none behind the last one. `first` has the place 0 for each
+    /// zone.
+    pub fn of(zones: usize, mut value: V, first: P) -> Self {
+        let sum: Option<f64> = (0..zones).map(|zone| value(zone, 0)).sum();
+        let first = sum.map(|value| Combination { value, places: first, from: 0 });
+        Self { zones, value, queue: first.into_iter().collect() }
     }
 }
 
-impl Iterator for Best<'_> {
-    type Item = (f64, Vec<usize>);
+impl<V, P> Iterator for Best<V, P>
+where
+    V: FnMut(usize, usize) -> Option<f64>,
+    P: AsRef<[usize]> + AsMut<[usize]> + Clone + Ord,
+{
+    type Item = (f64, P);
 
     fn next(&mut self) -> Option<Self::Item> {
         let Combination { value, places, from } = self.queue.pop()?;
         // Each combination follows from exactly one other: the one whose last place that is not
         // the first is one less.
-        for zone in from..places.len() {
-            let at = places[zone];
-            if let Some(next) = self.values[zone].get(at + 1) {
+        for zone in from..self.zones {
+            let at = places.as_ref()[zone];
+            let here = (self.value)(zone, at);
+            if let Some((here, next)) = here.zip((self.value)(zone, at + 1)) {
                 let mut places = places.clone();
-                places[zone] += 1;
-                let value = value - self.values[zone][at] + next;
-                self.queue.push(Combination { value, places, from: zone });
+                places.as_mut()[zone] += 1;
+                self.queue.push(Combination { value: value - here + next, places, from: zone });
             }
         }
         Some((value, places))
     }
 }
 
-impl Ord for Combination {
+impl<P: Ord> Ord for Combination<P> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.value.total_cmp(&other.value).then_with(|| other.places.cmp(&self.places))
     }
 }
 
-impl PartialOrd for Combination {
+impl<P: Ord> PartialOrd for Combination<P> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Combination {
+impl<P: Ord> PartialEq for Combination<P> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Combination {}
+impl<P: Ord> Eq for Combination<P> {}
 
 #[cfg(test)]
 mod tests {
@@ -74,13 +81,15 @@ mod tests {
 
     #[test]
     fn every_combination_once_and_the_best_first() {
-        let values = [vec![5.0, 3.0, 3.0], vec![2.0, 1.0], vec![0.0, 0.0, -4.0]];
-        let all: Vec<_> = Best::of(&values).collect();
+        let values: [Vec<f64>; 3] = [vec![5.0, 3.0, 3.0], vec![2.0, 1.0], vec![0.0, 0.0, -4.0]];
+        let value = |zone: usize, at: usize| values[zone].get(at).copied();
+        let all: Vec<_> = Best::of(3, value, [0; 3]).collect();
         assert!(all.is_sorted_by(|(one, _), (other, _)| one >= other), "{all:?}");
         let mut places: Vec<_> = all.into_iter().map(|(_, places)| places).collect();
         places.sort_unstable();
         places.dedup();
         assert_eq!(places.len(), 3 * 2 * 3);
-        assert_eq!(Best::of(&[vec![1.0], Vec::new()]).count(), 0);
+        let value = |zone: usize, at: usize| (zone == 0 && at == 0).then_some(1.0);
+        assert_eq!(Best::of(2, value, [0; 2]).count(), 0);
     }
 }

@@ -6,11 +6,12 @@ use super::{
     distribute, explain,
     group::Group,
     keep::{self, GAIN, Keeping, percent},
+    limits::Scope,
     newcomers::Newcomer,
     nodes::NodeHints,
     outcome::{Cause, Chosen, Newcomers, Outcome},
     pen::Pen,
-    problem::{MAX_NAMES, Problem, Scope},
+    problem::{MAX_NAMES, Problem},
     request::{Request, Standing},
     stage::Stage,
     trim,
@@ -59,9 +60,9 @@ impl Decision {
 
     /// Whether the clients of every zone reach all endpoints.
     fn is_everywhere(&self, stage: &Stage<'_>) -> bool {
-        let total = self.tally.len();
-        let named = self.tally.named(stage.zones.named());
-        named.iter().all(|named| named.all == 0 || named.all == total)
+        let mut sets = self.tally.iter().map(|(_, names, _)| names.both(stage.all()));
+        let first = sets.next();
+        sets.all(|names| Some(names) == first)
     }
 }
 
@@ -139,6 +140,9 @@ fn in_force(stage: &Stage<'_>) -> Option<Vec<Names>> {
     }
     let known: Vec<Option<Names>> =
         stage.rest.iter().map(|at| stage.members[*at].in_force).collect();
+    if known.iter().all(Option::is_some) {
+        return known.into_iter().collect();
+    }
     let mut tally = Tally::default();
     for (at, names) in stage.rest.iter().zip(&known) {
         if let Some(names) = names {
@@ -302,10 +306,9 @@ pub(super) fn newcomers(
     names: &Newcomer,
     nodes: &NodeHints,
 ) -> Newcomers {
-    let evacuated = Chosen { zones: pen.write(Names::PLACEHOLDER), node: nodes.of_evacuated() };
     let mut of = |zone: usize| {
         if stage.request.evacuated.contains(&stage.zones.names()[zone]) {
-            return evacuated.clone();
+            return Chosen { zones: pen.write(Names::PLACEHOLDER), node: nodes.of_evacuated() };
         }
         let names = names.zones.get(zone).copied().unwrap_or(names.beyond);
         Chosen { zones: pen.write(names), node: nodes.of_zone(stage, Some(zone)) }

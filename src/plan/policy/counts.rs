@@ -2,8 +2,6 @@
 //! these numbers alone (docs/planner.md 1), so a change of one endpoint costs as much as there are
 //! different sets, however many endpoints there are.
 
-use std::collections::BTreeMap;
-
 /// Numbers that should be equal may differ by this much.
 pub const TOLERANCE: f64 = 1e-9;
 
@@ -82,16 +80,26 @@ impl FromIterator<usize> for Names {
 /// The number of the zone that an endpoint is in; `None` without zone.
 pub type Origin = Option<usize>;
 
-/// How many endpoints there are of each origin and set of names.
+/// How many endpoints there are of each origin and set of names. There are few of them, so they are a
+/// sorted list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tally(BTreeMap<(Origin, Names), usize>);
+pub struct Tally(Vec<((Origin, Names), usize)>);
 
 impl Tally {
     /// Adds endpoints.
     pub fn add(&mut self, origin: Origin, names: Names, count: usize) {
-        if count > 0 {
-            *self.0.entry((origin, names)).or_default() += count;
+        if count == 0 {
+            return;
         }
+        match self.place(origin, names) {
+            Ok(at) => self.0[at].1 += count,
+            Err(at) => self.0.insert(at, ((origin, names), count)),
+        }
+    }
+
+    /// The place of this kind, or where it would be.
+    fn place(&self, origin: Origin, names: Names) -> Result<usize, usize> {
+        self.0.binary_search_by(|(kind, _)| kind.cmp(&(origin, names)))
     }
 
     /// Adds all endpoints of another one.
@@ -101,10 +109,10 @@ impl Tally {
 
     /// Removes one endpoint, if there is one of this kind.
     pub fn remove(&mut self, origin: Origin, names: Names) {
-        if let Some(count) = self.0.get_mut(&(origin, names)) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&(origin, names));
+        if let Ok(at) = self.place(origin, names) {
+            self.0[at].1 -= 1;
+            if self.0[at].1 == 0 {
+                self.0.remove(at);
             }
         }
     }
@@ -116,12 +124,12 @@ impl Tally {
 
     /// How many endpoints have this origin and set of names.
     pub fn of(&self, origin: Origin, names: Names) -> usize {
-        self.0.get(&(origin, names)).copied().unwrap_or_default()
+        self.place(origin, names).map_or(0, |at| self.0[at].1)
     }
 
     /// How many endpoints there are.
     pub fn len(&self) -> usize {
-        self.0.values().sum()
+        self.0.iter().map(|(_, count)| count).sum()
     }
 
     /// Whether there is no endpoint.
@@ -163,7 +171,7 @@ impl Tally {
     pub fn load(&self, demand: &[f64]) -> Load {
         let elsewhere = (1.0 - demand.iter().sum::<f64>()).max(0.0);
         let carried = self.carried(demand, elsewhere);
-        let busiest = self.0.keys().map(|(_, names)| carried.by(*names)).fold(0.0, f64::max);
+        let busiest = self.iter().map(|(_, names, _)| carried.by(names)).fold(0.0, f64::max);
         Load { overload: busiest * float(self.len()) - 1.0, in_zone: carried.in_zone }
     }
 
@@ -175,8 +183,8 @@ impl Tally {
             return carried;
         }
         // Readers ignore zones if one endpoint names none.
-        let is_off = self.0.keys().any(|(_, names)| names.is_empty());
-        let own = self.origins(demand.len());
+        let is_off = self.iter().any(|(_, names, _)| names.is_empty());
+        let mut own = None;
         let named = if is_off { Vec::new() } else { self.named(demand.len()) };
         carried.everywhere = elsewhere / float(total);
         for (zone, sent) in demand.iter().enumerate() {
@@ -185,6 +193,7 @@ impl Tally {
                 carried.in_zone += carried.each[zone] * float(named.own);
             } else {
                 carried.everywhere += sent / float(total);
+                let own = own.get_or_insert_with(|| self.origins(demand.len()));
                 carried.in_zone += sent / float(total) * float(own[zone]);
             }
         }

@@ -2,8 +2,9 @@
 
 use super::{
     counts::{Named, Origin, Tally, float},
+    limits::Scope,
     outcome::{Cause, Rung, ZoneOutcome},
-    problem::{MAX_NAMES, Scope},
+    problem::MAX_NAMES,
     stage::Stage,
     terms::Term,
 };

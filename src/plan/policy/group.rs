@@ -1,8 +1,10 @@
 //! Group: the endpoints that are planned together. They are of one Service and one address type,
 //! and the ports of the Service that they resolve are the same.
 
+use std::{borrow::Cow, net::IpAddr};
+
 use super::outcome::ChosenNode;
-use crate::model::name::{Name, ServiceKey};
+use crate::model::name::{Name, ServiceKey, Uid};
 
 /// The endpoints that are planned together.
 #[derive(Clone, Debug)]
@@ -19,8 +21,8 @@ pub struct Group<'a> {
 /// An endpoint that needs hints.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// What tells it apart: the UID of its pod, or its address.
-    pub key: &'a str,
+    /// What tells it apart.
+    pub key: Identity<'a>,
     /// Its zone.
     pub zone: Option<&'a Name>,
     /// Its node.
@@ -35,4 +37,28 @@ pub struct Candidate<'a> {
     /// The zones that the plan for the other address type names for the same pod. Empty if it names
     /// none; `None` if there is no such plan or no such pod.
     pub other_family: Option<&'a [Name]>,
+}
+
+/// What tells an endpoint apart, in both address types if it is a pod. It is written out only where
+/// endpoints are put in order.
+#[derive(Clone, Copy, Debug)]
+pub enum Identity<'a> {
+    /// The UID of its pod.
+    Pod(&'a Uid),
+    /// Its address, without a pod.
+    Address(IpAddr),
+    /// Anything else, as text.
+    Text(&'a str),
+}
+
+impl<'a> Identity<'a> {
+    /// As text.
+    pub fn text(self) -> Cow<'a, str> {
+        match self {
+            Self::Pod(Uid::Text(text)) => Cow::Borrowed(text),
+            Self::Pod(uid) => Cow::Owned(uid.into()),
+            Self::Address(address) => Cow::Owned(address.to_string()),
+            Self::Text(text) => Cow::Borrowed(text),
+        }
+    }
 }

@@ -3,11 +3,13 @@
 
 use super::{
     counts::{Names, TOLERANCE, Tally},
-    problem::{MAX_NAMES, Problem, Scope},
+    limits::{Limits, Scope},
+    problem::MAX_NAMES,
     request::Request,
     terms::{Term, terms},
     zones::Zones,
 };
+use crate::model::policy::Key;
 
 /// How much more traffic must stay in its zone for a plan in force to be given up.
 pub const GAIN: f64 = 0.05;
@@ -35,17 +37,21 @@ pub fn keeps(request: &Request, zones: &Zones, in_force: &Tally) -> Keeping {
     let own = in_force.origins(zones.named());
     let total = in_force.len();
     let under = |cap: u16| terms(request, zones, &own, total, Some(percent(cap)));
-    if !holds(&under(guard.release_overload), in_force) {
+    let kept = under(guard.release_overload);
+    if !holds(&kept, in_force) {
         return Keeping::Ends;
     }
-    let cap = guard.max_overload;
-    let scopes: Vec<Scope> = under(cap).iter().map(|term| term.scope).collect();
-    let problem = Problem::scoped(demand, &scopes, in_force.clone(), percent(cap));
-    if problem.bound() < load.in_zone + GAIN - TOLERANCE {
-        Keeping::Stays
-    } else {
-        Keeping::Question
+    // No plan has more than all.
+    let better = load.in_zone + GAIN - TOLERANCE;
+    if demand.iter().sum::<f64>() < better {
+        return Keeping::Stays;
     }
+    // What is decided about a zone depends on the limit only if it may be named in an area.
+    let is_area = |key: &Key| !matches!(key, Key::Node | Key::Zone);
+    let new = if request.keys.iter().any(is_area) { under(guard.max_overload) } else { kept };
+    let limits =
+        Limits::new(demand, |zone| new[zone].scope, own, total, percent(guard.max_overload));
+    if limits.bound() < better { Keeping::Stays } else { Keeping::Question }
 }
 
 /// Whether every zone is named as these terms request.

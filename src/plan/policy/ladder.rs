@@ -39,11 +39,11 @@ pub fn search(problem: &Problem) -> Tally {
             best.improve(Pack::of(problem, &senders, &foreign));
         }
     }
-    let value = |(zone, options): (&usize, &Vec<usize>)| {
-        options.iter().map(|foreign| share(problem, *zone, *foreign)).collect()
+    let value = |at: usize, option: usize| {
+        options[at].get(option).map(|foreign| share(problem, senders[at], *foreign))
     };
-    let values: Vec<Vec<f64>> = senders.iter().zip(&options).map(value).collect();
-    for (share, places) in Best::of(&values).take(TRIES) {
+    let first = vec![0; senders.len()];
+    for (share, places) in Best::of(senders.len(), value, first).take(TRIES) {
         if share < best.score.in_zone - TOLERANCE {
             break;
         }

@@ -15,8 +15,9 @@
 //! - `unknown`: what endpoints name while policies are not known
 //! - `help`: how many more endpoints would keep a zone local
 //! - `counts`: a distribution as such numbers, with load, overload and in-zone share
-//! - `problem`: what a search is given
+//! - `problem`: what a search is given, with the `limits` that plans must keep to
 //! - `exact`: the optimum of a small problem, by enumeration in descending order of the share
+//! - `spread`: the best distribution for given numbers of endpoints that name each zone
 //! - `ladder`: lending and widening for every other problem
 //! - `pack`: puts a distribution together that gives every zone a number of foreign endpoints
 //! - `polish`: gives endpoints back the names that they have in force
@@ -34,6 +35,7 @@ pub mod group;
 pub mod help;
 pub mod keep;
 pub mod ladder;
+pub mod limits;
 mod newcomers;
 mod nodes;
 pub mod outcome;
@@ -43,6 +45,7 @@ mod polish;
 pub mod problem;
 mod rendezvous;
 pub mod request;
+mod spread;
 mod stage;
 mod terms;
 mod trim;

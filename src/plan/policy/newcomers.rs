@@ -3,8 +3,9 @@
 
 use super::{
     counts::{MAX_ZONES, Named, Names, Origin, Tally},
+    limits::Scope,
     outcome::Cause,
-    problem::{MAX_NAMES, Scope},
+    problem::MAX_NAMES,
     stage::Stage,
 };
 use crate::model::policy::Key;

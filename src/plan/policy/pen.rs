@@ -2,36 +2,36 @@
 
 use std::sync::Arc;
 
-use foldhash::HashMap;
-
 use super::{counts::Names, outcome::PLACEHOLDER, zones::Zones};
 use crate::model::name::Name;
 
 /// Writes numbers as names.
 pub struct Pen<'z> {
     zones: &'z Zones,
-    placeholder: Name,
-    written: HashMap<Names, Arc<[Name]>>,
+    /// There are few different ones.
+    written: Vec<(Names, Arc<[Name]>)>,
 }
 
 impl<'z> Pen<'z> {
     /// For these zones.
     pub fn new(zones: &'z Zones) -> Self {
-        Self { zones, placeholder: PLACEHOLDER.into(), written: HashMap::default() }
+        Self { zones, written: Vec::new() }
     }
 
     /// The names of these zones, sorted.
     pub fn write(&mut self, names: Names) -> Arc<[Name]> {
-        let Self { zones, placeholder, written } = self;
-        let written = written.entry(names).or_insert_with(|| {
-            let is_drained = !names.both(Names::PLACEHOLDER).is_empty();
-            let drained = is_drained.then(|| placeholder.clone());
-            let names = names.without(Names::PLACEHOLDER).iter();
-            let names = names.filter_map(|zone| zones.names().get(zone)).cloned();
-            let mut all: Vec<Name> = names.chain(drained).collect();
-            all.sort_unstable();
-            all.into()
-        });
-        Arc::clone(written)
+        if let Some((_, written)) = self.written.iter().find(|(of, _)| *of == names) {
+            return Arc::clone(written);
+        }
+        let is_drained = !names.both(Names::PLACEHOLDER).is_empty();
+        let drained = is_drained.then(|| Name::from(PLACEHOLDER));
+        let zones = names.without(Names::PLACEHOLDER).iter();
+        let zones = zones.filter_map(|zone| self.zones.names().get(zone)).cloned();
+        let mut all: Vec<Name> = Vec::with_capacity(names.len());
+        all.extend(zones.chain(drained));
+        all.sort_unstable();
+        let all: Arc<[Name]> = all.into();
+        self.written.push((names, Arc::clone(&all)));
+        all
     }
 }

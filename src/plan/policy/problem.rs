@@ -1,43 +1,23 @@
 //! Problem: what a search is given, in numbers.
 
-use super::counts::{Load, MAX_ZONES, Named, Names, Origin, TOLERANCE, Tally, float};
+use super::{
+    counts::{Load, Named, Names, Origin, TOLERANCE, Tally, float},
+    limits::{Limits, Scope},
+};
 
 /// The most names that an endpoint may have.
 pub const MAX_NAMES: usize = 8;
 
-/// What is decided about a zone before the search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// Nothing: the search decides.
-    #[default]
-    Free,
-    /// All endpoints of these zones name it.
-    Among(Names),
-    /// Every endpoint names it.
-    All,
-}
-
 /// A search for names: how many endpoints there are in each zone, and what limits them.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// What each zone sends, by its number. What is missing to 1 is sent by zones that cannot be
-    /// named.
-    demand: Vec<f64>,
-    /// What is decided about each zone already.
-    scopes: Vec<Scope>,
-    /// Zones that every endpoint names.
-    wide: Names,
+    /// What every plan must keep to.
+    limits: Limits,
     /// How many ready endpoints there are in each zone, and in none, with names that they have in
     /// any case besides `wide`.
     origins: Vec<Start>,
     /// The same endpoints by names in force.
     kinds: Vec<Kind>,
-    /// How many endpoints there are.
-    total: usize,
-    /// The most load that an endpoint may have.
-    limit: f64,
-    /// The same without the load that all have in any case.
-    cap: f64,
     /// The names in force, for the choice among equal plans.
     in_force: Tally,
     /// How much of its traffic each zone may keep, 1 for all.
@@ -73,42 +53,23 @@ impl Problem {
     /// The same where this is decided about each zone already. A free zone that sends nothing is
     /// named by its own endpoints, or by all if it has none.
     pub fn scoped(demand: &[f64], scopes: &[Scope], in_force: Tally, cap: f64) -> Self {
-        let demand: Vec<f64> = demand.iter().copied().take(MAX_ZONES).collect();
         let own = in_force.origins(demand.len());
         let total = in_force.len();
-        let even = 1.0 / float(total.max(1));
-        let scope = |zone: usize| match scopes.get(zone).copied().unwrap_or_default() {
-            Scope::Free if demand[zone] <= TOLERANCE && own[zone] == 0 => Scope::All,
-            Scope::Free if demand[zone] <= TOLERANCE => Scope::Among(Names::only(zone)),
-            scope => scope,
-        };
-        let scopes: Vec<Scope> = (0..demand.len()).map(scope).collect();
-        let wide: Names = (0..scopes.len()).filter(|zone| scopes[*zone] == Scope::All).collect();
-        let elsewhere = (1.0 - demand.iter().sum::<f64>()).max(0.0);
-        let base = (elsewhere + wide.iter().map(|zone| demand[zone]).sum::<f64>()) * even;
-        let limit = (1.0 + cap + TOLERANCE) * even;
-        let most_local = vec![1.0; demand.len()];
-        let mut of = Self {
-            demand,
-            scopes,
-            wide,
-            origins: Vec::new(),
-            kinds: Vec::new(),
-            total,
-            limit,
-            cap: limit - base,
-            in_force,
-            most_local,
-        };
+        let scope = |zone: usize| scopes.get(zone).copied().unwrap_or_default();
+        let limits = Limits::new(demand, scope, own, total, cap);
+        let most_local = vec![1.0; limits.demand.len()];
+        let (origins, kinds) = (Vec::new(), Vec::new());
+        let mut of = Self { limits, origins, kinds, in_force, most_local };
+        let own = &of.limits.own;
         let origins = own.iter().enumerate().map(|(zone, count)| (Some(zone), *count));
         let without = total - own.iter().sum::<usize>();
         of.origins = origins
             .chain([(None, without)])
             .filter(|(_, count)| *count > 0)
-            .map(|(origin, count)| of.start(origin, count, &own))
+            .map(|(origin, count)| of.start(origin, count))
             .collect();
         let kind = |(origin, was, count): (Origin, Names, usize)| {
-            let origin = origin.filter(|zone| *zone < of.demand.len());
+            let origin = origin.filter(|zone| *zone < of.limits.demand.len());
             let place = of.origins.iter().position(|start| start.origin == origin)?;
             Some(Kind { origin: place, count, was })
         };
@@ -119,9 +80,9 @@ impl Problem {
     /// The same where no zone may keep more of its traffic than these names lead to.
     #[must_use]
     pub fn no_narrower_than(mut self, tally: &Tally) -> Self {
-        for (zone, named) in tally.named(self.demand.len()).into_iter().enumerate() {
+        for (zone, named) in tally.named(self.limits.demand.len()).into_iter().enumerate() {
             // What every zone may do is to be named by all.
-            let least = float(self.own(zone)) / float(self.total.max(1));
+            let least = float(self.own(zone)) / float(self.limits.total.max(1));
             let part = if named.all > 0 { float(named.own) / float(named.all) } else { least };
             self.most_local[zone] = part.max(least);
         }
@@ -130,10 +91,10 @@ impl Problem {
 
     /// Whether a distribution is under the cap, and names every zone as it must.
     pub(super) fn is_allowed(&self, tally: &Tally) -> bool {
-        let named = tally.named(self.demand.len());
-        let is_named = |zone: usize| match self.scopes[zone] {
+        let named = tally.named(self.limits.demand.len());
+        let is_named = |zone: usize| match self.limits.scopes[zone] {
             Scope::Free => named[zone].all > 0 && self.may_be(zone, named[zone]),
-            Scope::All => named[zone].all == self.total,
+            Scope::All => named[zone].all == self.limits.total,
             Scope::Among(area) => tally
                 .iter()
                 .all(|(origin, names, _)| names.has(zone) == origin.is_some_and(|at| area.has(at))),
@@ -149,21 +110,21 @@ impl Problem {
     /// The fewest foreign endpoints that a zone needs which names all of its own.
     pub(super) fn least_foreign(&self, zone: usize) -> usize {
         let own = self.own(zone);
-        let all = (own.max(self.least(zone))..self.total)
+        let all = (own.max(self.least(zone))..self.limits.total)
             .find(|all| self.may_be(zone, Named { all: *all, own }));
-        all.unwrap_or(self.total) - own
+        all.unwrap_or(self.limits.total) - own
     }
 
-    fn start(&self, origin: Origin, count: usize, own: &[usize]) -> Start {
+    fn start(&self, origin: Origin, count: usize) -> Start {
         let mut start = Start { origin, count, names: Names::default(), load: 0.0 };
         let Some(here) = origin else { return start };
-        for (zone, scope) in self.scopes.iter().enumerate() {
+        for (zone, scope) in self.limits.scopes.iter().enumerate() {
             if let Scope::Among(area) = scope
                 && area.has(here)
             {
-                let members: usize = area.iter().filter_map(|zone| own.get(zone)).sum();
+                let members: usize = area.iter().filter_map(|zone| self.limits.own.get(zone)).sum();
                 start.names = start.names.with(zone);
-                start.load += self.demand[zone] / float(members);
+                start.load += self.limits.demand[zone] / float(members);
             }
         }
         start
@@ -171,12 +132,12 @@ impl Problem {
 
     /// What each zone sends.
     pub fn demand(&self) -> &[f64] {
-        &self.demand
+        &self.limits.demand
     }
 
     /// How many endpoints there are.
     pub fn total(&self) -> usize {
-        self.total
+        self.limits.total
     }
 
     /// The names in force.
@@ -186,18 +147,18 @@ impl Problem {
 
     /// The most load that an endpoint may have besides what all have in any case.
     pub(super) fn cap(&self) -> f64 {
-        self.cap
+        self.limits.cap
     }
 
     /// The zones that every endpoint names.
     pub(super) fn wide(&self) -> Names {
-        self.wide
+        self.limits.wide
     }
 
     /// Whether no endpoint has more load than it may.
     pub fn is_under_cap(&self, tally: &Tally) -> bool {
-        let load = tally.load(&self.demand);
-        (load.overload + 1.0) / float(self.total.max(1)) <= self.limit
+        let load = tally.load(&self.limits.demand);
+        (load.overload + 1.0) / float(self.limits.total.max(1)) <= self.limits.limit
     }
 
     pub(super) fn origins(&self) -> &[Start] {
@@ -210,14 +171,13 @@ impl Problem {
 
     /// How many endpoints a zone has.
     pub fn own(&self, zone: usize) -> usize {
-        let of_zone = |start: &&Start| start.origin == Some(zone);
-        self.origins.iter().find(of_zone).map_or(0, |start| start.count)
+        self.limits.own[zone]
     }
 
     /// The zones that send and that the search decides about, in order.
     pub fn senders(&self) -> impl Iterator<Item = usize> {
-        let is_open = |zone: &usize| self.scopes[*zone] == Scope::Free;
-        (0..self.demand.len()).filter(is_open)
+        let is_open = |zone: &usize| self.limits.scopes[*zone] == Scope::Free;
+        (0..self.limits.demand.len()).filter(is_open)
     }
 
     /// The fewest endpoints that can carry what a zone sends.
@@ -226,37 +186,18 @@ impl Problem {
     }
 
     /// The fewest endpoints that can carry what a zone sends besides this load on each.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a number of endpoints, or more than there can be"
-    )]
     pub(super) fn least_beside(&self, zone: usize, load: f64) -> usize {
-        let room = (self.cap - load).max(f64::MIN_POSITIVE);
-        (self.demand[zone] / room).ceil().max(1.0) as usize
+        self.limits.least_beside(zone, load)
     }
 
     /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8.1).
     pub fn bound(&self) -> f64 {
-        let of_zone = |zone: usize| {
-            let own = float(self.own(zone));
-            let part = match self.scopes[zone] {
-                Scope::Free => (own / float(self.least(zone))).min(1.0),
-                Scope::Among(area) if area.has(zone) => {
-                    let members = area.iter().map(|zone| self.own(zone)).sum::<usize>();
-                    own / float(members.max(1))
-                }
-                Scope::Among(_) => 0.0,
-                Scope::All => own / float(self.total.max(1)),
-            };
-            self.demand[zone] * part
-        };
-        (0..self.demand.len()).map(of_zone).sum()
+        self.limits.bound()
     }
 
     /// How good a distribution is.
     pub fn score(&self, tally: &Tally) -> Score {
-        let Load { overload, in_zone } = tally.load(&self.demand);
+        let Load { overload, in_zone } = tally.load(&self.limits.demand);
         Score { in_zone, changes: self.in_force.changes_to(tally), overload }
     }
 }

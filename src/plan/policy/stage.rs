@@ -40,10 +40,17 @@ pub struct Member {
 impl<'s> Stage<'s> {
     pub fn of(request: &'s Request, zones: &'s Zones, group: &'s Group<'s>) -> Self {
         let is_memory = request.standing != Standing::Void;
-        let member = |candidate: &Candidate<'_>| Member {
-            origin: candidate.zone.and_then(|zone| zones.number(zone)),
-            in_force: candidate.in_force.filter(|_| is_memory).and_then(|all| names(zones, all)),
-            is_evacuated: candidate.zone.is_some_and(|zone| request.evacuated.contains(zone)),
+        let member = |candidate: &Candidate<'_>| {
+            let origin = candidate.zone.and_then(|zone| zones.number(zone));
+            let in_force = candidate.in_force.filter(|_| is_memory);
+            // Most name their own zone alone.
+            let is_own = |all: &[Name]| matches!(all, [name] if Some(name) == candidate.zone);
+            let in_force = in_force.and_then(|all| match origin {
+                Some(zone) if is_own(all) => Some(Names::only(zone)),
+                _ => names(zones, all),
+            });
+            let is_evacuated = candidate.zone.is_some_and(|zone| request.evacuated.contains(zone));
+            Member { origin, in_force, is_evacuated }
         };
         let members: Vec<Member> = group.candidates.iter().map(member).collect();
         let is_rest = |at: &usize| group.candidates[*at].is_ready && !members[*at].is_evacuated;

@@ -2,8 +2,9 @@
 
 use super::{
     counts::{Names, TOLERANCE, float},
+    limits::Scope,
     outcome::Cause,
-    problem::{MAX_NAMES, Scope},
+    problem::MAX_NAMES,
     request::Request,
     zones::Zones,
 };
