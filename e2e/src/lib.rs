@@ -14,7 +14,7 @@
 //! - [`scrape`]: what processes measure, and whether they report that they are healthy
 //! - [`site`]: a cluster in namespaces with all of these, for the walkthrough and the readers
 //! - [`shares`]: clients in every zone, who answers them, and whether that is as predicted
-//! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
+//! - [`walkthrough`]: the published walkthrough of trafficDistribution, and one of policies
 //! - [`bench`]: what closehaul costs compared with the built-in controller, and how late slices are
 //! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is specific to them
 //! - [`readers`]: real kube-proxies and what their clients reach

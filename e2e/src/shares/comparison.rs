@@ -2,6 +2,9 @@
 
 use super::{Counts, Endpoint, Fit, Measured, Prediction, ZONES, reached};
 
+/// By how many standard deviations the load of the busiest endpoint may be off.
+const DEVIATIONS: f64 = 5.0;
+
 /// How counts compare with what `closehaul plan` predicts.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison {
@@ -15,8 +18,8 @@ pub struct Comparison {
     pub without_hints: Fit,
     /// How far the load of the busiest endpoint is from the predicted one.
     distance: f64,
-    /// How much of that may be chance.
-    chance: f64,
+    /// The standard deviation of that load, by chance alone.
+    pub chance: f64,
 }
 
 impl Comparison {
@@ -45,13 +48,14 @@ impl Comparison {
             by_zone,
             without_hints,
             distance: (measured.overload - predicted.overload).abs(),
-            // Five standard deviations of the most loaded endpoint's count.
-            chance: 5.0 * (endpoints.len() as f64 / counts.total() as f64).sqrt(),
+            chance: (endpoints.len() as f64 / counts.total() as f64).sqrt(),
         }
     }
 
     /// Whether everything is as predicted, up to chance.
     pub fn agrees(&self) -> bool {
-        self.by_endpoint.agrees() && self.by_zone.agrees() && self.distance <= self.chance
+        self.by_endpoint.agrees()
+            && self.by_zone.agrees()
+            && self.distance <= DEVIATIONS * self.chance
     }
 }

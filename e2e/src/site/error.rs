@@ -75,8 +75,8 @@ pub enum Error {
     },
     /// The walkthrough of policies without root.
     #[error(
-        "--policies requires root: it counts requests through real kube-proxies, each in a network \
-         namespace, which only root can create"
+        "--policies counts requests through real kube-proxies in network namespaces, which only \
+         root can create: run it as root"
     )]
     NotRoot,
     /// The process could not listen for signals.

@@ -35,14 +35,14 @@ pub(super) const SCRIPT: Script = Script {
 const CART: &str = "cart";
 /// Exempt from policies.
 const MAIL: &str = "mail";
-/// Three endpoints in zone-a, three in zone-b and one in zone-c.
+/// Three endpoints in zone-a, two in zone-b and one in zone-c.
 const SEARCH: &str = "search";
 
 /// What is evacuated.
 const SICK: &str = ZONES[0];
 /// From when on an evacuation must be in effect.
 const WITHIN: Duration = Duration::from_secs(2);
-/// How long requests continue that must not reach the zone.
+/// For how long at least they are counted that must not reach the zone.
 const QUIET: Duration = Duration::from_secs(4);
 
 /// The hints as a user sees them.
@@ -50,8 +50,14 @@ const SHOW_HINTS: &str = "kubectl get endpointslices -l 'kubernetes.io/service-n
   -o custom-columns=\"NAME:metadata.name,ZONES:endpoints[*].zone,\\
 FOR-ZONES:endpoints[*].hints.forZones[*].name\"";
 
+/// How requests must be answered that are counted.
+const AS_PREDICTED: &str = "as predicted";
+
+/// Waits until the status of the evacuation says that all endpoints are evacuated.
+const COMPLETE: &str = "kubectl wait --for=condition=Complete zoneevacuation --all --timeout=30s";
+
 /// What closehaul would write now.
-const REHEARSE: &str = "closehaul plan -A -o changes";
+const REHEARSE: &str = "closehaul plan -o changes";
 
 /// Runs all steps. Returns a row for each, and what is left to write at the end.
 pub(super) async fn walk(site: &mut Site) -> Result<(Vec<Row>, Vec<String>), Error> {
@@ -97,9 +103,9 @@ async fn no_policy(site: &mut Site, clients: &Clients) -> Result<Row, Error> {
     site.run("kubectl wait --for=condition=Available deployment --all --timeout=60s").await?;
     let cart = step.measure(site, clients, CART, None).await?;
     let mail = step.measure(site, clients, MAIL, None).await?;
-    tables::routes([&cart, &mail].map(Shares::routes));
-    tables::comparison([(CART, &cart), (MAIL, &mail)]);
-    step.end(site, in_zone(&[&cart, &mail])).await
+    tables::routes(site.console, [&cart, &mail].map(Shares::routes));
+    tables::comparison(site.console, [(CART, &cart), (MAIL, &mail)]);
+    step.end(site, in_zone(&[&cart, &mail]), AS_PREDICTED).await
 }
 
 async fn cluster_default(
@@ -117,25 +123,25 @@ async fn cluster_default(
     }
     let cart = step.measure(site, clients, CART, None).await?;
     let mail = step.measure(site, clients, MAIL, None).await?;
-    tables::routes([&cart, &mail].map(Shares::routes));
-    tables::comparison([(CART, &cart), (MAIL, &mail)]);
+    tables::routes(site.console, [&cart, &mail].map(Shares::routes));
+    tables::comparison(site.console, [(CART, &cart), (MAIL, &mail)]);
     site.run(SHOW_HINTS).await?;
     if cart.comparison.measured.in_zone < 1.0 {
         step.problem("not every request to cart was answered in its own zone".to_owned());
     }
-    let row = step.end(site, in_zone(&[&cart, &mail])).await?;
+    let row = step.end(site, in_zone(&[&cart, &mail]), AS_PREDICTED).await?;
     Ok((row, [cart.predicted, mail.predicted]))
 }
 
 async fn no_guard(site: &mut Site, clients: &Clients) -> Result<(Row, Shares), Error> {
-    let heading = "3. no guard: three endpoints in zone-a, three in zone-b, one in zone-c";
+    let heading = "3. no guard: three endpoints in zone-a, two in zone-b, one in zone-c";
     let mut step = Step::begin(site, clients, ["no guard", heading], &[CART, MAIL]).await?;
     site.run("kubectl apply -f manifests/policies/search.yaml").await?;
     site.run("kubectl wait --for=condition=Available deployment --all --timeout=60s").await?;
     let search = step.measure(site, clients, SEARCH, None).await?;
-    tables::routes([search.routes()]);
-    tables::comparison([("no guard", &search)]);
-    let row = step.end(site, load(&search)).await?;
+    tables::routes(site.console, [search.routes()]);
+    tables::comparison(site.console, [("no guard", &search)]);
+    let row = step.end(site, load(&search), AS_PREDICTED).await?;
     Ok((row, search))
 }
 
@@ -150,9 +156,9 @@ async fn guard(
     site.run("cat manifests/policies/guard.yaml").await?;
     site.run("kubectl apply -f manifests/policies/guard.yaml").await?;
     let search = step.measure(site, clients, SEARCH, None).await?;
-    tables::routes([search.routes()]);
-    tables::comparison([("no guard", without), ("guard 20 %", &search)]);
-    let row = step.end(site, load(&search)).await?;
+    tables::routes(site.console, [search.routes()]);
+    tables::comparison(site.console, [("no guard", without), ("guard 20 %", &search)]);
+    let row = step.end(site, load(&search), AS_PREDICTED).await?;
     Ok((row, search))
 }
 
@@ -161,15 +167,16 @@ async fn evacuation(site: &mut Site, clients: &Clients) -> Result<Row, Error> {
     let services = [CART, MAIL, SEARCH];
     let mut step = Step::begin(site, clients, ["evacuation", heading], &services).await?;
     site.run("closehaul evacuate zone-a --for 10m --reason demo --yes").await?;
-    site.console.note("2 s later, the requests are counted that every zone sends for 4 s");
+    site.console.note("from 2 s on, requests from every zone are counted");
     sleep(WITHIN).await;
     let quiet = Instant::now() + QUIET;
     let mut flows = Vec::new();
     for service in services {
         flows.push((service, clients.flows(service).await?));
     }
-    site.run("kubectl get zoneevacuations").await?;
     sleep_until(quiet).await;
+    site.run(COMPLETE).await?;
+    site.run("kubectl get zoneevacuations").await?;
     let mut counted = Vec::new();
     for (service, flows) in flows {
         counted.push((service, clients.endpoints(service).await?, flows.finish().await?));
@@ -186,7 +193,10 @@ async fn evacuation(site: &mut Site, clients: &Clients) -> Result<Row, Error> {
             }
         }
     }
-    tables::routes(counted.iter().map(|(service, it, counts)| (*service, &it[..], counts)));
+    tables::routes(
+        site.console,
+        counted.iter().map(|(service, it, counts)| (*service, &it[..], counts)),
+    );
     let to = |to: &[&str]| -> u64 {
         let sums = counted.iter().flat_map(|(_, endpoints, counts)| {
             ZONES.map(|from| answered(endpoints, counts, from, to))
@@ -194,7 +204,7 @@ async fn evacuation(site: &mut Site, clients: &Clients) -> Result<Row, Error> {
         sums.sum()
     };
     let answers = ZONES.map(|zone| format!("{} in {zone}", to(&[zone])));
-    step.end(site, answers.join(", ")).await
+    step.end(site, answers.join(", "), "outside zone-a").await
 }
 
 async fn back(
@@ -210,9 +220,9 @@ async fn back(
     for (service, predicted) in before {
         all.push(step.measure(site, clients, service, Some(predicted)).await?);
     }
-    tables::routes(all.iter().map(Shares::routes));
-    tables::comparison(all.iter().map(|shares| (shares.service, shares)));
-    step.end(site, in_zone(&all.iter().collect::<Vec<_>>())).await
+    tables::routes(site.console, all.iter().map(Shares::routes));
+    tables::comparison(site.console, all.iter().map(|shares| (shares.service, shares)));
+    step.end(site, in_zone(&all.iter().collect::<Vec<_>>()), AS_PREDICTED).await
 }
 
 /// How many requests from a zone were answered in these.

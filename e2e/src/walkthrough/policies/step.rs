@@ -11,7 +11,7 @@ use crate::shares::{Clients, Comparison, Counts, Endpoint, Flows, Prediction};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How many requests are counted for each Service and zone.
-const REQUESTS: u64 = 600;
+const REQUESTS: u64 = 800;
 
 /// What the plan predicts for every Service of the namespace.
 const PREDICT: &str = "closehaul plan -o summary";
@@ -104,8 +104,14 @@ impl Step {
         self.problems.push(problem);
     }
 
-    /// Ends the requests that continued, and prints the verdict.
-    pub(super) async fn end(mut self, site: &Site, answers: String) -> Result<Row, Error> {
+    /// Ends the requests that continued, and prints the verdict: whether the counted ones were
+    /// answered as `expected`. `answers` is for the summary.
+    pub(super) async fn end(
+        mut self,
+        site: &Site,
+        answers: String,
+        expected: &str,
+    ) -> Result<Row, Error> {
         let mut beside = 0;
         for flows in self.beside {
             let counts = flows.finish().await?;
@@ -116,14 +122,11 @@ impl Step {
             let count = self.failed.len();
             self.problems.push(format!("{count} requests failed, the first: {first}"));
         }
-        let text = if beside == 0 {
-            format!("{} requests answered as predicted", self.counted)
-        } else {
-            format!(
-                "{} requests answered as predicted, and {beside} beside while things changed",
-                self.counted
-            )
+        let while_changed = match beside {
+            0 => String::new(),
+            beside => format!(", and {beside} beside while things changed"),
         };
+        let text = format!("{} requests answered {expected}{while_changed}", self.counted);
         site.console.verdict(&text, &self.problems);
         Ok(Row {
             step: self.name,
