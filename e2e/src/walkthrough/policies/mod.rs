@@ -38,6 +38,9 @@ const MAIL: &str = "mail";
 /// Three endpoints in zone-a, two in zone-b and one in zone-c.
 const SEARCH: &str = "search";
 
+/// How far the guard lets an endpoint be above the even share.
+const CAP: f64 = 0.2;
+
 /// What is evacuated.
 const SICK: &str = ZONES[0];
 /// From when on an evacuation must be in effect.
@@ -158,6 +161,11 @@ async fn guard(
     let search = step.measure(site, clients, SEARCH, None).await?;
     tables::routes(site.console, [search.routes()]);
     tables::comparison(site.console, [("no guard", without), ("guard 20 %", &search)]);
+    let [before, after] = [without, &search].map(|shares| shares.predicted.overload);
+    if before <= CAP || after > CAP {
+        let [before, after] = [before, after].map(above);
+        step.problem(format!("the guard takes the busiest endpoint from {before} to {after}"));
+    }
     let row = step.end(site, load(&search), AS_PREDICTED).await?;
     Ok((row, search))
 }
