@@ -16,9 +16,6 @@ use crate::{
     world::{Kind, Place, World},
 };
 
-/// The most requests of a flow: one in 25 ms.
-const PACE: Duration = Duration::from_millis(25);
-
 /// How many requests show which endpoints a client reaches. With six to choose from, one of them
 /// escapes them once in 80 million times.
 const PROBES: u64 = 100;
@@ -61,11 +58,12 @@ impl Clients {
         Ok(counts)
     }
 
-    /// Begins requests from every zone that continue until [`Flows::finish`].
-    pub async fn flows(&self, service: &str) -> Result<Flows, Error> {
+    /// Begins requests from every zone, each at these intervals, that continue until
+    /// [`Flows::finish`].
+    pub async fn flows(&self, service: &str, pace: Duration) -> Result<Flows, Error> {
         let url = self.url(service).await?;
         let flow = |(zone, sender): (&&'static str, &Sender)| {
-            Ok((*zone, sender.flow(&url, PACE).map_err(run)?))
+            Ok((*zone, sender.flow(&url, pace).map_err(run)?))
         };
         Ok(Flows(self.senders.iter().map(flow).collect::<Result<_, Error>>()?))
     }

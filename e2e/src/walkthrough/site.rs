@@ -240,7 +240,8 @@ impl Site {
             let address = self.address().await?;
             line(format_args!("  # a request from the pod {name}:"));
             let server = self.site.server.display();
-            line(format_args!("  ip netns exec {client} {server} get http://{address}/"));
+            line(format_args!("  ip netns exec {client} \\"));
+            line(format_args!("    {server} get http://{address}/"));
         }
         Ok(())
     }

@@ -14,6 +14,8 @@ use crate::stage::{PORT, SETTLE, Stage};
 
 /// What has no endpoint in the zone any more from then on.
 const WITHIN: Duration = Duration::from_secs(2);
+/// The interval of requests from a zone to a Service.
+const PACE: Duration = Duration::from_millis(25);
 /// How long the evacuation lasts.
 const LASTS: SignedDuration = SignedDuration::from_secs(16);
 /// How long the requests go on that must not reach the zone.
@@ -112,7 +114,7 @@ async fn back(stage: &Stage) {
 async fn flows(stage: &Stage) -> Vec<Flows> {
     let mut all = Vec::new();
     for (service, _, _) in SERVICES {
-        all.push(stage.clients.flows(service).await.unwrap());
+        all.push(stage.clients.flows(service, PACE).await.unwrap());
     }
     all
 }

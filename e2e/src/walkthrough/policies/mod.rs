@@ -45,6 +45,8 @@ const CAP: f64 = 0.2;
 const SICK: &str = ZONES[0];
 /// From when on an evacuation must be in effect.
 const WITHIN: Duration = Duration::from_secs(2);
+/// The interval of the requests from a zone to a Service that must not reach the sick one.
+const PACE: Duration = Duration::from_millis(25);
 /// For how long at least they are counted that must not reach the zone.
 const QUIET: Duration = Duration::from_secs(4);
 
@@ -180,7 +182,7 @@ async fn evacuation(site: &mut Site, clients: &Clients) -> Result<Row, Error> {
     let quiet = Instant::now() + QUIET;
     let mut flows = Vec::new();
     for service in services {
-        flows.push((service, clients.flows(service).await?));
+        flows.push((service, clients.flows(service, PACE).await?));
     }
     sleep_until(quiet).await;
     site.run(COMPLETE).await?;

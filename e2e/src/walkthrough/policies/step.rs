@@ -10,6 +10,9 @@ use crate::shares::{Clients, Comparison, Counts, Endpoint, Flows, Prediction};
 /// How long a change may take to take effect.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// The interval of the requests from a zone to a Service that continue during changes.
+const PACE: Duration = Duration::from_millis(100);
+
 /// How many requests are counted for each Service and zone.
 const REQUESTS: u64 = 800;
 
@@ -53,7 +56,7 @@ impl Step {
         site.console.heading(heading);
         let mut beside = Vec::new();
         for service in services {
-            beside.push(clients.flows(service).await?);
+            beside.push(clients.flows(service, PACE).await?);
         }
         let started = Instant::now();
         Ok(Self { name, started, beside, counted: 0, failed: Vec::new(), problems: Vec::new() })
