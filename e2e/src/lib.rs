@@ -13,7 +13,8 @@
 //! - [`proxy`]: kube-proxy, one per node
 //! - [`scrape`]: what processes measure, and whether they report that they are healthy
 //! - [`site`]: a cluster in namespaces with all of these, for the walkthrough and the readers
-//! - [`walkthrough`]: the published walkthrough of trafficDistribution, step by step
+//! - [`shares`]: clients in every zone, who answers them, and whether that is as predicted
+//! - [`walkthrough`]: the published walkthrough of trafficDistribution, and one of policies
 //! - [`bench`]: what closehaul costs compared with the built-in controller, and how late slices are
 //! - [`versions`]: the walkthrough on older versions of Kubernetes, and what is specific to them
 //! - [`readers`]: real kube-proxies and what their clients reach
@@ -48,6 +49,7 @@ pub mod proxy;
 pub mod readers;
 pub mod restore;
 pub mod scrape;
+pub mod shares;
 pub mod site;
 pub mod versions;
 pub mod walkthrough;

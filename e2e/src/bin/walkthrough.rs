@@ -1,4 +1,4 @@
-//! The published walkthrough of trafficDistribution on real components.
+//! The published walkthrough of trafficDistribution, and one of policies, on real components.
 
 use clap::Parser;
 use e2e::{
@@ -17,8 +17,11 @@ use std::process::ExitCode;
 /// the answers. The first run builds the components from Go modules, which takes some minutes, and
 /// so does the first run with another version of Kubernetes.
 ///
+/// With --policies, it shows closehaul's policies instead: a default for the cluster, a guard and
+/// the evacuation of a zone, with clients in three zones. This requires root.
+///
 /// Everything is removed at the end. Exit code: 0 every step showed what it must, 1 it did not or
-/// something failed, 2 wrong usage or packages that must be installed first.
+/// something failed, 2 wrong usage, or root or packages that must be installed first are missing.
 #[derive(Parser)]
 #[command(name = "cargo walkthrough", max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct Arguments {

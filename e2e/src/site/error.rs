@@ -1,6 +1,6 @@
 //! What can go wrong with a cluster in namespaces and its users.
 
-use crate::{closehaul, cluster, kubelet, net, packages, process, proxy};
+use crate::{closehaul, cluster, kubelet, net, packages, process, proxy, world};
 use std::{io, process::ExitCode};
 
 /// What can end the walkthrough or the readers' tests early. A step with an unexpected outcome,
@@ -25,6 +25,9 @@ pub enum Error {
     /// closehaul could not be built or started.
     #[error(transparent)]
     Closehaul(#[from] closehaul::Error),
+    /// An object could not be read or written.
+    #[error(transparent)]
+    World(#[from] world::Error),
     /// A program could not be run.
     #[error("cannot run {what}: {source}")]
     Run {
@@ -70,6 +73,12 @@ pub enum Error {
         /// The last observed state.
         last: String,
     },
+    /// The walkthrough of policies without root.
+    #[error(
+        "--policies counts requests through real kube-proxies in network namespaces, which only \
+         root can create: run it as root"
+    )]
+    NotRoot,
     /// The process could not listen for signals.
     #[error("cannot listen for Ctrl-C: {0}")]
     Signal(io::Error),
@@ -87,11 +96,12 @@ impl Error {
         move |source| Self::Decode { what: what.into(), source }
     }
 
-    /// The exit code of a command that ends with this error: 2 if something must be installed
-    /// first, 130 after Ctrl-C as in a shell, otherwise 1.
+    /// The exit code of a command that ends with this error: 2 if root is required or something
+    /// must be installed first, 130 after Ctrl-C as in a shell, otherwise 1.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Network(net::Error::Packages(packages::Error::Missing { .. })) => {
+            Self::NotRoot
+            | Self::Network(net::Error::Packages(packages::Error::Missing { .. })) => {
                 ExitCode::from(2)
             }
             Self::Interrupted => ExitCode::from(130),

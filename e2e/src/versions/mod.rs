@@ -129,8 +129,8 @@ async fn walk(
 
 fn rows(kubernetes: Kubernetes, report: &Report) -> Vec<Check> {
     let steps = report.rows.iter().map(|row| {
-        let requests = row.answers.values().sum::<u64>() + row.beside;
-        let (by, failed) = (row.answered_by(), row.failed);
+        let requests = row.counted + row.beside;
+        let (by, failed) = (&row.answers, row.failed);
         let result = format!("{by}; {failed} of {requests} requests failed");
         let problems = row.problems.join("; ");
         let result = if problems.is_empty() { Ok(result) } else { Err(problems) };

@@ -70,7 +70,8 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) {
 }
 
 fn aligned<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> Vec<String> {
-    let number = |cell: &str| cell.bytes().all(|byte| byte.is_ascii_digit());
+    let number =
+        |cell: &str| cell.bytes().all(|byte| byte.is_ascii_digit() || b"+-. %".contains(&byte));
     let columns: [(usize, bool); N] = std::array::from_fn(|column| {
         let cells = rows.iter().map(|row| row[column].as_str());
         let width = cells.clone().chain([header[column]]).map(str::len).max().unwrap_or(0);
@@ -95,5 +96,8 @@ mod tests {
         let rows = [["a@n".into(), "7".into()], ["echo@node".into(), "40".into()]];
         let lines = aligned(["ANSWERED BY", "COUNT"], &rows);
         assert_eq!(lines, ["ANSWERED BY  COUNT", "a@n              7", "echo@node       40"]);
+        let rows = [["+133.3 %".into(), "zone-a".into()], ["-7.0 %".into(), "b".into()]];
+        let lines = aligned(["LOAD", "ZONE"], &rows);
+        assert_eq!(lines, ["    LOAD  ZONE", "+133.3 %  zone-a", "  -7.0 %  b"]);
     }
 }

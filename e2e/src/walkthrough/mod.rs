@@ -3,11 +3,14 @@
 //! Six [`steps`], each done as a user does it: kubectl commands, then requests from a pod, counted
 //! by who answers. As root, the requests go through real kube-proxies in network namespaces.
 //! Without root, the same cluster runs on loopback, and a model of kube-proxy picks the answers.
+//!
+//! With [`Options::policies`], the steps are those of [`policies`].
 
 pub(crate) mod console;
 mod endpoints;
 mod model;
 mod options;
+mod policies;
 mod report;
 mod site;
 mod steps;
@@ -39,12 +42,13 @@ pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
         () = &mut interrupted => return Err(Error::Interrupted),
     };
     let walked = tokio::select! {
-        walked = walk(&mut site) => walked,
+        walked = walk(&mut site, options.policies) => walked,
         () = &mut interrupted => Err(Error::Interrupted),
     };
     let modelled = !site.has_network;
-    let report =
-        walked.map(|(rows, left)| Report { rows, left, modelled, elapsed: started.elapsed() });
+    let column = Script::of(options).column;
+    let elapsed = started.elapsed();
+    let report = walked.map(|(rows, left)| Report { rows, column, left, modelled, elapsed });
     if let Ok(report) = &report {
         report.print(console);
         if options.keep {
@@ -58,10 +62,32 @@ pub async fn run(options: Options, server: &Path) -> Result<Report, Error> {
     stopped.map(|()| report)
 }
 
-async fn walk(site: &mut Site) -> Result<(Vec<Row>, Vec<String>), Error> {
+/// What differs between the walkthroughs, apart from their steps.
+#[derive(Debug)]
+struct Script {
+    /// The initial nodes. One without a zone has the control plane's taint.
+    nodes: &'static [(&'static str, Option<&'static str>)],
+    /// The pod of a client, to play with.
+    client: &'static str,
+    /// The Service that it sends requests to.
+    service: &'static str,
+    /// The header of what the summary says about answers.
+    column: &'static str,
+}
+
+impl Script {
+    fn of(options: Options) -> &'static Self {
+        if options.policies { &policies::SCRIPT } else { &steps::SCRIPT }
+    }
+}
+
+async fn walk(site: &mut Site, policies: bool) -> Result<(Vec<Row>, Vec<String>), Error> {
+    if policies {
+        return policies::walk(site).await;
+    }
     let (mut rows, mut traffic) = (Vec::new(), None);
     for (number, step) in (1..).zip(&steps::STEPS) {
         rows.push(walk::step(site, &mut traffic, number, step).await?);
     }
-    Ok((rows, walk::rehearse(site).await?))
+    Ok((rows, walk::rehearse(site, walk::REHEARSE).await?))
 }

@@ -15,6 +15,10 @@ pub struct Options {
     /// Who writes the EndpointSlices; both must lead to the same results
     #[arg(long, value_enum, default_value_t)]
     pub controller: Controller,
+    /// Show policies instead: a default for the cluster, a guard and the evacuation of a zone, with
+    /// what was counted beside what `closehaul plan` predicts; requires root
+    #[arg(long, conflicts_with = "controller")]
+    pub policies: bool,
     /// Leave the cluster up after the last step, to play with, until Ctrl-C
     #[arg(long)]
     pub keep: bool,

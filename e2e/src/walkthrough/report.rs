@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct Report {
     /// One row for each step.
     pub rows: Vec<Row>,
+    /// What the rows say about the counted requests, as the header of their column.
+    pub column: &'static str,
     /// Changes that `closehaul plan` would still write at the end; there must be none.
     pub left: Vec<String>,
     /// Whether the model of kube-proxy picked the answers, because nothing can be sent without
@@ -27,8 +29,10 @@ pub struct Report {
 pub struct Row {
     /// The step's name.
     pub step: &'static str,
-    /// The counted requests, by the answering `pod@node`.
-    pub answers: BTreeMap<String, u64>,
+    /// Who answered the counted requests.
+    pub answers: String,
+    /// How many of the counted requests were answered.
+    pub counted: u64,
     /// Requests sent during changes. Who answers them is not judged.
     pub beside: u64,
     /// Requests without a good answer, both counted ones and those during changes.
@@ -48,7 +52,7 @@ impl Report {
     pub(super) fn print(&self, console: Console) {
         console.heading("Summary");
         let rows: Vec<_> = self.rows.iter().map(Row::summary).collect();
-        table(["STEP", "ANSWERED BY", "BESIDE", "FAILED", "SECONDS", ""], &rows);
+        table(["STEP", self.column, "BESIDE", "FAILED", "SECONDS", ""], &rows);
         let failed: u64 = self.rows.iter().map(|row| row.failed).sum();
         let seconds = self.elapsed.as_secs();
         line(format_args!("\n  {failed} requests failed; {seconds} s in all"));
@@ -59,26 +63,26 @@ impl Report {
 }
 
 impl Row {
-    /// The nodes whose pods answered, each with how many of the counted requests.
-    pub fn answered_by(&self) -> String {
-        let mut nodes = BTreeMap::<&str, u64>::new();
-        for (answer, count) in &self.answers {
-            *nodes.entry(answer.rsplit('@').next().unwrap_or_default()).or_default() += count;
-        }
-        let nodes: Vec<_> = nodes.iter().map(|(node, count)| format!("{count} {node}")).collect();
-        nodes.join(", ")
-    }
-
     fn summary(&self) -> [String; 6] {
         [
             self.step.to_owned(),
-            self.answered_by(),
+            self.answers.clone(),
             self.beside.to_string(),
             self.failed.to_string(),
             self.elapsed.as_secs().to_string(),
             if self.problems.is_empty() { "ok".into() } else { "FAILED".into() },
         ]
     }
+}
+
+/// The nodes whose pods answered, each with how many requests.
+pub(super) fn by_node(counts: &BTreeMap<String, u64>) -> String {
+    let mut nodes = BTreeMap::<&str, u64>::new();
+    for (answer, count) in counts {
+        *nodes.entry(answer.rsplit('@').next().unwrap_or_default()).or_default() += count;
+    }
+    let nodes: Vec<_> = nodes.iter().map(|(node, count)| format!("{count} {node}")).collect();
+    nodes.join(", ")
 }
 
 /// The good answers, by who gave them.

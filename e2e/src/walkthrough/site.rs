@@ -1,10 +1,10 @@
 //! The cluster of the walkthrough: started, changed, watched and stopped.
 
 use super::{
-    Controller, Error, Options,
+    Controller, Error, Options, Script,
     console::{Console, line},
     model::Model,
-    steps::{Action, CLIENT_NODE, SERVICE},
+    steps::{Action, SERVICE},
     traffic::Traffic,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     cluster::{self, Actor, ControllerManager},
     components::Component,
     during::during,
-    kubelet::{NodeSpec, Termination},
+    kubelet::{NodeSpec, Termination, requests::Sender},
     machine,
     net::{self, Network},
     packages,
@@ -23,12 +23,13 @@ use k8s_openapi::api::{
     core::v1::{Node, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, api::ListParams};
+use kube::{Api, Client, api::ListParams};
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     env,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
     time::Duration,
 };
 use tokio::process::Command;
@@ -52,16 +53,18 @@ pub(super) struct Site {
     pub(super) console: Console,
     pub(super) has_network: bool,
     controllers: Vec<Process>,
+    script: &'static Script,
 }
 
 impl Site {
-    /// Builds what is missing and starts everything, with the three initial nodes.
+    /// Builds what is missing and starts everything, with the initial nodes.
     pub(super) async fn start(
         options: Options,
         server: &Path,
         console: Console,
     ) -> Result<Self, Error> {
-        let network = network(console)?;
+        let script = Script::of(options);
+        let network = network(console, options.policies)?;
         let has_network = network.is_some();
         let kubernetes = options.kubernetes;
         let components = cluster::ensure(kubernetes, &COMPONENTS).await?;
@@ -103,12 +106,10 @@ impl Site {
         };
         console.note(format_args!("adding three nodes{proxies}"));
         let controllers = vec![manager, scheduler, slices];
-        let mut site = Self { site, closehaul, console, has_network, controllers };
-        for node in [
-            NodeSpec::control_plane("mnode"),
-            NodeSpec::worker(CLIENT_NODE, "zone-a"),
-            NodeSpec::worker("mnode-m03", "zone-b"),
-        ] {
+        let mut site = Self { site, closehaul, console, has_network, controllers, script };
+        for (name, zone) in script.nodes {
+            let control_plane = || NodeSpec::control_plane(name);
+            let node = zone.map_or_else(control_plane, |zone| NodeSpec::worker(name, zone));
             site.site.join(node).await?;
         }
         site.site.ready().await?;
@@ -134,11 +135,24 @@ impl Site {
     /// Prints a shell command, runs it and prints its output. Returns its standard output.
     pub(super) async fn run(&self, command: &str) -> Result<String, Error> {
         self.console.command(command);
+        let output = self.shell(command).await?;
+        text(&output.stdout).lines().for_each(line);
+        let stdout = success(command, &output)?;
+        text(&output.stderr).lines().for_each(line);
+        Ok(stdout)
+    }
+
+    /// Runs a shell command without a word. Returns its standard output.
+    pub(super) async fn output(&self, command: &str) -> Result<String, Error> {
+        success(command, &self.shell(command).await?)
+    }
+
+    async fn shell(&self, command: &str) -> Result<Output, Error> {
         let commands = [self.site.components.path(Component::Kubectl), &self.closehaul];
         let folders = commands.into_iter().filter_map(Path::parent).map(Path::to_owned);
         let path = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths(folders.chain(env::split_paths(&path)));
-        let output = Command::new("sh")
+        Command::new("sh")
             .args(["-c", command])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/walkthrough"))
             .env("KUBECONFIG", self.site.cluster.kubeconfig(Actor::Admin))
@@ -149,15 +163,7 @@ impl Site {
             .kill_on_drop(true)
             .output()
             .await
-            .map_err(|source| Error::Run { what: "sh", source })?;
-        let (stdout, stderr) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        stdout.lines().for_each(line);
-        if output.status.success() {
-            stderr.lines().for_each(line);
-            return Ok(stdout.into_owned());
-        }
-        Err(Error::Command { command: command.to_owned(), output: stderr.trim().to_owned() })
+            .map_err(|source| Error::Run { what: "sh", source })
     }
 
     /// Returns an error if something that must run does not.
@@ -195,21 +201,34 @@ impl Site {
         if !self.has_network {
             return Ok(Traffic::Model(Model::new(self.site.api.clone())));
         }
-        let namespace = self.site.pod("client").await?;
-        let namespace = namespace.ok_or(Error::Incomplete("the pod client does not run"))?;
-        Ok(Traffic::real(&self.site.server, &namespace, &self.address().await?))
+        let address = self.address().await?;
+        Ok(Traffic::real(self.sender(self.script.client).await?, &address))
+    }
+
+    /// Sends requests from a pod.
+    pub(super) async fn sender(&self, pod: &str) -> Result<Sender, Error> {
+        let namespace = self.site.pod(pod).await?;
+        let namespace = namespace.ok_or(Error::Incomplete("the client's pod does not run"))?;
+        Ok(Sender::new(&self.site.server, &namespace))
+    }
+
+    /// A client of the API server with the actor's permissions.
+    pub(super) fn client(&self, actor: Actor) -> Result<Client, Error> {
+        Ok(self.site.cluster.client(actor)?)
     }
 
     async fn address(&self) -> Result<String, Error> {
         let services: Api<Service> = Api::default_namespaced(self.site.api.clone());
-        let service = services.get(SERVICE).await.map_err(Error::api("reading the Service"))?;
+        let service =
+            services.get(self.script.service).await.map_err(Error::api("reading the Service"))?;
         let address = service.spec.and_then(|spec| spec.cluster_ip);
         address.ok_or(Error::Incomplete("the Service has no address"))
     }
 
     /// Prints how to use a cluster that is kept.
     pub(super) async fn invite(&self) -> Result<(), Error> {
-        let client = self.site.pod("client").await?;
+        let Script { client: name, .. } = self.script;
+        let client = self.site.pod(name).await?;
         let kubeconfig = self.site.cluster.kubeconfig(Actor::Admin);
         let kubectl = self.site.components.path(Component::Kubectl);
         let console = self.console;
@@ -219,9 +238,10 @@ impl Site {
         line(format_args!("  ls {}    # logs", self.site.cluster.directory().display()));
         if let Some(client) = client {
             let address = self.address().await?;
-            line("  # a request from the pod client:");
+            line(format_args!("  # a request from the pod {name}:"));
             let server = self.site.server.display();
-            line(format_args!("  ip netns exec {client} {server} get http://{address}/"));
+            line(format_args!("  ip netns exec {client} \\"));
+            line(format_args!("    {server} get http://{address}/"));
         }
         Ok(())
     }
@@ -236,9 +256,26 @@ impl Site {
     }
 }
 
-/// The network of namespaces, or `None` without root. Installs the packages that it needs.
-fn network(console: Console) -> Result<Option<Network>, Error> {
+/// What a command printed, if it succeeded.
+fn success(command: &str, output: &Output) -> Result<String, Error> {
+    if output.status.success() {
+        return Ok(text(&output.stdout).into_owned());
+    }
+    let stderr = text(&output.stderr).trim().to_owned();
+    Err(Error::Command { command: command.to_owned(), output: stderr })
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// The network of namespaces, or `None` without root, unless it is required. Installs the packages
+/// that it needs.
+fn network(console: Console, is_required: bool) -> Result<Option<Network>, Error> {
     if !packages::is_root() {
+        if is_required {
+            return Err(Error::NotRoot);
+        }
         console
             .note("not root: no network namespaces and no kube-proxy; a model picks the answers");
         return Ok(None);

@@ -1,5 +1,7 @@
 //! The six steps: what a user does, and the expected outcome.
 
+use super::Script;
+
 /// One step of the walkthrough.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -46,6 +48,14 @@ pub(super) enum Hints {
 
 /// The name of the Service.
 pub(super) const SERVICE: &str = "echo-svc";
+
+/// The nodes and the client.
+pub(super) const SCRIPT: Script = Script {
+    nodes: &[("mnode", None), (CLIENT_NODE, Some("zone-a")), ("mnode-m03", Some("zone-b"))],
+    client: "client",
+    service: SERVICE,
+    column: "ANSWERED BY",
+};
 
 /// The node of the client.
 pub(super) const CLIENT_NODE: &str = "mnode-m02";

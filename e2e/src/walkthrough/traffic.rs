@@ -2,7 +2,7 @@
 
 use super::{Error, model::Model};
 use crate::kubelet::requests::{Answer, Flow, Sender};
-use std::{io, path::Path, time::Duration};
+use std::{io, time::Duration};
 use tokio::{sync::oneshot, task::JoinHandle, time};
 
 /// The interval of the requests that continue during changes.
@@ -23,8 +23,8 @@ pub(super) enum Beside {
 }
 
 impl Traffic {
-    pub(super) fn real(server: &Path, namespace: &str, address: &str) -> Self {
-        Self::Real { sender: Sender::new(server, namespace), url: format!("http://{address}/") }
+    pub(super) fn real(sender: Sender, address: &str) -> Self {
+        Self::Real { sender, url: format!("http://{address}/") }
     }
 
     /// Sends `count` requests, one after the other.

@@ -4,7 +4,7 @@ use super::{
     Error, Row,
     console::{line, table},
     endpoints::{self, Ready},
-    report::{count, failures, judge},
+    report::{by_node, count, failures, judge},
     site::Site,
     steps::Step,
     traffic::Traffic,
@@ -29,7 +29,7 @@ const SHOW_HINTS: &str = "kubectl get endpointslices -l kubernetes.io/service-na
 FOR-ZONES:endpoints[*].hints.forZones[*].name,FOR-NODES:endpoints[*].hints.forNodes[*].name\"";
 
 /// What closehaul would write now, according to the output of kubectl.
-const REHEARSE: &str = "kubectl get nodes,services,pods,endpointslices -A -o yaml | \\\n  closehaul plan -f - -o changes";
+pub(super) const REHEARSE: &str = "kubectl get nodes,services,pods,endpointslices -A -o yaml | \\\n  closehaul plan -f - -o changes";
 
 /// How the wait for a change ended.
 struct Settled {
@@ -81,7 +81,8 @@ pub(super) async fn step(
     console.verdict(&text, &problems);
     Ok(Row {
         step: step.name,
-        answers: counts,
+        answers: by_node(&counts),
+        counted: counts.values().sum(),
         beside: beside.len() as u64,
         failed: failed.len() as u64,
         problems,
@@ -91,9 +92,9 @@ pub(super) async fn step(
 
 /// Asks `closehaul plan` what is left to write after all steps. It must be nothing, because the
 /// command decides by the same functions as the controller. Returns what is left.
-pub(super) async fn rehearse(site: &Site) -> Result<Vec<String>, Error> {
+pub(super) async fn rehearse(site: &Site, command: &str) -> Result<Vec<String>, Error> {
     site.console.heading("Rehearsal: what closehaul plan would still write");
-    let changes: Vec<_> = site.run(REHEARSE).await?.lines().map(str::to_owned).collect();
+    let changes: Vec<_> = site.run(command).await?.lines().map(str::to_owned).collect();
     site.console.verdict("no change is left to write", &changes);
     Ok(changes)
 }

@@ -3,17 +3,19 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use e2e::world::until;
+use e2e::{
+    shares::{Counts, Flows, ZONES, reached},
+    world::until,
+};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::{
-    stage::{PORT, SETTLE, Stage, ZONES},
-    traffic::{Counts, Flows, by_pod, in_effect, reached},
-};
+use crate::stage::{PORT, SETTLE, Stage};
 
 /// What has no endpoint in the zone any more from then on.
 const WITHIN: Duration = Duration::from_secs(2);
+/// The interval of requests from a zone to a Service.
+const PACE: Duration = Duration::from_millis(25);
 /// How long the evacuation lasts.
 const LASTS: SignedDuration = SignedDuration::from_secs(16);
 /// How long the requests go on that must not reach the zone.
@@ -33,7 +35,7 @@ pub async fn moves_all(stage: &Stage) {
         stage.service(service, set, *count).await;
     }
     for (service, _, _) in SERVICES {
-        in_effect(stage, service, None).await;
+        stage.in_effect(service, None).await;
     }
     let before = flows(stage).await;
     let until_then = (Timestamp::now() + LASTS).round(jiff::Unit::Second).unwrap();
@@ -56,7 +58,7 @@ pub async fn moves_all(stage: &Stage) {
     assert!(left > SignedDuration::ZERO, "the machine is too slow for {LASTS:?}");
     for (at, (service, _, _)) in SERVICES.into_iter().enumerate() {
         let (before, during) = (sick(&reached_before[at]), sick(&reached_during[at]));
-        let all: u64 = by_pod(&reached_during[at]).values().sum();
+        let all: u64 = reached_during[at].total();
         println!(
             "{service}: {all} requests from {WITHIN:?} on, {during} of them to {SICK} ({before} of \
              those around the beginning)"
@@ -78,7 +80,7 @@ async fn back(stage: &Stage) {
     let ended = Instant::now();
     for (service, _, _) in SERVICES {
         until("the hints of the evacuation are gone", BACK, async || {
-            let endpoints = stage.endpoints(service).await;
+            let endpoints = stage.clients.endpoints(service).await.unwrap();
             let is_placeholder = |zone: &String| zone.contains("evacuated");
             let are_gone = !endpoints.iter().flat_map(|it| &it.zones).any(is_placeholder);
             Ok(are_gone.then_some(()))
@@ -88,7 +90,7 @@ async fn back(stage: &Stage) {
     }
     let written = ended.elapsed();
     for (service, _, _) in SERVICES {
-        let endpoints = in_effect(stage, service, None).await;
+        let endpoints = stage.in_effect(service, None).await;
         if service == "plain" {
             assert!(endpoints.iter().all(|it| it.zones.is_empty()), "{endpoints:#?}");
         }
@@ -112,7 +114,7 @@ async fn back(stage: &Stage) {
 async fn flows(stage: &Stage) -> Vec<Flows> {
     let mut all = Vec::new();
     for (service, _, _) in SERVICES {
-        all.push(Flows::start(stage, service).await);
+        all.push(stage.clients.flows(service, PACE).await.unwrap());
     }
     all
 }
@@ -121,13 +123,15 @@ async fn flows(stage: &Stage) -> Vec<Flows> {
 async fn finish(flows: Vec<Flows>) -> Vec<Counts> {
     let mut counts = Vec::new();
     for (flows, (service, _, _)) in flows.into_iter().zip(SERVICES) {
-        counts.push(flows.finish(service).await);
+        let counted = flows.finish().await.unwrap();
+        assert!(counted.failed.is_empty(), "{service}: {:#?}", counted.failed);
+        counts.push(counted);
     }
     counts
 }
 
 /// How many requests pods of the zone have answered.
 fn sick(counts: &Counts) -> u64 {
-    let of_zone = by_pod(counts).into_iter().filter(|(pod, _)| pod.starts_with('a'));
+    let of_zone = counts.by_pod().into_iter().filter(|(pod, _)| pod.starts_with('a'));
     of_zone.map(|(_, count)| count).sum()
 }

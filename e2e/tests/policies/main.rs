@@ -5,13 +5,11 @@
 //! `REQUESTS=20000 PROXY=iptables`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
-#![allow(clippy::cast_precision_loss, reason = "counts of requests are small")]
 
 mod evacuation;
 mod ports;
 mod shares;
 mod stage;
-mod traffic;
 
 use std::time::Duration;
 

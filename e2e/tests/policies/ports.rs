@@ -3,11 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    shares::{compare, measured},
-    stage::{Stage, ZONES},
-    traffic::{count, in_effect, requests},
-};
+use e2e::shares::ZONES;
+
+use crate::{shares::compare, stage::Stage};
 
 /// The cap of the policy, and what chance adds to it.
 const AT_MOST: f64 = 0.20;
@@ -21,11 +19,11 @@ pub async fn one_cap(stage: &Stage) {
     }
     stage.service("roll", "roll", pods.len()).await;
     let predicted = stage.predicted("roll").await;
-    let endpoints = in_effect(stage, "roll", Some(&predicted)).await;
+    let endpoints = stage.in_effect("roll", Some(&predicted)).await;
     let numbers: BTreeSet<u64> = endpoints.iter().map(|it| it.port).collect();
     assert_eq!(numbers, [8080, 8081].into(), "two slices");
-    let counts = count(stage, "roll", requests()).await;
+    let counts = stage.count("roll").await;
     compare("roll", &endpoints, &predicted, &counts);
-    let [_, overload] = measured(&endpoints, &counts);
+    let overload = counts.measured(&endpoints).overload;
     assert!(overload <= AT_MOST, "{overload}: {counts:#?}");
 }

@@ -1,12 +1,7 @@
 //! The cluster: three zones with one node and one client each, the custom resource definitions, and
 //! closehaul with the permissions of its role.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    env, fs,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
 
 use e2e::{
     closehaul::{self, Profile},
@@ -18,8 +13,9 @@ use e2e::{
     packages,
     process::Process,
     proxy::Mode,
+    shares::{Clients, Counts, Endpoint, NAMESPACE, Prediction, ZONES},
     site::{Options, Site},
-    world::{Kind, Place, World, object, until},
+    world::{World, object, until},
 };
 use serde_json::{Value, json};
 
@@ -32,10 +28,8 @@ const COMPONENTS: [Component; 5] = [
     Component::KubeProxy,
 ];
 
-/// Each with one node of the same name.
-pub const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
-/// The namespace of everything here: the kubelet's stand-in finds pods in it.
-pub const NAMESPACE: &str = "default";
+/// How many requests each of the three clients sends to a Service.
+const REQUESTS: u64 = 1_700;
 /// How long the slightest change may take on a busy machine.
 pub const SETTLE: Duration = Duration::from_secs(60);
 /// The port on which pods serve unless they say otherwise.
@@ -46,7 +40,8 @@ pub struct Stage {
     site: Site,
     closehaul: Process,
     world: World,
-    clients: BTreeMap<&'static str, Sender>,
+    /// One in every zone.
+    pub clients: Clients,
 }
 
 impl Stage {
@@ -74,18 +69,19 @@ impl Stage {
         }
         site.ready().await.unwrap_or_else(|error| panic!("{error}"));
         let world = World::new(site.cluster.client(Actor::Admin).unwrap());
-        let mut stage = Self { site, closehaul, world, clients: BTreeMap::new() };
+        let mut senders = BTreeMap::new();
         for zone in ZONES {
             let name = format!("client-{zone}");
-            stage.pod(&name, zone, PORT, &["client"]).await;
+            world.create(&pod(&name, zone, PORT, &["client"])).await.unwrap();
             let (namespace, _) = until("the client's namespace", SETTLE, async || {
-                Ok(stage.site.pod(&name).await.unwrap())
+                Ok(site.pod(&name).await.unwrap())
             })
             .await
             .unwrap();
-            stage.clients.insert(zone, Sender::new(&stage.site.server, &namespace));
+            senders.insert(zone, Sender::new(&site.server, &namespace));
         }
-        stage
+        let clients = Clients::new(World::new(site.cluster.client(Actor::Admin).unwrap()), senders);
+        Self { site, closehaul, world, clients }
     }
 
     /// Six, four and two pods in the zones: `a0` to `a5` in the first one. Smaller sets are parts of
@@ -105,21 +101,7 @@ impl Stage {
 
     /// Creates a pod with a port `http` of this number that belongs to these sets.
     pub async fn pod(&self, name: &str, zone: &str, port: u16, sets: &[&str]) {
-        let labels: BTreeMap<_, _> = sets.iter().map(|set| (*set, "yes")).collect();
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"namespace": NAMESPACE, "name": name, "labels": labels},
-            "spec": {
-                "nodeName": zone,
-                // Every node tolerates what admission adds to a new one.
-                "tolerations": [{"operator": "Exists"}],
-                "containers": [{
-                    "name": "main", "image": "none",
-                    "ports": [{"name": "http", "containerPort": port}],
-                }],
-            },
-        });
-        self.world.create(&pod).await.unwrap();
+        self.world.create(&pod(name, zone, port, sets)).await.unwrap();
     }
 
     /// Creates a Service named after a set of pods, and waits until it has `count` ready endpoints.
@@ -134,22 +116,10 @@ impl Stage {
     /// Waits until a Service has this many ready endpoints.
     pub async fn listed(&self, service: &str, count: usize) {
         until(&format!("{count} endpoints of {service}"), SETTLE, async || {
-            Ok((self.endpoints(service).await.len() == count).then_some(()))
+            Ok((self.clients.endpoints(service).await.unwrap().len() == count).then_some(()))
         })
         .await
         .unwrap();
-    }
-
-    /// The ready endpoints of a Service.
-    pub async fn endpoints(&self, service: &str) -> Vec<Endpoint> {
-        let slices = self.world.slices_of(NAMESPACE, service).await.unwrap();
-        let mut endpoints = Vec::new();
-        for slice in &slices {
-            let ready = slice["endpoints"].as_array().into_iter().flatten();
-            let ready = ready.filter(|endpoint| endpoint["conditions"]["ready"] == true);
-            endpoints.extend(ready.map(|endpoint| Endpoint::read(endpoint, &slice["ports"][0])));
-        }
-        endpoints
     }
 
     /// Creates what this text describes, as a person does.
@@ -168,7 +138,7 @@ impl Stage {
     }
 
     /// What `closehaul plan -o summary` predicts for a Service, from what kubectl prints.
-    pub async fn predicted(&self, service: &str) -> Value {
+    pub async fn predicted(&self, service: &str) -> Prediction {
         let kinds = "nodes,services,pods,endpointslices,localitypolicies,clusterlocalitypolicies,\
             zoneevacuations";
         let dump = ["get", kinds, "-A", "-o", "yaml"];
@@ -184,22 +154,21 @@ impl Stage {
             .await
             .unwrap();
         assert!(plan.status.success(), "{}", String::from_utf8_lossy(&plan.stderr));
-        let summary: Value = serde_json::from_slice(&plan.stdout).unwrap();
-        let services = summary["services"].as_array().unwrap();
-        let found = services.iter().find(|it| it["name"] == service);
-        found.unwrap_or_else(|| panic!("{service} in {summary:#}")).clone()
+        let summary = String::from_utf8(plan.stdout).unwrap();
+        Prediction::read(&summary, service).unwrap_or_else(|error| panic!("{error}: {summary}"))
     }
 
-    /// The URL of a Service.
-    pub async fn url(&self, service: &str) -> String {
-        let place = Place::new(Kind::Service, NAMESPACE, service);
-        let stored = self.world.get(&place).await.unwrap().unwrap();
-        format!("http://{}/", stored["spec"]["clusterIP"].as_str().unwrap())
+    /// Waits until each client reaches exactly the endpoints that its kube-proxy must send it to.
+    pub async fn in_effect(&self, service: &str, predicted: Option<&Prediction>) -> Vec<Endpoint> {
+        let waited = self.clients.in_effect(service, predicted, SETTLE).await;
+        waited.unwrap_or_else(|error| panic!("{error}: {predicted:#?}"))
     }
 
-    /// The client of each zone.
-    pub fn clients(&self) -> impl Iterator<Item = (&'static str, &Sender)> {
-        self.clients.iter().map(|(zone, client)| (*zone, client))
+    /// Counts requests from every zone. None may fail.
+    pub async fn count(&self, service: &str) -> Counts {
+        let counts = self.clients.count(service, requests()).await.unwrap();
+        assert!(counts.failed.is_empty(), "{service}: {:#?}", counts.failed);
+        counts
     }
 
     /// Fails if something has ended that must run.
@@ -217,30 +186,28 @@ impl Stage {
     }
 }
 
-/// A ready endpoint.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    /// Its pod, as it answers.
-    pub pod: String,
-    /// Its own zone.
-    pub zone: String,
-    /// The zones that it is hinted to.
-    pub zones: BTreeSet<String>,
-    /// The number of its port.
-    pub port: u64,
+/// The requests of each client.
+fn requests() -> u64 {
+    let more = env::var("REQUESTS").ok().map(|count| count.parse::<u64>().unwrap());
+    more.unwrap_or_default().max(REQUESTS)
 }
 
-impl Endpoint {
-    fn read(endpoint: &Value, port: &Value) -> Self {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let zones = endpoint["hints"]["forZones"].as_array().into_iter().flatten();
-        Self {
-            pod: text(&endpoint["targetRef"]["name"]),
-            zone: text(&endpoint["zone"]),
-            zones: zones.map(|zone| text(&zone["name"])).collect(),
-            port: port["port"].as_u64().unwrap_or_default(),
-        }
-    }
+/// A pod with a port `http` of this number that belongs to these sets.
+fn pod(name: &str, zone: &str, port: u16, sets: &[&str]) -> Value {
+    let labels: BTreeMap<_, _> = sets.iter().map(|set| (*set, "yes")).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"namespace": NAMESPACE, "name": name, "labels": labels},
+        "spec": {
+            "nodeName": zone,
+            // Every node tolerates what admission adds to a new one.
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [{
+                "name": "main", "image": "none",
+                "ports": [{"name": "http", "containerPort": port}],
+            }],
+        },
+    })
 }
 
 /// The letter that ends the name of a zone.

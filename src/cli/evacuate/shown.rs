@@ -29,8 +29,8 @@ pub(super) fn render(forecast: &Forecast, zone: &str) -> String {
     if let Some((service, overload)) = &forecast.worst {
         let _ = writeln!(
             text,
-            "Of what remains, {service} is loaded most: its busiest endpoint is {} % above the even \
-             share of today.",
+            "Of what remains, {service} is loaded most:\n\
+             its busiest endpoint is {} % above the even share of today.",
             percent(*overload)
         );
     }
@@ -96,7 +96,8 @@ mod tests {
             render(&forecast, "zone-a"),
             "3 ready endpoints of 2 Services in zone-a: new connections go elsewhere.\n\
              2 of 4 selected Services have none there that can be moved.\n\
-             Of what remains, shop/cart is loaded most: its busiest endpoint is 100 % above the even share of today.\n\
+             Of what remains, shop/cart is loaded most:\n\
+             its busiest endpoint is 100 % above the even share of today.\n\
              \n\
              What hints cannot move:\n  \
                open connections, until they are closed\n  \
