@@ -11,6 +11,7 @@ use closehaul::{
     cli::{
         crds::{self, Crds},
         evacuate::{self, Evacuate},
+        explain::{self, Explain},
         plan::{self, Plan},
         restore::{self, Restore},
         run::{self, Run},
@@ -30,6 +31,7 @@ struct Arguments {
 enum Command {
     Run(Run),
     Plan(Plan),
+    Explain(Explain),
     Restore(Restore),
     Evacuate(Evacuate),
     Crds(Crds),
@@ -52,6 +54,7 @@ async fn main() -> ExitCode {
         Command::Evacuate(args) => {
             ended(evacuate::run(args).await, evacuate::EvacuateError::is_usage)
         }
+        Command::Explain(args) => ended(explain::run(args).await, explain::ExplainError::is_usage),
         Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
     }
 }

@@ -1,9 +1,11 @@
-//! Every command and every file on the page of worked examples: what is printed there is what the
-//! command prints. `CLOSEHAUL_UPDATE=1` writes the page again.
+//! Every command and every file on the page of worked examples, and the command that explains a Service:
+//! what is printed there is what the command prints. `CLOSEHAUL_UPDATE=1` writes the pages again.
 
 use std::{env, fmt::Write as _, fs, path::Path, process::Command};
 
 const PAGE: &str = "docs/examples.md";
+/// Another page with a command.
+const EXPLAIN: &str = "docs/explain.md";
 
 /// The page as it should be: after each command what it prints, and in each block of YAML the file that the
 /// line before names.
@@ -45,15 +47,22 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-#[test]
-fn the_page_shows_what_is_printed() {
-    let path = root().join(PAGE);
-    let page = fs::read_to_string(&path).unwrap();
-    let rendered = rendered(&page);
+/// The text of a page, which is written again if that is asked for.
+#[track_caller]
+fn checked(page: &str) -> String {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let rendered = rendered(&text);
     if env::var_os("CLOSEHAUL_UPDATE").is_some() {
         fs::write(&path, &rendered).unwrap();
     }
-    assert_eq!(page, rendered, "{PAGE} is out of date: CLOSEHAUL_UPDATE=1 writes it again");
+    assert_eq!(text, rendered, "{page} is out of date: CLOSEHAUL_UPDATE=1 writes it again");
+    text
+}
+
+#[test]
+fn the_page_shows_what_is_printed() {
+    let page = checked(PAGE);
     // Otherwise the page is not what this test takes it for.
     let count = |start: &str| page.lines().filter(|line| *line == start).count();
     assert_eq!((count("```console"), count("```yaml")), (8, 6));
@@ -61,4 +70,9 @@ fn the_page_shows_what_is_printed() {
         let name = file.unwrap().file_name().into_string().unwrap();
         assert!(page.contains(&format!("(examples/{name})")), "{PAGE} does not name {name}");
     }
+}
+
+#[test]
+fn the_explanation_is_what_is_printed() {
+    assert!(checked(EXPLAIN).contains("```console"));
 }

@@ -89,6 +89,8 @@ reasons! {
     Headless,
     /// The Service is left to another proxy by a label, so kube-proxy does not see it.
     HiddenFromProxy,
+    /// A proxy other than kube-proxy does not read the hints.
+    ProxyIgnoresHints,
     /// The Service is an alias.
     ExternalName,
     /// The Service selects no pods; its slices belong to another controller.

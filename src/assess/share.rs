@@ -40,6 +40,9 @@ pub struct ZoneShare {
     pub rung: Rung,
     /// The part of its own traffic that stays, 0 to 1.
     pub in_zone: f64,
+    /// How far the busiest of its own endpoints is above the even share; below it if negative. `None`
+    /// without such endpoints.
+    pub busiest: Option<f64>,
 }
 
 /// How far a zone's clients have to go: the steps from near to far (docs/planner.md 2).
@@ -131,7 +134,13 @@ pub fn share(targets: &Targets<'_>, senders: &[Sender<'_>]) -> Option<Share> {
             reachable,
             rung: rung(reached.iter().map(|at| &flocks[*at]), zone, total),
             in_zone: staying / demand,
+            busiest: None,
         });
+    }
+    for zone in &mut zones {
+        let own = flocks.iter().zip(&loads).filter(|(flock, _)| flock.is_in(&zone.zone));
+        let busiest = own.map(|(_, load)| *load).reduce(f64::max);
+        zone.busiest = busiest.map(|load| load * float(total) - 1.0);
     }
     let busiest = loads.into_iter().fold(0.0, f64::max);
     Some(Share {

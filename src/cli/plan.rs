@@ -5,27 +5,16 @@ mod list;
 mod summary;
 mod table;
 
-use std::{
-    io::{self, IsTerminal as _},
-    path::PathBuf,
-};
+use std::io::{self, IsTerminal as _};
 
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
 
 use super::{
-    connection::Connection,
-    input::{self, InputError, Reading},
-    live::{self, LiveError},
     print::print,
     say::say,
-    snapshot::Snapshot,
+    sources::{Read, ReadError, Sources},
 };
-use crate::{
-    plain::{is_plain, plain},
-    plan::Settings,
-    report::row::Row,
-};
+use crate::{plain::is_plain, plan::Settings, report::row::Row};
 
 /// Show what the EndpointSlices would be, and write nothing
 ///
@@ -35,38 +24,10 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Plan {
-    /// Read objects from a file, a directory (its .yaml, .yml and .json) or - (standard input)
-    ///
-    /// As often as there are files. Services, Pods, Nodes, EndpointSlices, Namespaces and
-    /// closehaul's policies and evacuations count, as `kubectl get … -o yaml` prints them:
-    /// documents or Lists, YAML or JSON. Other kinds are skipped.
-    #[arg(short, long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_FILENAME", hide_env = true)]
-    filename: Vec<PathBuf>,
+    #[command(flatten)]
+    sources: Sources,
 
-    /// Read the subdirectories of directories too, as `kubectl cluster-info dump` writes them
-    #[arg(short = 'R', long, env = "CLOSEHAUL_RECURSIVE", hide_env = true)]
-    recursive: bool,
-
-    /// The most that is read from one file, after decompression, in MiB
-    #[arg(
-        long,
-        value_name = "MIB",
-        value_parser = clap::value_parser!(u32).range(1..),
-        default_value_t = 256,
-        env = "CLOSEHAUL_MAX_INPUT",
-        hide_env = true
-    )]
-    max_input: u32,
-
-    /// Lay objects over those that were read, from a file, a directory or -: what if?
-    ///
-    /// Each replaces the object of its kind, namespace and name, or joins the others. A Service may
-    /// leave out what the API server sets. As often as there are files.
-    #[arg(long, value_name = "FILE|DIR|-", env = "CLOSEHAUL_WITH", hide_env = true)]
-    with: Vec<PathBuf>,
-
-    /// With -f: the namespace of objects that name none [default: default]. From a cluster: the
-    /// only namespace to look at [default: all]
+    /// The only namespace to show [default: all]. With -f, also that of objects that name none
     #[arg(short, long, value_name = "NAMESPACE", env = "CLOSEHAUL_NAMESPACE", hide_env = true)]
     namespace: Option<String>,
 
@@ -92,15 +53,6 @@ pub struct Plan {
         hide_env = true
     )]
     max_endpoints_per_slice: u16,
-
-    /// The time for which to plan, such as 2026-01-02T03:04:05Z [default: now]
-    ///
-    /// It decides which evacuations are over.
-    #[arg(long, value_name = "TIME", env = "CLOSEHAUL_AT", hide_env = true)]
-    at: Option<Timestamp>,
-
-    #[command(flatten)]
-    connection: Connection,
 }
 
 const EXAMPLES: &str = "\
@@ -146,12 +98,9 @@ enum Output {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The files cannot be used. What they contain must not hide or forge lines.
-    #[error("{}", plain(&.0.to_string()))]
-    Input(InputError),
-    /// The cluster cannot be read.
+    /// What is needed cannot be read.
     #[error(transparent)]
-    Live(#[from] LiveError),
+    Read(#[from] ReadError),
     /// The slices cannot be rendered.
     #[error("cannot write the slices as text: {0}; try another --output")]
     Render(String),
@@ -160,16 +109,10 @@ pub enum PlanError {
     Print(#[source] io::Error),
 }
 
-impl From<InputError> for PlanError {
-    fn from(error: InputError) -> Self {
-        Self::Input(error)
-    }
-}
-
 impl PlanError {
     /// Whether the user must change the command or the files.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Input(_))
+        matches!(self, Self::Read(error) if error.is_usage())
     }
 }
 
@@ -179,43 +122,14 @@ impl PlanError {
 /// Input that cannot be read, a cluster that cannot be listed, output that cannot be written.
 pub async fn run(args: Plan) -> Result<(), PlanError> {
     let namespace = args.namespace.as_deref();
-    input::check_stdin(&[&args.filename, &args.with])?;
-    let reading = Reading {
-        namespace: namespace.unwrap_or("default"),
-        is_recursive: args.recursive,
-        max_bytes: u64::from(args.max_input) << 20,
+    let Read { snapshot, are_pods_unknown, from_files } = args.sources.read(namespace).await?;
+    let place = match namespace {
+        Some(namespace) => format!("the namespace {namespace}; is that its name?"),
+        None if from_files => "what was read".to_owned(),
+        None => "the cluster".to_owned(),
     };
-    let with = if args.with.is_empty() { None } else { Some(input::read(&args.with, reading)?) };
-    let (mut objects, mut notes, place, mut kinds) = if args.filename.is_empty() {
-        let place = namespace.map_or_else(
-            || "the cluster".to_owned(),
-            |namespace| format!("the namespace {namespace}; is that its name?"),
-        );
-        let selects = with.as_ref().is_some_and(|with| with.objects.rules.read_namespaces());
-        let (objects, notes) = live::list(&args.connection, namespace, selects).await?;
-        (objects, notes, place, None)
-    } else {
-        let input = input::read(&args.filename, reading)?;
-        let notes = input.notes().iter().map(|note| plain(note)).collect();
-        (input.objects, notes, "what was read".to_owned(), Some(input.kinds))
-    };
-    if let Some(with) = with {
-        notes.extend(with.notes().iter().map(|note| plain(note)));
-        objects.lay_over(with.objects);
-        if let Some(kinds) = &mut kinds {
-            kinds.extend(with.kinds);
-        }
-    }
-    if let Some(kinds) = kinds {
-        notes.extend(input::assume(&mut objects, &kinds));
-    }
-    notes.extend(objects.note());
-    for note in notes {
-        say(note);
-    }
-    let are_pods_unknown = objects.are_pods_unknown;
-    let snapshot = Snapshot::of(objects, args.at.unwrap_or_else(Timestamp::now));
-    let rows = snapshot.rows(Settings::with(args.max_endpoints_per_slice.into()));
+    let mut rows = snapshot.rows(Settings::with(args.max_endpoints_per_slice.into()));
+    rows.retain(|row| namespace.is_none_or(|it| *row.service.key.namespace == *it));
     let text = match args.output {
         Output::Table => table::render(&rows, false, is_coloured()),
         Output::Wide => table::render(&rows, true, is_coloured()),

@@ -41,7 +41,8 @@ impl Snapshot {
         services.into_iter().filter_map(|service| self.row(service, settings)).collect()
     }
 
-    fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Option<Row<'a>> {
+    /// The row of a Service.
+    pub(super) fn row<'a>(&'a self, service: &'a Service, settings: Settings) -> Option<Row<'a>> {
         Row::of(&self.index, service, self.plan(service, settings))
     }
 

@@ -4,37 +4,43 @@
 //! Unlike kube-proxy, it also reads the Service's field and ignores node hints, and an endpoint
 //! without hints switches zones off whether it is ready or not.
 
-use super::target::{Client, Target, Targets};
-use crate::model::{
-    address::AddressType,
-    service::{Service, TrafficDistribution},
-    slice::Slice,
+use super::{
+    kube_proxy::{Mode, Reach},
+    target::{Client, Targets},
 };
+use crate::model::service::{Service, TrafficDistribution};
 
-/// What a client reaches through the cluster IP of `service`, on the port with the name `port`.
-/// `topology` is the installation's `loadBalancer.serviceTopology`.
+/// What a client reaches of a port through the cluster IP of `service`. `topology` is the
+/// installation's `loadBalancer.serviceTopology`.
 pub fn reach<'a>(
     service: &Service,
-    slices: impl IntoIterator<Item = &'a Slice>,
-    family: AddressType,
-    port: &str,
+    all: &Targets<'a>,
     topology: bool,
     client: Client<'_>,
-) -> Vec<Target<'a>> {
+) -> Reach<'a> {
     use TrafficDistribution::{PreferClose, PreferSameNode, PreferSameZone};
-    let all = Targets::new(service, slices, family, port);
     if service.internal_local {
-        return all.on(client.node).usable();
+        return Reach::of(Mode::Node, all.on(client.node).usable());
     }
+    let zone = || Some((Mode::Zone, zone(all, client)?));
     let selected = match service.traffic_distribution {
         _ if !topology => None,
         // The node of the backend counts, not its hint. If none matches, all are used at once.
-        Some(PreferSameNode) => Some(all.on(client.node)),
-        Some(PreferClose | PreferSameZone) => zone(&all, client),
-        _ if service.auto => zone(&all, client),
+        Some(PreferSameNode) => Some((Mode::Node, all.on(client.node))),
+        Some(PreferClose | PreferSameZone) => zone(),
+        _ if service.auto => zone(),
         _ => None,
     };
-    selected.filter(|selected| !selected.all.is_empty()).unwrap_or(all).usable()
+    match selected.filter(|(_, selected)| !selected.all.is_empty()) {
+        Some((mode, selected)) => Reach::of(mode, selected.usable()),
+        None => Reach::of(Mode::Cluster, all.usable()),
+    }
+}
+
+/// Whether Cilium chooses among the endpoints of the Service. Hints that only a policy has led to are
+/// not read.
+pub fn follows(service: &Service) -> bool {
+    service.traffic_distribution.is_some() || service.auto
 }
 
 /// Those of the client's zone, if each backend names a zone.
@@ -47,11 +53,15 @@ fn zone<'a>(all: &Targets<'a>, client: Client<'_>) -> Option<Targets<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumers::samples::{HERE, numbers, of, service};
+    use crate::{
+        consumers::samples::{HERE, numbers, of, service},
+        model::address::AddressType,
+    };
 
     fn reached(service: &Service, endpoints: &[&str], client: Client<'_>) -> String {
         let slice = of(endpoints);
-        numbers(&reach(service, [&slice], AddressType::IPv4, "http", true, client))
+        let all = Targets::new(service, [&slice], AddressType::IPv4, "http");
+        numbers(&reach(service, &all, true, client).endpoints)
     }
 
     fn asks_for(distribution: &str) -> Service {
@@ -88,8 +98,8 @@ mod tests {
         let no_zone = Client { zone: None, ..HERE };
         assert_eq!(reached(&asks_for("PreferSameZone"), &endpoints, no_zone), "1 2");
         let (service, slice) = (asks_for("PreferSameZone"), of(&endpoints));
-        let found = reach(&service, [&slice], AddressType::IPv4, "http", false, HERE);
-        assert_eq!(numbers(&found), "1 2");
+        let all = Targets::new(&service, [&slice], AddressType::IPv4, "http");
+        assert_eq!(numbers(&reach(&service, &all, false, HERE).endpoints), "1 2");
     }
 
     #[test]

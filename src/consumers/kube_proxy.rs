@@ -9,7 +9,7 @@ use crate::model::{address::AddressType, name::Name, service::Service, slice::Sl
 pub use super::target::{Client, Target, Targets, is_hidden, is_seen};
 
 /// How near the endpoints are that a client reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// Those meant for its node.
     Node,
@@ -51,8 +51,19 @@ pub fn reach<'a>(
     port: &str,
     client: Client<'_>,
 ) -> Reach<'a> {
-    let targets = Targets::new(service, slices, family, port);
-    if service.internal_local { local(&targets, client) } else { nearest(&targets, client) }
+    reach_of(service, &Targets::new(service, slices, family, port), client)
+}
+
+/// The same for the endpoints of the port.
+pub fn reach_of<'a>(service: &Service, targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
+    if service.internal_local { local(targets, client) } else { nearest(targets, client) }
+}
+
+impl<'a> Reach<'a> {
+    /// These endpoints; if there is none, the client reaches none.
+    pub fn of(mode: Mode, endpoints: Vec<Target<'a>>) -> Self {
+        Self { mode: if endpoints.is_empty() { Mode::None } else { mode }, endpoints }
+    }
 }
 
 /// What the kube-proxy on the client's node holds for the endpoints of a port of `service`.
@@ -87,9 +98,7 @@ impl<'a> Held<'a> {
 
 /// Under the traffic policy `Local`: the client's node or nothing, whatever the hints.
 fn local<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
-    let endpoints = targets.on(client.node).usable();
-    let mode = if endpoints.is_empty() { Mode::None } else { Mode::Node };
-    Reach { mode, endpoints }
+    Reach::of(Mode::Node, targets.on(client.node).usable())
 }
 
 /// Under the traffic policy `Cluster`: the node's, else the zone's, else all.
@@ -97,9 +106,7 @@ fn nearest<'a>(targets: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
     let ready = targets.ready();
     if ready.is_empty() {
         // Hints count for ready endpoints only. All clients use the last ones that serve.
-        let endpoints = targets.usable();
-        let mode = if endpoints.is_empty() { Mode::None } else { Mode::Cluster };
-        return Reach { mode, endpoints };
+        return Reach::of(Mode::Cluster, targets.usable());
     }
     let levels = Levels::of(&ready);
     let (mode, reached) = levels.reach(client);

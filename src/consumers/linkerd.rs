@@ -2,41 +2,45 @@
 //! `filterAddresses` in linkerd2's `controller/api/destination`: zone hints
 //! only, no node hints, and the Service's field is ignored.
 
-use super::target::{Client, Target, Targets};
-use crate::model::{address::AddressType, service::Service, slice::Slice};
+use super::{
+    kube_proxy::{Mode, Reach},
+    target::{Client, Targets},
+};
+use crate::model::service::Service;
 
-/// What a client reaches through the port of `service` with the name `port`.
+/// What a client reaches of a port of `service`.
 ///
 /// An address that is not ready is left out before hints are evaluated. There is no last resort:
 /// endpoints that serve while they terminate are not used.
-pub fn reach<'a>(
-    service: &Service,
-    slices: impl IntoIterator<Item = &'a Slice>,
-    family: AddressType,
-    port: &str,
-    client: Client<'_>,
-) -> Vec<Target<'a>> {
-    let available = Targets::new(service, slices, family, port).ready();
+pub fn reach<'a>(service: &Service, all: &Targets<'a>, client: Client<'_>) -> Reach<'a> {
+    let mut available = all.ready();
     if service.internal_local {
-        return available.into_iter().filter(|target| target.is_on(client.node)).collect();
+        available.retain(|target| target.is_on(client.node));
+        return Reach::of(Mode::Node, available);
     }
-    if available.iter().any(|target| target.zones().is_empty()) {
-        return available;
-    }
+    let is_hinted = available.iter().all(|target| !target.zones().is_empty());
     let zone = client.zone.unwrap_or_default();
     let near: Vec<_> =
         available.iter().filter(|target| target.is_for_zone(zone)).cloned().collect();
-    if near.is_empty() { available } else { near }
+    if near.is_empty() || !is_hinted {
+        Reach::of(Mode::Cluster, available)
+    } else {
+        Reach::of(Mode::Zone, near)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consumers::samples::{HERE, numbers, of, service};
+    use crate::{
+        consumers::samples::{HERE, numbers, of, service},
+        model::address::AddressType,
+    };
 
     fn reached(service: &Service, endpoints: &[&str], client: Client<'_>) -> String {
         let slice = of(endpoints);
-        numbers(&reach(service, [&slice], AddressType::IPv4, "http", client))
+        let all = Targets::new(service, [&slice], AddressType::IPv4, "http");
+        numbers(&reach(service, &all, client).endpoints)
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Report: what a plan of a Service amounts to, for everything that shows it: `closehaul plan`, the
 //! log, Events, health and metrics. No code that decides may read it.
 
+pub mod advice;
 pub mod forecast;
 pub mod grounds;
 pub mod hindrance;
 pub mod news;
 pub mod numbers;
 pub mod outlook;
+pub mod reach;
 pub mod row;
 pub mod status;
 

@@ -147,6 +147,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::NoSuchPort => "no pod declares the port that the Service names",
         Reason::NoAddressInFamily => "no pod has an address of this family",
         Reason::NothingReady => "no endpoint is ready",
+        Reason::ProxyIgnoresHints => "the proxy does not read hints",
         Reason::ExternalName => "the Service is an alias",
         Reason::NoSelector => "the Service has no selector",
         Reason::LegacyAnnotationWins => "the topology annotation takes precedence",
