@@ -1,6 +1,6 @@
 //! `closehaul explain`, run as a user runs it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
 #[path = "explain_cli/agreement.rs"]
 mod agreement;

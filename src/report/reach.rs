@@ -65,7 +65,7 @@ pub fn from_nodes<'a>(
         return from_node(consumer, service, targets, alike);
     }
     let hosts = targets.all.iter().filter_map(|target| target.endpoint.node.as_ref());
-    let named = targets.all.iter().flat_map(|target| target.nodes());
+    let named = targets.all.iter().flat_map(Target::nodes);
     let special: BTreeSet<&Name> =
         hosts.chain(named).filter(|node| nodes.contains(*node)).collect();
     let others = nodes.len() - special.len();

@@ -101,7 +101,7 @@ impl World {
         self
     }
 
-    /// Adds a LocalityPolicy for the namespace.
+    /// Adds a `LocalityPolicy` for the namespace.
     pub fn policy(&mut self, name: &str, spec: &Value) -> &mut Self {
         self.add(json!({
             "apiVersion": "closehaul.io/v1alpha1", "kind": "LocalityPolicy",

@@ -72,9 +72,6 @@ struct EndpointBody {
 /// The explanation.
 pub(super) fn render(asked: &Asked<'_>) -> Result<String, serde_json::Error> {
     let row = asked.row;
-    fn hindrance(it: &Hindrance) -> HindranceBody<'_> {
-        HindranceBody { reason: it.reason.to_string(), detail: &it.detail }
-    }
     let body = Body {
         namespace: &row.service.key.namespace,
         name: &row.service.key.name,
@@ -89,6 +86,10 @@ pub(super) fn render(asked: &Asked<'_>) -> Result<String, serde_json::Error> {
         consumers: asked.consumers.iter().map(|it| consumer(asked, *it)).collect(),
     };
     Ok(serde_json::to_string_pretty(&body)? + "\n")
+}
+
+fn hindrance(it: &Hindrance) -> HindranceBody<'_> {
+    HindranceBody { reason: it.reason.to_string(), detail: &it.detail }
 }
 
 fn consumer(asked: &Asked<'_>, consumer: Consumer) -> ConsumerBody {

@@ -137,25 +137,21 @@ fn zone_rows(asked: &Asked<'_>, ports: &Ports) -> Vec<Vec<String>> {
     let row = |from: &From| {
         let reached = from.reach(Consumer::KubeProxy, asked, &targets);
         let why = from.reason(Consumer::KubeProxy, asked, ports);
+        let none = || "-".to_owned();
         let zone = share.zones.iter().find(|it| Some(&it.zone) == from.zone.as_ref());
-        let cells = match zone {
-            Some(zone) => [
-                percent(zone.demand),
-                zone.endpoints.to_string(),
-                reaches(&reached, from),
-                percent(zone.in_zone),
-                zone.busiest.map_or_else(|| "-".to_owned(), signed),
-                because(asked.row, why, zone, share.endpoints),
-            ],
-            None => {
-                let none = || "-".to_owned();
-                let in_zone = from.zone.as_ref().map(|zone| percent(reached.in_zone(zone)));
-                let in_zone = in_zone.unwrap_or_else(none);
-                let reaches = reaches(&reached, from);
-                [none(), none(), reaches, in_zone, none(), why.to_string()]
-            }
-        };
-        [vec![place(from)], cells.to_vec()].concat()
+        let in_zone = from.zone.as_ref().map(|zone| percent(reached.in_zone(zone)));
+        vec![
+            place(from),
+            zone.map_or_else(none, |zone| percent(zone.demand)),
+            zone.map_or_else(none, |zone| zone.endpoints.to_string()),
+            reaches(&reached, from),
+            in_zone.unwrap_or_else(none),
+            zone.and_then(|zone| zone.busiest).map_or_else(none, signed),
+            zone.map_or_else(
+                || why.to_string(),
+                |zone| because(asked.row, why, zone, share.endpoints),
+            ),
+        ]
     };
     From::all(asked).iter().map(row).collect()
 }
