@@ -1,6 +1,7 @@
 //! `closehaul plan`: what the slices would be.
 
 mod changes;
+mod html;
 mod list;
 mod summary;
 mod table;
@@ -13,6 +14,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use self::html::cost::Price;
 use super::{
     connection::Connection,
     input::{self, InputError, Reading},
@@ -82,6 +84,9 @@ pub struct Plan {
     )]
     output: Output,
 
+    #[command(flatten)]
+    price: Price,
+
     /// The most endpoints in a slice
     #[arg(
         long,
@@ -118,6 +123,9 @@ Examples:
   # The slices themselves, from standard input
   kubectl get svc,po,no -o json | closehaul plan -f - -o yaml
 
+  # A page to look at, to send and to print, with what traffic between zones costs
+  closehaul plan -o html --cost-per-gb 0.02 --bytes 50000 > plan.html
+
   # Every write, one JSON object a line
   closehaul plan -f cluster.yaml -o changes
 
@@ -141,11 +149,16 @@ enum Output {
     Changes,
     /// One JSON object with all numbers, shares from 0 to 1
     Summary,
+    /// A web page in one file: pictures, a table to sort and filter, and details to print
+    Html,
 }
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
+    /// A price is given for an output that shows no costs.
+    #[error("--cost-per-gb and --bytes are only for --output html: add it, or leave them out")]
+    Price,
     /// The files cannot be used. What they contain must not hide or forge lines.
     #[error("{}", plain(&.0.to_string()))]
     Input(InputError),
@@ -169,7 +182,7 @@ impl From<InputError> for PlanError {
 impl PlanError {
     /// Whether the user must change the command or the files.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Input(_))
+        matches!(self, Self::Price | Self::Input(_))
     }
 }
 
@@ -178,6 +191,9 @@ impl PlanError {
 /// # Errors
 /// Input that cannot be read, a cluster that cannot be listed, output that cannot be written.
 pub async fn run(args: Plan) -> Result<(), PlanError> {
+    if args.price.is_given() && args.output != Output::Html {
+        return Err(PlanError::Price);
+    }
     let namespace = args.namespace.as_deref();
     input::check_stdin(&[&args.filename, &args.with])?;
     let reading = Reading {
@@ -223,6 +239,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         Output::Json => escaped(&list::json(&rows)?),
         Output::Changes => escaped(&changes::render(&rows)?),
         Output::Summary => escaped(&summary::render(&rows)?),
+        Output::Html => html::render(&snapshot, &rows, args.price),
     };
     print(&text).map_err(PlanError::Print)?;
     // If it is not known what there is to do, that has been said.

@@ -97,7 +97,7 @@ fn place<'a>(source: &DemandSource, service: &'a ServiceKey) -> &'a str {
 
 impl Index {
     /// The zones with what each sends to the Service, if this is requested for it.
-    pub(super) fn zones(&self, service: &ServiceKey, intent: &Intent) -> Option<Arc<Zones>> {
+    pub fn zones(&self, service: &ServiceKey, intent: &Intent) -> Option<Arc<Zones>> {
         let (keys, source) = match intent.request() {
             Some(request) => (&*request.keys, &request.demand),
             None if intent.is_unknown() => (&[][..], &DemandSource::Equal),

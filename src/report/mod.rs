@@ -1,6 +1,8 @@
 //! Report: what a plan of a Service amounts to, for everything that shows it: `closehaul plan`, the
 //! log, Events, health and metrics. No code that decides may read it.
 
+pub mod advice;
+pub mod flow;
 pub mod forecast;
 pub mod grounds;
 pub mod hindrance;

@@ -16,6 +16,7 @@ use crate::{
         verdict::Verdict,
     },
     cluster::Index,
+    consumers::kube_proxy::Targets,
     model::service::Service,
     plan::{Family, Plan, Settings, intent::Intent},
 };
@@ -28,6 +29,8 @@ pub struct Row<'a> {
     pub intent: &'a Intent,
     /// What would be written. Absent if the Service is left alone.
     pub plan: Option<Plan<'a>>,
+    /// What its policy in mode `Shadow` would bring about, if there is one.
+    pub shadow: Option<Plan<'a>>,
     /// What becomes of its preference for locality.
     pub decision: Decision,
     /// What hinders that, by name.
@@ -97,6 +100,31 @@ impl Row<'_> {
 }
 
 impl<'a> Row<'a> {
+    /// The plan that the numbers are about: what a policy in mode `Shadow` would bring about, else what
+    /// would be written.
+    fn predicted(&self) -> Option<&Plan<'a>> {
+        self.shadow.as_ref().or(self.plan.as_ref())
+    }
+
+    /// What is requested in the plan that the numbers are about.
+    pub fn predicted_intent(&self) -> &Intent {
+        self.shadow.as_ref().map_or(self.intent, |shadow| &shadow.intent)
+    }
+
+    /// The address type of these ports in the plan that the numbers are about.
+    pub fn family(&self, ports: &Ports) -> Option<&Family<'a>> {
+        let families = &self.predicted()?.families;
+        families.iter().find(|family| family.address_type == ports.verdict.family)
+    }
+
+    /// What readers find for these ports in the plan that the numbers are about.
+    pub fn targets<'r>(&'r self, index: &'r Index, ports: &Ports) -> Option<Targets<'r>> {
+        let family = self.family(ports)?;
+        let port = self.service.ports.get(*ports.ports.first()?)?;
+        let slices = all_slices(index, self.service, family);
+        Some(Targets::new(self.service, slices, family.address_type, &port.name))
+    }
+
     /// The row of a Service with what would be written; absent if the Service is left alone.
     pub fn of(index: &'a Index, service: &'a Service, plan: Option<Plan<'a>>) -> Option<Self> {
         let intent = index.intent(&service.key)?;
@@ -123,7 +151,7 @@ impl<'a> Row<'a> {
                 None => ports.push(Ports { ports: verdict.ports.clone(), verdict, share: None }),
             }
         }
-        Some(Self { service, intent, plan, decision, hindrances, ready, ports })
+        Some(Self { service, intent, plan, shadow, decision, hindrances, ready, ports })
     }
 }
 
