@@ -14,6 +14,8 @@ mod field;
 mod guard;
 #[path = "plan_cli/hostile.rs"]
 mod hostile;
+#[path = "plan_cli/html.rs"]
+mod html;
 #[path = "plan_cli/live.rs"]
 mod live;
 #[path = "plan_cli/manifests.rs"]

@@ -184,11 +184,13 @@ mod tests {
         let of_b = ("b", "b", third / 2.0);
         assert_parts(
             &mean,
-            &[("a", "a", third), of_b, ("b", "a", third / 2.0), ("c", "b", third / 2.0), (
-                "c",
-                "a",
-                third / 2.0,
-            )],
+            &[
+                ("a", "a", third),
+                of_b,
+                ("b", "a", third / 2.0),
+                ("c", "b", third / 2.0),
+                ("c", "a", third / 2.0),
+            ],
         );
         assert!(Matrix::mean([].iter()).is_empty());
     }

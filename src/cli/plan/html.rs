@@ -83,7 +83,8 @@ fn glossary(report: &Report<'_>) -> Markup {
     let occurs = |reason: &Reason| {
         report.rows.iter().any(|row| {
             let of_zones = row.ports.iter().flat_map(|ports| &ports.verdict.beyond);
-            row.decision.reasons.contains(reason) || of_zones.map(|(_, it)| it).any(|it| it == reason)
+            row.decision.reasons.contains(reason)
+                || of_zones.map(|(_, it)| it).any(|it| it == reason)
         })
     };
     let reasons: Vec<_> = Reason::ALL.iter().copied().filter(occurs).collect();

@@ -23,6 +23,8 @@ use crate::{
 
 /// How many writes of one kind are listed.
 const LISTED: usize = 10;
+/// Up to this many zones have a line each.
+const FEW: usize = 4;
 
 /// All that is known of a Service.
 pub(super) fn details(
@@ -65,8 +67,10 @@ fn ports(row: &Row<'_>, ports: &Ports, flow: Option<&Flow>, pictures: &mut Small
             }
         }
         @if let Some((share, flow)) = ports.share.as_ref().zip(flow) {
-            (self::flow(flow, pictures))
-            (zones(ports, share))
+            div.ports {
+                (self::flow(flow, pictures))
+                (zones(ports, share))
+            }
         } @else if row.ports.len() > 1 {
             p { "No traffic is known." }
         }
@@ -113,20 +117,40 @@ fn zones(ports: &Ports, share: &Share) -> Markup {
                 }
             } }
             tbody {
-                @for zone in &share.zones {
+                @for (zones, cells) in alike(ports, share) {
                     tr {
-                        th scope="row" { (zone_name(Some(&zone.zone))) }
-                        td { (percent(zone.demand)) }
-                        td { (zone.endpoints) }
-                        td { (zone.reachable) }
-                        td { (percent(zone.in_zone)) }
-                        td { @if let Some(busiest) = zone.busiest { (load(busiest)) } @else { "–" } }
-                        td { (ports.verdict.reason_in(&zone.zone).to_string()) }
+                        th scope="row" { (zones) }
+                        @for cell in cells { td { (cell) } }
                     }
                 }
             }
         }
     }
+}
+
+/// The cells of each zone. If there are many zones, those with the same cells are on one line.
+fn alike(ports: &Ports, share: &Share) -> Vec<(String, [String; 6])> {
+    let mut lines: Vec<(String, [String; 6])> = Vec::new();
+    for zone in &share.zones {
+        let name = zone_name(Some(&zone.zone));
+        let cells = [
+            percent(zone.demand),
+            zone.endpoints.to_string(),
+            zone.reachable.to_string(),
+            percent(zone.in_zone),
+            zone.busiest.map_or_else(|| "–".to_owned(), load),
+            ports.verdict.reason_in(&zone.zone).to_string(),
+        ];
+        let known = lines.iter_mut().find(|(_, known)| *known == cells);
+        match known.filter(|_| share.zones.len() > FEW) {
+            Some((names, _)) => {
+                names.push_str(", ");
+                names.push_str(&name);
+            }
+            None => lines.push((name, cells)),
+        }
+    }
+    lines
 }
 
 /// What would be written.

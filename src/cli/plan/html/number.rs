@@ -12,6 +12,16 @@ pub(super) fn percent(part: f64) -> String {
     }
 }
 
+/// A part in percent, with a digit after the point if it is small.
+pub(super) fn fine(part: f64) -> String {
+    let percent = part * 100.0;
+    if percent > 0.0 && percent < 9.95 {
+        format!("{percent:.1}%")
+    } else {
+        format!("{percent:.0}%")
+    }
+}
+
 /// How far above or below the even share.
 pub(super) fn load(overload: f64) -> String {
     let percent = (overload * 100.0).round();
@@ -35,9 +45,15 @@ mod tests {
 
     #[test]
     fn only_all_and_nothing_are_shown_as_such() {
-        let parts = [0.0, 0.001, 0.005, 0.334, 0.994, 0.996, 1.0 - 1e-12, 1.0];
-        let shown = ["0%", "<1%", "0%", "33%", "99%", ">99%", "100%", "100%"];
+        let parts = [0.0, 0.001, 0.006, 0.334, 0.994, 0.996, 1.0 - 1e-12, 1.0];
+        let shown = ["0%", "<1%", "1%", "33%", "99%", ">99%", "100%", "100%"];
         assert_eq!(parts.map(percent), shown.map(str::to_owned));
+    }
+
+    #[test]
+    fn small_parts_have_a_digit_more() {
+        let parts = [0.0, 0.0069, 0.0994, 0.0996, 0.334];
+        assert_eq!(parts.map(fine), ["0%", "0.7%", "9.9%", "10%", "33%"]);
     }
 
     #[test]

@@ -5,7 +5,10 @@ mod small;
 
 use maud::{Markup, html};
 
-pub(super) use self::{large::large, small::Small};
+pub(super) use self::{
+    large::{is_many, large},
+    small::Small,
+};
 use super::words::zone_name;
 use crate::model::name::Name;
 

@@ -40,9 +40,9 @@
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
 
-  const key = (row, column) => {
+  const key = (row, at, column) => {
     const cell = row.cells[column];
-    if (column === 0) return texts[rows.indexOf(row)];
+    if (column === 0) return texts[at];
     if (column === STATE) return states.indexOf(cell.textContent);
     if (!table.tHead.rows[0].cells[column].classList.contains("n")) return cell.textContent;
     const number = parseFloat(cell.dataset.v ?? cell.textContent);
@@ -52,7 +52,7 @@
     const descends = head.getAttribute("aria-sort") === "ascending";
     for (const other of table.tHead.rows[0].cells) other.setAttribute("aria-sort", "none");
     head.setAttribute("aria-sort", descends ? "descending" : "ascending");
-    const keys = rows.map((row) => [key(row, column), row]);
+    const keys = rows.map((row, at) => [key(row, at, column), row]);
     const order = (a, b) => (typeof a === "number" ? a - b : a < b ? -1 : a > b ? 1 : 0);
     keys.sort(([a], [b]) => (descends ? order(b, a) : order(a, b)));
     body.append(...keys.map(([, row]) => row));

@@ -71,14 +71,14 @@ fn row(report: &Report<'_>, row: &Row<'_>, flow: &ServiceFlow, pictures: &mut Sm
     html! {
         tr data-r=(reasons.join(" ")) {
             th scope="row" {
-                details.p[is_printed] {
+                details class=[is_printed.then_some("p")] {
                     summary { (plain(&row.service.key.name)) }
                     (details::details(report.snapshot.index(), row, flow, pictures))
                 }
             }
             td { (plain(&row.service.key.namespace)) }
             td { @if let Some(prefer) = row.prefer() { (plain(&prefer)) } @else { "–" } }
-            td { @if let Some(policy) = row.policy() { (plain(&policy)) } @else { "–" } }
+            td { @if let Some(policy) = row.policy() { (self::policy(&policy)) } @else { "–" } }
             td { span class={ "s s" (state) } { (state) } }
             td {
                 @if let [first, others @ ..] = &*reasons {
@@ -106,5 +106,13 @@ fn row(report: &Report<'_>, row: &Row<'_>, flow: &ServiceFlow, pictures: &mut Sm
                 },
             }
         }
+    }
+}
+
+/// A policy, which may be broken into two lines after its kind.
+fn policy(policy: &str) -> Markup {
+    match policy.split_once('/') {
+        Some((kind, name)) => html! { (plain(kind)) "/" wbr; (plain(name)) },
+        None => html! { (plain(policy)) },
     }
 }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{
     Report,
-    number::{count, load, percent},
-    picture::large,
+    number::{count, fine, load, percent},
+    picture::{is_many, large},
     words::{meaning, zone_name},
 };
 use crate::{
@@ -44,9 +44,10 @@ pub(super) fn header(report: &Report<'_>) -> Markup {
 /// The figures of the whole cluster.
 pub(super) fn figures(report: &Report<'_>) -> Markup {
     let total = &report.total;
-    let writes = report.rows.iter().map(super::Row::writes).fold([0; 3], |sum, writes| {
-        [sum[0] + writes[0], sum[1] + writes[1], sum[2] + writes[2]]
-    });
+    let writes =
+        report.rows.iter().map(super::Row::writes).fold([0; 3], |sum, writes| {
+            [sum[0] + writes[0], sum[1] + writes[1], sum[2] + writes[2]]
+        });
     html! {
         section.figures aria-label="Summary" {
             div.tile {
@@ -66,13 +67,23 @@ pub(super) fn figures(report: &Report<'_>) -> Markup {
             div.tile {
                 h2 { "Writes" }
                 p.big { b { (writes.iter().sum::<usize>()) } }
-                p {
-                    (count(writes[0], "slice")) " to create, " (writes[1]) " to update, " (writes[2])
-                    " to delete"
-                }
+                p { (listed(writes)) }
             }
             (states(report))
         }
+    }
+}
+
+/// How many slices are created, updated and deleted.
+fn listed(writes: [usize; 3]) -> String {
+    let kinds = ["to create", "to update", "to delete"].into_iter().zip(writes);
+    let kinds = kinds.filter(|(_, number)| *number > 0);
+    let listed: Vec<_> =
+        kinds.map(|(kind, number)| format!("{} {kind}", count(number, "slice"))).collect();
+    if listed.is_empty() {
+        "All slices are as they should be.".to_owned()
+    } else {
+        listed.join(", ")
     }
 }
 
@@ -113,9 +124,8 @@ fn worst(report: &Report<'_>) -> Markup {
 
 /// How many Services are in each state.
 fn states(report: &Report<'_>) -> Markup {
-    let counted = State::ALL.map(|state| {
-        (state, report.rows.iter().filter(|row| row.decision.state == state).count())
-    });
+    let counted = State::ALL
+        .map(|state| (state, report.rows.iter().filter(|row| row.decision.state == state).count()));
     html! {
         div.tile.states {
             h2 { (count(report.rows.len(), "Service")) }
@@ -144,10 +154,11 @@ pub(super) fn flow(report: &Report<'_>) -> Markup {
     }
     // Endpoints without zone come last.
     places.sort_by_key(|place| (place.is_none(), *place));
-    let shadows =
-        report.rows.iter().zip(&report.flows).filter(|(row, flow)| {
-            row.intent.shadow().is_some() && flow.flow().is_some()
-        });
+    let shadows = report
+        .rows
+        .iter()
+        .zip(&report.flows)
+        .filter(|(row, flow)| row.intent.shadow().is_some() && flow.flow().is_some());
     let shadows = shadows.count();
     let kept = |matrix: &Matrix| format!("{} stays in its zone", percent(matrix.in_zone()));
     html! {
@@ -164,7 +175,7 @@ pub(super) fn flow(report: &Report<'_>) -> Markup {
             p.key {
                 span { svg.swatch width="34" height="14" aria-hidden="true" { path.i d="M1 2H33V12H1Z" {} }
                     " stays in its zone" }
-                span { svg.swatch width="34" height="14" aria-hidden="true" { path.x d="M1 2H33V12H1Z" {} }
+                span { svg.swatch.many[is_many(&places)] width="34" height="14" aria-hidden="true" { path.x d="M1 2H33V12H1Z" {} }
                     " goes to another zone" }
                 span { "Left: where it comes from. Right: where it goes to." }
             }
@@ -208,7 +219,7 @@ fn numbers(when: &str, matrix: &Matrix, places: &[Option<&Name>]) -> Markup {
                         tr {
                             th scope="row" { (zone_name(Some(from))) }
                             @for to in places {
-                                td.own[Some(*from) == *to] { (percent(matrix.part(from, *to))) }
+                                td.own[Some(*from) == *to] { (fine(matrix.part(from, *to))) }
                             }
                         }
                     }

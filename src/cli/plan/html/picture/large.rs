@@ -56,17 +56,25 @@ pub(in super::super) fn large(matrix: &Matrix, places: &[Option<&Name>], title: 
         }
     }
     let bottom = |nodes: &[Node]| {
-        nodes.iter().map(|node| (node.top + node.height).max(node.label + LINE / 2.0)).fold(0.0, f64::max)
+        nodes
+            .iter()
+            .map(|node| (node.top + node.height).max(node.label + LINE / 2.0))
+            .fold(0.0, f64::max)
     };
     let height = (bottom(&left).max(bottom(&right)) + TOP).ceil();
     html! {
-        svg.large viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(title) {
+        svg.large.many[is_many(places)] viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(title) {
             path.x d=(PreEscaped(crossing)) {}
             path.i d=(PreEscaped(staying)) {}
             (side(&left, places, &sent, SIDES[0] - BAR, true))
             (side(&right, places, &received, SIDES[1], false))
         }
     }
+}
+
+/// Whether bands are too narrow to be hatched.
+pub(in super::super) fn is_many(places: &[Option<&Name>]) -> bool {
+    places.len() > 5
 }
 
 /// Zones one below the other, and their labels so that none covers another.

@@ -12,10 +12,10 @@ use crate::{assess::matrix::Matrix, model::name::Name};
 /// From one zone to the next.
 const LINE: usize = 14;
 /// Where lines begin and end.
-const SIDES: [usize; 2] = [86, 154];
-const WIDTH: usize = 240;
+const SIDES: [usize; 2] = [98, 178];
+const WIDTH: usize = 276;
 /// The longest name of a zone.
-const LONGEST: usize = 12;
+const LONGEST: usize = 14;
 /// The width of the widest line.
 const WIDEST: f64 = 8.0;
 
@@ -81,7 +81,7 @@ fn names(places: &[Option<&Name>]) -> String {
         @for (at, place) in places.iter().enumerate() {
             @let name = label(*place, LONGEST);
             text.e x=(left - 6) y=(height(at) + 4) { (name) }
-            text x=(right + 6) y=(height(at) + 4) { (name) }
+            text.f x=(right + 6) y=(height(at) + 4) { (name) }
         }
     };
     names.into_string()
@@ -90,9 +90,8 @@ fn names(places: &[Option<&Name>]) -> String {
 /// Lines from zones that send to those that receive. They are as wide as the traffic; those within a
 /// zone are level and solid, and the others are dashed.
 fn lines(matrix: &Matrix, places: &[Option<&Name>]) -> String {
-    let part = |from: usize, to: usize| {
-        places[from].map_or(0.0, |sender| matrix.part(sender, places[to]))
-    };
+    let part =
+        |from: usize, to: usize| places[from].map_or(0.0, |sender| matrix.part(sender, places[to]));
     let count = places.len();
     let pairs = || (0..count).flat_map(|from| (0..count).map(move |to| (from, to)));
     let most = places.iter().flatten().map(|zone| matrix.sent(zone)).fold(0.0, f64::max);
@@ -106,7 +105,7 @@ fn lines(matrix: &Matrix, places: &[Option<&Name>]) -> String {
     }
     let paths = html! {
         @for ((is_staying, width), path) in paths {
-            path class=(if is_staying { "i" } else { "x" }) stroke-width=(width) d=(path) {}
+            path class=(if is_staying { "j" } else { "y" }) stroke-width=(width) d=(path) {}
         }
     };
     paths.into_string()
