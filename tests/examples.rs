@@ -1,6 +1,8 @@
 //! Every command and every file on the page of worked examples, and the command that explains a Service:
 //! what is printed there is what the command prints. `CLOSEHAUL_UPDATE=1` writes the pages again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::{env, fmt::Write as _, fs, path::Path, process::Command};
 
 const PAGE: &str = "docs/examples.md";

@@ -1,6 +1,6 @@
 //! `closehaul plan`, and `closehaul evacuate`, which plans before it writes, run as a user runs them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
 #[path = "plan_cli/command.rs"]
 mod command;
@@ -14,6 +14,8 @@ mod field;
 mod guard;
 #[path = "plan_cli/hostile.rs"]
 mod hostile;
+#[path = "plan_cli/html.rs"]
+mod html;
 #[path = "plan_cli/live.rs"]
 mod live;
 #[path = "plan_cli/manifests.rs"]

@@ -5,12 +5,14 @@
 //!
 //! ```text
 //! slices -> crowd -> verdict -> decision
-//!             '----> share
+//!             |----> share
+//!             '----> matrix
 //! ```
 
 pub mod crowd;
 pub mod decision;
 pub mod explained;
+pub mod matrix;
 mod policies;
 pub mod reason;
 pub mod share;

@@ -38,6 +38,13 @@ macro_rules! reasons {
         impl Reason {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// What it means, in a sentence.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii_start(),)+
+                }
+            }
         }
     };
 }
@@ -53,11 +60,11 @@ reasons! {
     Shadow,
     /// All nodes are in one zone.
     SingleZone,
-    /// The legacy annotation: there are fewer ready endpoints than zones.
+    /// A zone has fewer ready endpoints than the guard requires, or there are fewer than zones.
     TooFewInZone,
     /// A zone that sends has no ready endpoint of its own.
     ZoneEmpty,
-    /// The legacy annotation: the endpoints of a zone would be overloaded.
+    /// Endpoints would be overloaded beyond the limit of the guard or of the legacy annotation.
     OverloadExceeded,
     /// Endpoints of other zones serve a zone, too, and none of these its own.
     Lent,

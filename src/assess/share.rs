@@ -99,23 +99,15 @@ pub fn share(targets: &Targets<'_>, senders: &[Sender<'_>]) -> Option<Share> {
     }
     let levels = Levels::of(&flocks);
     let total: usize = flocks.iter().map(|flock| flock.count).sum();
-    let named: HashSet<&str> = flocks.iter().flat_map(Flock::nodes).map(AsRef::as_ref).collect();
+    let named = named(&flocks);
     // The load of each endpoint of a flock.
     let mut loads = vec![0.0; flocks.len()];
     let mut zones = Vec::new();
-    for Sender { zone, demand, nodes } in senders.iter().copied() {
-        let per_node = demand / float(nodes.map_or(1, BTreeSet::len));
-        let (with_own, others): (Vec<&Name>, Vec<&Name>) =
-            nodes.into_iter().flatten().partition(|node| named.contains(&***node));
-        // Clients on nodes that no endpoint names all reach the same.
-        let mut routes: Vec<(&str, f64)> =
-            with_own.into_iter().map(|node| (&**node, per_node)).collect();
-        if !others.is_empty() || nodes.is_none() {
-            routes.push(("", per_node * float(others.len().max(1))));
-        }
+    for sender in senders.iter().copied() {
+        let Sender { zone, demand, .. } = sender;
         let mut staying = 0.0;
         let mut reached = BTreeSet::new();
-        for (node, amount) in routes {
+        for (node, amount) in sender.routes(&named) {
             let (_, to) = levels.reach(Client { node, zone: Some(zone) });
             let each = amount / float(to.iter().map(|at| flocks[*at].count).sum());
             for at in to {
@@ -149,6 +141,28 @@ pub fn share(targets: &Targets<'_>, senders: &[Sender<'_>]) -> Option<Share> {
         endpoints: total,
         zones,
     })
+}
+
+impl<'a> Sender<'a> {
+    /// The nodes that some endpoint names, each with what its clients send. Clients on all other
+    /// nodes reach the same, so they are one entry, without a name.
+    pub(super) fn routes(self, named: &HashSet<&str>) -> Vec<(&'a str, f64)> {
+        let Self { zone: _, demand, nodes } = self;
+        let per_node = demand / float(nodes.map_or(1, BTreeSet::len));
+        let (with_own, others): (Vec<&Name>, Vec<&Name>) =
+            nodes.into_iter().flatten().partition(|node| named.contains(&***node));
+        let mut routes: Vec<(&str, f64)> =
+            with_own.into_iter().map(|node| (&**node, per_node)).collect();
+        if !others.is_empty() || nodes.is_none() {
+            routes.push(("", per_node * float(others.len().max(1))));
+        }
+        routes
+    }
+}
+
+/// The names of all nodes for which endpoints are hinted.
+pub(super) fn named<'f>(flocks: &'f [Flock<'_>]) -> HashSet<&'f str> {
+    flocks.iter().flat_map(Flock::nodes).map(AsRef::as_ref).collect()
 }
 
 impl Flock<'_> {

@@ -1,6 +1,7 @@
 //! `closehaul plan`: what the slices would be.
 
 mod changes;
+mod html;
 mod list;
 mod summary;
 mod table;
@@ -9,6 +10,7 @@ use std::io::{self, IsTerminal as _};
 
 use clap::{Args, ValueEnum};
 
+use self::html::cost::Price;
 use super::{
     print::print,
     say::say,
@@ -43,6 +45,9 @@ pub struct Plan {
     )]
     output: Output,
 
+    #[command(flatten)]
+    price: Price,
+
     /// The most endpoints in a slice
     #[arg(
         long,
@@ -70,6 +75,9 @@ Examples:
   # The slices themselves, from standard input
   kubectl get svc,po,no -o json | closehaul plan -f - -o yaml
 
+  # A page to look at, to send and to print, with what traffic between zones costs
+  closehaul plan -o html --cost-per-gb 0.02 --bytes 50000 > plan.html
+
   # Every write, one JSON object a line
   closehaul plan -f cluster.yaml -o changes
 
@@ -93,11 +101,16 @@ enum Output {
     Changes,
     /// One JSON object with all numbers, shares from 0 to 1
     Summary,
+    /// A web page in one file: pictures, a table to sort and filter, and details to print
+    Html,
 }
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
+    /// A price is given for an output that shows no costs.
+    #[error("--cost-per-gb and --bytes are only for --output html: add it, or leave them out")]
+    Price,
     /// What is needed cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -112,7 +125,11 @@ pub enum PlanError {
 impl PlanError {
     /// Whether the user must change the command or the files.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Read(error) if error.is_usage())
+        match self {
+            Self::Price => true,
+            Self::Read(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -121,8 +138,11 @@ impl PlanError {
 /// # Errors
 /// Input that cannot be read, a cluster that cannot be listed, output that cannot be written.
 pub async fn run(args: Plan) -> Result<(), PlanError> {
+    if args.price.is_given() && args.output != Output::Html {
+        return Err(PlanError::Price);
+    }
     let namespace = args.namespace.as_deref();
-    let Read { snapshot, are_pods_unknown, from_files } = args.sources.read(namespace).await?;
+    let Read { snapshot, from_files } = args.sources.read(namespace).await?;
     let place = match namespace {
         Some(namespace) => format!("the namespace {namespace}; is that its name?"),
         None if from_files => "what was read".to_owned(),
@@ -137,10 +157,11 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         Output::Json => escaped(&list::json(&rows)?),
         Output::Changes => escaped(&changes::render(&rows)?),
         Output::Summary => escaped(&summary::render(&rows)?),
+        Output::Html => html::render(&snapshot, &rows, args.price),
     };
     print(&text).map_err(PlanError::Print)?;
     // If it is not known what there is to do, that has been said.
-    if let Some(note) = nothing_to_do(&rows, &place).filter(|_| !are_pods_unknown) {
+    if let Some(note) = nothing_to_do(&rows, &place).filter(|_| !snapshot.are_pods_unknown()) {
         say(note);
     }
     Ok(())

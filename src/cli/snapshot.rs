@@ -17,6 +17,8 @@ use crate::{
 /// A cluster at one moment.
 pub(super) struct Snapshot {
     index: Index,
+    /// The time for which is planned.
+    now: Timestamp,
     /// Without pods nothing can be planned.
     are_pods_unknown: bool,
 }
@@ -26,12 +28,22 @@ impl Snapshot {
     pub(super) fn of(objects: Objects, now: Timestamp) -> Self {
         let are_pods_unknown = objects.are_pods_unknown;
         let index = objects.index(now);
-        Self { index, are_pods_unknown }
+        Self { index, now, are_pods_unknown }
     }
 
     /// All that is known.
     pub(super) fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The time for which is planned.
+    pub(super) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Whether no pod is known, so that no slice would be written.
+    pub(super) fn are_pods_unknown(&self) -> bool {
+        self.are_pods_unknown
     }
 
     /// One row for each Service, by namespace and name.

@@ -62,8 +62,6 @@ pub struct Sources {
 pub(super) struct Read {
     /// The cluster.
     pub(super) snapshot: Snapshot,
-    /// Whether the input has no pods, so that nothing can be planned.
-    pub(super) are_pods_unknown: bool,
     /// Whether it comes from files.
     pub(super) from_files: bool,
 }
@@ -138,8 +136,7 @@ impl Sources {
         for note in notes {
             say(note);
         }
-        let are_pods_unknown = objects.are_pods_unknown;
         let snapshot = Snapshot::of(objects, self.at.unwrap_or_else(Timestamp::now));
-        Ok(Read { snapshot, are_pods_unknown, from_files: self.are_files() })
+        Ok(Read { snapshot, from_files: self.are_files() })
     }
 }

@@ -2,6 +2,7 @@
 //! log, Events, health and metrics. No code that decides may read it.
 
 pub mod advice;
+pub mod flow;
 pub mod forecast;
 pub mod grounds;
 pub mod hindrance;

@@ -196,7 +196,7 @@ fn situations() -> Vec<Situation> {
         }),
         with("a port that no pod declares", equal, |w| {
             w.service(&spec(
-                json!({ "ports": [{ "name": "http", "port": 80, "targetPort": "wbe" }] }),
+                &json!({ "ports": [{ "name": "http", "port": 80, "targetPort": "wbe" }] }),
             ));
         }),
         with("two ports, one of them only in one zone", equal, |w| {

@@ -263,11 +263,11 @@ fn hostile_files_do_no_harm() {
     let files = std::env::var("CLOSEHAUL_HOSTILE_FILES").map_or(FILES, |it| it.parse().unwrap());
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let path = directory.join(format!("hostile-\u{1b}[2J\u{202e}-{}.yaml", std::process::id()));
-    let outputs = ["table", "wide", "summary", "changes", "json", "yaml"];
+    let outputs = ["table", "wide", "summary", "changes", "json", "yaml", "html"];
     let (mut read, mut refused) = (0, 0);
     for number in 0..files {
         fs::write(&path, file(number)).unwrap();
-        let output = outputs[usize::try_from(number % 6).unwrap()];
+        let output = outputs[usize::try_from(number % 7).unwrap()];
         let done = run(&path, output).unwrap_or_else(|| panic!("file {number}: takes too long"));
         let out = String::from_utf8(done.stdout).unwrap();
         let err = String::from_utf8(done.stderr).unwrap();
