@@ -32,7 +32,8 @@ impl Reached<'_> {
     /// The part of the traffic that endpoints in a zone get.
     pub fn in_zone(&self, zone: &Name) -> f64 {
         let own = self.endpoints.iter().filter(|(it, _)| it.endpoint.zone.as_ref() == Some(zone));
-        own.map(|(_, share)| share).sum()
+        // The sum of nothing would be -0.
+        own.fold(0.0, |sum, (_, share)| sum + share)
     }
 }
 

@@ -166,6 +166,12 @@ impl Site {
             .map_err(|source| Error::Run { what: "sh", source })
     }
 
+    /// Where the page about all Services goes: the folder of what was built.
+    pub(super) fn page(&self) -> PathBuf {
+        let folder = self.closehaul.ancestors().nth(2).unwrap_or(Path::new("."));
+        folder.join("closehaul-plan.html")
+    }
+
     /// Returns an error if something that must run does not.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
         self.site.check().await?;

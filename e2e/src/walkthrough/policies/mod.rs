@@ -78,8 +78,19 @@ pub(super) async fn walk(site: &mut Site) -> Result<(Vec<Row>, Vec<String>), Err
     rows.push(evacuation(site, &clients).await?);
     let before = [(CART, &cart), (MAIL, &mail), (SEARCH, &guarded.predicted)];
     rows.push(back(site, &clients, before).await?);
+    report(site).await?;
     let left = super::walk::rehearse(site, REHEARSE).await?;
     Ok((rows, left))
+}
+
+/// Writes a page about all Services, which stays when the cluster is gone.
+async fn report(site: &Site) -> Result<(), Error> {
+    site.console.heading("Report: a page about all Services, to open in a browser");
+    let path = site.page();
+    site.run(&format!("closehaul plan -o html > \\\n  '{}'", path.display())).await?;
+    let size = std::fs::metadata(&path).map_err(|source| Error::Run { what: "plan", source })?;
+    site.console.note(format_args!("{} kB", size.len().div_ceil(1000)));
+    Ok(())
 }
 
 /// Installs the custom resource definitions, and creates a client in each zone.
@@ -163,6 +174,7 @@ async fn guard(
     let search = step.measure(site, clients, SEARCH, None).await?;
     tables::routes(site.console, [search.routes()]);
     tables::comparison(site.console, [("no guard", without), ("guard 20 %", &search)]);
+    site.run("closehaul explain search").await?;
     let [before, after] = [without, &search].map(|shares| shares.predicted.overload);
     if before <= CAP || after > CAP {
         let [before, after] = [before, after].map(above);
@@ -187,6 +199,7 @@ async fn evacuation(site: &mut Site, clients: &Clients) -> Result<Row, Error> {
     sleep_until(quiet).await;
     site.run(COMPLETE).await?;
     site.run("kubectl get zoneevacuations").await?;
+    site.run("closehaul explain cart").await?;
     let mut counted = Vec::new();
     for (service, flows) in flows {
         counted.push((service, clients.endpoints(service).await?, flows.finish().await?));
