@@ -53,9 +53,10 @@ fn more_endpoints(index: &Index, row: &Row<'_>, ports: &Ports) -> Vec<String> {
     }
     let line = |(more, zones): (usize, Vec<&Name>)| {
         let plural = if more == 1 { "" } else { "s" };
-        let place = if zones.len() == 1 { "there" } else { "in each" };
+        // Each is tried alone: what is added elsewhere changes the even share.
+        let one_of = if zones.len() == 1 { "" } else { "one of " };
         let zones = listed(zones.into_iter().map(ToString::to_string));
-        format!("To keep {zones} local: {more} more endpoint{plural} {place}")
+        format!("To keep {one_of}{zones} local: {more} more endpoint{plural} there")
     };
     zones.into_iter().map(line).collect()
 }
@@ -87,7 +88,7 @@ fn remedy(reason: Reason) -> Option<&'static str> {
         Reason::EndpointWithoutZone | Reason::NodeWithoutZoneLabel => {
             "Label the nodes that are named below with topology.kubernetes.io/zone"
         }
-        Reason::NodeMissing => "Delete pods whose nodes are gone, or let their nodes join",
+        Reason::NodeMissing => "Delete pods whose nodes are gone, or bring their nodes back",
         Reason::SingleZone => "Nothing needs to be done: all nodes are in one zone",
         Reason::ForeignSliceWithoutHints => {
             "Let the controller of the other slices write hints, or delete these slices"
@@ -95,15 +96,20 @@ fn remedy(reason: Reason) -> Option<&'static str> {
         Reason::OverwrittenByOtherController => {
             "Switch the other controller of these slices off; see docs/troubleshooting.md"
         }
-        Reason::TrafficPolicyLocal => "Set the traffic policy that is named below to Cluster",
+        Reason::TrafficPolicyLocal => {
+            "Set the traffic policy that is named below to Cluster, unless it is intended: under Local, \
+             clients get no answer where no endpoint is on the node"
+        }
         Reason::Headless => {
-            "Give the Service a cluster IP: clients of a headless one choose themselves"
+            "Create the Service again with a cluster IP, or drop the preference: clients of a headless \
+             Service choose pods from DNS"
         }
         Reason::HiddenFromProxy => {
             "Remove the label service.kubernetes.io/service-proxy-name, or configure that proxy"
         }
         Reason::LegacyAnnotationWins => {
-            "Remove the annotation service.kubernetes.io/topology-mode, so that a policy can decide"
+            "Set spec.trafficDistribution, then remove the annotation service.kubernetes.io/topology-mode: \
+             it overrides the field and policies"
         }
         Reason::TooManyZones => {
             "Use a coarser preference, such as Region: an endpoint names 8 zones"
@@ -111,14 +117,17 @@ fn remedy(reason: Reason) -> Option<&'static str> {
         Reason::RolloutPending => {
             "Add the zones that are named below to rollout.zones of the policy"
         }
+        Reason::Evacuated => {
+            "The evacuation ends by itself: kubectl get zoneevacuations shows when"
+        }
         Reason::Held => "Wait: the better plan follows once guard.hold is over",
-        Reason::Conflicted => "Delete one of the policies of the same rank, or let it select less",
+        Reason::Conflicted => "Delete one of the policies of the same rank, or narrow its selector",
         Reason::NoMatchingPods => "Correct spec.selector of the Service, or the labels of its pods",
         Reason::NoSuchPort => "Correct targetPort of the Service, or name the port in its pods",
         Reason::NoAddressInFamily => {
             "Give the pods addresses of that family, or remove it from ipFamilies"
         }
-        Reason::NothingReady => "Look why its pods are not ready: kubectl describe pods",
+        Reason::NothingReady => "Check why its pods are not ready: kubectl describe pods",
         Reason::PolicyUnknown => "Upgrade closehaul, or grant it the permission to list policies",
         Reason::PolicyNotFound => {
             "Create the policy, or correct the annotation closehaul.io/policy"

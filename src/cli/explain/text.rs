@@ -205,7 +205,7 @@ fn stays(row: &Row<'_>, ports: &Ports) -> String {
         above if above > 0.0 => {
             format!(", and no endpoint carries more than {above:.0} % above the even share")
         }
-        _ => ", and all endpoints carry the same".to_owned(),
+        _ => ", and all endpoints carry the same load".to_owned(),
     };
     let (stays, without) = (percent(share.in_zone), percent(without));
     format!(
@@ -311,9 +311,13 @@ fn other(asked: &Asked<'_>, consumer: Consumer, lines: &mut Vec<String>) {
     }
     if consumer == Consumer::Cilium {
         lines.push(String::new());
-        lines.push(
-            "  With loadBalancer.serviceTopology=true. Without it, all endpoints.".to_owned(),
-        );
+        let is_deaf = asked.row.ports.iter().any(|ports| ignores_hints(asked, &ports.verdict));
+        let text = if is_deaf {
+            "Cilium follows hints only if the Service itself sets spec.trafficDistribution."
+        } else {
+            "This requires loadBalancer.serviceTopology=true. Otherwise, clients reach all endpoints."
+        };
+        lines.extend(wrapped(text, "  ", "  "));
     }
 }
 
