@@ -168,7 +168,7 @@ impl Site {
 
     /// Where the page about all Services goes: the folder of what was built.
     pub(super) fn page(&self) -> PathBuf {
-        let folder = self.closehaul.ancestors().nth(2).unwrap_or(Path::new("."));
+        let folder = self.closehaul.ancestors().nth(2).unwrap_or_else(|| Path::new("."));
         folder.join("closehaul-plan.html")
     }
 

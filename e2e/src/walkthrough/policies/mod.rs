@@ -88,8 +88,8 @@ async fn report(site: &Site) -> Result<(), Error> {
     site.console.heading("Report: a page about all Services, to open in a browser");
     let path = site.page();
     site.run(&format!("closehaul plan -o html > \\\n  '{}'", path.display())).await?;
-    let size = std::fs::metadata(&path).map_err(|source| Error::Run { what: "plan", source })?;
-    site.console.note(format_args!("{} kB", size.len().div_ceil(1000)));
+    let page = std::fs::metadata(&path).map_err(|source| Error::Run { what: "plan", source })?;
+    site.console.note(format_args!("{} kB", page.len().div_ceil(1000)));
     Ok(())
 }
 
