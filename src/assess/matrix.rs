@@ -82,6 +82,14 @@ impl Matrix {
         named.into_iter().map(Some).chain(nowhere).collect()
     }
 
+    /// The places of several, each once, in the same order.
+    pub fn all_places(all: [&Self; 2]) -> Vec<Option<&Name>> {
+        let mut places: Vec<_> = all.into_iter().flat_map(Self::places).collect();
+        places.sort_by_key(|place| (place.is_none(), *place));
+        places.dedup();
+        places
+    }
+
     /// Whether there is no traffic.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -9,6 +9,7 @@ use crate::{
     assess::{reason::Reason, verdict::Verdict},
     cluster::Index,
     model::{
+        address::AddressType,
         labels::Labels,
         name::Name,
         service::{Service, ServicePort, TargetPort},
@@ -93,9 +94,7 @@ fn is_of_ports(reason: Reason) -> bool {
 impl Scene<'_> {
     /// The ports and the address type of a verdict.
     fn place(&self, verdict: &Verdict) -> String {
-        let names = self.ports(verdict).map(port_name);
-        let plural = if verdict.ports.len() == 1 { "" } else { "s" };
-        format!("port{plural} {}, {}", listed(names), verdict.family)
+        place(self.service, &verdict.ports, verdict.family)
     }
 
     fn ports(&self, verdict: &Verdict) -> impl Iterator<Item = &ServicePort> {
@@ -230,6 +229,13 @@ impl Scene<'_> {
 fn pod_on_node(endpoint: &Endpoint) -> String {
     let pod = endpoint.pod_name().map_or_else(String::new, |name| format!("pod {name}"));
     endpoint.node.as_ref().map_or_else(|| pod.clone(), |node| format!("{pod} on node {node}"))
+}
+
+/// Ports of a Service, as positions in [`Service::ports`], with an address type.
+pub fn place(service: &Service, ports: &[usize], family: AddressType) -> String {
+    let names = ports.iter().filter_map(|at| service.ports.get(*at)).map(port_name);
+    let plural = if ports.len() == 1 { "" } else { "s" };
+    format!("port{plural} {}, {family}", listed(names))
 }
 
 /// The name of a Service's port, or its number if it has none.

@@ -81,3 +81,8 @@ pub fn of_port(
     }
     Some(share)
 }
+
+/// A share or an overload as JSON shows it. Six places are more than users read, and hide that a third has no end.
+pub fn rounded(share: f64) -> f64 {
+    (share * 1e6).round() / 1e6
+}

@@ -9,6 +9,7 @@ use crate::{
         kube_proxy::{Client, Mode, Target, Targets},
     },
     model::{name::Name, service::Service},
+    plan::policy::counts::float,
 };
 
 /// What clients reach.
@@ -84,9 +85,4 @@ pub fn from_nodes<'a>(
         }
     }
     Reached { mode, endpoints: sum.into_values().collect() }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of endpoints and nodes")]
-fn float(count: usize) -> f64 {
-    count as f64
 }

@@ -12,6 +12,7 @@ use crate::{
     report::{
         advice::advice,
         hindrance::{Hindrance, port_name},
+        numbers::rounded,
         row::Ports,
     },
 };
@@ -142,9 +143,4 @@ fn mode(mode: Mode) -> &'static str {
         Mode::Cluster => "cluster",
         Mode::None => "none",
     }
-}
-
-/// Six places are more than users read, and hide that a third has no end.
-fn rounded(share: f64) -> f64 {
-    (share * 1e6).round() / 1e6
 }

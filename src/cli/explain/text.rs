@@ -11,7 +11,6 @@ use crate::{
         name::Name,
         node::Node,
         policy::{DemandSource, Guard},
-        service::Service,
     },
     plain::plain,
     plan::{
@@ -20,7 +19,7 @@ use crate::{
     },
     report::{
         advice::advice,
-        hindrance::{listed, port_name},
+        hindrance,
         reach::Reached,
         row::{Ports, Row},
     },
@@ -88,8 +87,7 @@ fn guard(row: &Row<'_>) -> Option<String> {
 fn zones(asked: &Asked<'_>, lines: &mut Vec<String>) {
     let alike = alike(asked);
     let is_one = alike.len() == 1;
-    for (titles, ports) in alike {
-        let rows = zone_rows(asked, ports);
+    for (titles, ports, rows) in alike {
         if !is_one || !rows.is_empty() {
             lines.push(String::new());
         }
@@ -106,27 +104,27 @@ fn zones(asked: &Asked<'_>, lines: &mut Vec<String>) {
     }
 }
 
-/// Ports of which the same is said, with their names.
-fn alike<'a>(asked: &'a Asked<'_>) -> Vec<(Vec<String>, &'a Ports)> {
-    let mut groups: Vec<(Vec<String>, &Ports)> = Vec::new();
+/// The titles of ports of which the same is said, the first of them, and what is said of each zone.
+type Alike<'a> = (Vec<String>, &'a Ports, Vec<Vec<String>>);
+
+/// The ports, with those together of which the same is said.
+fn alike<'a>(asked: &Asked<'a>) -> Vec<Alike<'a>> {
+    let mut groups: Vec<Alike<'a>> = Vec::new();
     for ports in &asked.row.ports {
-        let title = title(asked.row.service, ports);
-        let rows = zone_rows(asked, ports);
-        let is_same = |(_, other): &&mut (Vec<String>, &Ports)| {
-            other.verdict.state == ports.verdict.state && zone_rows(asked, other) == rows
-        };
-        match groups.iter_mut().find(is_same) {
-            Some((titles, _)) => titles.push(title),
-            None => groups.push((vec![title], ports)),
+        let (title, rows) = (title(asked, ports), zone_rows(asked, ports));
+        let known = groups
+            .iter_mut()
+            .find(|(_, other, known)| other.verdict.state == ports.verdict.state && *known == rows);
+        match known {
+            Some((titles, ..)) => titles.push(title),
+            None => groups.push((vec![title], ports, rows)),
         }
     }
     groups
 }
 
-fn title(service: &Service, ports: &Ports) -> String {
-    let names = ports.ports.iter().filter_map(|at| service.ports.get(*at)).map(port_name);
-    let plural = if ports.ports.len() == 1 { "" } else { "s" };
-    format!("port{plural} {}, {}", listed(names), ports.verdict.family)
+fn title(asked: &Asked<'_>, ports: &Ports) -> String {
+    hindrance::place(asked.row.service, &ports.ports, ports.verdict.family)
 }
 
 fn zone_rows(asked: &Asked<'_>, ports: &Ports) -> Vec<Vec<String>> {
@@ -306,7 +304,7 @@ fn other(asked: &Asked<'_>, consumer: Consumer, lines: &mut Vec<String>) {
         };
         let rows: Vec<_> = From::all(asked).iter().map(row).collect();
         lines.push(String::new());
-        lines.push(format!("  {}, by way of {consumer}", title(asked.row.service, ports)));
+        lines.push(format!("  {}, by way of {consumer}", title(asked, ports)));
         table(&["ZONE", "REACHES", "IN ZONE", "WHY"], &[2], &rows, lines);
     }
     if consumer == Consumer::Cilium {
@@ -338,7 +336,7 @@ fn endpoints(asked: &Asked<'_>, node: &Node, lines: &mut Vec<String>) {
                 }
             }
             for (names, (reached, why)) in groups {
-                let title = title(asked.row.service, ports);
+                let title = title(asked, ports);
                 let names = names.join(", ");
                 let reaches = reaches(&reached, &from);
                 let text = format!(

@@ -13,6 +13,7 @@ use crate::{
     },
     report::{
         hindrance::{Hindrance, port_name},
+        numbers::rounded,
         row::{Ports, Row},
     },
 };
@@ -159,9 +160,4 @@ fn zones_of<'a>(verdict: &Verdict, share: &'a Share) -> Vec<ZoneBody<'a>> {
         in_zone_share: rounded(zone.in_zone),
     };
     share.zones.iter().map(body).collect()
-}
-
-/// Six places are more than users read, and hide that a third has no end.
-fn rounded(share: f64) -> f64 {
-    (share * 1e6).round() / 1e6
 }

@@ -9,7 +9,7 @@ use super::{
     words::zone_name,
 };
 use crate::{
-    assess::share::Share,
+    assess::{matrix::Matrix, share::Share},
     cluster::Index,
     model::slice::Slice,
     plain::plain,
@@ -78,13 +78,7 @@ fn ports(row: &Row<'_>, ports: &Ports, flow: Option<&Flow>, pictures: &mut Small
 }
 
 fn flow(flow: &Flow, pictures: &mut Small) -> Markup {
-    let mut places = flow.before.places();
-    for place in flow.after.places() {
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    places.sort_by_key(|place| (place.is_none(), *place));
+    let places = Matrix::all_places([&flow.before, &flow.after]);
     let kept = [&flow.before, &flow.after].map(|matrix| percent(matrix.in_zone()));
     let when = if flow.is_assumed { "Without hints" } else { "Before" };
     html! {

@@ -146,14 +146,7 @@ pub(super) fn flow(report: &Report<'_>) -> Markup {
     if total.services == 0 {
         return html! {};
     }
-    let mut places = total.before.places();
-    for place in total.after.places() {
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    // Endpoints without zone come last.
-    places.sort_by_key(|place| (place.is_none(), *place));
+    let places = Matrix::all_places([&total.before, &total.after]);
     let shadows = report
         .rows
         .iter()
