@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use closehaul::{
     causes::causes,
     cli::{
+        connection::Connection,
         crds::{self, Crds},
         evacuate::{self, Evacuate},
         explain::{self, Explain},
@@ -23,6 +24,9 @@ use closehaul::{
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -41,21 +45,26 @@ enum Command {
 // than what is done with it.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let Arguments { connection, command } = Arguments::parse();
+    match command {
         Command::Run(args) => {
             // A task of its own: the main one is woken by way of the kernel, also by its own thread.
-            match tokio::spawn(run::run(args)).await {
+            match tokio::spawn(run::run(args, connection)).await {
                 Ok(result) => ended(result, run::RunError::is_usage),
                 Err(error) => ended(Err(error), |_| false),
             }
         }
         Command::Crds(Crds {}) => ended(crds::run(), |_| false),
-        Command::Restore(args) => ended(restore::run(args).await, restore::RestoreError::is_usage),
-        Command::Evacuate(args) => {
-            ended(evacuate::run(args).await, evacuate::EvacuateError::is_usage)
+        Command::Restore(args) => {
+            ended(restore::run(args, &connection).await, restore::RestoreError::is_usage)
         }
-        Command::Explain(args) => ended(explain::run(args).await, explain::ExplainError::is_usage),
-        Command::Plan(args) => ended(plan::run(args).await, plan::PlanError::is_usage),
+        Command::Evacuate(args) => {
+            ended(evacuate::run(args, &connection).await, evacuate::EvacuateError::is_usage)
+        }
+        Command::Explain(args) => {
+            ended(explain::run(args, &connection).await, explain::ExplainError::is_usage)
+        }
+        Command::Plan(args) => ended(plan::run(args, &connection).await, plan::PlanError::is_usage),
     }
 }
 

@@ -5,18 +5,23 @@ mod kubeconfig;
 mod names;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use kube::{
-    Config,
+    Client, Config,
     config::{AuthInfo, Cluster, KubeConfigOptions},
 };
 use secrecy::ExposeSecret;
 
 use self::kubeconfig::Files;
 pub use self::{error::ConnectError, names::Names};
+use super::duration;
 use crate::client::{
+    connection::client,
     proxy::{self, Proxies},
     token_file::TokenFile,
 };
@@ -27,16 +32,58 @@ const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 /// The namespace of a pod.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// Which cluster is meant.
+/// Which cluster is meant, and how it is asked. These options are the same for all commands, and may
+/// stand before or after the command.
+///
+/// A command for which the namespace means something else, or that takes it from the environment,
+/// defines `-n` for itself, with the same id.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Connection options")]
 pub struct Connection {
     /// Path of the kubeconfig; without it $KUBECONFIG, ~/.kube/config or the pod's own account
-    #[arg(long, value_name = "FILE", env = "CLOSEHAUL_KUBECONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "CLOSEHAUL_KUBECONFIG", hide_env = true)]
     kubeconfig: Option<PathBuf>,
 
     /// Context of the kubeconfig; without it the current one
-    #[arg(long, value_name = "NAME", env = "CLOSEHAUL_CONTEXT")]
+    #[arg(long, global = true, value_name = "NAME", env = "CLOSEHAUL_CONTEXT", hide_env = true)]
     context: Option<String>,
+
+    /// Namespace; without it that of the context
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    /// How long one request to the API server may take, such as 30s or 1m; 0 means no limit
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        value_parser = duration::timeout,
+        default_value = "0",
+        hide_default_value = true,
+        env = "CLOSEHAUL_REQUEST_TIMEOUT",
+        hide_env = true
+    )]
+    request_timeout: Duration,
+
+    /// User to impersonate
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "USER",
+        env = "CLOSEHAUL_AS",
+        hide_env = true
+    )]
+    impersonated: Option<String>,
+
+    /// Group to impersonate, together with --as; may be repeated
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        env = "CLOSEHAUL_AS_GROUP",
+        hide_env = true
+    )]
+    impersonated_groups: Vec<String>,
 }
 
 /// A cluster, and how to reach it.
@@ -44,20 +91,49 @@ pub struct Connection {
 pub struct Found {
     /// The settings of a client.
     pub config: Config,
+    /// How long one request may take, if that is limited.
+    pub request_timeout: Option<Duration>,
     /// What a user should know about them, one line each.
     pub notes: Vec<String>,
 }
 
+impl Found {
+    /// A client for single requests.
+    ///
+    /// # Errors
+    /// The credentials cannot be used.
+    pub fn client(&self) -> Result<Client, ConnectError> {
+        client(self.config.clone(), self.request_timeout)
+            .map_err(|source| ConnectError::client(&self.config, source))
+    }
+}
+
 impl Connection {
+    /// The namespace that is named by `-n`.
+    pub fn namespace(&self) -> Option<&str> {
+        given(self.namespace.as_deref())
+    }
+
+    /// The namespace to work in: the one that is named, or that of the context or of the pod.
+    ///
+    /// # Errors
+    /// No usable kubeconfig, and not in a pod either.
+    pub async fn own_namespace(&self) -> Result<String, ConnectError> {
+        match self.namespace() {
+            Some(namespace) => Ok(namespace.to_owned()),
+            None => Ok(self.find().await?.config.default_namespace),
+        }
+    }
+
     /// The settings to reach the cluster.
     ///
     /// # Errors
     /// No usable kubeconfig, and not in a pod either.
     pub async fn find(&self) -> Result<Found, ConnectError> {
-        let files = Files::read(self.kubeconfig.as_deref())?;
-        if files.are_empty() && self.kubeconfig.is_none() && self.context.is_none() {
+        let files = Files::read(self.kubeconfig())?;
+        if files.are_empty() && self.kubeconfig().is_none() && self.context().is_none() {
             if is_in_pod() {
-                return in_pod();
+                return self.in_pod();
             }
             return Err(ConnectError::Nowhere { missing: files.to_string() });
         }
@@ -72,13 +148,17 @@ impl Connection {
         Ok(found)
     }
 
-    /// Fails outside a pod if no cluster was named: what is written to must not depend on which
-    /// context was used last.
+    /// For commands that write in all namespaces. Fails outside a pod if no cluster was named: what is
+    /// written to must not depend on which context was used last. Fails if a namespace was named, since
+    /// others are written to as well.
     ///
     /// # Errors
-    /// The context that would be used.
+    /// The context that would be used, or the namespace.
     pub fn named(&self) -> Result<(), ConnectError> {
-        if self.kubeconfig.is_some() || self.context.is_some() || is_in_pod() {
+        if let Some(namespace) = self.namespace() {
+            return Err(ConnectError::Namespaced { namespace: namespace.to_owned() });
+        }
+        if self.kubeconfig().is_some() || self.context().is_some() || is_in_pod() {
             return Ok(());
         }
         let files = Files::read(None)?;
@@ -99,7 +179,7 @@ impl Connection {
     /// The context's name, and how to reach its cluster.
     async fn select(&self, files: &Files) -> Result<(String, Found), ConnectError> {
         let kubeconfig = &files.kubeconfig;
-        let name = self.context.as_ref().or(kubeconfig.current_context.as_ref());
+        let name = self.context().or(kubeconfig.current_context.as_deref());
         let name = name.ok_or_else(|| ConnectError::NoContext {
             files: files.to_string(),
             contexts: files.contexts(),
@@ -107,7 +187,7 @@ impl Connection {
         let named = kubeconfig.contexts.iter().find(|named| named.name == *name);
         let context = named.and_then(|named| named.context.as_ref()).ok_or_else(|| {
             ConnectError::UnknownContext {
-                name: name.clone(),
+                name: name.to_owned(),
                 files: files.to_string(),
                 contexts: files.contexts(),
             }
@@ -117,7 +197,7 @@ impl Connection {
         let cluster = cluster.and_then(|named| named.cluster.as_mut()).ok_or_else(|| {
             ConnectError::UnknownCluster {
                 name: context.cluster.clone(),
-                context: name.clone(),
+                context: name.to_owned(),
                 files: files.to_string(),
                 clusters: files.clusters(),
             }
@@ -143,7 +223,7 @@ impl Connection {
         check_user(files, context.user.as_deref().unwrap_or_default(), &user)?;
 
         let options =
-            KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+            KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
         let mut config =
             config.map_err(|source| ConnectError::Unusable { files: files.to_string(), source })?;
@@ -154,8 +234,50 @@ impl Connection {
         // kube chooses by $HTTPS_PROXY alone, whatever $NO_PROXY says.
         config.proxy_url = proxy;
         let notes = insecure(&config).into_iter().collect();
-        Ok((name.clone(), Found { config, notes }))
+        Ok((name.to_owned(), self.found(config, notes)?))
     }
+
+    fn in_pod(&self) -> Result<Found, ConnectError> {
+        let mut config = Config::incluster().map_err(ConnectError::Pod)?;
+        config.proxy_url = from_environment(&config.cluster_url)?;
+        self.found(config, Vec::new())
+    }
+
+    /// Adds what the options say to what the kubeconfig says. Groups without a user are refused, as by
+    /// client-go: the API server would ignore them.
+    fn found(&self, mut config: Config, notes: Vec<String>) -> Result<Found, ConnectError> {
+        let user = &mut config.auth_info;
+        if let Some(name) = given(self.impersonated.as_deref()) {
+            user.impersonate = Some(name.to_owned());
+        }
+        if !self.impersonated_groups.is_empty() {
+            user.impersonate_groups = Some(self.impersonated_groups.clone());
+        }
+        if user.impersonate.is_none() && !self.impersonated_groups.is_empty() {
+            return Err(ConnectError::NobodyImpersonated);
+        }
+        let names = user.impersonate.iter().chain(self.impersonated_groups.iter());
+        for name in names {
+            if http::HeaderValue::from_str(name).is_err() {
+                return Err(ConnectError::Impersonated { name: name.clone() });
+            }
+        }
+        let request_timeout = Some(self.request_timeout).filter(|limit| !limit.is_zero());
+        Ok(Found { config, request_timeout, notes })
+    }
+
+    fn kubeconfig(&self) -> Option<&Path> {
+        self.kubeconfig.as_deref().filter(|file| !file.as_os_str().is_empty())
+    }
+
+    fn context(&self) -> Option<&str> {
+        given(self.context.as_deref())
+    }
+}
+
+/// An empty value is none, as with kubectl: a script may have an unset variable there.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// What to know if the connection is not protected.
@@ -239,10 +361,4 @@ pub fn own_namespace() -> Option<String> {
 fn has_pod_address() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     is_set("KUBERNETES_SERVICE_HOST") && is_set("KUBERNETES_SERVICE_PORT")
-}
-
-fn in_pod() -> Result<Found, ConnectError> {
-    let mut config = Config::incluster().map_err(ConnectError::Pod)?;
-    config.proxy_url = from_environment(&config.cluster_url)?;
-    Ok(Found { config, notes: Vec::new() })
 }

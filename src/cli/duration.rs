@@ -26,9 +26,30 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// Reads a time limit as kubectl does: a duration, or a whole number of seconds.
+///
+/// # Errors
+/// As [`parse`].
+pub fn timeout(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if seconds <= LONGEST.as_secs() => Ok(Duration::from_secs(seconds)),
+        _ => parse(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_limits_as_kubectl_reads_them() {
+        for (text, seconds) in [("0", 0), ("5", 5), ("5s", 5), ("1m", 60)] {
+            assert_eq!(timeout(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "-1", "soon", "99999999999999999999", "999999999"] {
+            assert!(timeout(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_as_go_writes_them() {

@@ -109,9 +109,6 @@ pub struct Evacuate {
         hide_env = true
     )]
     leader_elect_resource_namespace: String,
-
-    #[command(flatten)]
-    connection: Connection,
 }
 
 const EXAMPLES: &str = "\
@@ -166,11 +163,11 @@ fn lasts(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// It is not confirmed, or the API server cannot do it.
-pub async fn run(args: Evacuate) -> Result<(), EvacuateError> {
+pub async fn run(args: Evacuate, connection: &Connection) -> Result<(), EvacuateError> {
     if !args.yes && !args.dry_run && !io::stdin().is_terminal() {
         return Err(EvacuateError::Unconfirmed);
     }
-    let mut cluster = Cluster::connect(&args.connection, Purpose::Evacuate).await?;
+    let mut cluster = Cluster::connect(connection, Purpose::Evacuate).await?;
     cluster.notes.drain(..).for_each(say);
     let server = Server { client: cluster.client.clone(), url: cluster.url.clone() };
     match args.lasts {

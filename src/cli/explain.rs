@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use self::place::{Place, Unknown};
 use super::{
+    connection::Connection,
     print::print,
     sources::{ReadError, Sources},
 };
@@ -171,12 +172,13 @@ impl ExplainError {
 /// # Errors
 /// Input that cannot be read, a cluster that cannot be listed, a Service or node that does not exist,
 /// output that cannot be written.
-pub async fn run(args: Explain) -> Result<(), ExplainError> {
+pub async fn run(args: Explain, connection: &Connection) -> Result<(), ExplainError> {
     let mut place = Place::parse(&args.service, args.namespace.as_deref())?;
     if place.namespace.is_none() && !args.sources.are_files() {
-        place.namespace = Some(args.sources.own_namespace().await?);
+        let namespace = connection.own_namespace().await.map_err(ReadError::Connect)?;
+        place.namespace = Some(namespace);
     }
-    let read = args.sources.read(place.namespace.as_deref()).await?;
+    let read = args.sources.read(connection, place.namespace.as_deref()).await?;
     let index = read.snapshot.index();
     let service = place.find(index)?;
     let node = args.from.as_deref().map(|name| {

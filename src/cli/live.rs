@@ -5,7 +5,7 @@ mod rules;
 use kube::{Api, Client, Error, api::ListParams};
 
 use super::{
-    connection::{ConnectError, Connection, Found},
+    connection::{ConnectError, Connection},
     objects::{Objects, Rules},
 };
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
         guard::{Guarded, Malformed},
     },
     causes::causes,
-    client::connection::client,
     cluster::{Need, Watched},
     model::{node::Node, pod::Pod, service::Service, slice::Slice},
     web_page,
@@ -157,11 +156,9 @@ impl Cluster {
     /// # Errors
     /// There is none.
     pub async fn connect(connection: &Connection, purpose: Purpose) -> Result<Self, LiveError> {
-        let Found { config, notes } = connection.find().await?;
-        let url = config.cluster_url.to_string();
-        let client =
-            client(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
-        Ok(Self { notes, ..Self::new(client, url, purpose) })
+        let found = connection.find().await?;
+        let url = found.config.cluster_url.to_string();
+        Ok(Self { notes: found.notes.clone(), ..Self::new(found.client()?, url, purpose) })
     }
 
     /// The cluster of this client. Messages name it by `url`.

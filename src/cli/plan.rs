@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 
 use self::html::cost::Price;
 use super::{
+    connection::Connection,
     print::print,
     say::say,
     sources::{Read, ReadError, Sources},
@@ -137,12 +138,12 @@ impl PlanError {
 ///
 /// # Errors
 /// Input that cannot be read, a cluster that cannot be listed, output that cannot be written.
-pub async fn run(args: Plan) -> Result<(), PlanError> {
+pub async fn run(args: Plan, connection: &Connection) -> Result<(), PlanError> {
     if args.price.is_given() && args.output != Output::Html {
         return Err(PlanError::Price);
     }
     let namespace = args.namespace.as_deref();
-    let Read { snapshot, from_files } = args.sources.read(namespace).await?;
+    let Read { snapshot, from_files } = args.sources.read(connection, namespace).await?;
     let place = match namespace {
         Some(namespace) => format!("the namespace {namespace}; is that its name?"),
         None if from_files => "what was read".to_owned(),

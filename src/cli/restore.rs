@@ -43,9 +43,6 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Restore {
-    #[command(flatten)]
-    connection: Connection,
-
     /// Repeat until no slice differs, even if some change meanwhile
     #[arg(long, env = "CLOSEHAUL_WAIT", hide_env = true)]
     wait: bool,
@@ -186,9 +183,9 @@ impl RestoreError {
 ///
 /// # Errors
 /// No cluster, a replica that leads, something that may not be read or written, or no time left.
-pub async fn run(args: Restore) -> Result<(), RestoreError> {
-    args.connection.named()?;
-    let cluster = Cluster::connect(&args.connection, Purpose::Restore).await?;
+pub async fn run(args: Restore, connection: &Connection) -> Result<(), RestoreError> {
+    connection.named()?;
+    let cluster = Cluster::connect(connection, Purpose::Restore).await?;
     let namespace = args.leader_elect_resource_namespace.or_else(own_namespace);
     let restoration = Restoration {
         cluster,

@@ -21,7 +21,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -36,7 +36,7 @@ use super::{
     duration, rate,
 };
 use crate::{
-    client::connection::{client, watching},
+    client::connection::watching,
     clock::{Clock, WallClock},
     control::{
         controller::{Controller, Settings},
@@ -67,9 +67,6 @@ const ELECTION: &str = "election";
 /// be off: append -endpointslice-controller to --controllers of kube-controller-manager.
 #[derive(Args, Debug)]
 pub struct Run {
-    #[command(flatten)]
-    connection: Connection,
-
     /// Who writes the slices
     #[arg(long, value_enum, default_value_t = Mode::Replace, env = "CLOSEHAUL_MODE")]
     mode: Mode,
@@ -224,7 +221,7 @@ impl RunError {
 ///
 /// # Errors
 /// It could not start, or its credentials have changed.
-pub async fn run(args: Run) -> Result<(), RunError> {
+pub async fn run(args: Run, connection: Connection) -> Result<(), RunError> {
     log::start(args.log_format, args.v);
     let timing = Timing::new(
         args.leader_elect_lease_duration,
@@ -235,9 +232,10 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     let listen = |address: Address, flag| outside.make(|| address.listen(flag));
     let metrics_listener = listen(args.metrics_bind_address, "--metrics-bind-address")?;
     let health_listener = listen(args.health_probe_bind_address, "--health-probe-bind-address")?;
-    args.connection.named()?;
-    let Found { config, notes } = args.connection.find().await?;
-    for note in notes {
+    connection.named()?;
+    let found = connection.find().await?;
+    let config = &found.config;
+    for note in &found.notes {
         warn!("{note}");
     }
     info!(version = env!("CARGO_PKG_VERSION"), server = %config.cluster_url, mode = ?args.mode, "closehaul starts");
@@ -252,7 +250,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         (health_listener, Subject::Health(health.clone()), "health"),
     ];
     let outdated = Arc::new(AtomicBool::new(false));
-    let credentials = Credentials::new(args.connection, &config);
+    let credentials = Credentials::new(connection, config);
     let terminated = attend(outside, served, health.clone(), credentials, outdated.clone())?;
 
     let settings = Settings {
@@ -266,7 +264,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
     };
     let controller = Controller::new(settings, metrics.clone(), health.clone());
     let mut writer = Writer {
-        client: connect(&config)?,
+        client: found.client()?,
         leadership,
         stop: Stop::default(),
         timeout: WRITE_LIMIT,
@@ -276,14 +274,13 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         answers: Answers::default(),
     };
     let (election_reports, reports) = mpsc::unbounded_channel();
-    let client =
-        watching(config.clone()).map_err(|source| ConnectError::client(&config, source))?;
+    let client = watching(config.clone()).map_err(|source| ConnectError::client(config, source))?;
     let mut random = Random::new();
     let reading = Reading { client, random: random.fork(), reports, wall: wall.clone() };
     let identity = Identity::new(&mut random);
     let instance = identity.to_string();
     let recorder = Recorder {
-        client: connect(&config)?,
+        client: found.client()?,
         instance,
         metrics,
         health: health.clone(),
@@ -313,7 +310,7 @@ pub async fn run(args: Run) -> Result<(), RunError> {
         pulse: health.pulse().clone(),
         health,
     };
-    let mut elected = elect(config, election, said)?;
+    let mut elected = elect(found, election, said)?;
     let work = run::run(controller, reading, writer, recorder, terminated);
     tokio::select! {
         ended = &mut elected => {
@@ -392,13 +389,14 @@ fn attend(
 /// Starts the thread that holds the lease. The main loop's message ends it, and decides whether the
 /// lease is released.
 fn elect(
-    config: Config,
+    found: Found,
     election: impl FnOnce(Client) -> Election + Send + 'static,
     said: oneshot::Receiver<Farewell>,
 ) -> Result<oneshot::Receiver<Result<(), RunError>>, RunError> {
     let work = async move {
-        // Built here, since a client has a task on the runtime that builds it.
-        let election = election(connect(&config)?);
+        // A separate client: the lease must not queue behind writes, nor writes behind watches. It is
+        // built here, since a client has a task on the runtime that builds it.
+        let election = election(found.client()?);
         // A main loop that ended without a message may have writes in flight.
         let farewell = async { said.await.unwrap_or(Farewell::Keep) };
         match election.run(farewell).await {
@@ -416,9 +414,4 @@ fn serve(listener: Option<TcpListener>, subject: Subject, what: &str) {
         info!(%address, "serving {what}");
     }
     tokio::spawn(observe::serve(listener, subject));
-}
-
-/// A separate client: the lease must not queue behind writes, nor writes behind watches.
-fn connect(config: &Config) -> Result<Client, ConnectError> {
-    client(config.clone()).map_err(|source| ConnectError::client(config, source))
 }

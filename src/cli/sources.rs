@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    connection::Connection,
+    connection::{ConnectError, Connection},
     input::{self, InputError, Reading},
     live::{self, LiveError},
     say::say,
@@ -53,9 +53,6 @@ pub struct Sources {
     /// It decides which evacuations are over.
     #[arg(long, value_name = "TIME", env = "CLOSEHAUL_AT", hide_env = true)]
     at: Option<Timestamp>,
-
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// What was read.
@@ -75,6 +72,9 @@ pub enum ReadError {
     /// The cluster cannot be read.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// No cluster.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
 }
 
 impl From<InputError> for ReadError {
@@ -86,7 +86,11 @@ impl From<InputError> for ReadError {
 impl ReadError {
     /// Whether the user must change the command or the files.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Input(_))
+        match self {
+            Self::Input(_) => true,
+            Self::Live(LiveError::Connect(error)) | Self::Connect(error) => error.is_usage(),
+            Self::Live(_) => false,
+        }
     }
 }
 
@@ -96,15 +100,13 @@ impl Sources {
         !self.filename.is_empty()
     }
 
-    /// The namespace of the current context.
-    pub(super) async fn own_namespace(&self) -> Result<String, ReadError> {
-        let found = self.connection.find().await.map_err(LiveError::Connect)?;
-        Ok(found.config.default_namespace)
-    }
-
     /// Reads everything, and says what should be known about it. `namespace` is the one to which
     /// objects in files belong that name none, and the only one to read of a running cluster.
-    pub(super) async fn read(&self, namespace: Option<&str>) -> Result<Read, ReadError> {
+    pub(super) async fn read(
+        &self,
+        connection: &Connection,
+        namespace: Option<&str>,
+    ) -> Result<Read, ReadError> {
         input::check_stdin(&[&self.filename, &self.with])?;
         let reading = Reading {
             namespace: namespace.unwrap_or("default"),
@@ -119,7 +121,7 @@ impl Sources {
             (input.objects, notes, Some(input.kinds))
         } else {
             let selects = with.as_ref().is_some_and(|with| with.objects.rules.read_namespaces());
-            let (objects, notes) = live::list(&self.connection, namespace, selects).await?;
+            let (objects, notes) = live::list(connection, namespace, selects).await?;
             (objects, notes, None)
         };
         if let Some(with) = with {

@@ -1,14 +1,15 @@
 //! The connection to the API server.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use http::{HeaderValue, Request, Response, header::USER_AGENT};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use kube::{
     Client, Config,
-    client::{Body, ClientBuilder, ConfigExt},
+    client::{Body as RequestBody, ClientBuilder, ConfigExt},
     config::AuthInfo,
 };
 use tower::{
@@ -17,9 +18,10 @@ use tower::{
     filter::AsyncFilterLayer,
     layer::util::Stack,
     timeout::TimeoutLayer,
-    util::{BoxService, MapRequestLayer},
+    util::{BoxService, MapFutureLayer, MapRequestLayer},
 };
-use tower_http::timeout::ResponseBodyTimeoutLayer;
+use tokio::time::{Instant, timeout};
+use tower_http::timeout::{DeadlineBody, ResponseBodyTimeoutLayer, TimeoutError};
 use tracing::debug;
 
 use super::{page, plugin::Plugin, route::route, spacing::Spacing, token_file::TokenFile};
@@ -47,8 +49,40 @@ const BUFFER: usize = 1024;
 /// kube also retries POST after 429, 503 and 504, and a 504 may come after the object was created.
 /// Retrying belongs to the work queue, which looks at fresh state first. kube's requests have no
 /// time limit either. Writers set shorter ones than those here.
-pub fn client(config: Config) -> kube::Result<Client> {
-    Ok(builder(config)?.with_layer(&limits()).build())
+///
+/// With a `limit`, that is how long a request may take until its answer is complete, in place of the
+/// limits here.
+pub fn client(config: Config, limit: Option<Duration>) -> kube::Result<Client> {
+    let builder = builder(config)?;
+    match limit {
+        None => Ok(builder.with_layer(&limits()).build()),
+        Some(limit) => {
+            let layer = MapFutureLayer::new(move |answer| within(limit, answer));
+            Ok(builder.with_layer(&layer).build())
+        }
+    }
+}
+
+/// No complete answer came in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no complete answer within {0:?}, the --request-timeout")]
+struct TooLate(Duration);
+
+/// The answer, if its head and its body arrive within `limit` together.
+async fn within<B>(
+    limit: Duration,
+    answer: impl Future<Output = Result<Response<B>, BoxError>>,
+) -> Result<Response<impl Body<Data = B::Data, Error = BoxError>>, BoxError>
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    let began = Instant::now();
+    let answer = timeout(limit, answer).await.map_err(|_| TooLate(limit))??;
+    let left = limit.saturating_sub(began.elapsed());
+    let late = move |error: BoxError| {
+        if error.is::<TimeoutError>() { TooLate(limit).into() } else { error }
+    };
+    Ok(answer.map(|body| DeadlineBody::new(left, body).map_err(late)))
 }
 
 /// The same for watches, whose starts it spaces out.
@@ -57,7 +91,7 @@ pub fn watching(config: Config) -> kube::Result<Client> {
 }
 
 /// The HTTP connection to one API server.
-type Connection = BoxService<Request<Body>, Response<Incoming>, BoxError>;
+type Connection = BoxService<Request<RequestBody>, Response<Incoming>, BoxError>;
 
 /// What kube's builder creates, but with TCP keepalive, for which it has no setting, without its
 /// retries, and with proxies as kubectl uses them.
@@ -80,13 +114,13 @@ fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
         .layer(config.base_uri_layer())
         .option_layer(auth)
         .option_layer(token.map(|token| {
-            MapRequestLayer::new(move |request: Request<Body>| token.authorize(request))
+            MapRequestLayer::new(move |request: Request<RequestBody>| token.authorize(request))
         }))
         .option_layer(plugin.map(|plugin| {
-            AsyncFilterLayer::new(move |request: Request<Body>| plugin.clone().authorize(request))
+            AsyncFilterLayer::new(move |request: Request<RequestBody>| plugin.clone().authorize(request))
         }))
         .layer(config.extra_headers_layer()?)
-        .map_request(|request: Request<Body>| {
+        .map_request(|request: Request<RequestBody>| {
             debug!(target: REQUESTS, method = %request.method(), uri = %request.uri(), "request");
             request
         })
@@ -105,7 +139,7 @@ fn is_by_token(user: &AuthInfo) -> bool {
 
 /// What [`watching`] puts around the connection: watch starts are spaced out, then each request has
 /// time limits.
-pub fn layers() -> Stack<Stack<Limits, BufferLayer<Request<Body>>>, Spacing> {
+pub fn layers() -> Stack<Stack<Limits, BufferLayer<Request<RequestBody>>>, Spacing> {
     // The buffer makes the service cloneable, which a delayed request needs.
     Stack::new(Stack::new(limits(), BufferLayer::new(BUFFER)), Spacing::default())
 }
@@ -138,7 +172,7 @@ mod tests {
     async fn a_quiet_connection_is_probed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: http::Uri = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        for client in [client(Config::new(url.clone())), watching(Config::new(url.clone()))] {
+        for client in [client(Config::new(url.clone()), None), watching(Config::new(url.clone()))] {
             let maps: Api<ConfigMap> = Api::namespaced(client.unwrap(), "ns");
             let request = tokio::spawn(async move { maps.get("map").await.map(drop) });
             let (mut connection, peer) = listener.accept().await.unwrap();
@@ -162,7 +196,7 @@ mod tests {
     async fn says_who_it_is_and_does_not_repeat_a_create() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let maps: Api<ConfigMap> = Api::namespaced(client(Config::new(url)).unwrap(), "ns");
+        let maps: Api<ConfigMap> = Api::namespaced(client(Config::new(url), None).unwrap(), "ns");
         let map = ConfigMap::default();
         let params = PostParams::default();
         let answer = maps.create(&params, &map);

@@ -8,7 +8,7 @@ use kube::{
 };
 
 use super::names::Names;
-use crate::client::plugin::PluginError;
+use crate::{client::plugin::PluginError, plain::plain};
 
 /// Why no cluster was found.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +115,21 @@ pub enum ConnectError {
         /// What would have been used.
         would: String,
     },
+    /// A namespace was named for a command that writes in all of them.
+    #[error("this command is for the whole cluster and not for the namespace {namespace}: leave out -n")]
+    Namespaced {
+        /// What was named.
+        namespace: String,
+    },
+    /// A group was named, and no user.
+    #[error("--as-group is only for impersonating a user: add --as, or leave it out")]
+    NobodyImpersonated,
+    /// The name of a user or group cannot be sent.
+    #[error("cannot impersonate {}: the name has a line break or a control character", plain(name))]
+    Impersonated {
+        /// The name.
+        name: String,
+    },
     /// A credential plugin gives no credentials.
     #[error("{reason}")]
     Plugin {
@@ -155,6 +170,12 @@ impl ConnectError {
 
     /// Whether the command is wrong, and not the environment.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Unnamed { .. })
+        matches!(
+            self,
+            Self::Unnamed { .. }
+                | Self::Namespaced { .. }
+                | Self::NobodyImpersonated
+                | Self::Impersonated { .. }
+        )
     }
 }

@@ -105,6 +105,10 @@ pub enum EvacuateError {
 impl EvacuateError {
     /// Whether the user must change the command.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Unconfirmed | Self::UnknownZone { .. } | Self::Invalid(_))
+        match self {
+            Self::Unconfirmed | Self::UnknownZone { .. } | Self::Invalid(_) => true,
+            Self::Live(LiveError::Connect(error)) => error.is_usage(),
+            _ => false,
+        }
     }
 }

@@ -16,7 +16,7 @@ use kube::Config;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::{cli::connection::Connection, client::connection::client};
+use crate::cli::connection::Connection;
 
 /// Between two looks. A change counts once two of them in a row have seen the same: files are
 /// replaced one after another.
@@ -52,9 +52,9 @@ impl Credentials {
     async fn now(&self) -> Option<u64> {
         let unusable = |error: String| debug!(error, "the kubeconfig cannot be used at the moment");
         let found = self.connection.find().await.map_err(|error| unusable(error.to_string()));
-        let config = found.ok()?.config;
-        client(config.clone()).map_err(|error| unusable(error.to_string())).ok()?;
-        Some(fingerprint(&config))
+        let found = found.ok()?;
+        found.client().map_err(|error| unusable(error.to_string())).ok()?;
+        Some(fingerprint(&found.config))
     }
 }
 
