@@ -3,29 +3,35 @@
 // Both macros panic if the output is closed or full.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
-use std::{error::Error, process::ExitCode};
+use std::{env, error::Error, ffi::OsString, io, process::ExitCode};
 
-use clap::{Parser, Subcommand};
-use closehaul::{
-    causes::causes,
-    cli::{
-        connection::Connection,
-        crds::{self, Crds},
-        evacuate::{self, Evacuate},
-        explain::{self, Explain},
-        plan::{self, Plan},
-        restore::{self, Restore},
-        run::{self, Run},
-        say::say,
-    },
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use closehaul::cli::{
+    completion::{self, Completion},
+    connection::Connection,
+    crds::{self, Crds},
+    evacuate::{self, Evacuate},
+    explain::{self, Explain},
+    failure::fail,
+    invoked,
+    look::Look,
+    man::{self, ManPage},
+    plan::{self, Condition, Plan},
+    print::print,
+    restore::{self, Restore},
+    run::{self, Run},
+    version::{self, Version},
 };
 
 /// Keeps Kubernetes Service traffic near: an EndpointSlice controller
 #[derive(Parser)]
-#[command(version)]
+#[command(version, name = "closehaul")]
 struct Arguments {
     #[command(flatten)]
     connection: Connection,
+
+    #[command(flatten)]
+    look: Look,
 
     #[command(subcommand)]
     command: Command,
@@ -39,42 +45,109 @@ enum Command {
     Restore(Restore),
     Evacuate(Evacuate),
     Crds(Crds),
+    Version(Version),
+    Completion(Completion),
+    Man(ManPage),
 }
+
+/// The exit codes (docs/plan.md).
+const WRONG: u8 = 1;
+const USAGE: u8 = 2;
+const MET: u8 = 3;
 
 // One thread: an event goes through four tasks, and handing it from one thread to another costs more
 // than what is done with it.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Arguments { connection, command } = Arguments::parse();
-    match command {
+    let given: Vec<OsString> = env::args_os().collect();
+    let file = given.first().cloned().unwrap_or_default();
+    let color = color(&given);
+    let command = invoked::named(Arguments::command(), &file).color(color);
+    let parsed = command.clone().try_get_matches_from(given);
+    let parsed = parsed.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let Arguments { connection, look, command: asked } = match parsed {
+        Ok(arguments) => arguments,
+        Err(error) => return not_parsed(&error.format(&mut command.clone()), Look::new(color)),
+    };
+    match asked {
         Command::Run(args) => {
             // A task of its own: the main one is woken by way of the kernel, also by its own thread.
             match tokio::spawn(run::run(args, connection)).await {
-                Ok(result) => ended(result, run::RunError::is_usage),
-                Err(error) => ended(Err(error), |_| false),
+                Ok(result) => ended(look, result, run::RunError::is_usage),
+                Err(error) => ended(look, Err(error), |_| false),
             }
         }
-        Command::Crds(Crds {}) => ended(crds::run(), |_| false),
+        Command::Crds(Crds {}) => ended(look, crds::run(), |_| false),
+        Command::Completion(args) => {
+            ended(look, completion::run(&args, command, invoked::completed(&file)), |_| false)
+        }
+        Command::Man(args) => ended(look, man::run(&args, command), man::ManError::is_usage),
+        Command::Version(args) => {
+            let result = version::run(args, &connection).await;
+            ended(look, result, version::VersionError::is_usage)
+        }
         Command::Restore(args) => {
-            ended(restore::run(args, &connection).await, restore::RestoreError::is_usage)
+            let result = restore::run(args, &connection).await;
+            ended(look, result, restore::RestoreError::is_usage)
         }
         Command::Evacuate(args) => {
-            ended(evacuate::run(args, &connection).await, evacuate::EvacuateError::is_usage)
+            let result = evacuate::run(args, &connection).await;
+            ended(look, result, evacuate::EvacuateError::is_usage)
         }
         Command::Explain(args) => {
-            ended(explain::run(args, &connection).await, explain::ExplainError::is_usage)
+            let result = explain::run(args, &connection).await;
+            ended(look, result, explain::ExplainError::is_usage)
         }
-        Command::Plan(args) => ended(plan::run(args, &connection).await, plan::PlanError::is_usage),
+        Command::Plan(args) => match plan::run(args, &connection, look).await {
+            Ok(Condition::Met) => ExitCode::from(MET),
+            result => ended(look, result.map(drop), plan::PlanError::is_usage),
+        },
+    }
+}
+
+/// When to use colour, as far as that can be seen before arguments are parsed: messages about those
+/// that are wrong follow it, too.
+fn color(given: &[OsString]) -> ColorChoice {
+    let texts: Vec<_> = given.iter().map(|argument| argument.to_string_lossy()).collect();
+    let mut choices = texts.iter().enumerate().filter_map(|(at, text)| match &**text {
+        "--color" => texts.get(at + 1).map(AsRef::as_ref),
+        text => text.strip_prefix("--color="),
+    });
+    let choice = choices.find_map(|choice| ColorChoice::from_str(choice, true).ok());
+    let by_variable = || ColorChoice::from_str(&env::var("CLOSEHAUL_COLOR").ok()?, true).ok();
+    choice.or_else(by_variable).unwrap_or_default()
+}
+
+/// Prints help, or what is wrong with the arguments.
+fn not_parsed(error: &clap::Error, look: Look) -> ExitCode {
+    if error.use_stderr() {
+        // It is not certain that there is anyone to read it.
+        let _ = error.print();
+        return ExitCode::from(USAGE);
+    }
+    let text = error.render();
+    let text =
+        if look.is_coloured(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+    match print(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            fail(look, &error);
+            ExitCode::from(WRONG)
+        }
     }
 }
 
 /// The exit code: 0 done, 1 something is wrong, 2 wrong usage or unreadable input.
-fn ended<E: Error + 'static>(result: Result<(), E>, is_usage: fn(&E) -> bool) -> ExitCode {
+fn ended<E: Error + 'static>(
+    look: Look,
+    result: Result<(), E>,
+    is_usage: fn(&E) -> bool,
+) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("closehaul: {}", causes(&error)));
-            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+            fail(look, &error);
+            ExitCode::from(if is_usage(&error) { USAGE } else { WRONG })
         }
     }
 }

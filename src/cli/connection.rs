@@ -21,7 +21,7 @@ use self::kubeconfig::Files;
 pub use self::{error::ConnectError, names::Names};
 use super::duration;
 use crate::client::{
-    connection::client,
+    connection::{client, reader},
     proxy::{self, Proxies},
     token_file::TokenFile,
 };
@@ -66,13 +66,7 @@ pub struct Connection {
     request_timeout: Duration,
 
     /// User to impersonate
-    #[arg(
-        long = "as",
-        global = true,
-        value_name = "USER",
-        env = "CLOSEHAUL_AS",
-        hide_env = true
-    )]
+    #[arg(long = "as", global = true, value_name = "USER", env = "CLOSEHAUL_AS", hide_env = true)]
     impersonated: Option<String>,
 
     /// Group to impersonate, together with --as; may be repeated
@@ -104,6 +98,15 @@ impl Found {
     /// The credentials cannot be used.
     pub fn client(&self) -> Result<Client, ConnectError> {
         client(self.config.clone(), self.request_timeout)
+            .map_err(|source| ConnectError::client(&self.config, source))
+    }
+
+    /// A client for long lists.
+    ///
+    /// # Errors
+    /// The credentials cannot be used.
+    pub fn reader(&self) -> Result<Client, ConnectError> {
+        reader(self.config.clone(), self.request_timeout)
             .map_err(|source| ConnectError::client(&self.config, source))
     }
 }

@@ -7,7 +7,6 @@ mod ask;
 mod cancel;
 mod error;
 mod request;
-mod selector;
 mod server;
 mod shown;
 
@@ -28,9 +27,10 @@ use super::{
     connection::{Connection, Names},
     duration,
     live::{Cluster, LiveError, Purpose},
-    objects::Objects,
+    objects::{Needs, Objects},
     print::print,
     say::say,
+    selector,
     snapshot::Snapshot,
 };
 use crate::{
@@ -273,8 +273,7 @@ async fn show(
 /// What decides what the evacuation would do.
 async fn read(request: &Request, cluster: &mut Cluster) -> Result<Objects, LiveError> {
     let namespace = request.namespace.as_deref();
-    let mut objects = cluster.objects(namespace).await?;
-    objects.rules = cluster.rules(namespace, false).await?;
+    let mut objects = cluster.all(namespace, Needs::default()).await?;
     if let Some(name) = namespace {
         // It has this label in any case (KEP-2161).
         let labels: Labels = [(NAMESPACE.into(), name.into())].into_iter().collect();

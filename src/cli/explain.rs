@@ -1,7 +1,6 @@
 //! `closehaul explain`: why the clients of one Service reach which endpoints.
 
 mod json;
-mod place;
 mod text;
 mod view;
 
@@ -9,9 +8,9 @@ use std::io;
 
 use clap::{Args, ValueEnum};
 
-use self::place::{Place, Unknown};
 use super::{
     connection::Connection,
+    place::{Place, PlaceError, Unknown},
     print::print,
     sources::{ReadError, Sources},
 };
@@ -50,6 +49,7 @@ pub struct Explain {
     #[arg(
         long,
         value_enum,
+        ignore_case = true,
         value_name = "NAME",
         default_value_t = Which::All,
         env = "CLOSEHAUL_CONSUMER",
@@ -62,6 +62,7 @@ pub struct Explain {
         short,
         long,
         value_enum,
+        ignore_case = true,
         value_name = "FORMAT",
         default_value_t = Output::Text,
         env = "CLOSEHAUL_OUTPUT",
@@ -133,12 +134,9 @@ enum Output {
 /// Why nothing is explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    /// The name of the Service cannot be one.
-    #[error("{} is no Service: give its name, or NAMESPACE/NAME", plain(.0))]
-    Name(String),
-    /// Two namespaces are given.
-    #[error("-n {} does not agree with {}: leave out one of the namespaces", plain(.0), plain(.1))]
-    Namespaces(String, String),
+    /// The argument names no Service.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// What is needed cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -160,7 +158,7 @@ impl ExplainError {
     /// Whether the user must change the command or the files.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Name(_) | Self::Namespaces(..) => true,
+            Self::Place(_) => true,
             Self::Read(error) => error.is_usage(),
             _ => false,
         }
@@ -178,7 +176,8 @@ pub async fn run(args: Explain, connection: &Connection) -> Result<(), ExplainEr
         let namespace = connection.own_namespace().await.map_err(ReadError::Connect)?;
         place.namespace = Some(namespace);
     }
-    let read = args.sources.read(connection, place.namespace.as_deref()).await?;
+    let namespace = place.namespace.as_deref();
+    let read = args.sources.read(connection, namespace, namespace).await?;
     let index = read.snapshot.index();
     let service = place.find(index)?;
     let node = args.from.as_deref().map(|name| {

@@ -2,11 +2,13 @@
 
 mod rules;
 
+use futures::join;
 use kube::{Api, Client, Error, api::ListParams};
 
 use super::{
     connection::{ConnectError, Connection},
-    objects::{Objects, Rules},
+    objects::{Needs, Objects, Rules},
+    progress::Progress,
 };
 use crate::{
     api::{
@@ -16,7 +18,7 @@ use crate::{
     },
     causes::causes,
     cluster::{Need, Watched},
-    model::{node::Node, pod::Pod, service::Service, slice::Slice},
+    model::{name::Name, node::Node, pod::Pod, service::Service, slice::Slice},
     web_page,
 };
 
@@ -121,7 +123,7 @@ fn left_out<K: Kind>(object: &Object<K>, flaw: &FieldError) -> String {
 }
 
 /// Lists what a plan is based on: what is of no namespace, and everything else in one namespace or in
-/// all. `needs_namespaces` if other policies than those of the cluster select namespaces.
+/// all. `needs` is what other policies than those of the cluster are about.
 ///
 /// Also returns a line for each object that does not parse. It is skipped, as `closehaul run` does.
 ///
@@ -130,11 +132,10 @@ fn left_out<K: Kind>(object: &Object<K>, flaw: &FieldError) -> String {
 pub async fn list(
     connection: &Connection,
     namespace: Option<&str>,
-    needs_namespaces: bool,
+    needs: Needs,
 ) -> Result<(Objects, Vec<String>), LiveError> {
     let mut cluster = Cluster::connect(connection, Purpose::Plan).await?;
-    let mut objects = cluster.objects(namespace).await?;
-    objects.rules = cluster.rules(namespace, needs_namespaces).await?;
+    let objects = cluster.all(namespace, needs).await?;
     Ok((objects, cluster.notes))
 }
 
@@ -150,6 +151,9 @@ pub struct Cluster {
     pub notes: Vec<String>,
 }
 
+/// What was listed, with a line for each thing to know about it.
+type Listed<T> = Result<(T, Vec<String>), LiveError>;
+
 impl Cluster {
     /// The cluster that is meant.
     ///
@@ -158,7 +162,7 @@ impl Cluster {
     pub async fn connect(connection: &Connection, purpose: Purpose) -> Result<Self, LiveError> {
         let found = connection.find().await?;
         let url = found.config.cluster_url.to_string();
-        Ok(Self { notes: found.notes.clone(), ..Self::new(found.client()?, url, purpose) })
+        Ok(Self { notes: found.notes.clone(), ..Self::new(found.reader()?, url, purpose) })
     }
 
     /// The cluster of this client. Messages name it by `url`.
@@ -171,55 +175,114 @@ impl Cluster {
     /// # Errors
     /// They cannot be listed.
     pub async fn nodes(&mut self) -> Result<Vec<Node>, LiveError> {
-        let nodes = self.list::<Node>(None).await?;
-        Ok(nodes.into_iter().map(|node| node.value).collect())
+        let listed = self.list::<Node>(None, &Progress::start()).await?;
+        Ok(values(self.note(listed)))
     }
 
-    /// All nodes, and the Services, pods and slices of one namespace or of all.
+    /// All nodes, and the Services, pods and slices of one namespace or of all, without policies.
     ///
     /// # Errors
     /// They cannot be listed.
     pub async fn objects(&mut self, namespace: Option<&str>) -> Result<Objects, LiveError> {
-        let services = self.list::<Service>(namespace).await?;
-        let pods = self.list::<Pod>(namespace).await?;
-        let slices = self.list::<Slice>(namespace).await?;
-        Ok(Objects {
-            services: services.into_iter().map(|service| service.value).collect(),
-            pods: pods.into_iter().map(|pod| (pod.namespace, pod.value)).collect(),
-            nodes: self.nodes().await?,
-            slices: slices.into_iter().map(|slice| slice.value).collect(),
+        let listed = self.basis(namespace, &Progress::start()).await?;
+        Ok(self.note(listed))
+    }
+
+    /// What a plan is based on: all nodes, the Services, pods and slices of one namespace or of all,
+    /// and the policies and evacuations that may be for them. All kinds are listed at once.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub async fn all(
+        &mut self,
+        namespace: Option<&str>,
+        needs: Needs,
+    ) -> Result<Objects, LiveError> {
+        let progress = Progress::start();
+        let (objects, rules) = join!(
+            self.basis(namespace, &progress),
+            self.rules(namespace, needs.namespaces, &progress)
+        );
+        let mut objects = self.note(objects?);
+        objects.rules = self.note(rules?);
+        if let Some(namespace) = namespace
+            && objects.rules.needs().and(needs).pods
+        {
+            match self.list::<Pod>(None, &progress).await {
+                Ok(listed) => objects.pods = pods(self.note(listed)),
+                Err(LiveError::Refused { reason, .. }) => self.notes.push(format!(
+                    "the demand of clients in other namespaces is unknown: may not list pods of {} \
+                     in all namespaces: {reason}; only those of {namespace} count",
+                    self.url
+                )),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(objects)
+    }
+
+    /// All nodes, and the Services, pods and slices of one namespace or of all. Of several errors it is
+    /// always the first one that is returned, so that the same cluster gives the same message.
+    async fn basis(&self, namespace: Option<&str>, progress: &Progress) -> Listed<Objects> {
+        let (services, pods, slices, nodes) = join!(
+            self.list::<Service>(namespace, progress),
+            self.list::<Pod>(namespace, progress),
+            self.list::<Slice>(namespace, progress),
+            self.list::<Node>(None, progress),
+        );
+        let (services, mut notes) = services?;
+        let (pods, more) = pods?;
+        notes.extend(more);
+        let (slices, more) = slices?;
+        notes.extend(more);
+        let (nodes, more) = nodes?;
+        notes.extend(more);
+        let objects = Objects {
+            services: values(services),
+            pods: self::pods(pods),
+            nodes: values(nodes),
+            slices: values(slices),
             are_pods_unknown: false,
             rules: Rules::default(),
-        })
+        };
+        Ok((objects, notes))
     }
 
     /// All objects of a kind.
-    pub(super) async fn list<K: Kind>(
-        &mut self,
+    async fn list<K: Kind>(
+        &self,
         namespace: Option<&str>,
-    ) -> Result<Vec<Object<K>>, LiveError> {
+        progress: &Progress,
+    ) -> Listed<Vec<Object<K>>> {
         let api: Api<Guarded<Object<K>>> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &()),
             None => Api::all_with(self.client.clone(), &()),
         };
-        let mut objects = Vec::new();
+        let (mut objects, mut notes) = (Vec::new(), Vec::new());
         let mut page = ListParams::default().limit(PAGE);
         loop {
             let list = api.list(&page).await.map_err(|error| self.error(K::PLURAL, error))?;
+            progress.listed(K::PLURAL, list.items.len());
             for object in list.items {
                 match object {
                     Guarded::Good(object) => {
-                        self.notes.extend(object.flaw().map(|flaw| left_out(&object, flaw)));
+                        notes.extend(object.flaw().map(|flaw| left_out(&object, flaw)));
                         objects.push(object);
                     }
-                    Guarded::Bad(bad) => self.notes.push(skipped(K::KIND, &bad)),
+                    Guarded::Bad(bad) => notes.push(skipped(K::KIND, &bad)),
                 }
             }
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => page = page.continue_token(&token),
-                None => return Ok(objects),
+                None => return Ok((objects, notes)),
             }
         }
+    }
+
+    /// Keeps the notes of what was listed.
+    fn note<T>(&mut self, (listed, notes): (T, Vec<String>)) -> T {
+        self.notes.extend(notes);
+        listed
     }
 
     pub(super) fn error(&self, plural: &'static str, error: Error) -> LiveError {
@@ -238,4 +301,12 @@ impl Cluster {
             error => LiveError::List { plural, url, source: Box::new(error), purpose },
         }
     }
+}
+
+fn values<K>(objects: Vec<Object<K>>) -> Vec<K> {
+    objects.into_iter().map(|object| object.value).collect()
+}
+
+fn pods(objects: Vec<Object<Pod>>) -> Vec<(Name, Pod)> {
+    objects.into_iter().map(|pod| (pod.namespace, pod.value)).collect()
 }

@@ -123,11 +123,32 @@ impl Objects {
     }
 }
 
+/// What rules are about besides the objects of the namespace for which is planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The labels of namespaces, by which a policy or an evacuation selects.
+    pub namespaces: bool,
+    /// The pods of other namespaces, whose number is the demand of a policy.
+    pub pods: bool,
+}
+
+impl Needs {
+    /// What either of them needs.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { namespaces: self.namespaces || other.namespaces, pods: self.pods || other.pods }
+    }
+}
+
 impl Rules {
-    /// Whether a policy or an evacuation selects by the labels of namespaces.
-    pub fn read_namespaces(&self) -> bool {
-        self.cluster_policies.iter().any(ClusterLocalityPolicy::reads_namespaces)
-            || self.evacuations.iter().any(ZoneEvacuation::reads_namespaces)
+    /// What they are about besides the objects of a namespace.
+    pub fn needs(&self) -> Needs {
+        let policies = || self.cluster_policies.iter();
+        Needs {
+            namespaces: policies().any(ClusterLocalityPolicy::reads_namespaces)
+                || self.evacuations.iter().any(ZoneEvacuation::reads_namespaces),
+            pods: policies().any(ClusterLocalityPolicy::counts_clients_elsewhere),
+        }
     }
 
     /// Lays others over these.

@@ -1,23 +1,31 @@
 //! `closehaul plan`: what the slices would be.
 
 mod changes;
+mod chosen;
+mod diff;
 mod html;
 mod list;
+mod sum;
 mod summary;
 mod table;
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use clap::{Args, ValueEnum};
 
-use self::html::cost::Price;
+use self::{
+    chosen::{Choice, ChoiceError},
+    html::cost::Price,
+};
 use super::{
     connection::Connection,
+    look::{Look, columns},
+    place::Unknown,
     print::print,
     say::say,
     sources::{Read, ReadError, Sources},
 };
-use crate::{plain::is_plain, plan::Settings, report::row::Row};
+use crate::{assess::reason::State, plain::is_plain, plan::Settings, report::row::Row};
 
 /// Show what the EndpointSlices would be, and write nothing
 ///
@@ -28,17 +36,17 @@ use crate::{plain::is_plain, plan::Settings, report::row::Row};
 #[command(after_help = EXAMPLES)]
 pub struct Plan {
     #[command(flatten)]
-    sources: Sources,
+    choice: Choice,
 
-    /// The only namespace to show [default: all]. With -f, also that of objects that name none
-    #[arg(short, long, value_name = "NAMESPACE", env = "CLOSEHAUL_NAMESPACE", hide_env = true)]
-    namespace: Option<String>,
+    #[command(flatten)]
+    sources: Sources,
 
     /// What to print
     #[arg(
         short,
         long,
         value_enum,
+        ignore_case = true,
         value_name = "FORMAT",
         default_value_t = Output::Table,
         env = "CLOSEHAUL_OUTPUT",
@@ -48,6 +56,22 @@ pub struct Plan {
 
     #[command(flatten)]
     price: Price,
+
+    /// Exit with 3 if something would be written
+    #[arg(long, env = "CLOSEHAUL_EXIT_CODE", hide_env = true)]
+    exit_code: bool,
+
+    /// Exit with 3 if a Service has one of these states: Ineffective, Empty, Partial, Shadow, Applied,
+    /// None
+    #[arg(
+        long,
+        value_name = "STATE[,STATE]",
+        value_delimiter = ',',
+        value_parser = sum::state,
+        env = "CLOSEHAUL_FAIL_ON",
+        hide_env = true
+    )]
+    fail_on: Vec<State>,
 
     /// The most endpoints in a slice
     #[arg(
@@ -63,8 +87,13 @@ pub struct Plan {
 
 const EXAMPLES: &str = "\
 Examples:
-  # What would closehaul change in this cluster?
-  closehaul plan
+  # What would closehaul change in this cluster, and in which slices what?
+  closehaul plan -A
+  closehaul plan -A -o diff
+
+  # Only some Services
+  closehaul plan cart search -n shop
+  closehaul plan -A -l tier=web
 
   # Rehearse a change of one Service without a cluster
   kubectl get services,pods,nodes,endpointslices -A -o yaml > cluster.yaml
@@ -82,10 +111,14 @@ Examples:
   # Every write, one JSON object a line
   closehaul plan -f cluster.yaml -o changes
 
+  # In a pipeline: fail if the policy in a pull request leaves a Service without locality
+  closehaul plan -f cluster.yaml --with policy.yaml --fail-on Ineffective,Empty
+
 Each option may be given by an environment variable too, such as CLOSEHAUL_NAMESPACE.
 What columns, states and reasons mean: docs/plan.md of the sources.
 
-Exit codes: 0 done, 1 it ran and something is wrong, 2 wrong usage or input that cannot be read.";
+Exit codes: 0 done, 1 it ran and something is wrong, 2 wrong usage or input that cannot be read, 3 what
+--exit-code or --fail-on asks about is so.";
 
 /// What is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,6 +133,8 @@ enum Output {
     Json,
     /// One JSON object per write, in the order in which they would be sent
     Changes,
+    /// What the writes change, slice by slice, as kubectl diff shows it
+    Diff,
     /// One JSON object with all numbers, shares from 0 to 1
     Summary,
     /// A web page in one file: pictures, a table to sort and filter, and details to print
@@ -112,6 +147,12 @@ pub enum PlanError {
     /// A price is given for an output that shows no costs.
     #[error("--cost-per-gb and --bytes are only for --output html: add it, or leave them out")]
     Price,
+    /// It is not known which Services to show.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// A Service that is named does not exist.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
     /// What is needed cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -128,68 +169,67 @@ impl PlanError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Price => true,
+            Self::Choice(error) => error.is_usage(),
             Self::Read(error) => error.is_usage(),
             _ => false,
         }
     }
 }
 
+/// Whether something is so that the user has asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It is not so, or nothing was asked.
+    Absent,
+    /// It is so: exit code 3.
+    Met,
+}
+
 /// Reads everything, plans, and prints.
 ///
 /// # Errors
-/// Input that cannot be read, a cluster that cannot be listed, output that cannot be written.
-pub async fn run(args: Plan, connection: &Connection) -> Result<(), PlanError> {
+/// Input that cannot be read, a cluster that cannot be listed, a Service that does not exist, output
+/// that cannot be written.
+pub async fn run(args: Plan, connection: &Connection, look: Look) -> Result<Condition, PlanError> {
     if args.price.is_given() && args.output != Output::Html {
         return Err(PlanError::Price);
     }
-    let namespace = args.namespace.as_deref();
-    let Read { snapshot, from_files } = args.sources.read(connection, namespace).await?;
-    let place = match namespace {
-        Some(namespace) => format!("the namespace {namespace}; is that its name?"),
-        None if from_files => "what was read".to_owned(),
-        None => "the cluster".to_owned(),
-    };
+    let chosen = args.choice.chosen(connection, args.sources.are_files()).await?;
+    let read = args.sources.read(connection, chosen.own.as_deref(), chosen.listed()).await?;
+    let Read { snapshot, from_files } = read;
+    chosen.check(snapshot.index())?;
     let mut rows = snapshot.rows(Settings::with(args.max_endpoints_per_slice.into()));
-    rows.retain(|row| namespace.is_none_or(|it| *row.service.key.namespace == *it));
+    rows.retain(|row| chosen.has(row.service));
+    let in_colour = look.is_coloured(&io::stdout());
     let text = match args.output {
-        Output::Table => table::render(&rows, false, is_coloured()),
-        Output::Wide => table::render(&rows, true, is_coloured()),
+        Output::Table => table::render(&rows, false, in_colour, columns()),
+        Output::Wide => table::render(&rows, true, in_colour, columns()),
         Output::Yaml => list::yaml(&rows)?,
         Output::Json => escaped(&list::json(&rows)?),
         Output::Changes => escaped(&changes::render(&rows)?),
+        Output::Diff => diff::render(&rows, in_colour)?,
         Output::Summary => escaped(&summary::render(&rows)?),
         Output::Html => html::render(&snapshot, &rows, args.price),
     };
     print(&text).map_err(PlanError::Print)?;
-    // If it is not known what there is to do, that has been said.
-    if let Some(note) = nothing_to_do(&rows, &place).filter(|_| !snapshot.are_pods_unknown()) {
-        say(note);
-    }
-    Ok(())
+    let condition = condition(&args, &rows);
+    say(if snapshot.are_pods_unknown() {
+        // If it is not known what there is to do, that has been said.
+        sum::states(&rows)
+    } else {
+        sum::line(&rows, &chosen.place(from_files))
+    });
+    Ok(condition)
 }
 
-/// The message if no slice would be written; `place` is where Services were looked for.
-fn nothing_to_do(rows: &[Row<'_>], place: &str) -> Option<String> {
-    if rows.is_empty() {
-        return Some(format!("nothing to do: there is no Service in {place}"));
+/// Whether what the user asks about is so, which is then said.
+fn condition(args: &Plan, rows: &[Row<'_>]) -> Condition {
+    let found = sum::found(rows, &args.fail_on);
+    if let Some(found) = &found {
+        say(format_args!("--fail-on: {found}"));
     }
-    let plans = rows.iter().filter_map(|row| row.plan.as_ref());
-    if plans.clone().any(|plan| !plan.is_empty()) {
-        return None;
-    }
-    let services = plans.clone().count();
-    let slices: usize = plans.flat_map(|plan| &plan.families).map(|f| f.unchanged.len()).sum();
-    let of =
-        |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
-    let verb = if services + slices == 1 { "is" } else { "are" };
-    let (services, slices) = (of(services, "Service"), of(slices, "slice"));
-    Some(format!("nothing to do: {services}, {slices} {verb} as they should be"))
-}
-
-/// Whether standard output supports colour: a terminal, unless `NO_COLOR` says otherwise.
-fn is_coloured() -> bool {
-    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stdout().is_terminal() && !is_unwanted
+    let is_written = args.exit_code && sum::is_anything_written(rows);
+    if is_written || found.is_some() { Condition::Met } else { Condition::Absent }
 }
 
 /// JSON with escapes for what a terminal would not show as it is. That occurs in strings alone, and

@@ -11,8 +11,12 @@ use crate::plain::is_plain;
 /// Prints a line on standard error, or drops it on failure. `eprintln!` would panic. Characters that
 /// could hide or forge something are escaped.
 pub fn say(line: impl Display) {
-    let mut line = shown(&line.to_string());
-    line.push('\n');
+    say_before("", line);
+}
+
+/// The same behind a `head`, which is printed as it is.
+pub(super) fn say_before(head: &str, line: impl Display) {
+    let line = format!("{head}{}\n", shown(&line.to_string()));
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 

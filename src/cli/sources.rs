@@ -101,11 +101,12 @@ impl Sources {
     }
 
     /// Reads everything, and says what should be known about it. `namespace` is the one to which
-    /// objects in files belong that name none, and the only one to read of a running cluster.
+    /// objects in files belong that name none, and `listed` the only one to read of a running cluster.
     pub(super) async fn read(
         &self,
         connection: &Connection,
         namespace: Option<&str>,
+        listed: Option<&str>,
     ) -> Result<Read, ReadError> {
         input::check_stdin(&[&self.filename, &self.with])?;
         let reading = Reading {
@@ -120,8 +121,8 @@ impl Sources {
             let notes = input.notes().iter().map(|note| plain(note)).collect();
             (input.objects, notes, Some(input.kinds))
         } else {
-            let selects = with.as_ref().is_some_and(|with| with.objects.rules.read_namespaces());
-            let (objects, notes) = live::list(connection, namespace, selects).await?;
+            let needs = with.as_ref().map(|with| with.objects.rules.needs()).unwrap_or_default();
+            let (objects, notes) = live::list(connection, listed, needs).await?;
             (objects, notes, None)
         };
         if let Some(with) = with {

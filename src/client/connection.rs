@@ -2,6 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::USER_AGENT};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -12,16 +13,19 @@ use kube::{
     client::{Body as RequestBody, ClientBuilder, ConfigExt},
     config::AuthInfo,
 };
+use tokio::time::{Instant, timeout};
 use tower::{
-    BoxError, ServiceBuilder, ServiceExt,
+    BoxError, Service, ServiceBuilder, ServiceExt,
     buffer::BufferLayer,
     filter::AsyncFilterLayer,
     layer::util::Stack,
     timeout::TimeoutLayer,
     util::{BoxService, MapFutureLayer, MapRequestLayer},
 };
-use tokio::time::{Instant, timeout};
-use tower_http::timeout::{DeadlineBody, ResponseBodyTimeoutLayer, TimeoutError};
+use tower_http::{
+    decompression::DecompressionLayer,
+    timeout::{DeadlineBody, ResponseBodyTimeoutLayer, TimeoutError},
+};
 use tracing::debug;
 
 use super::{page, plugin::Plugin, route::route, spacing::Spacing, token_file::TokenFile};
@@ -53,12 +57,26 @@ const BUFFER: usize = 1024;
 /// With a `limit`, that is how long a request may take until its answer is complete, in place of the
 /// limits here.
 pub fn client(config: Config, limit: Option<Duration>) -> kube::Result<Client> {
-    let builder = builder(config)?;
+    Ok(limited(builder(config)?, limit))
+}
+
+/// The same for long lists, which the API server compresses to a tenth.
+pub fn reader(config: Config, limit: Option<Duration>) -> kube::Result<Client> {
+    Ok(limited(builder(config)?.with_layer(&DecompressionLayer::new()), limit))
+}
+
+/// A client with this limit, or with those here.
+fn limited<S, B>(builder: ClientBuilder<S>, limit: Option<Duration>) -> Client
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = BoxError> + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     match limit {
-        None => Ok(builder.with_layer(&limits()).build()),
+        None => builder.with_layer(&limits()).build(),
         Some(limit) => {
             let layer = MapFutureLayer::new(move |answer| within(limit, answer));
-            Ok(builder.with_layer(&layer).build())
+            builder.with_layer(&layer).build()
         }
     }
 }
@@ -117,7 +135,9 @@ fn builder(mut config: Config) -> kube::Result<ClientBuilder<Connection>> {
             MapRequestLayer::new(move |request: Request<RequestBody>| token.authorize(request))
         }))
         .option_layer(plugin.map(|plugin| {
-            AsyncFilterLayer::new(move |request: Request<RequestBody>| plugin.clone().authorize(request))
+            AsyncFilterLayer::new(move |request: Request<RequestBody>| {
+                plugin.clone().authorize(request)
+            })
         }))
         .layer(config.extra_headers_layer()?)
         .map_request(|request: Request<RequestBody>| {

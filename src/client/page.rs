@@ -3,9 +3,12 @@
 //!
 //! Pages that come with a status of an error stay as they are, since the status counts.
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
 use http::{
     Response,
-    header::{CONTENT_TYPE, LOCATION},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION},
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -47,9 +50,19 @@ pub(super) async fn check(answer: Response<Incoming>) -> Result<Response<Incomin
     if !is_page || !answer.status().is_success() {
         return Ok(answer);
     }
+    let is_compressed = header(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let start = Limited::new(answer.into_body(), START).collect().await;
     let start = start.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let start = if is_compressed { decompressed(&start) } else { start.to_vec() };
     let words = web_page::words(&String::from_utf8_lossy(&start));
     let words = words.unwrap_or_else(|| "a web page and not the Kubernetes API".to_owned());
     Err(NotTheApi::Page(plain(&words)).into())
+}
+
+/// As much of it as can be decompressed.
+fn decompressed(bytes: &[u8]) -> Vec<u8> {
+    let mut start = Vec::new();
+    // What was read before an error stays.
+    let _ = GzDecoder::new(bytes).take(START as u64).read_to_end(&mut start);
+    start
 }

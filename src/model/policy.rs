@@ -160,14 +160,18 @@ fn by_labels(namespaces: Option<&Selector>) -> bool {
 impl ClusterLocalityPolicy {
     /// Whether it selects by the labels of namespaces.
     pub fn reads_namespaces(&self) -> bool {
-        let clients = matches!(
+        self.counts_clients_elsewhere() || by_labels(self.namespaces.as_ref())
+    }
+
+    /// Whether its demand is the number of pods in other namespaces than the Service's.
+    pub fn counts_clients_elsewhere(&self) -> bool {
+        matches!(
             &self.spec,
             Reading::Known(PolicySpec {
                 demand: DemandSource::Clients { namespaces: Some(_), .. },
                 ..
             })
-        );
-        clients || by_labels(self.namespaces.as_ref())
+        )
     }
 }
 

@@ -116,7 +116,9 @@ pub enum ConnectError {
         would: String,
     },
     /// A namespace was named for a command that writes in all of them.
-    #[error("this command is for the whole cluster and not for the namespace {namespace}: leave out -n")]
+    #[error(
+        "this command is for the whole cluster and not for the namespace {namespace}: leave out -n"
+    )]
     Namespaced {
         /// What was named.
         namespace: String,

@@ -26,7 +26,7 @@ pub use self::{
     place::{InputError, Place},
     source::{Reading, check_stdin},
 };
-use super::objects::Objects;
+use super::{objects::Objects, progress::Progress};
 use crate::{
     api::{Object, field::FieldError},
     model::{
@@ -62,9 +62,10 @@ pub fn read(files: &[PathBuf], reading: Reading<'_>) -> Result<Input, InputError
     let found = source::files(files, reading)?;
     let mut input = Input { notes: found.notes, ..Input::default() };
     let mut is_empty = true;
+    let progress = Progress::start();
     for file in &found.files {
         let text = source::text(file, reading.max_bytes)?;
-        for (at, document) in source::documents(&text)?.into_iter().enumerate() {
+        for (at, document) in source::documents(&text, &progress)?.into_iter().enumerate() {
             is_empty = false;
             let place = Place::document(&text.name, at + 1);
             input.unfold(document, &place, reading.namespace)?;

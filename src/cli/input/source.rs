@@ -10,6 +10,7 @@ use std::{
 use flate2::read::MultiGzDecoder;
 
 use super::{
+    super::progress::Progress,
     InputError, encoding, json,
     tree::Tree,
     yaml::{self, Fault},
@@ -166,11 +167,13 @@ fn unreadable(file: &Path, source: io::Error) -> InputError {
 
 /// The documents of a text. Empty ones are not counted. Files with any name may contain JSON or
 /// YAML.
-pub(super) fn documents(text: &Text) -> Result<Vec<Tree>, InputError> {
+pub(super) fn documents(text: &Text, progress: &Progress) -> Result<Vec<Tree>, InputError> {
     let content = encoding::without_marks(&text.content);
     let said = |fault: Fault| syntax(text, fault);
+    let read = |bytes| progress.read(&text.name, bytes, content.len());
+    read(0);
     if !content.trim_start().starts_with(['{', '[', '"']) {
-        return yaml::documents(&content).map_err(said);
+        return yaml::documents(&content, &read).map_err(said);
     }
     // A YAML document may open with a brace too, so JSON is only tried first.
     let fault = match json::documents(&content) {
@@ -180,7 +183,8 @@ pub(super) fn documents(text: &Text) -> Result<Vec<Tree>, InputError> {
     if fault.problem.starts_with("duplicate key") {
         return Err(said(fault));
     }
-    yaml::documents(&content).map_err(|of_yaml| said(if is_json(text) { fault } else { of_yaml }))
+    yaml::documents(&content, &read)
+        .map_err(|of_yaml| said(if is_json(text) { fault } else { of_yaml }))
 }
 
 fn is_json(text: &Text) -> bool {
@@ -207,7 +211,7 @@ mod tests {
     fn of(content: &str, is_json: bool) -> Result<Vec<Tree>, String> {
         let name = if is_json { "a.json" } else { "a" };
         let text = Text { name: name.into(), content: content.to_owned() };
-        documents(&text).map_err(|error| error.to_string())
+        documents(&text, &Progress::default()).map_err(|error| error.to_string())
     }
 
     #[test]

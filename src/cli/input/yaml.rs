@@ -15,6 +15,8 @@ use super::{
 const COPIED: usize = 64 << 20;
 /// How deep values may nest.
 pub(super) const DEPTH: usize = 128;
+/// How many events are between two reports of progress.
+const REPORTED: usize = 4096;
 /// Roughly how many bytes a value takes besides its texts.
 const VALUE: usize = 64;
 
@@ -25,10 +27,15 @@ pub(super) struct Fault {
     pub(super) problem: String,
 }
 
-/// All documents of a text that are not empty.
-pub(super) fn documents(text: &str) -> Result<Vec<Tree>, Fault> {
+/// All documents of a text that are not empty. `read` gets to know how many bytes have been read.
+pub(super) fn documents(text: &str, read: &impl Fn(usize)) -> Result<Vec<Tree>, Fault> {
     let mut builder = Builder::default();
-    for event in Parser::new_from_str(text) {
+    for (number, event) in Parser::new_from_str(text).enumerate() {
+        if number % REPORTED == 0
+            && let Ok((_, span)) = &event
+        {
+            read(span.start.byte_offset().unwrap_or(0));
+        }
         let taken = match event {
             Ok((event, span)) => {
                 builder.take(event).map_err(|problem| located(&span.start, &problem))
@@ -273,7 +280,7 @@ mod tests {
     use super::*;
 
     fn one(text: &str) -> Tree {
-        let mut documents = documents(text).unwrap();
+        let mut documents = documents(text, &|_| ()).unwrap();
         assert_eq!(documents.len(), 1, "{text}");
         documents.remove(0)
     }
@@ -307,10 +314,10 @@ mod tests {
             let last = format!("*a{}, ", at - 1).repeat(9);
             writeln!(bomb, "a{at}: &a{at} [{}]", last.trim_end_matches(", ")).unwrap();
         }
-        let fault = documents(&bomb).unwrap_err();
+        let fault = documents(&bomb, &|_| ()).unwrap_err();
         assert!(fault.problem.contains("copy more than 64 MiB"), "{fault:?}");
         for deep in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000)] {
-            assert!(documents(&deep).is_err());
+            assert!(documents(&deep, &|_| ()).is_err());
         }
         assert!(documents("a: &a [*a]").is_err());
     }

@@ -1,12 +1,13 @@
 //! Rules: the policies and evacuations of a running cluster. The cluster may not have these kinds, and
 //! the user may not have the permission to read them.
 
+use futures::join;
 use kube::Api;
 
-use super::{Cluster, LiveError};
+use super::{Cluster, Listed, LiveError, values};
 use crate::{
     api::{Kind, Object, guard::Guarded},
-    cli::objects::Rules,
+    cli::{objects::Rules, progress::Progress},
     control::watch::kinds,
     model::{
         namespace::Namespace,
@@ -18,17 +19,22 @@ impl Cluster {
     /// The policies and evacuations, and the namespaces if one of them, or something else, selects by
     /// their labels. A kind that the API server does not have has no objects. If one may not be
     /// listed, policies are unknown.
-    ///
-    /// # Errors
-    /// They cannot be listed for another reason.
-    pub async fn rules(
-        &mut self,
+    pub(super) async fn rules(
+        &self,
         namespace: Option<&str>,
         needs_namespaces: bool,
-    ) -> Result<Rules, LiveError> {
-        let policies = self.list_if_there::<LocalityPolicy>(namespace).await?;
-        let cluster_policies = self.list_if_there::<ClusterLocalityPolicy>(None).await?;
-        let evacuations = self.list_if_there::<ZoneEvacuation>(None).await?;
+        progress: &Progress,
+    ) -> Listed<Rules> {
+        let (policies, cluster_policies, evacuations) = join!(
+            self.list_if_there::<LocalityPolicy>(namespace, progress),
+            self.list_if_there::<ClusterLocalityPolicy>(None, progress),
+            self.list_if_there::<ZoneEvacuation>(None, progress),
+        );
+        let (policies, mut notes) = policies?;
+        let (cluster_policies, more) = cluster_policies?;
+        notes.extend(more);
+        let (evacuations, more) = evacuations?;
+        notes.extend(more);
         let are_unknown = policies.is_none() || cluster_policies.is_none() || evacuations.is_none();
         let mut rules = Rules {
             are_unknown,
@@ -37,54 +43,64 @@ impl Cluster {
             cluster_policies: cluster_policies.unwrap_or_default(),
             evacuations: evacuations.unwrap_or_default(),
         };
-        if needs_namespaces || rules.read_namespaces() {
-            rules.namespaces = self.namespaces(namespace).await?;
+        if needs_namespaces || rules.needs().namespaces {
+            let (namespaces, more) = self.namespaces(namespace, progress).await?;
+            rules.namespaces = namespaces;
+            notes.extend(more);
         }
-        Ok(rules)
+        Ok((rules, notes))
     }
 
     /// All objects of a kind that the API server may not have. `None` if they may not be listed.
     async fn list_if_there<K: Kind>(
-        &mut self,
+        &self,
         namespace: Option<&str>,
-    ) -> Result<Option<Vec<K>>, LiveError> {
-        match self.list::<K>(namespace).await {
-            Ok(objects) => Ok(Some(objects.into_iter().map(|object| object.value).collect())),
-            Err(LiveError::Missing { .. }) => Ok(Some(Vec::new())),
+        progress: &Progress,
+    ) -> Listed<Option<Vec<K>>> {
+        match self.list::<K>(namespace, progress).await {
+            Ok((objects, notes)) => Ok((Some(values(objects)), notes)),
+            Err(LiveError::Missing { .. }) => Ok((Some(Vec::new()), Vec::new())),
             Err(LiveError::Refused { reason, .. }) => {
                 // The API server checks permissions first, also for kinds that it does not have.
                 if kinds(&self.client).await.is_ok_and(|kinds| !kinds.contains(K::PLURAL)) {
-                    return Ok(Some(Vec::new()));
+                    return Ok((Some(Vec::new()), Vec::new()));
                 }
-                self.notes.push(format!(
+                let note = format!(
                     "policies are unknown: may not list {} of {}: {reason}; hints stay where a \
                      policy may have written them. Ask for that permission, or give files with -f",
                     K::PLURAL,
                     self.url
-                ));
-                Ok(None)
+                );
+                Ok((None, vec![note]))
             }
             Err(error) => Err(error),
         }
     }
 
     /// One namespace, or all. None that may not be read.
-    async fn namespaces(&mut self, namespace: Option<&str>) -> Result<Vec<Namespace>, LiveError> {
+    async fn namespaces(
+        &self,
+        namespace: Option<&str>,
+        progress: &Progress,
+    ) -> Listed<Vec<Namespace>> {
         let read = match namespace {
             // Someone who has permissions in one namespace may get it, and not list all.
-            Some(name) => self.namespace(name).await.map(|it| it.into_iter().collect()),
-            None => self.list::<Namespace>(None).await,
+            Some(name) => {
+                let namespace = self.namespace(name).await;
+                namespace.map(|it| (it.into_iter().collect(), Vec::new()))
+            }
+            None => self.list::<Namespace>(None, progress).await,
         };
         match read {
-            Ok(objects) => Ok(objects.into_iter().map(|object| object.value).collect()),
-            Err(LiveError::Missing { .. }) => Ok(Vec::new()),
+            Ok((objects, notes)) => Ok((values(objects), notes)),
+            Err(LiveError::Missing { .. }) => Ok((Vec::new(), Vec::new())),
             Err(LiveError::Refused { reason, .. }) => {
-                self.notes.push(format!(
+                let note = format!(
                     "which namespaces policies select is unknown: may not read namespaces of {}: \
                      {reason}; where that decides, the reason is PolicyUnknown",
                     self.url
-                ));
-                Ok(Vec::new())
+                );
+                Ok((Vec::new(), vec![note]))
             }
             Err(error) => Err(error),
         }

@@ -25,19 +25,26 @@ struct Line<'a> {
 /// before those in which only zones and hints change.
 pub(super) fn render(rows: &[Row<'_>]) -> Result<String, PlanError> {
     let mut text = String::new();
-    for locality_only in [false, true] {
-        for row in rows {
-            let plan = row.plan.iter().filter(|plan| plan.is_locality_only() == locality_only);
-            for family in plan.flat_map(|plan| &plan.families) {
-                for line in lines(row, &family.changes) {
-                    let line = serde_json::to_string(&line);
-                    text += &line.map_err(|error| PlanError::Render(error.to_string()))?;
-                    text.push('\n');
-                }
-            }
+    for (row, changes) in in_order(rows) {
+        for line in lines(row, changes) {
+            let line = serde_json::to_string(&line);
+            text += &line.map_err(|error| PlanError::Render(error.to_string()))?;
+            text.push('\n');
         }
     }
     Ok(text)
+}
+
+/// The changes of each Service and address type in the order in which they would be sent.
+pub(super) fn in_order<'a, 'r>(
+    rows: &'a [Row<'r>],
+) -> impl Iterator<Item = (&'a Row<'r>, &'a Changes)> + use<'a, 'r> {
+    [false, true].into_iter().flat_map(move |locality_only| {
+        rows.iter().flat_map(move |row| {
+            let plan = row.plan.iter().filter(move |plan| plan.is_locality_only() == locality_only);
+            plan.flat_map(move |plan| plan.families.iter().map(move |it| (row, &it.changes)))
+        })
+    })
 }
 
 /// The writes for one address type of a Service.

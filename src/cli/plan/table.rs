@@ -6,6 +6,7 @@ use clap::builder::styling::{AnsiColor, Style};
 
 use crate::{
     assess::{reason::State, share::ZoneShare},
+    cli::look::{End, cut, fit, width, wrapped},
     plain::plain,
     report::{
         hindrance::{listed, port_name},
@@ -13,19 +14,30 @@ use crate::{
     },
 };
 
-/// The columns, and whether their cells are aligned to the right, as numbers are.
-const COLUMNS: [(&str, bool); 10] = [
-    ("NAMESPACE", false),
-    ("SERVICE", false),
-    ("PREFER", false),
-    ("POLICY", false),
-    ("STATE", false),
-    ("REASON", false),
-    ("ENDPOINTS", true),
-    ("IN-ZONE", true),
-    ("MAX-LOAD", true),
-    ("CHANGES", false),
+/// A column: its name, whether its cells are aligned to the right, as numbers are, and how wide it
+/// remains where there is no room.
+struct Column(&'static str, bool, usize);
+
+/// The columns. States and numbers are always shown as they are.
+const COLUMNS: [Column; 10] = [
+    Column("NAMESPACE", false, 4),
+    Column("SERVICE", false, 6),
+    Column("PREFER", false, 4),
+    Column("POLICY", false, 4),
+    Column("STATE", false, usize::MAX),
+    Column("REASON", false, 5),
+    Column("ENDPOINTS", true, 7),
+    Column("IN-ZONE", true, usize::MAX),
+    Column("MAX-LOAD", true, usize::MAX),
+    Column("CHANGES", false, usize::MAX),
 ];
+
+/// The column of the policy, of whose text the end says most.
+const POLICY: usize = 3;
+
+/// How many columns of the terminal are between two of the table, and at least.
+const GAP: usize = 2;
+const NARROW_GAP: usize = 1;
 
 /// The column of the state.
 const STATE: usize = 4;
@@ -43,9 +55,10 @@ enum Line {
     Text(String),
 }
 
-/// The table, in colour or not. `wide` adds lines for ports, zones and what hinders locality.
-pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> String {
-    let head = COLUMNS.map(|(name, _)| name.to_owned());
+/// The table, in colour or not, with lines of at most so many columns if that is possible. `wide` adds
+/// lines for ports, zones and what hinders locality.
+pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool, columns: usize) -> String {
+    let head = COLUMNS.map(|Column(name, ..)| name.to_owned());
     let mut lines = vec![Line::Cells(head.into(), Style::new())];
     for row in services {
         lines.push(Line::Cells(cells(row).into(), colour(row.decision.state)));
@@ -56,17 +69,30 @@ pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool) -> Strin
     let mut widths = [0; COLUMNS.len()];
     for line in &mut lines {
         let Line::Cells(cells, _) = line else { continue };
-        for (width, cell) in widths.iter_mut().zip(cells.iter_mut()) {
+        for (widest, cell) in widths.iter_mut().zip(cells.iter_mut()) {
             // The client that creates an object chooses its names and labels.
             *cell = plain(cell);
-            *width = cell.chars().count().max(*width);
+            *widest = width(cell).max(*widest);
         }
     }
+    let gap = fitted(&mut widths, columns);
     let text = |line: &Line| match line {
-        Line::Cells(cells, style) => self::line(cells, &widths, in_colour.then_some(*style)),
-        Line::Text(text) => format!("{text}\n"),
+        Line::Cells(cells, style) => self::line(cells, &widths, gap, in_colour.then_some(*style)),
+        Line::Text(text) => {
+            let lines = wrapped(text, "  ", "    ", columns);
+            lines.into_iter().map(|line| line + "\n").collect()
+        }
     };
     lines.iter().map(text).collect()
+}
+
+/// Fits the table into so many columns of the terminal. Returns how many are between two of its own.
+fn fitted(widths: &mut [usize; COLUMNS.len()], columns: usize) -> usize {
+    let gaps = COLUMNS.len() - 1;
+    let floors = COLUMNS.map(|Column(.., floor)| floor);
+    let gap = if widths.iter().sum::<usize>() + gaps * GAP <= columns { GAP } else { NARROW_GAP };
+    fit(widths, &floors, columns.saturating_sub(gaps * gap));
+    gap
 }
 
 /// The lines for ports, if they lead to different endpoints, for zones, and for what hinders
@@ -82,19 +108,27 @@ fn add_details(row: &Row<'_>, lines: &mut Vec<Line>) {
         let cells = zones.map(|zone| zone_cells(ports, zone, indent));
         lines.extend(cells.map(|cells| Line::Cells(cells.into(), Style::new())));
     }
-    let texts = row.hindrances.iter().map(|it| format!("  {}: {}", it.reason, plain(&it.detail)));
+    let texts = row.hindrances.iter().map(|it| format!("{}: {}", it.reason, plain(&it.detail)));
     lines.extend(texts.map(Line::Text));
 }
 
 /// One line, with the state in this colour.
-fn line(cells: &Cells, widths: &[usize; COLUMNS.len()], colour: Option<Style>) -> String {
+fn line(
+    cells: &Cells,
+    widths: &[usize; COLUMNS.len()],
+    gap: usize,
+    colour: Option<Style>,
+) -> String {
     let mut text = String::new();
-    for (at, ((cell, width), (_, right))) in cells.iter().zip(widths).zip(COLUMNS).enumerate() {
-        let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
+    for (at, (cell, column)) in cells.iter().zip(widths).enumerate() {
+        let end = if at == POLICY && cell.contains('/') { End::First } else { End::Last };
+        let cell = cut(cell, *column, end);
+        let padding = " ".repeat(column.saturating_sub(width(&cell)));
         let style = colour.filter(|_| at == STATE).unwrap_or_default();
         let cell = format!("{style}{cell}{style:#}");
-        let [first, second] = if right { [&padding, &cell] } else { [&cell, &padding] };
-        text.extend([first, second, "  "]);
+        let Column(_, is_right, _) = COLUMNS[at];
+        let [first, second] = if is_right { [&padding, &cell] } else { [&cell, &padding] };
+        text.extend([&**first, second, &" ".repeat(gap)]);
     }
     text.truncate(text.trim_end().len());
     text.push('\n');

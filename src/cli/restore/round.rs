@@ -8,10 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{RestoreError, say};
 use crate::{
-    cli::{
-        live::{Cluster, LiveError},
-        objects::{Objects, Rules},
-    },
+    cli::live::{Cluster, LiveError},
     clock::WallClock,
     control::{
         lease::Leadership,
@@ -52,7 +49,7 @@ impl Round {
         settings: Settings,
         wall: &WallClock,
     ) -> Result<Self, LiveError> {
-        let objects = Objects { rules: Rules::default(), ..cluster.objects(None).await? };
+        let objects = cluster.objects(None).await?;
         let index = objects.index(wall.now());
         let mut writes: Vec<_> = index
             .services()

@@ -76,7 +76,7 @@ impl Ending {
         let speaker = thread::Builder::new().name("last words".to_owned()).spawn(move || {
             let cause = causes(&self);
             error!(cause, "exiting");
-            say(format_args!("closehaul: {cause}"));
+            say(format_args!("error: {cause}"));
             let _ = said.send(());
         });
         if speaker.is_ok() {

@@ -1,6 +1,5 @@
 //! Place: which Service is meant.
 
-use super::ExplainError;
 use crate::{cluster::Index, model::service::Service, plain::plain};
 
 /// Which Service is meant.
@@ -9,6 +8,17 @@ pub(super) struct Place {
     /// Its namespace; `None` for the only one that has such a Service.
     pub(super) namespace: Option<String>,
     name: String,
+}
+
+/// Why an argument names no Service.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The name of the Service cannot be one.
+    #[error("{} is no Service: give its name, or NAMESPACE/NAME", plain(.0))]
+    Name(String),
+    /// Two namespaces are given.
+    #[error("-n {} does not agree with {}: leave out one of the namespaces", plain(.0), plain(.1))]
+    Namespaces(String, String),
 }
 
 /// Why there is no such Service.
@@ -46,15 +56,15 @@ fn listed(names: &[String]) -> String {
 
 impl Place {
     /// `[NAMESPACE/]NAME`.
-    pub(super) fn parse(text: &str, namespace: Option<&str>) -> Result<Self, ExplainError> {
+    pub(super) fn parse(text: &str, namespace: Option<&str>) -> Result<Self, PlaceError> {
         let (own, name) =
             text.split_once('/').map_or((None, text), |(own, name)| (Some(own), name));
         if name.is_empty() || name.contains('/') || own == Some("") {
-            return Err(ExplainError::Name(text.to_owned()));
+            return Err(PlaceError::Name(text.to_owned()));
         }
         match (own, namespace) {
             (Some(own), Some(given)) if own != given => {
-                Err(ExplainError::Namespaces(given.to_owned(), text.to_owned()))
+                Err(PlaceError::Namespaces(given.to_owned(), text.to_owned()))
             }
             _ => {
                 Ok(Self { namespace: own.or(namespace).map(str::to_owned), name: name.to_owned() })
@@ -62,13 +72,16 @@ impl Place {
         }
     }
 
+    /// Whether this Service is meant.
+    pub(super) fn is(&self, service: &Service) -> bool {
+        *service.key.name == *self.name
+            && self.namespace.as_deref().is_none_or(|it| *service.key.namespace == *it)
+    }
+
     /// The Service.
     pub(super) fn find<'a>(&self, index: &'a Index) -> Result<&'a Service, Unknown> {
-        let is_it = |service: &&Service| {
-            *service.key.name == *self.name
-                && self.namespace.as_deref().is_none_or(|it| *service.key.namespace == *it)
-        };
-        let mut found: Vec<&Service> = index.services().filter(is_it).collect();
+        let mut found: Vec<&Service> =
+            index.services().filter(|service| self.is(service)).collect();
         match found[..] {
             [one] => Ok(one),
             [] => Err(Unknown::of(self, index)),

@@ -1,8 +1,14 @@
-//! Selector: labels as `kubectl -l` takes them, as a selector of an object.
+//! Selector: labels as `kubectl -l` takes them, as a selector of an object or of what was read.
 
 use std::{collections::btree_map::Entry, iter::once};
 
-use crate::api::crd::label::{LabelKey, LabelSelector, LabelValue, Operator, Requirement};
+use crate::{
+    api::crd::label::{LabelKey, LabelSelector, LabelValue, Operator, Requirement},
+    model::{
+        name::Name,
+        selector::{self, Expression, Selector},
+    },
+};
 
 /// Reads a selector such as `tier=web,track!=canary,app in (cart,search),!legacy`. Whether keys and
 /// values are those of labels is checked with the whole object.
@@ -15,6 +21,26 @@ pub(super) fn parse(text: &str) -> Result<LabelSelector, String> {
         add(part.trim(), &mut selector)?;
     }
     Ok(selector)
+}
+
+/// The same for objects that were read. A key or a value that no label can have selects nothing.
+pub(super) fn selecting(selector: &LabelSelector) -> Selector {
+    let pair = |(key, value): (&String, &LabelValue)| (Name::from(&**key), Name::from(&*value.0));
+    Selector {
+        labels: selector.match_labels.iter().map(pair).collect(),
+        expressions: selector.match_expressions.iter().map(expression).collect(),
+    }
+}
+
+fn expression(requirement: &Requirement) -> Expression {
+    let values = || requirement.values.iter().map(|value| Name::from(&*value.0)).collect();
+    let operator = match requirement.operator {
+        Operator::In => selector::Operator::In(values()),
+        Operator::NotIn => selector::Operator::NotIn(values()),
+        Operator::Exists => selector::Operator::Exists,
+        Operator::DoesNotExist => selector::Operator::DoesNotExist,
+    };
+    Expression { key: Name::from(&*requirement.key.0), operator }
 }
 
 /// The parts between commas, except those within parentheses.
@@ -121,6 +147,22 @@ mod tests {
             json!({"matchLabels": {"a": "b"},
                 "matchExpressions": [{"key": "a", "operator": "In", "values": ["c"]}]})
         );
+    }
+
+    #[test]
+    fn the_same_for_what_was_read() {
+        let labels = crate::model::samples::labels(&[("tier", "web"), ("app", "cart")]);
+        for (text, is_selected) in [
+            ("tier=web", true),
+            ("tier=db", false),
+            ("tier!=db,app", true),
+            ("app in (cart,search)", true),
+            ("app notin (cart)", false),
+            ("!tier", false),
+            ("!legacy", true),
+        ] {
+            assert_eq!(selecting(&parse(text).unwrap()).selects(&labels), is_selected, "{text}");
+        }
     }
 
     #[test]
