@@ -9,6 +9,8 @@ mod credentials;
 mod folder;
 #[path = "connect_cli/kubeconfigs.rs"]
 mod kubeconfigs;
+#[path = "connect_cli/options.rs"]
+mod options;
 #[path = "connect_cli/pages.rs"]
 mod pages;
 #[path = "connect_cli/proxies.rs"]

@@ -2,12 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot be set up fails")]
 
+#[path = "plan_cli/choice.rs"]
+mod choice;
 #[path = "plan_cli/command.rs"]
 mod command;
+#[path = "plan_cli/diff.rs"]
+mod diff;
 #[path = "plan_cli/errors.rs"]
 mod errors;
 #[path = "plan_cli/evacuate.rs"]
 mod evacuate;
+#[path = "plan_cli/exit_codes.rs"]
+mod exit_codes;
 #[path = "plan_cli/field.rs"]
 mod field;
 #[path = "plan_cli/guard.rs"]

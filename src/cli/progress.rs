@@ -2,7 +2,7 @@
 //! and disappears when the work is done. Without a terminal there is none.
 
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     io::{self, IsTerminal as _, Write as _},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -44,7 +44,8 @@ struct State {
 enum Work {
     #[default]
     Nothing,
-    /// A file is read: its name, and how many of how many bytes have been read.
+    /// A file is read: its name, and how many of how many bytes have been read. Of 0 bytes, as long as
+    /// it is not known how many there are.
     File { name: Arc<str>, read: usize, size: usize },
     /// A cluster is listed: how many objects of which kinds have come.
     Cluster { counts: Vec<(&'static str, usize)> },
@@ -139,6 +140,7 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("connecting …"),
+            Self::File { name, size: 0, .. } => write!(f, "reading {name} …"),
             Self::File { name, read, size } => {
                 let [read, size] = [read, size].map(|bytes| bytes.div_ceil(MEBIBYTE));
                 write!(f, "reading {name}: {read} of {size} MiB")
@@ -149,7 +151,7 @@ impl fmt::Display for Work {
                     f.write_str(if at == 0 { "" } else { ", " })?;
                     write!(f, "{count} {plural}")?;
                 }
-                f.write_char('…')
+                f.write_str(" …")
             }
         }
     }
@@ -164,11 +166,13 @@ mod tests {
         let progress = Progress { shared: Some(Arc::default()), thread: None };
         let said = || progress.shared.as_ref().unwrap().state().work.to_string();
         assert_eq!(said(), "connecting …");
+        progress.read(&"a.yaml".into(), 0, 0);
+        assert_eq!(said(), "reading a.yaml …");
         progress.read(&"a.yaml".into(), MEBIBYTE + 1, 55 * MEBIBYTE);
         assert_eq!(said(), "reading a.yaml: 2 of 55 MiB");
         progress.listed("pods", 500);
         progress.listed("services", 12);
         progress.listed("pods", 500);
-        assert_eq!(said(), "listed 1000 pods, 12 services…");
+        assert_eq!(said(), "listed 1000 pods, 12 services …");
     }
 }

@@ -4,11 +4,12 @@
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{Arc, Barrier, Mutex},
     thread,
     time::Duration,
 };
 
+use flate2::{Compression, write::GzEncoder};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What a server was asked: the heads of requests.
@@ -199,4 +200,48 @@ fn join(mut client: TcpStream, target: SocketAddr) {
     });
     let _ = std::io::copy(&mut client, &mut server);
     let _ = server.shutdown(Shutdown::Both);
+}
+
+/// An API server that answers only once so many requests are waiting for it.
+pub fn patient(requests: usize) -> Server {
+    let waiting = Arc::new(Barrier::new(requests));
+    start(move |stream, asked| {
+        let mut reader = BufReader::new(stream);
+        while let Some(head) = head(&mut reader) {
+            asked.add(&head);
+            waiting.wait();
+            reader.get_mut().write_all(nothing().as_bytes()).unwrap();
+        }
+    })
+}
+
+/// A server that answers the first bytes with `said` and then nothing more.
+pub fn stalling(said: &'static str) -> Server {
+    start(move |mut stream, _| {
+        let mut bytes = [0; 4096];
+        let _ = stream.read(&mut bytes).unwrap();
+        stream.write_all(said.as_bytes()).unwrap();
+        thread::sleep(Duration::from_secs(600));
+    })
+}
+
+/// An API server that compresses its answers for those who accept that.
+pub fn compressing() -> Server {
+    start(move |stream, asked| {
+        let mut reader = BufReader::new(stream);
+        while let Some(head) = head(&mut reader) {
+            asked.add(&head);
+            let answer = nothing();
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            let mut compressed = GzEncoder::new(Vec::new(), Compression::fast());
+            compressed.write_all(body.as_bytes()).unwrap();
+            let body = compressed.finish().unwrap();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\
+                 content-length: {}\r\n\r\n",
+                body.len()
+            );
+            reader.get_mut().write_all(&[answer.as_bytes(), &body].concat()).unwrap();
+        }
+    })
 }

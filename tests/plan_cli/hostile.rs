@@ -37,7 +37,7 @@ fn byte(random: &mut Random) -> u8 {
 /// Texts that a terminal would do something with, as YAML and JSON write them.
 const TEXTS: &[&str] = &[
     "\"\\u001b[2J\\u001b[1;1Hgone\"",
-    "\"a\\nclosehaul: forged\\r\"",
+    "\"a\\nerror: forged\\r\"",
     "\"\\u202egnp.exe\\u2066\"",
     "\"\\u009b2J\\u0000\\u0007\\u007f\"",
     "\"\u{85}\u{2028}\u{200b}\u{e0001}\"",
@@ -46,7 +46,7 @@ const TEXTS: &[&str] = &[
 /// What stands in place of a value.
 const VALUES: &[&str] = &[
     "\"\\e[2J\\e[1;1Hgone\"",
-    "\"a\\nclosehaul: forged\\r\"",
+    "\"a\\nerror: forged\\r\"",
     "\"\\u202egnp.exe\\u2066\"",
     "\"\\x9b2J\\0\\x07\"",
     "'\u{85}\u{2028}\u{200b}'",
@@ -277,7 +277,7 @@ fn hostile_files_do_no_harm() {
                 refused += 1;
                 assert_eq!(out, "", "file {number}");
                 let last = err.lines().last().unwrap_or_default();
-                assert!(last.starts_with("closehaul: "), "file {number}: {err}");
+                assert!(last.starts_with("error: "), "file {number}: {err}");
             }
             _ => panic!("file {number}: {:?}: {err}", done.status),
         }

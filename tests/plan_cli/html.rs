@@ -382,7 +382,7 @@ fn a_price_goes_with_an_amount_and_the_page() {
         let err = refused(&["-o", output, "--cost-per-gb", "1", "--bytes", "10"]);
         assert_eq!(
             err,
-            "closehaul: --cost-per-gb and --bytes are only for --output html: add it, or leave them out\n"
+            "error: --cost-per-gb and --bytes are only for --output html: add it, or leave them out\n"
         );
     }
     for price in ["-1", "NaN", "inf", "ten", "1e999"] {

@@ -99,10 +99,13 @@ fn a_cluster_is_read_as_a_file_is() {
     let url = serve(shop);
     for output in ["table", "yaml", "changes"] {
         let expected = plan(&["-f", &fixture("shop.yaml"), "-o", output]).good();
-        assert_eq!(plan_at(&format!("all-{output}"), &url, &["-o", output]).good(), expected);
+        assert_eq!(plan_at(&format!("all-{output}"), &url, &["-A", "-o", output]).good(), expected);
     }
-    let table = plan_at("one", &url, &["-n", "default"]).good();
-    assert!(table.contains("kubernetes") && !table.contains("cart"), "{table}");
+    // That of the context is `default`, as with kubectl.
+    for args in [&["-n", "default"][..], &[], &["-n", ""]] {
+        let table = plan_at("one", &url, args).good();
+        assert!(table.contains("kubernetes") && !table.contains("cart"), "{args:?}: {table}");
+    }
 }
 
 #[test]
@@ -114,9 +117,9 @@ fn objects_are_laid_over_a_cluster() {
         }
         (code, list)
     });
-    assert!(!plan_at("under", &url, &[]).good().contains("cart"));
+    assert!(!plan_at("under", &url, &["-A"]).good().contains("cart"));
     let expected = plan(&["-f", &fixture("shop.yaml"), "-o", "yaml"]).good();
-    let args = ["--with", &fixture("shop.yaml"), "-o", "yaml"];
+    let args = ["-A", "--with", &fixture("shop.yaml"), "-o", "yaml"];
     assert_eq!(plan_at("with", &url, &args).good(), expected);
 }
 
@@ -164,16 +167,16 @@ fn under(name: &str, objects: &[Value], output: &str) -> String {
 fn policies_of_a_cluster_count() {
     let url = serve(|path| match path {
         _ if path.contains("/zoneevacuations?") => list(&[evacuation()]),
-        "/api/v1/namespaces/shop" => (200, namespace()),
+        "/api/v1/namespaces/shop" | "/api/v1/namespaces/default" => (200, namespace()),
         _ if path.starts_with("/api/v1/namespaces?") => list(&[namespace()]),
         _ => shop(path),
     });
     let expected = under("evacuated", &[evacuation(), namespace()], "table");
     assert!(expected.contains("Evacuated"), "{expected}");
-    assert_eq!(plan_at("evacuated", &url, &[AT]).good(), expected);
+    assert_eq!(plan_at("evacuated", &url, &["-A", AT]).good(), expected);
     let one = plan_at("evacuated-one", &url, &[AT, "-n", "shop"]).good();
     assert!(one.contains("Evacuated"), "{one}");
-    let later = plan_at("later", &url, &["--at=2026-01-02T05:00:00Z"]).good();
+    let later = plan_at("later", &url, &["-A", "--at=2026-01-02T05:00:00Z"]).good();
     assert!(!later.contains("Evacuated"), "{later}");
 }
 
@@ -187,7 +190,7 @@ fn namespaces_are_read_if_a_selector_needs_them() {
         _ if path.starts_with("/api/v1/namespaces?") => refusal(403, "Forbidden", "may not"),
         _ => shop(path),
     });
-    let done = plan_at("no-permission", &url, &[AT]);
+    let done = plan_at("no-permission", &url, &["-A", AT]);
     assert!(done.err.contains("which namespaces policies select is unknown"), "{}", done.err);
     assert!(done.good().contains("PolicyUnknown"));
 }
@@ -221,7 +224,7 @@ fn policies_that_may_not_be_read_are_unknown() {
             ),
             _ => shop(path),
         });
-        plan_at(name, &url, &["-o", "changes"])
+        plan_at(name, &url, &["-A", "-o", "changes"])
     };
     let unknown = at("policies-unknown", true);
     let note = "policies are unknown: may not list zoneevacuations of ";
@@ -240,7 +243,7 @@ fn a_cluster_that_refuses() {
     assert_eq!(
         done.err,
         format!(
-            "closehaul: may not list services of {url}/: services is forbidden; ask for that permission, or name a namespace where you have it with -n, or give files with -f\n"
+            "error: may not list services of {url}/: services is forbidden; ask for that permission, or name a namespace where you have it with -n, or give files with -f\n"
         )
     );
 }
@@ -255,7 +258,7 @@ fn a_cluster_that_refuses_nodes() {
     });
     let done = plan_at("refused-nodes", &url, &["-n", "shop"]);
     let what = format!(
-        "closehaul: may not list nodes of {url}/: nodes is forbidden; ask for that permission, or give files with -f\n"
+        "error: may not list nodes of {url}/: nodes is forbidden; ask for that permission, or give files with -f\n"
     );
     assert_eq!((done.code, done.err.as_str()), (Some(1), what.as_str()));
 }
@@ -265,7 +268,7 @@ fn a_cluster_that_does_not_know_the_user() {
     let url = serve(|_| refusal(401, "Unauthorized", "Unauthorized"));
     let done = plan_at("unknown", &url, &[]);
     let what = format!(
-        "closehaul: {url}/ does not accept the credentials: Unauthorized; log in again, or choose others with --kubeconfig or --context\n"
+        "error: {url}/ does not accept the credentials: Unauthorized; log in again, or choose others with --kubeconfig or --context\n"
     );
     assert_eq!((done.code, done.err.as_str()), (Some(1), what.as_str()));
 }
@@ -281,7 +284,7 @@ fn an_object_that_does_not_parse_is_passed_over() {
         }
         (code, list)
     });
-    let done = plan_at("malformed", &url, &["-o", "summary"]);
+    let done = plan_at("malformed", &url, &["-A", "-o", "summary"]);
     let what = "skipped Pod shop/cart-a: status.podIPs[0].ip: `ten` is not an IP address";
     assert!(done.err.starts_with(what), "{}", done.err);
     assert_eq!(done.code, Some(0));
@@ -297,7 +300,7 @@ fn a_namespace_without_services() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(
         done.err,
-        "nothing to do: there is no Service in the namespace shp; is that its name?\n"
+        "nothing to do: there is no Service in the namespace shp; is that its name? -A shows all namespaces\n"
     );
 }
 
@@ -308,7 +311,7 @@ fn no_cluster_there() {
     let done = plan_at("nobody", &format!("http://{free}"), &[]);
     assert_eq!((done.code, done.out.as_str()), (Some(1), ""));
     assert!(
-        done.err.starts_with(&format!("closehaul: cannot list services of http://{free}/: ")),
+        done.err.starts_with(&format!("error: cannot list services of http://{free}/: ")),
         "{}",
         done.err
     );

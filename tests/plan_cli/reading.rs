@@ -88,7 +88,12 @@ fn nulls_and_numbers_mean_what_they_mean_to_kubectl() {
         "{clusterIP: 10.0.0.1, selector: {a: b}, ports: [{port: 0o10, protocol: null}], publishNotReadyAddresses: null}",
     ] {
         let done = plan_text(&document(spec), &["-o", "yaml"]);
-        assert_eq!((done.err.as_str(), done.out.as_str()), ("", expected.as_str()), "{spec}");
+        assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+        assert!(
+            done.err.starts_with("nothing to do: 1 Service, ")
+                || done.err.starts_with("to write: ")
+        );
+        assert_eq!(done.out, expected, "{spec}");
     }
     let node = "{apiVersion: v1, kind: Node, metadata: {name: node-a}, spec: {unschedulable: null, taints: [{effect: null}]}, status: {allocatable: {cpu: 2.5, memory: 8}}}";
     plan_text(node, &[]).good();

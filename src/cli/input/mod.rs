@@ -64,7 +64,7 @@ pub fn read(files: &[PathBuf], reading: Reading<'_>) -> Result<Input, InputError
     let mut is_empty = true;
     let progress = Progress::start();
     for file in &found.files {
-        let text = source::text(file, reading.max_bytes)?;
+        let text = source::text(file, reading.max_bytes, &progress)?;
         for (at, document) in source::documents(&text, &progress)?.into_iter().enumerate() {
             is_empty = false;
             let place = Place::document(&text.name, at + 1);
@@ -72,11 +72,7 @@ pub fn read(files: &[PathBuf], reading: Reading<'_>) -> Result<Input, InputError
         }
     }
     if is_empty {
-        let name = |file: &PathBuf| match file.to_str() {
-            Some("-") => "standard input".to_owned(),
-            _ => file.display().to_string(),
-        };
-        let files = files.iter().map(name).collect::<Vec<_>>().join(", ");
+        let files = files.iter().map(|file| source::name(file)).collect::<Vec<_>>().join(", ");
         return Err(InputError::NoObjects { files });
     }
     Ok(input)

@@ -131,18 +131,24 @@ fn ending(path: &Path) -> String {
 }
 
 /// Reads a file, or standard input.
-pub(super) fn text(file: &Path, max_bytes: u64) -> Result<Text, InputError> {
-    let (name, content) = if is_stdin(file) {
-        ("standard input".to_owned(), content(io::stdin().lock(), max_bytes))
+pub(super) fn text(file: &Path, max_bytes: u64, progress: &Progress) -> Result<Text, InputError> {
+    let name = name(file).into();
+    progress.read(&name, 0, 0);
+    let content = if is_stdin(file) {
+        content(io::stdin().lock(), max_bytes)
     } else {
-        let content = File::open(file).and_then(|open| content(open, max_bytes));
-        (file.display().to_string(), content)
+        File::open(file).and_then(|open| content(open, max_bytes))
     };
     match content {
-        Ok(Some(content)) => Ok(Text { name: name.into(), content }),
-        Ok(None) => Err(InputError::TooLarge { file: name.into(), mebibytes: max_bytes >> 20 }),
-        Err(source) => Err(unreadable(Path::new(&name), source)),
+        Ok(Some(content)) => Ok(Text { name, content }),
+        Ok(None) => Err(InputError::TooLarge { file: name, mebibytes: max_bytes >> 20 }),
+        Err(source) => Err(unreadable(Path::new(&*name), source)),
     }
+}
+
+/// The name of a file in messages.
+pub(super) fn name(file: &Path) -> String {
+    if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 /// The text that is read, decompressed; nothing if it is too long.
