@@ -5,7 +5,7 @@
 use serde_json::Number as Checked;
 
 use super::{
-    tree::{Amount, Fields, MANAGED_FIELDS, METADATA, Number, Tree},
+    tree::{Amount, Fields, Number, Tree, is_unread, unread},
     yaml::{DEPTH, Fault},
 };
 
@@ -78,11 +78,11 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The next value; `key` is that of the field that it is in.
+    /// The next value; `key` is that of the field that it is in, perhaps within a list.
     fn value(&mut self, key: &str) -> Result<Tree, String> {
         match self.peek() {
             Some(b'{') => self.nested(|reader| reader.object(key)),
-            Some(b'[') => self.nested(Self::list),
+            Some(b'[') => self.nested(|reader| reader.list(key)),
             Some(b'"') => self.string().map(Tree::Text),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(_) => self.word(),
@@ -104,13 +104,13 @@ impl<'t> Reader<'t> {
         Ok(tree)
     }
 
-    fn list(&mut self) -> Result<Tree, String> {
+    fn list(&mut self, within: &str) -> Result<Tree, String> {
         let mut entries = Vec::new();
         if self.take(b']') {
             return Ok(Tree::List(entries));
         }
         loop {
-            entries.push(self.value("")?);
+            entries.push(self.value(within)?);
             if self.take(b']') {
                 return Ok(Tree::List(entries));
             }
@@ -136,10 +136,9 @@ impl<'t> Reader<'t> {
             if !self.take(b':') {
                 return Err("expected `:`".to_owned());
             }
-            // Which client changed which field does not matter here, and is half of a dump.
-            let value = if within == METADATA && key == MANAGED_FIELDS {
+            let value = if is_unread(within, &key) {
                 self.pass_over()?;
-                Tree::Null
+                unread()
             } else {
                 self.value(&key)?
             };
@@ -262,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn only_managed_fields_of_metadata_are_skipped() {
+    fn only_what_is_not_read_is_skipped() {
         let text = r#"{"metadata": {"managedFields": [{"a": ["}", 1, null, {}]}, 2], "labels": {"managedFields": "x"}}}"#;
         let metadata = &one(text)["metadata"];
-        assert!(metadata["managedFields"].is_null());
+        assert_eq!(metadata["managedFields"], unread());
         assert_eq!(metadata["labels"]["managedFields"], Tree::from("x"));
     }
 

@@ -3,10 +3,56 @@
 
 use std::{collections::BTreeMap, ops::Index};
 
-/// The field of an object that has its name and labels.
-pub(super) const METADATA: &str = "metadata";
-/// The field of [`METADATA`] that says who has changed what.
-pub(super) const MANAGED_FIELDS: &str = "managedFields";
+/// Fields that take most of a dump and that nothing here reads, with the field in which they are. Their
+/// values are skipped: a tree of them would cost three quarters of the time and of the memory. A test
+/// checks that no type reads them.
+pub(super) const UNREAD: &[(&str, &[&str])] = &[
+    ("metadata", &["managedFields"]),
+    (
+        "spec",
+        &["affinity", "ephemeralContainers", "tolerations", "topologySpreadConstraints", "volumes"],
+    ),
+    ("containers", CONTAINER),
+    ("initContainers", CONTAINER),
+    (
+        "status",
+        &[
+            "containerStatuses",
+            "ephemeralContainerStatuses",
+            "images",
+            "initContainerStatuses",
+            "nodeInfo",
+            "volumesAttached",
+            "volumesInUse",
+        ],
+    ),
+];
+
+/// The fields of a container that nothing reads.
+const CONTAINER: &[&str] = &[
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "lifecycle",
+    "livenessProbe",
+    "readinessProbe",
+    "resources",
+    "securityContext",
+    "startupProbe",
+    "volumeMounts",
+];
+
+/// Whether nothing reads this field of an object in the field `within`, or in a list there.
+pub(super) fn is_unread(within: &str, field: &str) -> bool {
+    UNREAD.iter().any(|(outer, fields)| *outer == within && fields.contains(&field))
+}
+
+/// What stands for the value of a field that is not read. It is not null, which would mean that there
+/// is no such field.
+pub(super) fn unread() -> Tree {
+    Tree::Object(Fields::new())
+}
 
 /// The fields of an object.
 pub(super) type Fields = BTreeMap<String, Tree>;

@@ -8,7 +8,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::{
     scalar,
-    tree::{Amount, Fields, MANAGED_FIELDS, METADATA, Number, Tree},
+    tree::{Amount, Fields, Number, Tree, is_unread, unread},
 };
 
 /// The most bytes that aliases may copy in a file.
@@ -87,7 +87,7 @@ impl Builder {
                 _ => open,
             };
             self.passed_over = Some(open).filter(|open| *open > 0);
-            return if open > 0 { Ok(()) } else { self.add(Tree::Null, 0) };
+            return if open > 0 { Ok(()) } else { self.add(unread(), 0) };
         }
         match event {
             Event::DocumentStart(..) => self.anchors.clear(),
@@ -143,10 +143,13 @@ impl Builder {
         matches!(self.open.last(), Some(Open::Object { key: None, .. }))
     }
 
-    /// Whether the innermost object is in the field of this name.
-    fn is_in(&self, name: &str) -> bool {
-        let outer = self.open.len().checked_sub(2).and_then(|at| self.open.get(at));
-        matches!(outer, Some(Open::Object { key: Some(Key::Field(field)), .. }) if field == name)
+    /// The field in which the innermost object is, perhaps in a list there.
+    fn within(&self) -> Option<&str> {
+        let outer = self.open.iter().rev().skip(1).find(|it| !matches!(it, Open::List { .. }))?;
+        match outer {
+            Open::Object { key: Some(Key::Field(field)), .. } => Some(field),
+            _ => None,
+        }
     }
 
     fn set_key(&mut self, next: Key) {
@@ -177,14 +180,13 @@ impl Builder {
             self.anchors.insert(anchor, (value.clone(), size));
         }
         if self.is_key_next() {
-            let key = field(&value)?;
+            let key = field(value)?;
             if let Some(Open::Object { fields, .. }) = self.open.last()
                 && fields.contains_key(&key)
             {
                 return Err(format!("duplicate key `{key}`"));
             }
-            // Which client changed which field does not matter here, and is half of a dump.
-            if key == MANAGED_FIELDS && self.is_in(METADATA) {
+            if self.within().is_some_and(|within| is_unread(within, &key)) {
                 self.passed_over = Some(0);
             }
             self.set_key(Key::Field(key));
@@ -243,9 +245,9 @@ fn value(text: &str, is_plain: bool, tag: Option<&Tag>) -> Result<Tree, String> 
 }
 
 /// The name of a field.
-fn field(key: &Tree) -> Result<String, String> {
+fn field(key: Tree) -> Result<String, String> {
     Ok(match key {
-        Tree::Text(text) => text.clone(),
+        Tree::Text(text) => text,
         Tree::Bool(value) => value.to_string(),
         Tree::Number(Number { amount, .. }) => match amount {
             Amount::Unsigned(number) => number.to_string(),
@@ -295,16 +297,19 @@ mod tests {
     }
 
     #[test]
-    fn only_managed_fields_of_metadata_are_skipped() {
+    fn only_what_is_not_read_is_skipped() {
         for fields in ["x", "[{a: [b, {c: d}]}, e]", "{a: b}", "", "[]"] {
             let text = format!(
                 "metadata:\n  managedFields: {fields}\n  labels: {{managedFields: x}}\nmanagedFields: z"
             );
             let document = one(&text);
-            assert!(document["metadata"]["managedFields"].is_null(), "{text}");
+            assert_eq!(document["metadata"]["managedFields"], unread(), "{text}");
             assert_eq!(document["metadata"]["labels"]["managedFields"], "x".into(), "{text}");
             assert_eq!(document["managedFields"], "z".into(), "{text}");
         }
+        let document = one("spec:\n  containers:\n  - env: [{name: a}]\n    name: b\n  env: c\nenv: d");
+        assert_eq!(document["spec"]["containers"], Tree::List(vec![one("env: {}\nname: b")]));
+        assert_eq!((&document["spec"]["env"], &document["env"]), (&"c".into(), &"d".into()));
     }
 
     #[test]
