@@ -28,10 +28,10 @@ use closehaul::cli::{
 #[command(version, name = "closehaul")]
 struct Arguments {
     #[command(flatten)]
-    connection: Connection,
+    look: Look,
 
     #[command(flatten)]
-    look: Look,
+    connection: Connection,
 
     #[command(subcommand)]
     command: Command,
@@ -50,7 +50,7 @@ enum Command {
     Man(ManPage),
 }
 
-/// The exit codes (docs/plan.md).
+/// The exit codes (docs/command-line.md).
 const WRONG: u8 = 1;
 const USAGE: u8 = 2;
 const MET: u8 = 3;

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -116,6 +116,13 @@ async fn label_values_survive_kubectl() {
     let found = &slices["items"][0]["metadata"]["labels"];
     let changed: Vec<_> = labels.iter().filter(|(key, value)| found[*key] != **value).collect();
     assert!(changed.is_empty(), "{changed:?}");
+
+    // A diff shows them as kubectl prints them, with quotes or without.
+    let diff = printed(&closehaul, &["plan", "-f", "-", "-o", "diff"], &input);
+    let shown: BTreeSet<&str> = diff.lines().filter_map(|line| line.strip_prefix('+')).collect();
+    let of_kubectl = yaml.lines().filter(|line| line.starts_with("    l"));
+    let differing: Vec<_> = of_kubectl.filter(|line| !shown.contains(line)).collect();
+    assert!(differing.is_empty(), "{differing:?}");
 }
 
 /// Modules with objects in their files, all of the pinned version.

@@ -4,6 +4,7 @@ mod changes;
 mod chosen;
 mod diff;
 mod html;
+mod kubectl;
 mod list;
 mod sum;
 mod summary;

@@ -53,6 +53,11 @@ pub struct Input {
     seen: HashMap<(&'static str, Name, Name), Place>,
 }
 
+/// Whether a plain scalar of YAML is the text that is written there, and no number, boolean or null.
+pub(super) fn is_text(scalar: &str) -> bool {
+    matches!(scalar::plain(scalar), Some(Tree::Text(_)))
+}
+
 /// Reads all documents of all `files`. `-` is standard input, and a directory stands for its YAML
 /// and JSON files.
 ///

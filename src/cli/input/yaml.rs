@@ -307,7 +307,8 @@ mod tests {
             assert_eq!(document["metadata"]["labels"]["managedFields"], "x".into(), "{text}");
             assert_eq!(document["managedFields"], "z".into(), "{text}");
         }
-        let document = one("spec:\n  containers:\n  - env: [{name: a}]\n    name: b\n  env: c\nenv: d");
+        let document =
+            one("spec:\n  containers:\n  - env: [{name: a}]\n    name: b\n  env: c\nenv: d");
         assert_eq!(document["spec"]["containers"], Tree::List(vec![one("env: {}\nname: b")]));
         assert_eq!((&document["spec"]["env"], &document["env"]), (&"c".into(), &"d".into()));
     }

@@ -6,7 +6,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::{PlanError, changes::in_order, list::as_yaml};
+use super::{PlanError, changes::in_order, kubectl};
 use crate::{api::render::SliceDocument, model::slice::Slice, plain::plain, report::row::Row};
 
 /// What stands for a slice that does not exist before, or after.
@@ -57,7 +57,7 @@ fn title(side: &str, slice: Option<&Slice>) -> String {
     format!("{side}/discovery.k8s.io.v1.EndpointSlice.{}.{name}", plain(&meta.namespace))
 }
 
-/// A slice as kubectl prints it: keys are sorted, and lists are not indented.
+/// A slice as kubectl prints it.
 fn document(slice: Option<&Slice>) -> Result<String, PlanError> {
     let Some(slice) = slice else { return Ok(String::new()) };
     let document = serde_json::to_value(SliceDocument::from(slice));
@@ -65,7 +65,7 @@ fn document(slice: Option<&Slice>) -> Result<String, PlanError> {
     if let Some(Value::Object(metadata)) = document.get_mut("metadata") {
         metadata.retain(|key, _| !SET_BY_THE_SERVER.contains(&&**key));
     }
-    as_yaml(&document)
+    Ok(kubectl::yaml(&document))
 }
 
 fn style(line: &str) -> Style {

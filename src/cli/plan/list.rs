@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use granit_parser::{Event, Parser};
 use serde::Serialize;
-use serde_saphyr::SerializerOptions;
 
 use super::PlanError;
 use crate::{
@@ -24,18 +23,8 @@ struct List {
 /// The list as YAML.
 pub(super) fn yaml(rows: &[Row<'_>]) -> Result<String, PlanError> {
     // Long strings stay on one line, as in kubectl.
-    text(&list(rows), serde_saphyr::ser_options! { prefer_block_scalars: false })
-}
-
-/// A value as YAML, with lists that are not indented, as kubectl prints them.
-pub(super) fn as_yaml(value: &impl Serialize) -> Result<String, PlanError> {
-    let options =
-        serde_saphyr::ser_options! { prefer_block_scalars: false, compact_list_indent: true };
-    text(value, options)
-}
-
-fn text(value: &impl Serialize, options: SerializerOptions) -> Result<String, PlanError> {
-    let text = serde_saphyr::to_string_with_options(value, options);
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let text = serde_saphyr::to_string_with_options(&list(rows), options);
     let text = text.map_err(|error| PlanError::Render(error.to_string()))?;
     escaped(&text).map_err(PlanError::Render)
 }
@@ -70,7 +59,7 @@ fn is_shown(char: char) -> bool {
 }
 
 /// A scalar in double quotes.
-fn quote(value: &str, to: &mut String) {
+pub(super) fn quote(value: &str, to: &mut String) {
     to.push('"');
     for char in value.chars() {
         // Writing to a String cannot fail.
