@@ -3,7 +3,13 @@
 // Both macros panic if the output is closed or full.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
-use std::{env, error::Error, ffi::OsString, io, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    ffi::OsString,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use closehaul::cli::{
@@ -120,14 +126,16 @@ fn color(given: &[OsString]) -> ColorChoice {
 
 /// Prints help, or what is wrong with the arguments.
 fn not_parsed(error: &clap::Error, look: Look) -> ExitCode {
-    if error.use_stderr() {
+    let text = error.render();
+    let is_wrong = error.use_stderr();
+    let in_colour =
+        if is_wrong { look.is_coloured(&io::stderr()) } else { look.is_coloured(&io::stdout()) };
+    let text = if in_colour { text.ansi().to_string() } else { text.to_string() };
+    if is_wrong {
         // It is not certain that there is anyone to read it.
-        let _ = error.print();
+        let _ = io::stderr().lock().write_all(text.as_bytes());
         return ExitCode::from(USAGE);
     }
-    let text = error.render();
-    let text =
-        if look.is_coloured(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
     match print(&text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -259,11 +259,9 @@ impl Connection {
         if user.impersonate.is_none() && !self.impersonated_groups.is_empty() {
             return Err(ConnectError::NobodyImpersonated);
         }
-        let names = user.impersonate.iter().chain(self.impersonated_groups.iter());
-        for name in names {
-            if http::HeaderValue::from_str(name).is_err() {
-                return Err(ConnectError::Impersonated { name: name.clone() });
-            }
+        let mut names = self.impersonated.iter().chain(&self.impersonated_groups);
+        if let Some(name) = names.find(|name| http::HeaderValue::from_str(name).is_err()) {
+            return Err(ConnectError::Impersonated { name: name.clone() });
         }
         let request_timeout = Some(self.request_timeout).filter(|limit| !limit.is_zero());
         Ok(Found { config, request_timeout, notes })

@@ -199,10 +199,8 @@ impl Cluster {
         needs: Needs,
     ) -> Result<Objects, LiveError> {
         let progress = Progress::start();
-        let (objects, rules) = join!(
-            self.basis(namespace, &progress),
-            self.rules(namespace, needs.namespaces, &progress)
-        );
+        let (objects, rules) =
+            join!(self.basis(namespace, &progress), self.rules(namespace, needs, &progress));
         let mut objects = self.note(objects?);
         objects.rules = self.note(rules?);
         if let Some(namespace) = namespace

@@ -55,21 +55,19 @@ pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
-/// How many columns standard output has.
+/// How many columns standard output has. Where it is no terminal, that is what `$COLUMNS` says.
 pub(super) fn columns() -> usize {
-    or_usual(terminal_size_of(io::stdout()))
+    let given = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0);
+    terminal(terminal_size_of(io::stdout())).or_else(given).unwrap_or(COLUMNS)
 }
 
 /// How many columns standard error has.
 pub(super) fn columns_of_stderr() -> usize {
-    or_usual(terminal_size_of(io::stderr()))
+    terminal(terminal_size_of(io::stderr())).unwrap_or(COLUMNS)
 }
 
-fn or_usual(size: Option<(Width, Height)>) -> usize {
-    match size {
-        Some((Width(columns), _)) if columns > 0 => columns.into(),
-        _ => COLUMNS,
-    }
+fn terminal(size: Option<(Width, Height)>) -> Option<usize> {
+    size.map(|(Width(columns), _)| columns.into()).filter(|columns| *columns > 0)
 }
 
 /// How many columns a text takes.

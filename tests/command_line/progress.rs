@@ -44,7 +44,7 @@ fn a_line_appears_and_disappears() {
     for line in shown {
         assert!(line.starts_with("reading ") && line.chars().count() < 60, "{line:?}");
     }
-    assert!(end.contains("NAMESPACE") && !end.contains("reading"), "{printed:?}");
+    assert!(end.contains("STATE") && !end.contains("reading"), "{printed:?}");
 }
 
 #[test]

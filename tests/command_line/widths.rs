@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{
-    command::{command, run, shop},
+    command::{Done, command, run, shop},
     terminal::Terminal,
 };
 
@@ -66,6 +66,9 @@ fn without_a_terminal_there_are_100_columns() {
     assert!(table.lines().all(|line| line.width() <= 100) && table.contains('…'), "{table}");
     assert_eq!(table, on_terminal(100, &file, "table"));
     assert_eq!(table, on_terminal(0, &file, "table"), "a terminal that does not know its width");
+    let mut given = command(&["plan", "-f", &file]);
+    let given: Done = given.env("COLUMNS", "250").output().unwrap().into();
+    assert!(!given.out.contains('…'), "{}", given.out);
     let json = run(&["plan", "-f", &file, "-o", "json"]).out;
     assert!(json.contains("the-cart-that-everyone-pushes-through-the-shop"));
     fs::remove_file(file).unwrap();

@@ -48,6 +48,8 @@ impl Done {
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_closehaul"));
     command.arg("plan").args(args).env_clear().env("HOME", "/nonexistent");
+    // Nothing is cut in tables; tests/command_line is about that.
+    command.env("COLUMNS", "300");
     command
 }
 

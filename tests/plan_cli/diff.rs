@@ -62,9 +62,8 @@ fn colour() {
     assert!(
         coloured.contains("\u{1b}[32m+  name: shop\u{1b}[0m\n") || coloured.contains("\u{1b}[32m+")
     );
-    let mut bare = String::new();
-    for part in coloured.split('\u{1b}') {
-        bare.push_str(if bare.is_empty() { part } else { part.split_once('m').unwrap().1 });
-    }
-    assert_eq!(bare, plain);
+    let mut parts = coloured.split('\u{1b}');
+    let first = parts.next().unwrap().to_owned();
+    let bare = parts.fold(first, |text, part| text + part.split_once('m').unwrap().1);
+    assert!(bare == plain, "{bare}");
 }

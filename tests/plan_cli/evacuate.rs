@@ -73,10 +73,16 @@ impl Server {
     }
 
     fn run(&self, args: &[&str]) -> Done {
+        self.run_after(&[], args)
+    }
+
+    /// Runs it with options before the command, too.
+    fn run_after(&self, before: &[&str], args: &[&str]) -> Done {
         let mut command = Command::new(env!("CARGO_BIN_EXE_closehaul"));
-        command.arg("evacuate").arg("--kubeconfig").arg(&self.kubeconfig).args(args);
+        command.args(before).arg("evacuate").arg("--kubeconfig").arg(&self.kubeconfig).args(args);
         command.env_clear().env("HOME", "/nonexistent").stdin(Stdio::null());
-        command.output().unwrap().into()
+        // What decides which Services are moved is not taken from here.
+        command.env("CLOSEHAUL_NAMESPACE", "default").output().unwrap().into()
     }
 
     /// The requests that change something, and the objects that they are about.
@@ -156,6 +162,21 @@ fn an_evacuation_is_shown_and_created() {
     let late = seconds(until.as_str().unwrap()) - seconds("2033-01-02T04:34:05Z");
     assert!((0..30).contains(&late), "{until} is not by the clock of the server");
     insta::assert_snapshot!("evacuate", done.out.replace(until.as_str().unwrap(), "UNTIL"));
+}
+
+#[test]
+fn a_namespace_before_the_command_counts_and_a_variable_does_not() {
+    let args = ["zone-a", "--for=1h", "--dry-run"];
+    for (before, expected) in [
+        (&[][..], Value::Null),
+        (&["-n", "shop"], json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}})),
+    ] {
+        let server = Server::start("before", |_, _| None);
+        let done = server.run_after(before, &args);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let [(_, created)] = &server.writes()[..] else { panic!("{:?}", server.writes()) };
+        assert_eq!(created["spec"]["namespaceSelector"], expected);
+    }
 }
 
 #[test]

@@ -180,6 +180,77 @@ fn policies_of_a_cluster_count() {
     assert!(!later.contains("Evacuated"), "{later}");
 }
 
+/// A policy of the cluster whose demand is the number of clients, wherever they are.
+fn by_clients() -> Value {
+    json!({
+        "apiVersion": "closehaul.io/v1alpha1",
+        "kind": "ClusterLocalityPolicy",
+        "metadata": {"name": "clients"},
+        "spec": {
+            "prefer": ["Zone"],
+            "guard": {"maxOverloadPercent": 30},
+            "demand": {
+                "source": "Clients",
+                "clientSelector": {"matchLabels": {"app": "browser"}},
+                "clientNamespaceSelector": {"matchLabels": {"team": "clients"}},
+            },
+        },
+    })
+}
+
+/// The client in another namespace, on the node of zone-b.
+fn browser() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "browser", "namespace": "clients", "uid": "b", "labels": {"app": "browser"}},
+        "spec": {"nodeName": "mnode-m03", "containers": []},
+        "status": {"phase": "Running", "podIP": "10.0.3.99", "podIPs": [{"ip": "10.0.3.99"}],
+            "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+/// The plan of a namespace depends on clients in other ones, and is the same as among all.
+#[test]
+fn clients_in_other_namespaces_count() {
+    let namespaces = || {
+        let of = |name: &str, team: &str| {
+            json!({"apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": name, "labels": {"team": team}}})
+        };
+        [of("shop", "sales"), of("clients", "clients"), of("default", "none")]
+    };
+    let cluster = move |path: &str| match path {
+        _ if path.contains("/clusterlocalitypolicies?") => list(&[by_clients()]),
+        _ if path.starts_with("/api/v1/namespaces?") => list(&namespaces()),
+        // The shop's pods are on two pages.
+        _ if path.starts_with("/api/v1/pods?") && path.contains("continue=next") => {
+            let (code, mut page) = shop(path);
+            page["items"].as_array_mut().unwrap().push(browser());
+            (code, page)
+        }
+        _ => shop(path),
+    };
+    let demand = |name: &str, url: &str, args: &[&str]| {
+        let done = plan_at(name, url, &[args, &["-o", "summary"]].concat());
+        let summary: Value = serde_json::from_str(&done.out).unwrap();
+        let services = summary["services"].as_array().unwrap();
+        let mail = services.iter().find(|service| service["name"] == "mail").unwrap();
+        (mail["zones"].clone(), done.err)
+    };
+    let url = serve(cluster);
+    let (all, _) = demand("clients-all", &url, &["-A"]);
+    assert_eq!((&all[0]["zone"], &all[0]["demand"]), (&json!("zone-b"), &json!(1.0)), "{all}");
+    let (one, notes) = demand("clients-one", &url, &["-n", "shop"]);
+    assert_eq!((one, notes.contains("unknown")), (all, false), "{notes}");
+    let url = serve(move |path| match path {
+        _ if path.starts_with("/api/v1/pods?") => refusal(403, "Forbidden", "not yours"),
+        _ => cluster(path),
+    });
+    let (_, notes) = demand("clients-refused", &url, &["-n", "shop"]);
+    let note = "the demand of clients in other namespaces is unknown: may not list pods of ";
+    assert!(notes.contains(note), "{notes}");
+}
+
 #[test]
 fn namespaces_are_read_if_a_selector_needs_them() {
     // No other request for them is answered.

@@ -75,7 +75,7 @@ fn the_changes() {
     assert_eq!(changes.code, Some(0));
     assert_eq!(
         changes.err,
-        "to write: 6 slices of 3 Services (+2 ~2 -2); 7 Services: 2 Ineffective, 1 Partial, 1 Applied, 3 None\n"
+        "to write: 4 slices of 3 Services (+1 ~2 -1); 7 Services: 2 Ineffective, 1 Partial, 1 Applied, 3 None\n"
     );
     assert_snapshot!("the_changes_as_table", plan_text(&world, &[]).good());
     let yaml = plan_text(&world, &["-o", "yaml"]).good();

@@ -7,7 +7,10 @@ use kube::Api;
 use super::{Cluster, Listed, LiveError, values};
 use crate::{
     api::{Kind, Object, guard::Guarded},
-    cli::{objects::Rules, progress::Progress},
+    cli::{
+        objects::{Needs, Rules},
+        progress::Progress,
+    },
     control::watch::kinds,
     model::{
         namespace::Namespace,
@@ -22,7 +25,7 @@ impl Cluster {
     pub(super) async fn rules(
         &self,
         namespace: Option<&str>,
-        needs_namespaces: bool,
+        needs: Needs,
         progress: &Progress,
     ) -> Listed<Rules> {
         let (policies, cluster_policies, evacuations) = join!(
@@ -43,7 +46,10 @@ impl Cluster {
             cluster_policies: cluster_policies.unwrap_or_default(),
             evacuations: evacuations.unwrap_or_default(),
         };
-        if needs_namespaces || rules.needs().namespaces {
+        let needs = rules.needs().and(needs);
+        if needs.namespaces {
+            // Clients may be in any namespace that has the labels.
+            let namespace = namespace.filter(|_| !needs.pods);
             let (namespaces, more) = self.namespaces(namespace, progress).await?;
             rules.namespaces = namespaces;
             notes.extend(more);

@@ -64,10 +64,10 @@ impl Choice {
     ) -> Result<Chosen, ChoiceError> {
         let given = self.namespace.as_deref().filter(|namespace| !namespace.is_empty());
         let own = match given {
+            Some(namespace) => Some(namespace.to_owned()),
             None if are_files => None,
-            _ => Some(connection.own_namespace().await?),
+            None => Some(connection.own_namespace().await?),
         };
-        let own = given.map(str::to_owned).or(own);
         let namespace = own.clone().filter(|_| !self.all_namespaces);
         let place = |name: &String| {
             let mut place = Place::parse(name, given.filter(|_| !self.all_namespaces))?;

@@ -14,23 +14,38 @@ use crate::{
     },
 };
 
-/// A column: its name, whether its cells are aligned to the right, as numbers are, and how wide it
-/// remains where there is no room.
-struct Column(&'static str, bool, usize);
+/// A column: its name, and what its cells are.
+struct Column(&'static str, Cell);
 
-/// The columns. States and numbers are always shown as they are.
+/// What cells are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cell {
+    /// A name, which is cut where there is no room for it.
+    Name,
+    /// A word or a count, which is always shown as it is.
+    Word,
+    /// A number, which is aligned to the right, and always shown as it is.
+    Number,
+}
+
 const COLUMNS: [Column; 10] = [
-    Column("NAMESPACE", false, 4),
-    Column("SERVICE", false, 6),
-    Column("PREFER", false, 4),
-    Column("POLICY", false, 4),
-    Column("STATE", false, usize::MAX),
-    Column("REASON", false, 5),
-    Column("ENDPOINTS", true, 7),
-    Column("IN-ZONE", true, usize::MAX),
-    Column("MAX-LOAD", true, usize::MAX),
-    Column("CHANGES", false, usize::MAX),
+    Column("NAMESPACE", Cell::Name),
+    Column("SERVICE", Cell::Name),
+    Column("PREFER", Cell::Name),
+    Column("POLICY", Cell::Name),
+    Column("STATE", Cell::Word),
+    Column("REASON", Cell::Name),
+    Column("ENDPOINTS", Cell::Number),
+    Column("IN-ZONE", Cell::Number),
+    Column("MAX-LOAD", Cell::Number),
+    Column("CHANGES", Cell::Word),
 ];
+
+/// How wide the name of a column stays where there is no room.
+const HEAD: usize = 5;
+/// How wide names stay as long as the names of other columns can be cut instead, and at least.
+const NAME: usize = 12;
+const SHORT_NAME: usize = 4;
 
 /// The column of the policy, of whose text the end says most.
 const POLICY: usize = 3;
@@ -58,7 +73,7 @@ enum Line {
 /// The table, in colour or not, with lines of at most so many columns if that is possible. `wide` adds
 /// lines for ports, zones and what hinders locality.
 pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool, columns: usize) -> String {
-    let head = COLUMNS.map(|Column(name, ..)| name.to_owned());
+    let head = COLUMNS.map(|Column(name, _)| name.to_owned());
     let mut lines = vec![Line::Cells(head.into(), Style::new())];
     for row in services {
         lines.push(Line::Cells(cells(row).into(), colour(row.decision.state)));
@@ -66,16 +81,19 @@ pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool, columns:
             add_details(row, &mut lines);
         }
     }
-    let mut widths = [0; COLUMNS.len()];
+    let (mut widths, mut heads) = ([0; COLUMNS.len()], true);
+    let mut contents = widths;
     for line in &mut lines {
         let Line::Cells(cells, _) = line else { continue };
-        for (widest, cell) in widths.iter_mut().zip(cells.iter_mut()) {
+        for (at, cell) in cells.iter_mut().enumerate() {
             // The client that creates an object chooses its names and labels.
             *cell = plain(cell);
-            *widest = width(cell).max(*widest);
+            widths[at] = width(cell).max(widths[at]);
+            contents[at] = if heads { HEAD } else { width(cell).max(contents[at]) };
         }
+        heads = false;
     }
-    let gap = fitted(&mut widths, columns);
+    let gap = fitted(&mut widths, &contents, columns);
     let text = |line: &Line| match line {
         Line::Cells(cells, style) => self::line(cells, &widths, gap, in_colour.then_some(*style)),
         Line::Text(text) => {
@@ -86,13 +104,29 @@ pub(super) fn render(services: &[Row<'_>], wide: bool, in_colour: bool, columns:
     lines.iter().map(text).collect()
 }
 
-/// Fits the table into so many columns of the terminal. Returns how many are between two of its own.
-fn fitted(widths: &mut [usize; COLUMNS.len()], columns: usize) -> usize {
+/// Fits the table into so many columns of the terminal. `contents` are the widths without the names of
+/// the columns. Returns how many columns are between two of the table.
+fn fitted(
+    widths: &mut [usize; COLUMNS.len()],
+    contents: &[usize; COLUMNS.len()],
+    columns: usize,
+) -> usize {
     let gaps = COLUMNS.len() - 1;
-    let floors = COLUMNS.map(|Column(.., floor)| floor);
-    let gap = if widths.iter().sum::<usize>() + gaps * GAP <= columns { GAP } else { NARROW_GAP };
-    fit(widths, &floors, columns.saturating_sub(gaps * gap));
-    gap
+    if widths.iter().sum::<usize>() + gaps * GAP <= columns {
+        return GAP;
+    }
+    let room = columns.saturating_sub(gaps * NARROW_GAP);
+    let natural = *widths;
+    for (name, others) in [(NAME, &natural), (NAME, contents), (SHORT_NAME, contents)] {
+        let mut floors = *others;
+        for (floor, Column(_, cell)) in floors.iter_mut().zip(COLUMNS) {
+            if cell == Cell::Name {
+                *floor = name;
+            }
+        }
+        fit(widths, &floors, room);
+    }
+    NARROW_GAP
 }
 
 /// The lines for ports, if they lead to different endpoints, for zones, and for what hinders
@@ -126,8 +160,9 @@ fn line(
         let padding = " ".repeat(column.saturating_sub(width(&cell)));
         let style = colour.filter(|_| at == STATE).unwrap_or_default();
         let cell = format!("{style}{cell}{style:#}");
-        let Column(_, is_right, _) = COLUMNS[at];
-        let [first, second] = if is_right { [&padding, &cell] } else { [&cell, &padding] };
+        let Column(_, kind) = COLUMNS[at];
+        let [first, second] =
+            if kind == Cell::Number { [&padding, &cell] } else { [&cell, &padding] };
         text.extend([&**first, second, &" ".repeat(gap)]);
     }
     text.truncate(text.trim_end().len());
