@@ -14,6 +14,7 @@
 #![allow(clippy::expect_used, clippy::panic, missing_docs)]
 
 mod curve;
+mod dump;
 mod frames;
 mod guarded;
 mod many_ports;
@@ -189,7 +190,23 @@ const CASES: &[Case] = &[
         search([1_400, 900, 700, 600, 500, 400, 300, 200], 20);
     }),
     case("a new plan, 8 zones x 5 endpoints, cap 5 %", || search([5; 8], 5)),
+    case(SCANNED, || {
+        let text = dump::text(TIMES);
+        measure(|| dump::scan(&text));
+    }),
+    Case {
+        name: "read 20 pods of a dump",
+        run: || {
+            let dump = dump::Dump::new(TIMES);
+            measure(|| dump.read());
+        },
+        limit: Some((READ, SCANNED)),
+    },
 ];
+
+/// What is not read of a pod costs little more than the parser of YAML does.
+const READ: f64 = 1.5;
+const SCANNED: &str = "scan the YAML of 20 pods of a dump";
 
 /// A plan under a guard that stays costs at most half as much again as without.
 const KEPT: f64 = 1.5;
