@@ -222,19 +222,19 @@ impl Cluster {
     /// All nodes, and the Services, pods and slices of one namespace or of all. Of several errors it is
     /// always the first one that is returned, so that the same cluster gives the same message.
     async fn basis(&self, namespace: Option<&str>, progress: &Progress) -> Listed<Objects> {
-        let (services, pods, slices, nodes) = join!(
+        let (services, pods, slices, all_nodes) = join!(
             self.list::<Service>(namespace, progress),
             self.list::<Pod>(namespace, progress),
             self.list::<Slice>(namespace, progress),
             self.list::<Node>(None, progress),
         );
-        let (services, mut notes) = services?;
+        let (services, mut said) = services?;
         let (pods, more) = pods?;
-        notes.extend(more);
+        said.extend(more);
         let (slices, more) = slices?;
-        notes.extend(more);
-        let (nodes, more) = nodes?;
-        notes.extend(more);
+        said.extend(more);
+        let (nodes, more) = all_nodes?;
+        said.extend(more);
         let objects = Objects {
             services: values(services),
             pods: self::pods(pods),
@@ -243,7 +243,7 @@ impl Cluster {
             are_pods_unknown: false,
             rules: Rules::default(),
         };
-        Ok((objects, notes))
+        Ok((objects, said))
     }
 
     /// All objects of a kind.

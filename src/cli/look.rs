@@ -15,7 +15,7 @@ const CUT: &str = "…";
 /// How a command prints.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Look {
-    /// When to use colour: with auto on a terminal, unless $NO_COLOR is set or $TERM is dumb
+    /// When to use colour: with auto on a terminal, unless `NO_COLOR` is set or `TERM` is dumb
     #[arg(
         long,
         global = true,

@@ -61,20 +61,20 @@ pub fn run(args: &ManPage, mut command: Command) -> Result<(), ManError> {
     command.build();
     let page = match &args.command {
         None => command,
-        Some(name) => match command.find_subcommand(name) {
-            // A page is called by the name of the command with a hyphen, as those of git are.
-            Some(found) => {
-                let title = format!("{}-{}", command.get_name(), found.get_name());
-                found.clone().display_name(title)
-            }
-            None => {
-                let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
-                let commands = names.join(", ");
-                return Err(ManError::Unknown { name: name.clone(), commands });
-            }
-        },
+        Some(name) => of(&command, name)?,
     };
     let mut text = Vec::new();
     Man::new(page).render(&mut text).map_err(ManError::Render)?;
     print(&String::from_utf8_lossy(&text)).map_err(ManError::Print)
+}
+
+/// The command for the page about one of them. A page is called by the name of the command with a hyphen,
+/// as those of git are.
+fn of(command: &Command, name: &str) -> Result<Command, ManError> {
+    if let Some(found) = command.find_subcommand(name) {
+        let title = format!("{}-{}", command.get_name(), found.get_name());
+        return Ok(found.clone().display_name(title));
+    }
+    let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+    Err(ManError::Unknown { name: name.to_owned(), commands: names.join(", ") })
 }

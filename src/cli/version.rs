@@ -159,20 +159,18 @@ fn tag(image: &str) -> Option<String> {
 
 impl Versions {
     fn text(&self) -> String {
-        let mut text = format!("Client Version: {}\n", self.client);
-        if let Some(controller) = &self.controller {
+        let client = Some(format!("Client Version: {}\n", self.client));
+        let controller = self.controller.as_ref().map(|controller| {
             let of = |(version, pods): (&String, &usize)| match pods {
                 1 => format!("{version} (1 pod)"),
                 pods => format!("{version} ({pods} pods)"),
             };
             let versions = controller.iter().map(of).collect::<Vec<_>>().join(", ");
             let versions = if versions.is_empty() { "not installed" } else { &versions };
-            text += &format!("Controller Version: {versions}\n");
-        }
-        if let Some(server) = &self.server {
-            text += &format!("Server Version: {server}\n");
-        }
-        text
+            format!("Controller Version: {versions}\n")
+        });
+        let server = self.server.as_ref().map(|server| format!("Server Version: {server}\n"));
+        [client, controller, server].into_iter().flatten().collect()
     }
 }
 
