@@ -193,20 +193,21 @@ const CASES: &[Case] = &[
         run: || change_under(pods(1_000), Placing::Even, &[wide_guard()]),
         limit: Some((CHURNED_KEPT, EVEN_CHANGE)),
     },
+    case(CLIENT, || client(0)),
     Case {
-        name: "a pod's change, 1 client selector",
-        run: || change_under(pods(1_000), Placing::Any, &selectors(1)),
-        limit: Some((SELECTED, CHANGE)),
+        name: "a change of one of 10,000 client pods, 1 selector",
+        run: || client(1),
+        limit: Some((SELECTED, CLIENT)),
     },
     Case {
-        name: "a pod's change, 10 client selectors",
-        run: || change_under(pods(1_000), Placing::Any, &selectors(10)),
-        limit: Some((SELECTED, CHANGE)),
+        name: "a change of one of 10,000 client pods, 10 selectors",
+        run: || client(10),
+        limit: Some((SELECTED, CLIENT)),
     },
     Case {
-        name: "a pod's change, 100 client selectors",
-        run: || change_under(pods(1_000), Placing::Any, &selectors(100)),
-        limit: Some((SELECTED, CHANGE)),
+        name: "a change of one of 10,000 client pods, 100 selectors",
+        run: || client(100),
+        limit: Some((SELECTED, CLIENT)),
     },
     case("a new plan, 5,000 endpoints, 8 zones", || {
         search([1_400, 900, 700, 600, 500, 400, 300, 200], 20);
@@ -241,7 +242,8 @@ const CHURNED: f64 = 1.25;
 const CHURNED_KEPT: f64 = 1.1;
 /// What a policy without a guard may add to planning.
 const PREFERRED: f64 = 1.1;
-/// What client selectors of other Services' policies may add to a change of one pod.
+const CLIENT: &str = "a change of one of 10,000 client pods, no policy";
+/// What client selectors of policies may add to a change of one client pod.
 const SELECTED: f64 = 1.05;
 
 fn guard() -> Value {
@@ -253,18 +255,28 @@ fn wide_guard() -> Value {
     json!({ "prefer": ["Zone"], "guard": { "maxOverloadPercent": 60 } })
 }
 
-/// Policies for other Services, whose clients are the pods of all.
-fn selectors(count: usize) -> Vec<Value> {
+/// Measures a change of one of 10,000 pods, all of which are clients of as many other Services by their
+/// policies.
+fn client(policies: usize) {
     let of = |number: usize| {
+        let absent = format!("absent-{number}");
         json!({
-            "services": { "names": [format!("other-{number}")] },
+            "services": { "names": [format!("svc-{}", 900 + number)] },
+            "prefer": ["Zone"],
+            "guard": { "maxOverloadPercent": 30 },
             "demand": {
                 "source": "Clients",
-                "clientSelector": { "matchExpressions": [{ "key": "team", "operator": "Exists" }] },
+                "clientSelector": { "matchExpressions": [
+                    { "key": "team", "operator": "Exists" },
+                    { "key": absent, "operator": "DoesNotExist" },
+                ] },
             },
         })
     };
-    (0..count).map(of).collect()
+    let policies: Vec<Value> = (0..policies).map(of).collect();
+    let shape = Shape { services: 1_000, pods: 10, per_namespace: 1_000 };
+    // The changes are those of the Services 0 to 777.
+    change_under(shape, Placing::Any, &policies);
 }
 
 /// Measures planning 50 Services of 10 pods, of which none must be written.

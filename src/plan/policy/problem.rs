@@ -217,6 +217,11 @@ impl Problem {
         self.limits.bound()
     }
 
+    /// The in-zone share of the zones that the search does not decide about, which every plan has.
+    pub(super) fn decided(&self) -> f64 {
+        self.limits.decided()
+    }
+
     /// How good a distribution is.
     pub fn score(&self, tally: &Tally) -> Score {
         let Load { overload, in_zone } = tally.load(&self.limits.demand);
