@@ -62,7 +62,9 @@ fn of_equal_plans_the_one_of_the_other_address_type_is_preferred() {
     let lent = named(&plan).iter().position(|names| *names == ["z002"]).unwrap();
     let swapped: Vec<Chosen> = (0..6)
         .map(|at| match at {
-            0..3 => plan.naming.hints[if at == (lent + 1) % 3 { lent } else { (lent + 1) % 3 }].clone(),
+            0..3 => {
+                plan.naming.hints[if at == (lent + 1) % 3 { lent } else { (lent + 1) % 3 }].clone()
+            }
             _ => plan.naming.hints[at].clone(),
         })
         .collect();
@@ -81,10 +83,20 @@ fn of_equal_plans_the_one_of_the_other_address_type_is_preferred() {
         is_twin,
     };
     for is_twin in [false, true] {
-        let found =
-            Look::of(&fresh.request, &fresh.zones, &group(is_twin));
+        let found = Look::of(&fresh.request, &fresh.zones, &group(is_twin));
         assert_eq!(named(&found), named(&other), "{is_twin}");
     }
+}
+
+/// If it began anew for one of the types, the wait of `hold` would never end.
+#[test]
+fn no_hints_stay_in_both_address_types() {
+    let mut service = Service::equal(guarded(20), &[3]);
+    service.plan();
+    let first = service.look();
+    let second = service.look_beside(Some(&first));
+    assert!(named(&second).iter().all(Vec::is_empty), "{:?}", second.naming.hints);
+    assert!(first.is_kept && second.is_kept);
 }
 
 fn look_unknown(service: &Service, prefers_zone: bool) -> Option<Naming> {

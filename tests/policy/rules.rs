@@ -160,7 +160,8 @@ fn a_zone_with_too_few_endpoints_is_not_local() {
     let names = named(&outcome);
     assert!(names.iter().all(|names| names.contains(&"z002") && names.contains(&"z003")));
     assert_eq!(names[8], ["z002", "z003"]);
-    let newcomers: Vec<_> = outcome.naming.newcomers.zones.iter().map(|it| it.zones.len()).collect();
+    let newcomers: Vec<_> =
+        outcome.naming.newcomers.zones.iter().map(|it| it.zones.len()).collect();
     assert_eq!(newcomers, [3, 3, 2, 2], "their own zone, if it is local, and those that all name");
     // With the region, the third zone is served by the first as well.
     request.keys = vec![Key::Zone, Key::Region];

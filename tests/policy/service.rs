@@ -196,5 +196,10 @@ impl Service {
 
 /// The names that a plan gives, for each endpoint.
 pub fn named(outcome: &Look) -> Vec<Vec<&str>> {
-    outcome.naming.hints.iter().map(|hints| hints.zones.iter().map(AsRef::as_ref).collect()).collect()
+    outcome
+        .naming
+        .hints
+        .iter()
+        .map(|hints| hints.zones.iter().map(AsRef::as_ref).collect())
+        .collect()
 }

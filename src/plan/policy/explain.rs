@@ -11,12 +11,7 @@ use super::{
 /// What becomes of each zone, by number, if the endpoints that traffic should reach have these names.
 /// If they send every zone to all endpoints, they may be meant without being written. `waits` says
 /// whether a better plan waits.
-pub fn zones(
-    givens: Givens<'_>,
-    tally: &Tally,
-    is_written: bool,
-    waits: bool,
-) -> Vec<ZoneOutcome> {
+pub fn zones(givens: Givens<'_>, tally: &Tally, is_written: bool, waits: bool) -> Vec<ZoneOutcome> {
     let Givens { zones, own, terms, request: _ } = givens;
     let count = zones.named();
     let explained = Explained {
