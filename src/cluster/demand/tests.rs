@@ -11,7 +11,8 @@ use crate::{
         name::{Name, ServiceKey},
         pod::Pod,
         policy::{
-            DemandSource, Guard, LocalityPolicy, PolicyMeta, PolicySpec, Reading, ServiceFilter,
+            DemandSource, Guard, Key, LocalityPolicy, PolicyMeta, PolicySpec, Reading,
+            ServiceFilter,
         },
         samples,
         selector::{Expression, Operator, Selector},
@@ -31,6 +32,7 @@ fn policy(number: usize) -> LocalityPolicy {
     let labels = samples::labels(&[("role", "client")]);
     let pods = Selector { labels, expressions: vec![label(&format!("not-{number}"))] };
     let spec = PolicySpec {
+        prefer: Some(vec![Key::Zone]),
         guard: Some(Guard::with_max(30)),
         demand: DemandSource::Clients { pods, namespaces: None },
         ..PolicySpec::default()

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use proptest::{
     collection::SizeRange, prelude::*, strategy::ValueTree as _, test_runner::TestRunner,
 };
+use tokio::time::Instant;
 
 use crate::{
     assess::{decision::Decision, reason::State, verdict::Verdict},
@@ -402,6 +403,7 @@ struct World {
     policy: Option<Wish>,
     evacuated: Option<u8>,
     circumstances: Circumstances,
+    now: Instant,
     /// Plans of a part under a guard, and those of which a narrower plan waits.
     guarded: (usize, usize),
     /// Plans of a part, and of the whole.
@@ -425,6 +427,7 @@ impl World {
             policy: None,
             evacuated: None,
             circumstances: Circumstances::default(),
+            now: Instant::now(),
             guarded: (0, 0),
             plans: (0, 0),
             states: BTreeSet::new(),
@@ -463,8 +466,14 @@ impl World {
                 self.bodies[usize::from(name)] = None;
                 self.index.remove_pod(&key().namespace, &format!("p{name}"), Some(version));
             }
-            Event::Node(name, zone) => drop(self.index.apply_node(node(name, zone, version))),
-            Event::NodeGone(name) => drop(self.index.remove_node(&format!("n{name}"), None)),
+            Event::Node(name, zone) => {
+                self.index.apply_node(node(name, zone, version));
+                self.sample();
+            }
+            Event::NodeGone(name) => {
+                self.index.remove_node(&format!("n{name}"), None);
+                self.sample();
+            }
             Event::Service(shape) => {
                 self.index.apply_service(service(&shape, version));
             }
@@ -511,6 +520,14 @@ impl World {
                 self.circumstances.stood = Some(Duration::ZERO);
             }
             Event::Sync(fate) => self.sync(fate),
+        }
+    }
+
+    /// A dump knows nothing of what zones sent before, so nothing of it may last here.
+    fn sample(&mut self) {
+        for _ in 0..2 {
+            self.now += Duration::from_secs(120);
+            self.index.sample_demand(self.now);
         }
     }
 
