@@ -38,12 +38,22 @@ pub struct Shape {
     pub per_namespace: usize,
 }
 
+/// Where pods are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// On any node, so that zones have different numbers of a Service's pods.
+    Any,
+    /// As the scheduler places them: over zones as evenly as possible.
+    Even,
+}
+
 const NODES: usize = 500;
 const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 
 /// A cluster and its controller.
 pub struct Site {
     shape: Shape,
+    placing: Placing,
     controller: Controller,
     pod: Object<Pod>,
     slice: Object<Slice>,
@@ -65,12 +75,12 @@ fn number(shape: Shape, service: usize, pod: usize) -> usize {
 impl Site {
     /// Everything is listed, every slice is written and shown, and nothing is left to do.
     pub fn new(shape: Shape) -> Self {
-        Self::under(shape, &[])
+        Self::under(shape, Placing::Any, &[])
     }
 
     /// The same under these policies of the cluster, each given as its spec.
-    pub fn under(shape: Shape, policies: &[Value]) -> Self {
-        let mut site = Self::empty(shape);
+    pub fn under(shape: Shape, placing: Placing, policies: &[Value]) -> Self {
+        let mut site = Self { placing, ..Self::empty(shape) };
         for (number, spec) in policies.iter().enumerate() {
             let policy = object::<ClusterLocalityPolicy>(json!({
                 "metadata": {"name": format!("policy-{number}"), "uid": format!("p-{number}"),
@@ -128,7 +138,8 @@ impl Site {
         let slice =
             object(json!({"metadata": {"name": "x", "namespace": "x"}, "addressType": "IPv4"}));
         let now = Now { monotonic: Instant::now(), wall: Timestamp::UNIX_EPOCH };
-        Self { shape, controller, pod, slice, version: 1, now, latest: None }
+        let placing = Placing::Any;
+        Self { shape, placing, controller, pod, slice, version: 1, now, latest: None }
     }
 
     fn list(&mut self) {
@@ -198,7 +209,13 @@ impl Site {
         value.uid = Uid::parse(&format!("{number:08x}-0000-4000-8000-000000000000"));
         value.version = self.version;
         value.labels = value.labels.with("app", Some(&app));
-        value.node = Some(format!("node-{}", number * 7919 % NODES).into());
+        let node = match self.placing {
+            Placing::Any => number * 7919 % NODES,
+            Placing::Even => {
+                number * 7919 % (NODES / ZONES.len()) * ZONES.len() + pod % ZONES.len()
+            }
+        };
+        value.node = Some(format!("node-{node}").into());
         let [_, a, b, c] = u32::try_from(number).expect("not that many").to_be_bytes();
         value.addresses = [[10, a, b, c].into()].into();
         value.ready = ready;

@@ -6,6 +6,9 @@
 //! event costs nothing here, whatever selectors there are. Only the zones' names are always those of
 //! now, since a hint for a zone without nodes leads nowhere.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},

@@ -36,6 +36,7 @@ use crate::{
         hints::auto::{self, CpuShares},
         intent::{Intent, Mechanism, Preference},
         patch,
+        policy::searches::Searches,
         precedence::{Rules, Scope},
         ready::{self, Ready},
         topology::Topology,
@@ -55,6 +56,8 @@ pub struct Index {
     /// What holds for all namespaces.
     rules: Rules,
     demand: Demand,
+    /// What searches for plans have found.
+    searches: Searches,
     pool: Pool,
     /// How often everything has had to be planned as a whole.
     generation: u64,
@@ -246,7 +249,7 @@ impl Index {
         let mut plan = plan::plan(World {
             service: island.service(&key.name).filter(|service| service.is_served())?,
             intent,
-            policy: Policy::of(intent, zones.as_deref(), circumstances),
+            policy: Policy::of(intent, zones.as_deref(), &self.searches, circumstances),
             pods,
             nodes: &self.nodes,
             shares: self.shares(),
@@ -279,7 +282,7 @@ impl Index {
             slices: &[],
             trigger_time,
             intent,
-            policy: Policy::of(intent, zones.as_deref(), circumstances),
+            policy: Policy::of(intent, zones.as_deref(), &self.searches, circumstances),
             settings,
         };
         patch::patch(world, island.known(&key.name)?, island.slices_in(part)?)

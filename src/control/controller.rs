@@ -346,7 +346,7 @@ impl Controller {
         let is_urgent = progress.is_urgent || plan.intent.is_evacuated();
         let is_deferred =
             !is_idle && plan.is_locality_only() && class == Class::Endpoints && !is_urgent;
-        let stand = Stand::of(&plan, is_patch);
+        let stand = Stand::of(&plan);
         let is_ruled = plan.intent.ruling.is_some();
         let known = if is_deferred { None } else { self.index.known(service, &plan) };
         let counts = plan.families.iter().filter(|_| service.auto);

@@ -130,13 +130,9 @@ pub enum Stand {
 }
 
 impl Stand {
-    /// What becomes of the plan in force under this plan. `is_patch` means that it covers only what
-    /// has changed, so the plan of the hints stays.
-    pub fn of(plan: &Plan<'_>, is_patch: bool) -> Self {
+    /// What becomes of the plan in force under this plan.
+    pub fn of(plan: &Plan<'_>) -> Self {
         let Some(request) = plan.intent.request() else { return Self::None };
-        if is_patch {
-            return Self::Kept;
-        }
         let planned = plan.families.iter().filter_map(|family| family.planned.as_ref());
         let mut outcomes = planned.flat_map(|planned| &planned.groups).map(|group| &group.outcome);
         let hold = request.guard.map_or(Duration::ZERO, |guard| guard.hold);

@@ -44,7 +44,7 @@ use self::{
     },
     intent::{Intent, Mechanism},
     pack::{Group, Packing},
-    policy::{request::Request, zones::Zones},
+    policy::{request::Request, searches::Searches, zones::Zones},
     ready::Ready,
 };
 use crate::model::{
@@ -82,6 +82,8 @@ pub struct Policy<'w> {
     pub request: Option<&'w Request>,
     /// The zones, and what each sends to the Service.
     pub zones: &'w Zones,
+    /// What searches for plans have found.
+    pub searches: &'w Searches,
     /// See [`Circumstances::stood`].
     pub stood: Option<Duration>,
 }
@@ -102,12 +104,13 @@ impl<'w> Policy<'w> {
     pub fn of(
         intent: &'w Intent,
         zones: Option<&'w Zones>,
+        searches: &'w Searches,
         Circumstances { stood, is_contested }: Circumstances,
     ) -> Option<Self> {
         let is_meant = intent.request().is_some() || intent.is_unknown();
         let zones = zones.filter(|_| is_meant)?;
         let request = intent.request().filter(|_| !is_contested || intent.is_evacuated());
-        Some(Self { request, zones, stood })
+        Some(Self { request, zones, searches, stood })
     }
 }
 
@@ -125,6 +128,15 @@ impl Settings {
     /// Slices of this size, with all hints.
     pub fn with(max_endpoints: usize) -> Self {
         Self { max_endpoints, node_hints: true }
+    }
+}
+
+impl<'w, 'a: 'w> World<'w, 'a> {
+    /// What plans under policies depend on besides the endpoints; `None` if there are none.
+    fn terms(&self) -> Option<Terms<'w>> {
+        let Policy { request, zones, searches, stood } = self.policy?;
+        let (service, node_hints) = (&self.service.key, self.settings.node_hints);
+        Some(Terms { service, request: request?, zones, searches, node_hints, stood })
     }
 }
 
@@ -253,24 +265,38 @@ enum Scope<'s> {
     Part,
 }
 
-/// Chooses the hints of all endpoints of `packing`.
-fn choose(
-    world: World<'_, '_>,
-    scope: Scope<'_>,
-    packing: &Packing<'_>,
-) -> (Choices, Option<Arc<Planned>>) {
-    let without_policy = || (hints::choose(world.intent, packing, world.shares), None);
-    let Some(Policy { request, zones, stood }) = world.policy else { return without_policy() };
-    let Scope::Whole(other) = scope else { return (planned::keep(packing), None) };
-    let (service, node_hints) = (&world.service.key, world.settings.node_hints);
-    let Some(request) = request else {
+/// What becomes of the hints of one address type.
+enum Decided {
+    /// They are chosen, perhaps by plans under policies.
+    Chosen(Choices, Option<Arc<Planned>>),
+    /// All stay as they are, by plans in force. These are the ready endpoints then.
+    Kept(Planned, Ready),
+    /// All stay as they are, for the numbers of all slices will say whether the plans in force do.
+    Part,
+}
+
+/// Decides about the hints of all endpoints of `packing`.
+fn decide(world: World<'_, '_>, scope: Scope<'_>, packing: &Packing<'_>) -> Decided {
+    let without_policy =
+        || Decided::Chosen(hints::choose(world.intent, packing, world.shares), None);
+    let Some(policy) = world.policy else { return without_policy() };
+    let Scope::Whole(other) = scope else { return Decided::Part };
+    let Some(terms) = world.terms() else {
         let prefers_zone = world.intent.mechanism != Mechanism::Off;
-        let kept = planned::unknown(service, zones, prefers_zone, packing);
-        return kept.map_or_else(without_policy, |choices| (choices, None));
+        let kept = planned::unknown(&world.service.key, policy.zones, prefers_zone, packing);
+        return kept.map_or_else(without_policy, |choices| Decided::Chosen(choices, None));
     };
-    let terms = Terms { service, request, zones, node_hints, stood };
+    // A second address type takes over the plan of the first one for each pod.
+    if terms.request.guard.is_some() && other.is_none() {
+        let ready = Ready::among(packing.slices_with_ports(), world.nodes);
+        if let Some(planned) = Planned::in_force(terms, packing, &ready) {
+            #[cfg(test)]
+            planned.assert_is_chosen(terms, packing);
+            return Decided::Kept(planned, ready);
+        }
+    }
     let (choices, planned) = planned::choose(terms, other, packing);
-    (choices, Some(Arc::new(planned)))
+    Decided::Chosen(choices, Some(Arc::new(planned)))
 }
 
 /// Plans the slices of one address type.
@@ -313,8 +339,15 @@ fn family<'a>(
     placeholder::ensure(service, address_type, total, &mut packing);
     moves::arrange(service, &mut packing);
     packing.restore_hints();
-    let (Choices { endpoints, counts }, planned) = choose(world, scope, &packing);
-    hints::apply(&mut packing, &endpoints, world.settings.node_hints);
+    let (mut counts, mut planned, mut ready) = (None, None, None);
+    match decide(world, scope, &packing) {
+        Decided::Chosen(choices, of) => {
+            hints::apply(&mut packing, &choices.endpoints, world.settings.node_hints);
+            (counts, planned) = (choices.counts, of);
+        }
+        Decided::Kept(of, among) => (planned, ready) = (Some(Arc::new(of)), Some(among)),
+        Decided::Part => {}
+    }
     let changes = Changes::of(&mut packing, service, world.trigger_time);
     // Without endpoints, there is the placeholder.
     let census = Census { slices: packing.census.slices.max(1), ..packing.census };
@@ -327,6 +360,6 @@ fn family<'a>(
         census: Some(census),
         ready: Ready::default(),
     };
-    family.ready = Ready::of(family.after(), world.nodes);
+    family.ready = ready.unwrap_or_else(|| Ready::of(family.after(), world.nodes));
     family
 }

@@ -72,8 +72,13 @@ impl Packing<'_> {
     /// The endpoints of each slice as it will stand: first those that are created, then those that
     /// are replaced, then those that are unchanged.
     pub fn slices(&self) -> impl Iterator<Item = &[Endpoint]> {
-        let written = self.drafts().map(|draft| &*draft.endpoints);
-        written.chain(self.unchanged.iter().map(|slice| &*slice.endpoints))
+        self.slices_with_ports().map(|(_, endpoints)| endpoints)
+    }
+
+    /// The same with the ports of each.
+    pub fn slices_with_ports(&self) -> impl Iterator<Item = (&Ports, &[Endpoint])> {
+        let written = self.drafts().map(|draft| (&draft.ports, &*draft.endpoints));
+        written.chain(self.unchanged.iter().map(|slice| (&slice.ports, &*slice.endpoints)))
     }
 
     /// Gives endpoints that go from one slice to another the hints that their pods have in force.

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use super::{
-    Family, Plan, Policy, Scope, World, census::Census, changes::Changes, endpoint, family,
+    Family, Plan, Scope, World, census::Census, changes::Changes, endpoint, family,
     hints::planned::Planned, intent::Mechanism, ready::Ready,
 };
 use crate::model::{address::AddressType, pod::Pod, service::Service, slice::Slice};
@@ -26,8 +26,8 @@ pub struct Known {
     pub census: Census,
     /// The ready endpoints of all slices.
     pub ready: Ready,
-    /// The plans of its hints, where policies decide them.
-    pub planned: Option<Arc<Planned>>,
+    /// Whether policies decide its hints.
+    pub is_planned: bool,
 }
 
 /// A slice to be planned, with the pods that have an endpoint in it.
@@ -61,8 +61,8 @@ pub fn known(service: &Service, plan: &Plan<'_>) -> Option<Vec<Known>> {
     families
         .map(|Family { address_type, census, ready, planned, .. }| {
             let census = Census { added: 0, removed: 0, ..(*census)? };
-            let (ready, planned) = (ready.clone(), planned.clone());
-            Some(Known { address_type: *address_type, census, ready, planned })
+            let (ready, is_planned) = (ready.clone(), planned.is_some());
+            Some(Known { address_type: *address_type, census, ready, is_planned })
         })
         .collect()
 }
@@ -98,25 +98,42 @@ pub fn patch<'a>(
         all.unchanged.extend(part.unchanged);
         all.ready.replace(&Ready::of([*slice], world.nodes), &part.ready);
     }
-    let stays = |family: &Family<'_>| match (&family.planned, world.policy) {
-        (Some(planned), Some(Policy { request: Some(request), zones, .. })) => {
-            planned.stays(request, zones, &family.ready)
+    if world.policy.is_some() {
+        plan_by_numbers(world, known, &mut families)?;
+    } else if known.iter().any(|known| known.is_planned) {
+        return None;
+    }
+    Some(Plan { families, has_pods: true, ..Plan::new(&world) })
+}
+
+/// Finds that the plans of hints stay, by the numbers of ready endpoints; `None` if these do not say so.
+fn plan_by_numbers(
+    world: World<'_, '_>,
+    known: &[Known],
+    families: &mut [Family<'_>],
+) -> Option<()> {
+    let terms = world.terms()?;
+    let is_single = families.len() == 1;
+    for (family, known) in families.iter_mut().zip(known) {
+        let planned = known.is_planned.then(|| Planned::by_numbers(terms, &family.ready))??;
+        // The plan of another address type is taken over if it is for the same pods, and does not wait.
+        if !is_single && (family.ready.without_address > 0 || planned.is_held()) {
+            return None;
         }
-        (planned, policy) => planned.is_none() && policy.is_none(),
-    };
-    let is_kept = families.iter().all(stays);
-    is_kept.then(|| Plan { families, has_pods: true, ..Plan::new(&world) })
+        family.planned = Some(Arc::new(planned));
+    }
+    Some(())
 }
 
 fn unchanged<'a>(known: Known) -> Family<'a> {
-    let Known { address_type, census, ready, planned } = known;
+    let Known { address_type, census, ready, is_planned: _ } = known;
     let changes = Changes { is_locality_only: true, ..Changes::default() };
     Family {
         address_type,
         changes,
         unchanged: Vec::new(),
         counts: None,
-        planned,
+        planned: None,
         census: Some(census),
         ready,
     }

@@ -212,14 +212,22 @@ impl Ready {
     /// The ready endpoints of these slices. Readers consider an absent condition ready
     /// (docs/semantics.md 6.1).
     pub fn of<'a>(slices: impl IntoIterator<Item = &'a Slice>, nodes: &Nodes) -> Self {
+        Self::among(slices.into_iter().map(|slice| (&slice.ports, &*slice.endpoints)), nodes)
+    }
+
+    /// The same for the ports and the endpoints of slices.
+    pub fn among<'a>(
+        slices: impl Iterator<Item = (&'a Ports, &'a [Endpoint])>,
+        nodes: &Nodes,
+    ) -> Self {
         let mut ready = Self::default();
-        for slice in slices {
+        for (ports, endpoints) in slices {
             ready.slices += 1;
-            let set = ready.set(&slice.ports);
-            set.endpoints += slice.endpoints.len();
+            let set = ready.set(ports);
+            set.endpoints += endpoints.len();
             let mut unlabelled = 0;
             let mut lately = Lately::default();
-            for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.is_served()) {
+            for endpoint in endpoints.iter().filter(|endpoint| endpoint.is_served()) {
                 lately.add(endpoint, set);
                 if endpoint.zone.is_none() {
                     let is_known = |name: &Name| nodes.get(name).is_some();

@@ -11,7 +11,9 @@ use crate::{
     model::service::Service,
     plan::{
         Family, Plan,
+        hints::planned::{Planned, PlannedGroup},
         intent::{Mechanism, Ruling},
+        policy::outcome::{Outcome, ZoneOutcome},
         ready::{Alike, NodeHint, Ready},
     },
 };
@@ -46,9 +48,12 @@ impl Grounds {
 
 fn hash_family(family: &Family<'_>, hasher: &mut impl Hasher) -> Option<()> {
     let Ready { slices: _, sets, unlabelled, has_twins, without_address } = &family.ready;
-    // What a plan says about zones depends on numbers.
-    if *has_twins || family.planned.is_some() {
+    if *has_twins {
         return None;
+    }
+    family.planned.is_some().hash(hasher);
+    if let Some(planned) = &family.planned {
+        hash_planned(planned, hasher);
     }
     (family.address_type, family.census.is_some(), sets.len()).hash(hasher);
     (*unlabelled > 0, *without_address > 0).hash(hasher);
@@ -59,6 +64,19 @@ fn hash_family(family: &Family<'_>, hasher: &mut impl Hasher) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// What plans say about zones, of which an assessment does not read the numbers.
+fn hash_planned(Planned { groups, exceeded }: &Planned, hasher: &mut impl Hasher) {
+    (exceeded, groups.len()).hash(hasher);
+    for PlannedGroup { ports, outcome } in groups {
+        let Outcome { zones, causes, is_held, is_kept: _, tally: _, load: _, node_load: _ } =
+            &**outcome;
+        (ports, causes, is_held, zones.len()).hash(hasher);
+        for ZoneOutcome { name, demand, own: _, reached: _, in_zone: _, rung, cause } in zones {
+            (name, *demand > 0.0, rung, cause).hash(hasher);
+        }
+    }
 }
 
 fn hash_alike(Alike { zone, zones, nodes }: &Alike, hasher: &mut impl Hasher) -> Option<()> {

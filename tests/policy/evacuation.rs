@@ -27,7 +27,7 @@ fn under_a_guard_the_rest_is_planned() {
     assert_eq!(outcome.tally.len(), 8);
     assert!(outcome.load.overload <= 0.2 + 1e-9, "{:?}", outcome.load);
     // Everything in the evacuated zone names nothing, also what starts there.
-    assert_eq!(*outcome.newcomers.zones[1].zones, [PLACEHOLDER.into()]);
+    assert_eq!(*outcome.naming.newcomers.zones[1].zones, [PLACEHOLDER.into()]);
     service.plan();
     service.add(Some(1));
     service.pods[12].is_ready = false;
@@ -73,10 +73,10 @@ fn evacuated_endpoints_name_the_placeholder_as_node() {
     let mut request = evacuating(unguarded(), &[0]);
     request.node = true;
     let outcome = Service::equal(request, &[1, 1]).look();
-    let nodes: Vec<_> = outcome.hints.iter().map(|hints| hints.node).collect();
+    let nodes: Vec<_> = outcome.naming.hints.iter().map(|hints| hints.node).collect();
     assert_eq!(nodes, [ChosenNode::Placeholder, ChosenNode::Own]);
-    assert_eq!(outcome.newcomers.zones[0].node, ChosenNode::Placeholder);
-    assert_eq!(outcome.newcomers.zones[1].node, ChosenNode::Own);
+    assert_eq!(outcome.naming.newcomers.zones[0].node, ChosenNode::Placeholder);
+    assert_eq!(outcome.naming.newcomers.zones[1].node, ChosenNode::Own);
 }
 
 /// Readers use all endpoints for a zone that no endpoint names.

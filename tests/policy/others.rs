@@ -5,15 +5,15 @@ use closehaul::{
     plan::policy::{
         group::Group,
         help::missing,
-        outcome::{Chosen, ChosenNode, PLACEHOLDER, Rung},
-        unknown::{Unknown, unknown},
+        outcome::{Chosen, ChosenNode, Naming, PLACEHOLDER, Rung},
+        unknown::unknown,
     },
     random::Random,
 };
 
 use crate::{
     draw::{Case, seeds},
-    service::{Service, guarded, named, zone},
+    service::{Look, Service, guarded, named, zone},
 };
 
 #[test]
@@ -39,7 +39,7 @@ fn both_address_types_have_the_same_hints_for_the_same_pods() {
         let first = one.look();
         let second = other.look_beside(Some(&first));
         for (at, pod) in one.pods.iter().enumerate().filter(|(_, pod)| pod.is_ready) {
-            assert_eq!(first.hints[at], second.hints[at], "{seed}: {}", pod.key);
+            assert_eq!(first.naming.hints[at], second.naming.hints[at], "{seed}: {}", pod.key);
         }
         assert_eq!(first.tally, second.tally);
     }
@@ -62,12 +62,14 @@ fn of_equal_plans_the_one_of_the_other_address_type_is_preferred() {
     let lent = named(&plan).iter().position(|names| *names == ["z002"]).unwrap();
     let swapped: Vec<Chosen> = (0..6)
         .map(|at| match at {
-            0..3 => plan.hints[if at == (lent + 1) % 3 { lent } else { (lent + 1) % 3 }].clone(),
-            _ => plan.hints[at].clone(),
+            0..3 => {
+                plan.naming.hints[if at == (lent + 1) % 3 { lent } else { (lent + 1) % 3 }].clone()
+            }
+            _ => plan.naming.hints[at].clone(),
         })
         .collect();
     let mut other = plan.clone();
-    other.hints = swapped;
+    other.naming.hints = swapped;
     // New pods with the same names could lend any: they lend the one that the other type lends.
     let fresh = Service::equal(guarded(20), &[3, 2, 1]);
     let group = |is_twin| Group {
@@ -75,19 +77,29 @@ fn of_equal_plans_the_one_of_the_other_address_type_is_preferred() {
         candidates: fresh
             .pods
             .iter()
-            .zip(&other.hints)
+            .zip(&other.naming.hints)
             .map(|(pod, hints)| Service::candidate(pod, Some(&hints.zones)))
             .collect(),
         is_twin,
     };
     for is_twin in [false, true] {
-        let found =
-            closehaul::plan::policy::choose::choose(&fresh.request, &fresh.zones, &group(is_twin));
+        let found = Look::of(&fresh.request, &fresh.zones, &group(is_twin));
         assert_eq!(named(&found), named(&other), "{is_twin}");
     }
 }
 
-fn look_unknown(service: &Service, prefers_zone: bool) -> Option<Unknown> {
+/// If it began anew for one of the types, the wait of `hold` would never end.
+#[test]
+fn no_hints_stay_in_both_address_types() {
+    let mut service = Service::equal(guarded(20), &[3]);
+    service.plan();
+    let first = service.look();
+    let second = service.look_beside(Some(&first));
+    assert!(named(&second).iter().all(Vec::is_empty), "{:?}", second.naming.hints);
+    assert!(first.is_kept && second.is_kept);
+}
+
+fn look_unknown(service: &Service, prefers_zone: bool) -> Option<Naming> {
     let candidates = service.pods.iter().map(|pod| Service::candidate(pod, None)).collect();
     let group = Group { service: &service.key, candidates, is_twin: false };
     unknown(&service.zones, &group, prefers_zone)
@@ -104,7 +116,7 @@ fn while_policies_are_not_known_names_stay_and_newcomers_follow_them() {
     (0..3).for_each(|number| service.add(Some(number)));
     service.add(None);
     let found = look_unknown(&service, true).expect("the hints are not those of upstream");
-    assert_eq!(found.hints[..10], planned.hints[..]);
+    assert_eq!(found.hints[..10], planned.naming.hints[..]);
     let names =
         |at: usize| -> Vec<&str> { found.hints[at].zones.iter().map(AsRef::as_ref).collect() };
     assert_eq!(names(11), [PLACEHOLDER], "as all others there");

@@ -44,8 +44,8 @@ fn a_plan_that_is_cluster_wide_has_no_hints() {
     for request in [guarded(0), guarded(1)] {
         let outcome = Service::new(request, &[0.9, 0.06, 0.04], &[1, 1, 0]).look();
         assert!(outcome.zones.iter().all(|zone| zone.rung == Rung::Cluster), "{:?}", outcome.zones);
-        assert!(named(&outcome).iter().all(Vec::is_empty), "{:?}", outcome.hints);
-        assert!(outcome.newcomers.zones.iter().all(|names| names.zones.is_empty()));
+        assert!(named(&outcome).iter().all(Vec::is_empty), "{:?}", outcome.naming.hints);
+        assert!(outcome.naming.newcomers.zones.iter().all(|names| names.zones.is_empty()));
         assert_eq!(outcome.zones[0].cause, Cause::OverloadExceeded);
         assert_eq!(outcome.zones[2].cause, Cause::ZoneEmpty);
     }
@@ -160,7 +160,8 @@ fn a_zone_with_too_few_endpoints_is_not_local() {
     let names = named(&outcome);
     assert!(names.iter().all(|names| names.contains(&"z002") && names.contains(&"z003")));
     assert_eq!(names[8], ["z002", "z003"]);
-    let newcomers: Vec<_> = outcome.newcomers.zones.iter().map(|it| it.zones.len()).collect();
+    let newcomers: Vec<_> =
+        outcome.naming.newcomers.zones.iter().map(|it| it.zones.len()).collect();
     assert_eq!(newcomers, [3, 3, 2, 2], "their own zone, if it is local, and those that all name");
     // With the region, the third zone is served by the first as well.
     request.keys = vec![Key::Zone, Key::Region];
@@ -210,13 +211,13 @@ fn zones_that_are_not_rolled_out_are_named_by_all() {
         let names = named(&outcome);
         assert_eq!(names[0], ["z000", "z002"]);
         assert_eq!(names[3], ["z000", "z001", "z002"]);
-        let node = |at: usize| outcome.hints[at].node;
+        let node = |at: usize| outcome.naming.hints[at].node;
         assert_eq!([node(0), node(3), node(6)], {
             use ChosenNode::{Own, Placeholder};
             [Placeholder, Own, Placeholder]
         });
-        assert_eq!(*outcome.newcomers.zones[0].zones, [zone(0), zone(2)]);
-        assert_eq!(*outcome.newcomers.zones[1].zones, [zone(0), zone(1), zone(2)]);
+        assert_eq!(*outcome.naming.newcomers.zones[0].zones, [zone(0), zone(2)]);
+        assert_eq!(*outcome.naming.newcomers.zones[1].zones, [zone(0), zone(1), zone(2)]);
     }
 }
 
@@ -234,7 +235,7 @@ fn node_hints_are_dropped_where_they_overload() {
     place(&mut service, [0, 1, 0, 1]);
     let outcome = service.look();
     assert_share(outcome.node_load.unwrap(), 0.0, 1.0);
-    assert!(outcome.hints.iter().all(|hints| hints.node == ChosenNode::Own));
+    assert!(outcome.naming.hints.iter().all(|hints| hints.node == ChosenNode::Own));
     // On one node of two: the clients of the other go to both, as their zone says.
     place(&mut service, [0, 0, 0, 1]);
     let outcome = service.look();
@@ -242,7 +243,7 @@ fn node_hints_are_dropped_where_they_overload() {
     // One endpoint on a node that sends, the other on one that does not.
     service.pods[1].node = Some("elsewhere".into());
     let outcome = service.look();
-    assert!(outcome.hints.iter().all(|hints| hints.node == ChosenNode::Nothing));
+    assert!(outcome.naming.hints.iter().all(|hints| hints.node == ChosenNode::Nothing));
     assert_eq!((outcome.node_load, &*outcome.causes), (None, &[Cause::OverloadExceeded][..]));
     assert_share(outcome.load, 0.0, 1.0);
     // 50 % above even is enough for it: half of the zone's traffic, and a half of the rest.
@@ -251,7 +252,7 @@ fn node_hints_are_dropped_where_they_overload() {
     // An endpoint without node turns nodes off for readers, as without policies.
     service.pods[1].node = None;
     let outcome = service.look();
-    assert_eq!((outcome.node_load, outcome.hints[0].node), (None, ChosenNode::Own));
+    assert_eq!((outcome.node_load, outcome.naming.hints[0].node), (None, ChosenNode::Own));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Service: pods that come and go, planned again and again with what was planned before in force.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use closehaul::{
     model::{
@@ -10,8 +10,9 @@ use closehaul::{
     plan::policy::{
         choose::choose,
         group::{Candidate, Group, Identity},
-        outcome::{Chosen, ChosenNode, Outcome},
+        outcome::{Chosen, ChosenNode, Naming, Outcome},
         request::{Request, Standing},
+        searches::Searches,
         zones::{Zone, Zones},
     },
 };
@@ -36,6 +37,28 @@ pub struct Service {
     pub pods: Vec<Pod>,
     /// How many pods there have been.
     pub born: usize,
+}
+
+/// What a plan amounts to, and what endpoints name by it.
+#[derive(Clone, Debug)]
+pub struct Look {
+    outcome: Outcome,
+    pub naming: Naming,
+}
+
+impl Look {
+    pub fn of(request: &Request, zones: &Zones, group: &Group<'_>) -> Self {
+        let (naming, outcome) = choose(request, zones, &Searches::default(), group);
+        Self { outcome, naming }
+    }
+}
+
+impl Deref for Look {
+    type Target = Outcome;
+
+    fn deref(&self) -> &Outcome {
+        &self.outcome
+    }
 }
 
 /// A request with a guard of this maximum, for hints that were planned for it.
@@ -113,19 +136,19 @@ impl Service {
     }
 
     /// What would be planned.
-    pub fn look(&self) -> Outcome {
+    pub fn look(&self) -> Look {
         self.look_beside(None)
     }
 
     /// What would be planned beside the plan of the other address type, for the same pods in the same
     /// order.
-    pub fn look_beside(&self, other: Option<&Outcome>) -> Outcome {
+    pub fn look_beside(&self, other: Option<&Look>) -> Look {
         let candidate = |(at, pod): (usize, _)| {
-            Self::candidate(pod, other.map(|other| &*other.hints[at].zones))
+            Self::candidate(pod, other.map(|other| &*other.naming.hints[at].zones))
         };
         let candidates = self.pods.iter().enumerate().map(candidate).collect();
         let group = Group { service: &self.key, candidates, is_twin: other.is_some() };
-        choose(&self.request, &self.zones, &group)
+        Look::of(&self.request, &self.zones, &group)
     }
 
     pub fn candidate<'a>(pod: &'a Pod, other_family: Option<&'a [Name]>) -> Candidate<'a> {
@@ -141,9 +164,9 @@ impl Service {
     }
 
     /// Plans and puts the plan in force. From then on it stands for the request.
-    pub fn plan(&mut self) -> Outcome {
+    pub fn plan(&mut self) -> Look {
         let outcome = self.look();
-        for (pod, hints) in self.pods.iter_mut().zip(&outcome.hints) {
+        for (pod, hints) in self.pods.iter_mut().zip(&outcome.naming.hints) {
             pod.hints = Some(hints.clone());
         }
         self.stand(0);
@@ -172,6 +195,11 @@ impl Service {
 }
 
 /// The names that a plan gives, for each endpoint.
-pub fn named(outcome: &Outcome) -> Vec<Vec<&str>> {
-    outcome.hints.iter().map(|hints| hints.zones.iter().map(AsRef::as_ref).collect()).collect()
+pub fn named(outcome: &Look) -> Vec<Vec<&str>> {
+    outcome
+        .naming
+        .hints
+        .iter()
+        .map(|hints| hints.zones.iter().map(AsRef::as_ref).collect())
+        .collect()
 }

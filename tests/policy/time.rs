@@ -164,7 +164,7 @@ fn no_plan_is_above_its_limit_and_none_becomes_narrower_before_its_time() {
             let outcome = service.plan();
             let limit = if outcome.is_kept { case.cap + 0.1 } else { case.cap };
             assert!(outcome.load.overload <= limit + 1e-9, "{seed}/{step}: {:?}", outcome.load);
-            assert!(outcome.hints.iter().all(|hints| hints.zones.len() <= 8));
+            assert!(outcome.naming.hints.iter().all(|hints| hints.zones.len() <= 8));
             let zone = random.within(0..=zones as u32 - 1) as usize;
             if random.within(0..=1) == 0 && service.pods.len() > 1 {
                 let at = random.within(0..=service.pods.len() as u32 - 1) as usize;

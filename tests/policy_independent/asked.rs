@@ -13,6 +13,7 @@ use closehaul::{
         group::{Candidate, Group, Identity},
         outcome::ChosenNode,
         request::{Request, Standing},
+        searches::Searches,
         zones::{Zone, Zones},
     },
 };
@@ -58,8 +59,8 @@ impl Asked {
             demand: DemandSource::Equal,
             standing: Standing::New,
         };
-        let outcome = choose(&request, &zones, &group);
-        let hints = outcome.hints.iter();
+        let (naming, outcome) = choose(&request, &zones, &Searches::default(), &group);
+        let hints = naming.hints.iter();
         Self {
             load: outcome.load,
             names: hints.map(|hint| hint.zones.iter().map(ToString::to_string).collect()).collect(),

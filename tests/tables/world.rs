@@ -19,7 +19,7 @@ use closehaul::{
             planned::Planned,
         },
         intent::Intent,
-        policy::{demand, request::Request},
+        policy::{demand, request::Request, searches::Searches},
     },
 };
 use jiff::Timestamp;
@@ -115,6 +115,7 @@ impl Cluster {
             demand::zones(&self.nodes, keys, source)
         });
         let policy = self.request.as_ref().zip(zones.as_ref());
+        let searches = Searches::default();
         let plan = closehaul::plan::plan(World {
             service: &self.service,
             pods: &pods,
@@ -126,6 +127,7 @@ impl Cluster {
             policy: policy.map(|(request, zones)| Policy {
                 request: Some(request),
                 zones,
+                searches: &searches,
                 stood: None,
             }),
             settings: self.settings,

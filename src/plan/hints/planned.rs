@@ -3,6 +3,7 @@
 //! port whatever its number is. The limit on overload must hold for each port over all of them. Where
 //! it does not, more endpoints are planned together.
 
+mod kept;
 mod limit;
 
 use std::{sync::Arc, time::Duration};
@@ -23,8 +24,9 @@ use crate::{
         policy::{
             choose,
             group::{Candidate, Group, Identity},
-            outcome::{Chosen, ChosenNode, Outcome, PLACEHOLDER},
+            outcome::{Chosen, ChosenNode, Naming, Outcome, PLACEHOLDER},
             request::{Request, Standing},
+            searches::Searches,
             unknown,
             zones::Zones,
         },
@@ -44,7 +46,7 @@ pub fn port_names(ports: &Ports) -> PortNames {
 }
 
 /// The plans for one address type of a Service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
     /// One for each group of endpoints that are planned together.
     pub groups: Vec<PlannedGroup>,
@@ -53,7 +55,7 @@ pub struct Planned {
 }
 
 /// The plan for endpoints that are planned together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlannedGroup {
     /// The sets of ports that its endpoints have.
     pub ports: Vec<PortNames>,
@@ -68,6 +70,12 @@ impl PlannedGroup {
     }
 }
 
+/// The same with what its endpoints name.
+struct NamedGroup {
+    group: PlannedGroup,
+    naming: Naming,
+}
+
 /// What the plans of one address type depend on besides its endpoints.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'t> {
@@ -77,6 +85,8 @@ pub struct Terms<'t> {
     pub request: &'t Request,
     /// The zones.
     pub zones: &'t Zones,
+    /// What searches have found.
+    pub searches: &'t Searches,
     /// Whether hints for nodes may be written.
     pub node_hints: bool,
     /// How long the hints in force have stood; `None` stands for long enough.
@@ -152,15 +162,14 @@ pub fn choose(
 ) -> (Choices, Planned) {
     let places = Places::of(packing);
     let request = standing(terms, &places);
-    let request = Request { node: request.node && terms.node_hints, ..request };
     let terms = Terms { request: &request, ..terms };
-    let planned = plan(terms, other.as_deref(), &places);
+    let (groups, exceeded) = plan(terms, other.as_deref(), &places);
     let mut pen = Pen::default();
     let mut endpoints = vec![Choice::Nothing; places.all.len()];
-    if planned.exceeded.is_empty() {
-        for group in &planned.groups {
+    if exceeded.is_empty() {
+        for NamedGroup { group, naming } in &groups {
             let members = members(&places, &group.ports);
-            for (at, chosen) in members.zip(&group.outcome.hints) {
+            for (at, chosen) in members.zip(&naming.hints) {
                 endpoints[at] = pen.choice(chosen, places.all[at].endpoint);
             }
         }
@@ -168,7 +177,8 @@ pub fn choose(
     if let Some(other) = other {
         *other = OtherFamily::of(&places, &endpoints);
     }
-    (Choices { endpoints, counts: None }, planned)
+    let groups = groups.into_iter().map(|named| named.group).collect();
+    (Choices { endpoints, counts: None }, Planned { groups, exceeded })
 }
 
 /// The hints while it is not known what policies request: those in force, and what follows from them
@@ -189,18 +199,9 @@ pub fn unknown(
     Some(Choices { endpoints, counts: None })
 }
 
-/// The hints in force, exactly, for a part of a Service whose plan stays.
-pub fn keep(packing: &Packing<'_>) -> Choices {
-    let choice = |endpoint: &Endpoint| match &endpoint.hints {
-        Some(hints) => Choice::Planned(Arc::clone(hints)),
-        None => Choice::Nothing,
-    };
-    Choices { endpoints: packing.slices().flatten().map(choice).collect(), counts: None }
-}
-
 /// The request with what the hints in force say about themselves: those of an evacuation that has
 /// ended are void, and others are a plan.
-fn standing(Terms { request, stood, .. }: Terms<'_>, places: &Places<'_>) -> Request {
+fn standing(Terms { request, node_hints, stood, .. }: Terms<'_>, places: &Places<'_>) -> Request {
     let zones = || places.all.iter().filter_map(|place| place.endpoint.hints.as_ref());
     let is_evacuated = |hints: &Arc<Hints>| hints.zones.iter().any(|zone| &**zone == PLACEHOLDER);
     let standing = match request.standing {
@@ -210,7 +211,7 @@ fn standing(Terms { request, stood, .. }: Terms<'_>, places: &Places<'_>) -> Req
         _ if places.all.iter().all(|place| place.is_new) => Standing::New,
         _ => Standing::For(stood),
     };
-    Request { standing, ..request.clone() }
+    Request { standing, node: request.node && node_hints, ..request.clone() }
 }
 
 /// The endpoints whose ports are one of these sets, by their places.
@@ -220,34 +221,39 @@ fn members(places: &Places<'_>, ports: &[PortNames]) -> impl Iterator<Item = usi
     places.filter(move |(_, place)| is_member[place.set]).map(|(at, _)| at)
 }
 
-/// Plans each set of ports by itself, and more together where the limit does not hold for a port.
-fn plan(terms: Terms<'_>, other: Option<&OtherFamily>, places: &Places<'_>) -> Planned {
+/// Plans each set of ports by itself, and more together where the limit does not hold for a port. Returns
+/// the ports for which it does not hold at all.
+fn plan(
+    terms: Terms<'_>,
+    other: Option<&OtherFamily>,
+    places: &Places<'_>,
+) -> (Vec<NamedGroup>, Vec<Name>) {
     let group = |ports: Vec<PortNames>| {
-        let outcome = Arc::new(plan_group(terms, other, places, &ports));
-        PlannedGroup { ports, outcome }
+        let (naming, outcome) = plan_group(terms, other, places, &ports);
+        NamedGroup { group: PlannedGroup { ports, outcome: Arc::new(outcome) }, naming }
     };
     let mut partition: Vec<Vec<PortNames>> =
         places.sets.iter().map(|set| vec![set.clone()]).collect();
     if partition.len() < 2 {
         // The plan of a single group keeps within the limit by itself.
         let groups = partition.into_iter().map(group).collect();
-        return Planned { groups, exceeded: Vec::new() };
+        return (groups, Vec::new());
     }
     partition.sort_unstable();
     let plan = |partition: Vec<Vec<PortNames>>| {
-        let groups: Vec<PlannedGroup> = partition.into_iter().map(group).collect();
+        let groups: Vec<NamedGroup> = partition.into_iter().map(group).collect();
         let counted = counted(terms.zones, places, &groups);
-        Planned { groups, exceeded: exceeded(terms.request, terms.zones, &counted) }
+        (groups, exceeded(terms.request, terms.zones, &counted))
     };
-    let mut planned = plan(partition.clone());
-    if !planned.exceeded.is_empty() {
-        partition = joined(partition, &planned.exceeded);
-        planned = plan(partition.clone());
+    let (mut groups, mut exceeded) = plan(partition.clone());
+    if !exceeded.is_empty() {
+        partition = joined(partition, &exceeded);
+        (groups, exceeded) = plan(partition.clone());
     }
-    if !planned.exceeded.is_empty() && partition.len() > 1 {
-        planned = plan(vec![partition.concat()]);
+    if !exceeded.is_empty() && partition.len() > 1 {
+        (groups, exceeded) = plan(vec![partition.concat()]);
     }
-    planned
+    (groups, exceeded)
 }
 
 /// One endpoint, without the plan of the other address type.
@@ -270,7 +276,7 @@ fn plan_group(
     other: Option<&OtherFamily>,
     places: &Places<'_>,
     ports: &[PortNames],
-) -> Outcome {
+) -> (Naming, Outcome) {
     let members: Vec<usize> = members(places, ports).collect();
     let other = other.and_then(|other| match ports {
         [set] => other.0.get(set),
@@ -291,6 +297,7 @@ fn plan_group(
     choose::choose(
         terms.request,
         terms.zones,
+        terms.searches,
         &Group { service: terms.service, candidates, is_twin },
     )
 }

@@ -3,16 +3,17 @@
 use super::{
     assign::{self, Endpoint},
     counts::{Names, TOLERANCE, Tally},
-    distribute, explain,
+    explain,
     group::Group,
-    keep::{self, GAIN, Keeping, percent},
+    keep::{self, Keeping, percent},
     limits::Scope,
     newcomers::Newcomer,
     nodes::NodeHints,
-    outcome::{Cause, Chosen, Newcomers, Outcome},
+    outcome::{Cause, Chosen, Naming, Newcomers, Outcome},
     pen::Pen,
     problem::{MAX_NAMES, Problem},
     request::{Request, Standing},
+    searches::Searches,
     stage::Stage,
     trim,
     zones::Zones,
@@ -20,19 +21,24 @@ use super::{
 use crate::model::policy::Guard;
 
 /// The plan of one group: what each endpoint names, and why. It does not depend on the order of the
-/// candidates.
-pub fn choose(request: &Request, zones: &Zones, group: &Group<'_>) -> Outcome {
-    let stage = Stage::of(request, zones, group);
+/// candidates, nor on what `searches` remembers.
+pub fn choose(
+    request: &Request,
+    zones: &Zones,
+    searches: &Searches,
+    group: &Group<'_>,
+) -> (Naming, Outcome) {
+    let stage = Stage::of(request, zones, searches, group);
     let decision = decide(&stage);
     if !stage.is_evacuation() || stage.rest.is_empty() || decision.names_all(&stage) {
         return outcome(&stage, decision);
     }
     // Clients in a zone that no endpoint names would still reach the evacuated endpoints.
     let request = Request { evacuated: Vec::new(), ..request.clone() };
-    let stage = Stage::of(&request, zones, group);
-    let mut outcome = outcome(&stage, decide(&stage));
+    let stage = Stage::of(&request, zones, searches, group);
+    let (naming, mut outcome) = outcome(&stage, decide(&stage));
     outcome.causes.insert(0, Cause::TooManyZones);
-    outcome
+    (naming, outcome)
 }
 
 /// The names of the endpoints that traffic should reach.
@@ -76,13 +82,13 @@ fn decide(stage: &Stage<'_>) -> Decision {
     if stage.group.is_twin
         && let Some(names) = stage.other_family()
     {
-        let is_kept = stage
-            .rest
-            .iter()
-            .zip(&names)
-            .all(|(at, names)| stage.members[*at].in_force.unwrap_or_default() == *names);
         let candidates = stage.rest.iter().map(|at| &stage.group.candidates[*at]);
         let may_be_off = candidates.filter_map(|it| it.other_family).all(<[_]>::is_empty);
+        let has = |(at, names): (&usize, &Names)| match stage.members[*at].in_force {
+            Some(in_force) => in_force == *names,
+            None => may_be_off || names.is_empty(),
+        };
+        let is_kept = stage.rest.iter().zip(&names).all(has);
         return Decision { is_kept, may_be_off, ..Decision::new(stage, names) };
     }
     match in_force(stage) {
@@ -158,17 +164,17 @@ fn in_force(stage: &Stage<'_>) -> Option<Vec<Names>> {
 
 fn keep_or_replace(stage: &Stage<'_>, guard: Guard, names: Vec<Names>) -> Decision {
     let kept = Decision { is_kept: true, ..Decision::new(stage, names) };
-    let keeping = keep::keeps(stage.request, stage.zones, &kept.tally);
+    let load = kept.tally.load(stage.demand());
+    let keeping = keep::keeps(stage.givens(), guard, &kept.tally, load);
     if keeping == Keeping::Stays {
         return kept;
     }
     let problem = problem(stage, guard);
     let fresh = fresh(stage, &problem);
-    let in_zone = |decision: &Decision| decision.tally.load(stage.demand()).in_zone;
-    let is_narrower = in_zone(&fresh) >= in_zone(&kept) + GAIN - TOLERANCE;
+    let is_narrower = keep::is_narrower(fresh.tally.load(stage.demand()), load);
     let waits = match stage.request.standing {
-        Standing::For(Some(stood)) => is_narrower && stood < guard.hold,
-        Standing::New | Standing::Void | Standing::For(None) => false,
+        Standing::For(stood) => is_narrower && keep::waits(guard, stood),
+        Standing::New | Standing::Void => false,
     };
     let is_held = is_narrower && !guard.hold.is_zero();
     let is_shown = stage.request.standing == Standing::For(None);
@@ -193,7 +199,7 @@ fn problem(stage: &Stage<'_>, guard: Guard) -> Problem {
 
 /// A new plan.
 fn fresh(stage: &Stage<'_>, problem: &Problem) -> Decision {
-    let mut tally = distribute(problem);
+    let mut tally = stage.searches.distribute(problem);
     let other = stage.other_family();
     if let Some(other) = other.as_ref().map(|names| stage.tally(names))
         && is_as_good(problem, &other, &tally)
@@ -222,7 +228,7 @@ fn is_as_good(problem: &Problem, other: &Tally, than: &Tally) -> bool {
 }
 
 /// Turns numbers into names, and explains them.
-fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
+fn outcome(stage: &Stage<'_>, decision: Decision) -> (Naming, Outcome) {
     let nodes = NodeHints::of(stage, &decision.names, decision.is_kept);
     let has_guard = stage.request.guard.is_some();
     let may_be_off = decision.may_be_off && has_guard && !stage.is_evacuation();
@@ -233,7 +239,7 @@ fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
         && !(decision.is_kept && has_waiting(stage));
     let Decision { mut names, mut tally, mut is_kept, is_held, .. } = decision;
     let newcomer = Newcomer::of(stage, &tally);
-    let zones = explain::zones(stage, &tally, !is_off, is_kept && is_held);
+    let zones = explain::zones(stage.givens(), &tally, !is_off, is_kept && is_held);
     if is_off {
         is_kept &= stage.members.iter().all(|member| member.in_force.is_none());
         names.fill(Names::default());
@@ -269,7 +275,8 @@ fn outcome(stage: &Stage<'_>, decision: Decision) -> Outcome {
     let load = tally.load(stage.demand());
     let is_held = is_held || nodes.is_held;
     let node_load = nodes.load;
-    Outcome { hints, newcomers, zones, causes, is_kept, is_held, tally, load, node_load }
+    let naming = Naming { hints, newcomers };
+    (naming, Outcome { zones, causes, is_kept, is_held, tally, load, node_load })
 }
 
 /// Whether an endpoint that is not ready has names, by which a plan in force is more than what the

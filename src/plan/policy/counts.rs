@@ -60,6 +60,12 @@ impl Names {
         self.0.count_ones() as usize
     }
 
+    /// It as numbers.
+    pub(super) fn words(self) -> [u64; 2] {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half and the upper one")]
+        [self.0 as u64, (self.0 >> 64) as u64]
+    }
+
     /// The zones, in order.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         let mut rest = self.0;
@@ -135,6 +141,28 @@ impl Tally {
     /// Whether there is no endpoint.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How much room it takes, in words.
+    pub(super) fn words(&self) -> usize {
+        self.0.len() * size_of::<((Origin, Names), usize)>() / size_of::<u64>()
+    }
+
+    /// The same endpoints, each with the name of its own zone alone.
+    pub(super) fn all_own(&self) -> Self {
+        let own = |origin: Origin| origin.map(Names::only).unwrap_or_default();
+        self.renamed(own)
+    }
+
+    /// The same endpoints without names.
+    pub(super) fn unnamed(&self) -> Self {
+        self.renamed(|_| Names::default())
+    }
+
+    fn renamed(&self, names: impl Fn(Origin) -> Names) -> Self {
+        let mut renamed = Self::default();
+        self.iter().for_each(|(origin, _, count)| renamed.add(origin, names(origin), count));
+        renamed
     }
 
     /// How many endpoints there are in each of the first `zones` zones.

@@ -5,14 +5,15 @@ use super::{
     limits::Scope,
     outcome::{Cause, Rung, ZoneOutcome},
     problem::MAX_NAMES,
-    stage::Stage,
-    terms::Term,
+    terms::{Givens, Term},
 };
 
-/// What becomes of each zone, by number, if the rest has these names. If they send every zone to all
-/// endpoints, they may be meant without being written. `waits` says whether a better plan waits.
-pub fn zones(stage: &Stage<'_>, tally: &Tally, is_written: bool, waits: bool) -> Vec<ZoneOutcome> {
-    let count = stage.zones.named();
+/// What becomes of each zone, by number, if the endpoints that traffic should reach have these names.
+/// If they send every zone to all endpoints, they may be meant without being written. `waits` says
+/// whether a better plan waits.
+pub fn zones(givens: Givens<'_>, tally: &Tally, is_written: bool, waits: bool) -> Vec<ZoneOutcome> {
+    let Givens { zones, own, terms, request: _ } = givens;
+    let count = zones.named();
     let explained = Explained {
         tally,
         total: tally.len(),
@@ -21,12 +22,12 @@ pub fn zones(stage: &Stage<'_>, tally: &Tally, is_written: bool, waits: bool) ->
         is_off: tally.iter().any(|(_, names, _)| names.is_empty()),
         is_full: is_written && tally.iter().any(|(_, names, _)| names.len() >= MAX_NAMES),
     };
-    let names = stage.zones.names().iter().zip(stage.zones.demand()).enumerate();
+    let names = zones.names().iter().zip(zones.demand()).enumerate();
     names
         .map(|(zone, (name, demand))| {
-            let own = stage.own.get(zone).copied().unwrap_or_default();
+            let own = own.get(zone).copied().unwrap_or_default();
             let (reached, kept) = explained.reached(zone, own);
-            let (rung, cause) = explained.why(zone, own, stage.terms.get(zone));
+            let (rung, cause) = explained.why(zone, own, terms.get(zone));
             let in_zone = if reached > 0 { float(kept) / float(reached) } else { 0.0 };
             let (name, demand) = (name.clone(), *demand);
             ZoneOutcome { name, demand, own, reached, in_zone, rung, cause }

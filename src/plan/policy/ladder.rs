@@ -43,8 +43,9 @@ pub fn search(problem: &Problem) -> Tally {
         options[at].get(option).map(|foreign| share(problem, senders[at], *foreign))
     };
     let first = vec![0; senders.len()];
+    let decided = problem.decided();
     for (share, places) in Best::of(senders.len(), value, first).take(TRIES) {
-        if share < best.score.in_zone - TOLERANCE {
+        if decided + share < best.score.in_zone - TOLERANCE {
             break;
         }
         let foreign: Vec<usize> = places.iter().zip(&options).map(|(at, of)| of[*at]).collect();
@@ -157,5 +158,62 @@ impl<'p> Candidate<'p> {
             self.tally = tally;
             self.score = score;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{plan::policy::limits::Scope, random::Random};
+
+    /// Zones about which a search does not decide have a share, too. It must not end a search early.
+    #[test]
+    fn no_combination_that_is_tried_is_better_than_what_is_found() {
+        let mut tried = 0;
+        for seed in 0..200 {
+            let problem = random(&mut Random::seeded(seed));
+            let senders: Vec<usize> = problem.senders().collect();
+            let least: Vec<usize> =
+                senders.iter().map(|zone| problem.least_foreign(*zone)).collect();
+            if senders.is_empty() || Pack::of(&problem, &senders, &least).is_some() {
+                continue;
+            }
+            let found = problem.score(&search(&problem));
+            let all = |(zone, least): (&usize, &usize)| options(&problem, *zone, *least);
+            let options: Vec<Vec<usize>> = senders.iter().zip(&least).map(all).collect();
+            let value = |at: usize, option: usize| {
+                options[at].get(option).map(|foreign| share(&problem, senders[at], *foreign))
+            };
+            for (_, places) in Best::of(senders.len(), value, vec![0; senders.len()]).take(TRIES) {
+                let foreign: Vec<usize> =
+                    places.iter().zip(&options).map(|(at, of)| of[*at]).collect();
+                let Some(tally) = Pack::of(&problem, &senders, &foreign) else { continue };
+                tried += 1;
+                let other = problem.score(&tally);
+                assert!(!other.beats(&found), "{seed}: {other:?} beats {found:?}, {problem:?}");
+            }
+        }
+        assert!(tried > 1_000, "{tried}");
+    }
+
+    /// Too few endpoints for every zone to be local, one of which all must name, with names in force as
+    /// an earlier plan may have left them.
+    fn random(random: &mut Random) -> Problem {
+        let zones = random.within(3..=4) as usize;
+        let mut in_force = Tally::default();
+        for zone in 0..zones {
+            let count = random.within(1..=8) as usize;
+            let other = random.within(0..=zones as u32 - 1) as usize;
+            in_force.add(Some(zone), Names::only(zone), count);
+            in_force.add(Some(zone), Names::only(other), random.within(0..=2) as usize);
+        }
+        let mut scopes = vec![Scope::Free; zones];
+        scopes[0] = if random.within(0..=1) == 0 {
+            Scope::All
+        } else {
+            Scope::Among(Names::only(0).with(1))
+        };
+        let cap = f64::from(random.within(5..=20)) / 100.0;
+        Problem::scoped(&vec![1.0 / float(zones); zones], &scopes, in_force, cap)
     }
 }

@@ -74,19 +74,26 @@ impl Limits {
 
     /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8.1).
     pub fn bound(&self) -> f64 {
-        let of_zone = |zone: usize| {
-            let own = float(self.own[zone]);
-            let part = match self.scopes[zone] {
-                Scope::Free => (own / float(self.least_beside(zone, 0.0))).min(1.0),
-                Scope::Among(area) if area.has(zone) => {
-                    let members = area.iter().filter_map(|zone| self.own.get(zone)).sum::<usize>();
-                    own / float(members.max(1))
-                }
-                Scope::Among(_) => 0.0,
-                Scope::All => own / float(self.total.max(1)),
-            };
-            self.demand[zone] * part
+        let open = |zone: usize| {
+            let most = float(self.own[zone]) / float(self.least_beside(zone, 0.0));
+            self.demand[zone] * most.min(1.0)
         };
-        (0..self.demand.len()).map(of_zone).sum()
+        let free = (0..self.demand.len()).filter(|zone| self.scopes[*zone] == Scope::Free);
+        self.decided() + free.map(open).sum::<f64>()
+    }
+
+    /// The in-zone share of the zones that no search decides about.
+    pub fn decided(&self) -> f64 {
+        let part = |(zone, scope): (usize, &Scope)| {
+            let reached = match scope {
+                Scope::Among(area) if area.has(zone) => {
+                    area.iter().filter_map(|zone| self.own.get(zone)).sum::<usize>()
+                }
+                Scope::All => self.total,
+                Scope::Free | Scope::Among(_) => return 0.0,
+            };
+            self.demand[zone] * float(self.own[zone]) / float(reached.max(1))
+        };
+        self.scopes.iter().enumerate().map(part).sum()
     }
 }

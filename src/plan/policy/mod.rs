@@ -15,6 +15,7 @@
 //! - `unknown`: what endpoints name while policies are not known
 //! - `help`: how many more endpoints would keep a zone local
 //! - `counts`: a distribution as such numbers, with load, overload and in-zone share
+//! - `searches`: what searches have found, by their problems
 //! - `problem`: what a search is given, with the `limits` that plans must keep to
 //! - `exact`: the optimum of a small problem, by enumeration in descending order of the share
 //! - `spread`: the best distribution for given numbers of endpoints that name each zone
@@ -45,6 +46,7 @@ mod polish;
 pub mod problem;
 mod rendezvous;
 pub mod request;
+pub mod searches;
 mod spread;
 mod stage;
 mod terms;

@@ -1,4 +1,4 @@
-//! Outcome: the plan of one group, with what explains it.
+//! Outcome: what endpoints name by the plan of one group, and what explains it.
 
 use std::sync::Arc;
 
@@ -9,13 +9,18 @@ use crate::model::name::Name;
 /// hints, and still serves where all hints are ignored (docs/planner.md 8.7).
 pub const PLACEHOLDER: &str = "evacuated.closehaul.io";
 
-/// The plan of one group.
+/// What the endpoints of one group name by its plan.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Naming {
     /// What each endpoint names, in the order of the candidates.
     pub hints: Vec<Chosen>,
     /// What an endpoint that appears before the next plan names.
     pub newcomers: Newcomers,
+}
+
+/// What the plan of one group amounts to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
     /// What becomes of the traffic of each zone, by number.
     pub zones: Vec<ZoneOutcome>,
     /// What concerns no single zone, the most important first.
@@ -83,7 +88,7 @@ pub struct ZoneOutcome {
 }
 
 /// How far a zone's clients have to go: the steps from near to far (docs/planner.md 8.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
     /// Only to endpoints of their own zone.
     Strict,
@@ -98,7 +103,7 @@ pub enum Rung {
 }
 
 /// Why a plan is as it is. The words are those of the reasons (docs/planner.md 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The zone is kept local.
     Applied,

@@ -77,6 +77,28 @@ impl Problem {
         of
     }
 
+    /// All that a search depends on, as numbers: two problems with the same numbers have the same
+    /// solution.
+    pub(super) fn words(&self) -> Box<[u64]> {
+        let Limits { demand, scopes, wide: _, own: _, total, limit, cap } = &self.limits;
+        let mut words = Vec::with_capacity(6 * demand.len() + 4 * self.in_force.iter().count() + 4);
+        words.extend([demand.len() as u64, *total as u64, limit.to_bits(), cap.to_bits()]);
+        for ((sent, most), scope) in demand.iter().zip(&self.most_local).zip(scopes) {
+            words.extend([sent.to_bits(), most.to_bits()]);
+            match scope {
+                Scope::Free => words.push(0),
+                Scope::All => words.push(1),
+                Scope::Among(area) => words.extend([2].into_iter().chain(area.words())),
+            }
+        }
+        for (origin, names, count) in self.in_force.iter() {
+            words.push(origin.map_or(0, |zone| zone as u64 + 1));
+            words.extend(names.words());
+            words.push(count as u64);
+        }
+        words.into()
+    }
+
     /// The same where no zone may keep more of its traffic than these names lead to.
     #[must_use]
     pub fn no_narrower_than(mut self, tally: &Tally) -> Self {
@@ -193,6 +215,11 @@ impl Problem {
     /// No plan under the cap has a higher in-zone share than this (docs/planner.md 8.1).
     pub fn bound(&self) -> f64 {
         self.limits.bound()
+    }
+
+    /// The in-zone share of the zones that the search does not decide about, which every plan has.
+    pub(super) fn decided(&self) -> f64 {
+        self.limits.decided()
     }
 
     /// How good a distribution is.

@@ -6,7 +6,8 @@ use super::{
     keep::percent,
     outcome::{Cause, PLACEHOLDER},
     request::{Request, Standing},
-    terms::{Term, terms},
+    searches::Searches,
+    terms::{Givens, Term, terms},
     zones::Zones,
 };
 use crate::model::name::Name;
@@ -15,6 +16,7 @@ use crate::model::name::Name;
 pub struct Stage<'s> {
     pub request: &'s Request,
     pub zones: &'s Zones,
+    pub searches: &'s Searches,
     pub group: &'s Group<'s>,
     /// Each candidate in numbers.
     pub members: Vec<Member>,
@@ -38,7 +40,12 @@ pub struct Member {
 }
 
 impl<'s> Stage<'s> {
-    pub fn of(request: &'s Request, zones: &'s Zones, group: &'s Group<'s>) -> Self {
+    pub fn of(
+        request: &'s Request,
+        zones: &'s Zones,
+        searches: &'s Searches,
+        group: &'s Group<'s>,
+    ) -> Self {
         let is_memory = request.standing != Standing::Void;
         let member = |candidate: &Candidate<'_>| {
             let origin = candidate.zone.and_then(|zone| zones.number(zone));
@@ -59,7 +66,13 @@ impl<'s> Stage<'s> {
         rest.iter().filter_map(|at| members[*at].origin).for_each(|zone| own[zone] += 1);
         let cap = request.guard.map(|guard| percent(guard.max_overload));
         let terms = terms(request, zones, &own, rest.len(), cap);
-        Self { request, zones, group, members, rest, own, terms }
+        Self { request, zones, searches, group, members, rest, own, terms }
+    }
+
+    /// What is given before a search.
+    pub fn givens(&self) -> Givens<'_> {
+        let Self { request, zones, own, terms, .. } = self;
+        Givens { request, zones, own, terms }
     }
 
     /// What each zone sends that a plan can name.
@@ -69,7 +82,7 @@ impl<'s> Stage<'s> {
 
     /// All zones that a plan can name.
     pub fn all(&self) -> Names {
-        (0..self.zones.named()).collect()
+        self.zones.all()
     }
 
     /// Whether there are more zones than a plan can name.

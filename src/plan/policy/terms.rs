@@ -35,6 +35,20 @@ pub fn terms(
     (0..zones.named()).map(|zone| found.term(zone)).collect()
 }
 
+/// What is given before a search: what is requested, how many endpoints are in each zone, and what is
+/// decided about each.
+#[derive(Clone, Copy)]
+pub struct Givens<'g> {
+    /// What is requested.
+    pub request: &'g Request,
+    /// The zones.
+    pub zones: &'g Zones,
+    /// How many endpoints are in each zone that a plan can name.
+    pub own: &'g [usize],
+    /// What is decided about each of them for a new plan.
+    pub terms: &'g [Term],
+}
+
 struct Search<'s> {
     request: &'s Request,
     zones: &'s Zones,

@@ -9,9 +9,10 @@ use super::{
     group::{Candidate, Group},
     newcomers::Newcomer,
     nodes::NodeHints,
-    outcome::{Chosen, ChosenNode, Newcomers, PLACEHOLDER},
+    outcome::{Chosen, ChosenNode, Naming, Newcomers, PLACEHOLDER},
     pen::Pen,
     request::{Request, Standing},
+    searches::Searches,
     stage::Stage,
     zones::Zones,
 };
@@ -20,19 +21,10 @@ use crate::model::{
     policy::{DemandSource, Guard, Key},
 };
 
-/// The hints of a group while policies are not known.
-#[derive(Clone, Debug)]
-pub struct Unknown {
-    /// What each endpoint names, in the order of the candidates.
-    pub hints: Vec<Chosen>,
-    /// What an endpoint that appears names.
-    pub newcomers: Newcomers,
-}
-
-/// The hints while policies are not known. `None` if those in force are what the Service's own fields
+/// The hints of a group while policies are not known. `None` if those in force are what the Service's own fields
 /// stand for, so that it is planned as without policies. `prefers_zone` says whether these fields
 /// request hints for zones.
-pub fn unknown(zones: &Zones, group: &Group<'_>, prefers_zone: bool) -> Option<Unknown> {
+pub fn unknown(zones: &Zones, group: &Group<'_>, prefers_zone: bool) -> Option<Naming> {
     if group.candidates.iter().all(|candidate| is_of_service(candidate, prefers_zone)) {
         return None;
     }
@@ -46,7 +38,8 @@ pub fn unknown(zones: &Zones, group: &Group<'_>, prefers_zone: bool) -> Option<U
         demand: DemandSource::Equal,
         standing: Standing::For(None),
     };
-    let stage = Stage::of(&request, zones, group);
+    let searches = Searches::default();
+    let stage = Stage::of(&request, zones, &searches, group);
     let is_new = |candidate: &Candidate<'_>| candidate.in_force.is_none();
     let mut tally = Tally::default();
     for at in &stage.rest {
@@ -69,7 +62,7 @@ pub fn unknown(zones: &Zones, group: &Group<'_>, prefers_zone: bool) -> Option<U
         let Some(number) = stage.members[at].origin else { return newcomers.elsewhere.clone() };
         newcomers.zones.get(number).cloned().unwrap_or_default()
     });
-    Some(Unknown { hints: hints.collect(), newcomers })
+    Some(Naming { hints: hints.collect(), newcomers })
 }
 
 /// Whether an endpoint has the hints that the Service's own fields stand for.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 
-use super::counts::{MAX_ZONES, Origin, TOLERANCE, float};
+use super::counts::{MAX_ZONES, Names, Origin, TOLERANCE, float};
 use crate::model::{name::Name, policy::Key};
 
 /// One zone.
@@ -76,6 +76,11 @@ impl Zones {
     /// How many of them a plan can name: those with the lowest numbers.
     pub fn named(&self) -> usize {
         self.len().min(MAX_ZONES)
+    }
+
+    /// All that a plan can name.
+    pub fn all(&self) -> Names {
+        (0..self.named()).collect()
     }
 
     /// The names of all zones, by number.

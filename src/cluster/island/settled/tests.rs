@@ -1,11 +1,14 @@
 //! A patch is what a plan of the whole would be, and is assessed in the same way as a dump of the
 //! cluster, whatever happens in between.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use foldhash::HashMap;
 use jiff::Timestamp;
-use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+use proptest::{
+    collection::SizeRange, prelude::*, strategy::ValueTree as _, test_runner::TestRunner,
+};
+use tokio::time::Instant;
 
 use crate::{
     assess::{decision::Decision, reason::State, verdict::Verdict},
@@ -17,6 +20,10 @@ use crate::{
         name::{Name, ServiceKey, Uid},
         node::Node,
         pod::Pod,
+        policy::{
+            Evacuation, Guard, Key, LocalityPolicy, Mode, PolicyMeta, PolicySpec, Reading,
+            ServiceFilter, ZoneEvacuation,
+        },
         samples,
         service::{Service, TargetPort, TrafficDistribution},
         slice::{Conditions as Ready, Endpoint, HEADLESS, Hints, SERVICE_NAME, Slice, SliceMeta},
@@ -133,8 +140,78 @@ enum Event {
     /// Another controller has a slice for the Service.
     Foreign(u8, Foreign),
     ForeignGone(u8),
+    /// The policy of the namespace comes, changes or goes.
+    Policy(Option<Wish>),
+    /// The evacuation comes, changes or goes.
+    Evacuate(Option<u8>),
+    /// The hints in force have stood for so many seconds, or longer than anybody asks.
+    Stand(Option<u8>),
+    /// Another client overwrites the slices again and again, or no longer.
+    Contest(bool),
+    /// The controller knows nothing of earlier plans.
+    Restart,
     /// The Service is planned, and its writes are answered and shown.
     Sync(Fate),
+}
+
+/// What a policy requests.
+#[derive(Clone, Debug)]
+struct Wish {
+    keys: usize,
+    /// The maximum of the guard, and how far beyond it a plan in force may go.
+    guard: Option<(u16, u16)>,
+    min: u32,
+    rollout: Option<u8>,
+    is_shadow: bool,
+    is_programmed: bool,
+    is_unknown: bool,
+}
+
+impl Wish {
+    fn policy(&self, version: u64) -> LocalityPolicy {
+        let keys = [
+            None,
+            Some(vec![Key::Zone]),
+            Some(vec![Key::Zone, Key::Region]),
+            Some(vec![Key::Node, Key::Zone]),
+            Some(vec![]),
+        ];
+        let guard = self.guard.map(|(max, more)| Guard {
+            release_overload: max + more,
+            min_per_zone: self.min,
+            hold: Duration::from_secs(20),
+            ..Guard::with_max(max)
+        });
+        let spec = PolicySpec {
+            mode: if self.is_shadow { Mode::Shadow } else { Mode::Enforce },
+            prefer: keys[self.keys].clone(),
+            guard,
+            rollout: self.rollout.map(|zone| vec![format!("z{zone}").into()]),
+            ..PolicySpec::default()
+        };
+        LocalityPolicy {
+            meta: meta("even", version),
+            namespace: key().namespace,
+            services: ServiceFilter::All,
+            spec: if self.is_unknown { Reading::Unknown } else { Reading::Known(spec) },
+            programmed: self.is_programmed.then_some(1),
+        }
+    }
+}
+
+fn meta(name: &str, version: u64) -> PolicyMeta {
+    PolicyMeta { name: name.into(), uid: None, version, created: None, generation: 1 }
+}
+
+fn evacuation(zone: u8, version: u64) -> ZoneEvacuation {
+    let zones = vec![format!("z{zone}").into()];
+    let spec = Evacuation { zones, until: at(200), reason: None };
+    ZoneEvacuation {
+        meta: meta("sick", version),
+        services: ServiceFilter::All,
+        namespaces: None,
+        spec: Reading::Known(spec),
+    }
 }
 
 type Stranger = (u8, u8, Option<u8>, Option<u8>, Option<bool>);
@@ -210,6 +287,39 @@ fn conditions() -> impl Strategy<Value = Conditions> {
     (any::<bool>(), proptest::bool::weighted(0.2), 0..9_u8)
 }
 
+fn wish() -> impl Strategy<Value = Wish> {
+    let percent = prop_oneof![Just(5), Just(20), Just(30), Just(60)];
+    let guard = (percent, prop_oneof![Just(0), Just(10), Just(50)]);
+    (
+        prop_oneof![4 => Just(1), 1 => 0..5_usize],
+        proptest::option::weighted(0.9, guard),
+        prop_oneof![4 => Just(0), 1 => 1..4_u32],
+        proptest::option::weighted(0.1, 1..4_u8),
+        proptest::bool::weighted(0.1),
+        any::<bool>(),
+        proptest::bool::weighted(0.05),
+    )
+        .prop_map(|(keys, guard, min, rollout, is_shadow, is_programmed, is_unknown)| Wish {
+            keys,
+            guard,
+            min,
+            rollout,
+            is_shadow,
+            is_programmed,
+            is_unknown,
+        })
+}
+
+/// What a Service is like, and what happens to it.
+fn history(events: impl Into<SizeRange>) -> impl Strategy<Value = (Shape, Vec<Event>)> {
+    let policy = proptest::option::weighted(0.7, wish()).prop_map(Event::Policy);
+    let events = proptest::collection::vec(event(), events);
+    (any::<bool>(), policy, events).prop_map(|(is_dual, policy, events)| {
+        let events = [policy, Event::Sync(Fate::Done)].into_iter().chain(events).collect();
+        (Shape { is_dual, ..SHAPE }, events)
+    })
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let pods = 0..9_u8;
     let body = (
@@ -268,13 +378,18 @@ fn event() -> impl Strategy<Value = Event> {
         24 => fate.prop_map(Event::Sync),
         4 => (pods.clone(), body).prop_map(|(pod, body)| Event::Pod(pod, body)),
         1 => pods.prop_map(Event::PodGone),
-        1 => (0..4_u8, 0..3_u8).prop_map(|(node, zone)| Event::Node(node, zone)),
+        1 => (0..4_u8, 0..4_u8).prop_map(|(node, zone)| Event::Node(node, zone)),
         1 => (0..4_u8).prop_map(Event::NodeGone),
         1 => shape.prop_map(Event::Service),
         1 => (0..9_usize, 0..4_u8).prop_map(|(slice, how)| Event::Meddle(slice, how)),
         1 => (0..9_usize).prop_map(Event::SliceGone),
         1 => (0..2_u8, foreign).prop_map(|(number, foreign)| Event::Foreign(number, foreign)),
         2 => (0..2_u8).prop_map(Event::ForeignGone),
+        2 => proptest::option::weighted(0.8, wish()).prop_map(Event::Policy),
+        1 => proptest::option::weighted(0.3, 1..4_u8).prop_map(Event::Evacuate),
+        2 => proptest::option::weighted(0.9, 0..40_u8).prop_map(Event::Stand),
+        1 => proptest::bool::weighted(0.2).prop_map(Event::Contest),
+        1 => Just(Event::Restart),
     ]
 }
 
@@ -285,6 +400,12 @@ struct World {
     bodies: Vec<Option<(Body, Conditions)>>,
     version: u64,
     foreign: [Option<Foreign>; 2],
+    policy: Option<Wish>,
+    evacuated: Option<u8>,
+    circumstances: Circumstances,
+    now: Instant,
+    /// Plans of a part under a guard, and those of which a narrower plan waits.
+    guarded: (usize, usize),
     /// Plans of a part, and of the whole.
     plans: (usize, usize),
     /// The states of ports that have been found.
@@ -303,13 +424,18 @@ impl World {
             bodies: vec![None; 9],
             version: 0,
             foreign: [None, None],
+            policy: None,
+            evacuated: None,
+            circumstances: Circumstances::default(),
+            now: Instant::now(),
+            guarded: (0, 0),
             plans: (0, 0),
             states: BTreeSet::new(),
             decided: HashMap::default(),
             recalled: 0,
         };
         for number in 0..4 {
-            world.happen(Event::Node(number, 1 + number % 2));
+            world.happen(Event::Node(number, 1 + number % 3));
         }
         world.happen(Event::Service(shape.clone()));
         for number in 0..9 {
@@ -340,8 +466,14 @@ impl World {
                 self.bodies[usize::from(name)] = None;
                 self.index.remove_pod(&key().namespace, &format!("p{name}"), Some(version));
             }
-            Event::Node(name, zone) => drop(self.index.apply_node(node(name, zone, version))),
-            Event::NodeGone(name) => drop(self.index.remove_node(&format!("n{name}"), None)),
+            Event::Node(name, zone) => {
+                self.index.apply_node(node(name, zone, version));
+                self.sample();
+            }
+            Event::NodeGone(name) => {
+                self.index.remove_node(&format!("n{name}"), None);
+                self.sample();
+            }
             Event::Service(shape) => {
                 self.index.apply_service(service(&shape, version));
             }
@@ -365,7 +497,37 @@ impl World {
                 self.foreign[usize::from(number)] = None;
                 self.index.remove_slice(&key().namespace, &name, Some(version));
             }
+            Event::Policy(wish) => {
+                match &wish {
+                    Some(wish) => drop(self.index.apply_policy(wish.policy(version))),
+                    None => drop(self.index.remove_policy(&key().namespace, "even", None)),
+                }
+                self.policy = wish;
+            }
+            Event::Evacuate(zone) => {
+                match zone {
+                    Some(zone) => drop(self.index.apply_evacuation(evacuation(zone, version))),
+                    None => drop(self.index.remove_evacuation("sick", None)),
+                }
+                self.evacuated = zone;
+            }
+            Event::Stand(seconds) => {
+                self.circumstances.stood = seconds.map(|it| Duration::from_secs(it.into()));
+            }
+            Event::Contest(is_contested) => self.circumstances.is_contested = is_contested,
+            Event::Restart => {
+                self.index.unsettle(&key());
+                self.circumstances.stood = Some(Duration::ZERO);
+            }
             Event::Sync(fate) => self.sync(fate),
+        }
+    }
+
+    /// A dump knows nothing of what zones sent before, so nothing of it may last here.
+    fn sample(&mut self) {
+        for _ in 0..2 {
+            self.now += Duration::from_secs(120);
+            self.index.sample_demand(self.now);
         }
     }
 
@@ -397,12 +559,16 @@ impl World {
         let (time, sighting) = trigger_time(self.seen.as_ref(), service, &pods);
         let mut seen = self.seen.clone();
         let _ = sighting.put(&mut seen);
-        let whole = self.index.plan(&key(), time, SETTINGS, Circumstances::default()).unwrap();
-        let patch = part.as_ref().and_then(|part| {
-            self.index.patch(&key(), part, time, SETTINGS, Circumstances::default())
-        });
+        let circumstances = self.circumstances;
+        let whole = self.index.plan(&key(), time, SETTINGS, circumstances).unwrap();
+        let patch = part
+            .as_ref()
+            .and_then(|part| self.index.patch(&key(), part, time, SETTINGS, circumstances));
         if let Some((part, patch)) = part.as_ref().zip(patch.as_ref()) {
             assert_same(&whole, patch);
+            let planned = patch.families.iter().filter_map(|family| family.planned.as_ref());
+            self.guarded.0 += usize::from(planned.clone().next().is_some());
+            self.guarded.1 += usize::from(planned.clone().any(|planned| planned.is_held()));
             let before = self.seen.clone();
             let changed = self.index.changed_pods(&key(), part);
             let (of_part, sighting) = trigger_time_of(before.as_ref().unwrap(), &changed);
@@ -419,7 +585,7 @@ impl World {
         let of_plan = assessment(&self.index, service, &plan.intent, Some(&plan));
         let grounds = Grounds::of(&self.index, service, &plan);
         let dump = self.dump();
-        let planned = dump.plan(&key(), None, SETTINGS, Circumstances::default()).unwrap();
+        let planned = dump.plan(&key(), None, SETTINGS, circumstances).unwrap();
         let assessment = assessment(&dump, service, &planned.intent, Some(&planned));
         assert_eq!(of_plan, assessment);
         if let Some(grounds) = grounds {
@@ -440,6 +606,12 @@ impl World {
         let mut dump = Index::default();
         for node in self.index.nodes().values() {
             dump.apply_node(node.clone());
+        }
+        if let Some(wish) = &self.policy {
+            dump.apply_policy(wish.policy(1));
+        }
+        if let Some(zone) = self.evacuated {
+            dump.apply_evacuation(evacuation(zone, 1));
         }
         dump.apply_service(self.index.service(&key()).unwrap().clone());
         for (name, body) in (0..).zip(&self.bodies) {
@@ -524,6 +696,7 @@ fn assert_same(whole: &Plan<'_>, patch: &Plan<'_>) {
         assert_eq!(whole.counts, patch.counts);
         assert_eq!(whole.census, patch.census);
         assert_eq!(whole.ready, patch.ready);
+        assert_eq!(whole.planned, patch.planned);
     }
 }
 
@@ -574,8 +747,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_patch_is_what_a_plan_of_the_whole_would_be_and_a_dump_is_assessed_the_same(events in proptest::collection::vec(event(), 1..60)) {
-        let mut world = World::new(&SHAPE);
+    fn a_patch_is_what_a_plan_of_the_whole_would_be_and_a_dump_is_assessed_the_same((shape, events) in history(1..60)) {
+        let mut world = World::new(&shape);
         for event in events {
             world.happen(event);
         }
@@ -586,23 +759,25 @@ proptest! {
 #[test]
 fn generated_clusters_reach_every_state_by_patches_too() {
     let mut runner = TestRunner::deterministic();
-    let histories = proptest::collection::vec(event(), 60);
+    let histories = history(60);
     let (mut states, mut patches, mut recalled) = (BTreeSet::new(), 0, 0);
+    let (mut guarded, mut held) = (0, 0);
     for _ in 0..40 {
-        let mut world = World::new(&SHAPE);
-        for event in histories.new_tree(&mut runner).unwrap().current() {
+        let (shape, events) = histories.new_tree(&mut runner).unwrap().current();
+        let mut world = World::new(&shape);
+        for event in events {
             world.happen(event);
         }
         states.extend(world.states);
         patches += world.plans.0;
         recalled += world.recalled;
+        guarded += world.guarded.0;
+        held += world.guarded.1;
     }
-    assert_eq!(
-        states.into_iter().collect::<Vec<_>>(),
-        State::ALL.into_iter().filter(|it| *it != State::Shadow).collect::<Vec<_>>()
-    );
+    assert_eq!(states.into_iter().collect::<Vec<_>>(), State::ALL);
     assert!(patches > 50, "{patches}");
     assert!(recalled > 50, "{recalled}");
+    assert!(guarded > 30 && held > 0, "{guarded} {held}");
 }
 
 #[test]
