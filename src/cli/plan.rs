@@ -157,7 +157,7 @@ pub async fn run(args: Plan) -> Result<(), PlanError> {
         Output::Json => escaped(&list::json(&rows)?),
         Output::Changes => escaped(&changes::render(&rows)?),
         Output::Summary => escaped(&summary::render(&rows)?),
-        Output::Html => html::render(&snapshot, &rows, args.price),
+        Output::Html => html::render(&snapshot, &rows, namespace, args.price),
     };
     print(&text).map_err(PlanError::Print)?;
     // If it is not known what there is to do, that has been said.
