@@ -8,6 +8,8 @@ mod agreement;
 mod command;
 #[path = "explain_cli/errors.rs"]
 mod errors;
+#[path = "explain_cli/ports.rs"]
+mod ports;
 #[path = "explain_cli/situations.rs"]
 mod situations;
 #[path = "explain_cli/world.rs"]

@@ -13,13 +13,15 @@ const NFT: Program = Program { command: "nft", package: "nftables" };
 const IPTABLES: Program = Program { command: "iptables", package: "iptables" };
 const BUILDAH: Program = Program { command: "buildah", package: "buildah" };
 const ZSH: Program = Program { command: "zsh", package: "zsh" };
+/// What shows the page of `closehaul plan -o html`.
+pub const BROWSER: Program = Program { command: "chromium", package: "chromium" };
 
 /// What network namespaces with kube-proxies in them need.
 pub const NETWORK: &[Program] = &[IP, NFT, IPTABLES];
 /// What the tests of this package run as root.
-const TESTS: &[Program] = &[IP, NFT, IPTABLES, BUILDAH, ZSH];
+const TESTS: &[Program] = &[IP, NFT, IPTABLES, BUILDAH, ZSH, BROWSER];
 /// What they run without root, where there are no network namespaces.
-const TESTS_WITHOUT_ROOT: &[Program] = &[BUILDAH, ZSH];
+const TESTS_WITHOUT_ROOT: &[Program] = &[BUILDAH, ZSH, BROWSER];
 
 /// Installs all programs that the tests of this package run. It installs them together, so the
 /// first test that needs one reports everything that cannot be installed.

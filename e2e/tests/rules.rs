@@ -1,4 +1,5 @@
-//! Compares the model of kube-proxy's rule with the rules that real kube-proxies have programmed.
+//! Compares the model of kube-proxy's rule, and what `closehaul explain` prints, with the rules that
+//! real kube-proxies have programmed.
 
 use e2e::{machine, readers};
 use std::{error::Error, path::Path, time::Duration};
@@ -26,5 +27,9 @@ async fn the_model_agrees_with_programmed_rules() -> Result<(), Box<dyn Error>> 
     assert!(agreement.near * 4 > agreement.endpoints, "{agreement}");
     assert!(agreement.assessed > SERVICES, "{agreement}");
     assert!(agreement.beyond * 4 > agreement.assessed, "{agreement}");
+    // Two families, at least one port, the places of all nodes, and one node by itself.
+    assert!(agreement.explained >= 2 * (4 + 3) * SERVICES, "{agreement}");
+    assert!(agreement.shared * 4 > agreement.explained, "{agreement}");
+    assert!(agreement.decided * 2 > agreement.shared, "{agreement}");
     Ok(())
 }

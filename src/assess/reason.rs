@@ -66,9 +66,9 @@ reasons! {
     ZoneEmpty,
     /// Endpoints would be overloaded beyond the limit of the guard or of the legacy annotation.
     OverloadExceeded,
-    /// Endpoints of other zones serve a zone, too, and none of these its own.
+    /// Endpoints of other zones serve a zone instead of their own.
     Lent,
-    /// Endpoints of other zones, which also serve others, serve a zone, too.
+    /// Endpoints of other zones serve a zone besides their own.
     Widened,
     /// A zone is evacuated.
     Evacuated,

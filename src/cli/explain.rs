@@ -1,6 +1,7 @@
 //! `closehaul explain`: why the clients of one Service reach which endpoints.
 
 mod json;
+mod layout;
 mod text;
 mod view;
 
@@ -187,6 +188,7 @@ pub async fn run(args: Explain, connection: &Connection) -> Result<(), ExplainEr
     let Some(row) = read.snapshot.row(service, Settings::with(SLICE_SIZE)) else {
         return Err(Unknown::of(&place, index).into());
     };
+    let row = row.with_traffic_of_others(index);
     let asked =
         Asked { index, row: &row, from: node.transpose()?, consumers: args.consumer.consumers() };
     let text = match args.output {

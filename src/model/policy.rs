@@ -58,6 +58,16 @@ impl fmt::Display for PolicyRef {
     }
 }
 
+impl PolicyRef {
+    /// Its kind, namespace and name, for a Service in this namespace.
+    pub fn in_full(&self, namespace: &str) -> String {
+        match self {
+            Self::Namespaced(name) => format!("LocalityPolicy {namespace}/{name}"),
+            Self::Cluster(name) => format!("ClusterLocalityPolicy {name}"),
+        }
+    }
+}
+
 /// A policy or an evacuation among all of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RequestKey {

@@ -3,6 +3,8 @@
 
 mod policies;
 
+pub use self::policies::evacuations;
+
 use std::fmt::{self, Write as _};
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
         address::AddressType,
         labels::Labels,
         name::Name,
+        policy::Guard,
         service::{Service, ServicePort, TargetPort},
         slice::{Endpoint, MANAGED_BY, Slice},
     },
@@ -101,23 +104,52 @@ impl Scene<'_> {
         verdict.ports.iter().filter_map(|at| self.service.ports.get(*at))
     }
 
+    /// The guard in force with the policy that sets it.
+    fn guard(&self) -> Option<(Guard, String)> {
+        let intent = self.index.intent(&self.service.key)?;
+        let policy = intent.policy()?.in_full(&self.service.key.namespace);
+        Some((intent.request()?.guard?, policy))
+    }
+
     fn detail(&self, reason: Reason, verdict: &Verdict) -> Option<String> {
         let beyond = || {
             let zones = verdict.beyond.iter().filter(|(_, other)| *other == reason);
             listed(zones.map(|(zone, _)| zone.to_string()))
         };
         // Some hold for the Service as a whole, under the legacy annotation.
-        let of_zones = |what: &str| {
-            Some(beyond()).filter(|zones| !zones.is_empty()).map(|zones| format!("{what} {zones}"))
-        };
+        let zones = Some(beyond()).filter(|zones| !zones.is_empty());
+        let of_zones = |what: &str| Some(format!("{what} {}", zones.as_ref()?));
         match reason {
             Reason::ZoneEmpty => of_zones("no ready endpoint in"),
-            Reason::Lent | Reason::Widened => of_zones("endpoints of other zones also serve"),
-            Reason::Evacuated => of_zones("clients must leave"),
-            Reason::RolloutPending => of_zones("rollout.zones does not list"),
-            Reason::TooFewInZone => of_zones("fewer than minEndpointsPerZone in"),
+            Reason::Lent => {
+                Some(format!("endpoints of other zones serve {} instead of their own zone", zones?))
+            }
+            Reason::Widened => {
+                Some(format!("endpoints of other zones serve {} besides their own zone", zones?))
+            }
+            Reason::Evacuated => {
+                let evacuations = listed(evacuations(self.index, self.service));
+                Some(format!("{evacuations}: clients in {} use endpoints of other zones", zones?))
+            }
+            Reason::RolloutPending => {
+                let intent = self.index.intent(&self.service.key)?;
+                let policy = intent.policy()?.in_full(&self.service.key.namespace);
+                of_zones(&format!("spec.rollout.zones of {policy} does not list"))
+            }
+            Reason::TooFewInZone => {
+                let (guard, policy) = self.guard()?;
+                let least = guard.min_per_zone;
+                of_zones(&format!(
+                    "minEndpointsPerZone of {policy} is {least}, more than there are in"
+                ))
+            }
             Reason::TooManyZones => of_zones("no endpoint has room to name"),
-            Reason::OverloadExceeded => of_zones("maxOverloadPercent allows no local plan for"),
+            Reason::OverloadExceeded => {
+                let (guard, policy) = self.guard()?;
+                let most = guard.max_overload;
+                let limit = format!("maxOverloadPercent {most} of {policy}");
+                of_zones(&format!("{limit} allows no plan that keeps traffic in"))
+            }
             Reason::EndpointWithoutZone => self.endpoint_without_zone(verdict),
             Reason::NodeWithoutZoneLabel => Some(self.node_without_zone(verdict)),
             Reason::NodeMissing => self.node_missing(),

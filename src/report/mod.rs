@@ -12,6 +12,7 @@ pub mod outlook;
 pub mod reach;
 pub mod row;
 pub mod status;
+pub mod tight;
 
 use self::{
     hindrance::Hindrance,

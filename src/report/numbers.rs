@@ -10,7 +10,7 @@ use crate::{
     cluster::Index,
     consumers::kube_proxy::{Targets, is_hidden},
     model::{service::Service, slice::Slice},
-    plan::{Family, Plan},
+    plan::{Family, Plan, hints::planned::Planned},
 };
 
 /// What becomes of a Service's traffic; `None` if nothing is ready, or if no proxy that follows hints
@@ -49,7 +49,7 @@ impl Numbers {
             for ports in groups(index, service, family) {
                 let port = ports.first().and_then(|at| service.ports.get(*at));
                 let of_port =
-                    port.and_then(|port| of_port(index, service, &slices, family, &port.name));
+                    port.and_then(|port| of_family(index, service, &slices, family, &port.name));
                 shares.extend(of_port);
             }
         }
@@ -59,23 +59,34 @@ impl Numbers {
 
 /// What becomes of the traffic to a port of a Service in an address type, of which `slices` are all
 /// that readers find. `None` as in [`Numbers`].
-pub fn of_port(
+pub fn of_family(
     index: &Index,
     service: &Service,
     slices: &[&Slice],
     family: &Family<'_>,
     port: &str,
 ) -> Option<Share> {
+    let targets = Targets::new(service, slices.iter().copied(), family.address_type, port);
+    of_port(index, service, &targets, family.planned.as_deref(), port)
+}
+
+/// The same for these endpoints, and with what is planned, where policies or evacuations decide.
+pub fn of_port(
+    index: &Index,
+    service: &Service,
+    targets: &Targets<'_>,
+    planned: Option<&Planned>,
+    port: &str,
+) -> Option<Share> {
     if service.is_headless() || service.internal_local || is_hidden(service) {
         return None;
     }
-    let targets = Targets::new(service, slices.iter().copied(), family.address_type, port);
     let clients = index.topology().clients();
-    let Some(planned) = &family.planned else {
-        return share::share(&targets, &share::equal(clients));
+    let Some(planned) = planned else {
+        return share::share(targets, &share::equal(clients));
     };
     let explained = Explained::of(planned, port);
-    let mut share = share::share(&targets, &explained.senders(clients))?;
+    let mut share = share::share(targets, &explained.senders(clients))?;
     for zone in &mut share.zones {
         zone.rung = explained.rung(&zone.zone, zone.rung);
     }

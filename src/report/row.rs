@@ -7,7 +7,7 @@ use foldhash::{HashSet, HashSetExt as _};
 use super::{
     all_slices, assessment, groups,
     hindrance::{Hindrance, hindrances},
-    numbers::{Numbers, of_port},
+    numbers::{self, Numbers, of_port},
 };
 use crate::{
     assess::{
@@ -17,7 +17,10 @@ use crate::{
     },
     cluster::Index,
     consumers::kube_proxy::Targets,
-    model::service::Service,
+    model::{
+        service::{Service, ServicePort},
+        slice::{Endpoint, Slice},
+    },
     plan::{Family, Plan, Settings, intent::Intent},
 };
 
@@ -117,12 +120,27 @@ impl<'a> Row<'a> {
         families.iter().find(|family| family.address_type == ports.verdict.family)
     }
 
-    /// What readers find for these ports in the plan that the numbers are about.
+    /// What readers find for these ports in the plan that the numbers are about. The numbers of
+    /// target ports are those of the first port.
     pub fn targets<'r>(&'r self, index: &'r Index, ports: &Ports) -> Option<Targets<'r>> {
-        let family = self.family(ports)?;
-        let port = self.service.ports.get(*ports.ports.first()?)?;
-        let slices = all_slices(index, self.service, family);
-        Some(Targets::new(self.service, slices, family.address_type, &port.name))
+        self.targets_of(index, ports, self.service.ports.get(*ports.ports.first()?)?)
+    }
+
+    /// What readers find for one of these ports. Where closehaul writes no slices, it is what those of
+    /// other managers contain.
+    pub fn targets_of<'r>(
+        &'r self,
+        index: &'r Index,
+        ports: &Ports,
+        port: &ServicePort,
+    ) -> Option<Targets<'r>> {
+        let address_type = ports.verdict.family;
+        let slices = match self.family(ports) {
+            Some(family) => all_slices(index, self.service, family),
+            None if self.service.is_served() => return None,
+            None => found_slices(index, self.service),
+        };
+        Some(Targets::new(self.service, slices, address_type, &port.name))
     }
 
     /// The row of a Service with what would be written; absent if the Service is left alone.
@@ -153,6 +171,44 @@ impl<'a> Row<'a> {
         }
         Some(Self { service, intent, plan, shadow, decision, hindrances, ready, ports })
     }
+
+    /// The same; if closehaul leaves the Service alone, with the traffic that the slices of other
+    /// managers bring about. `closehaul plan` leaves that out of its sums, because no plan changes it.
+    #[must_use]
+    pub fn with_traffic_of_others(mut self, index: &'a Index) -> Self {
+        if !self.service.is_served() {
+            let ports = std::mem::take(&mut self.ports);
+            self.ports = ports.iter().flat_map(|it| found_ports(index, self.service, it)).collect();
+        }
+        self
+    }
+}
+
+/// The slices of a Service as they are.
+fn found_slices<'a>(index: &'a Index, service: &Service) -> Vec<&'a Slice> {
+    let foreign = index.foreign_of(&service.key);
+    index.slices_of(&service.key).into_iter().chain(foreign).collect()
+}
+
+/// The ports of a Service that is left alone, by the endpoints to which its slices lead.
+fn found_ports(index: &Index, service: &Service, ports: &Ports) -> Vec<Ports> {
+    let verdict = &ports.verdict;
+    let slices = found_slices(index, service);
+    let mut groups: Vec<(Vec<(String, *const Endpoint)>, Ports)> = Vec::new();
+    for (at, port) in service.ports.iter().enumerate() {
+        let targets = Targets::new(service, slices.iter().copied(), verdict.family, &port.name);
+        let each =
+            targets.all.iter().map(|it| (it.address.clone(), std::ptr::from_ref(it.endpoint)));
+        let each: Vec<_> = each.collect();
+        match groups.iter_mut().find(|(known, _)| *known == each) {
+            Some((_, known)) => known.ports.push(at),
+            None => {
+                let share = of_port(index, service, &targets, None, &port.name);
+                groups.push((each, Ports { verdict: verdict.clone(), ports: vec![at], share }));
+            }
+        }
+    }
+    groups.into_iter().map(|(_, ports)| ports).collect()
 }
 
 /// What a preference for the same zone would bring about for a Service that requests nothing.
@@ -190,8 +246,9 @@ impl Scene<'_> {
             .filter(|group| group.first().is_none_or(|first| verdict.ports.contains(first)));
         let ports = of_verdict.map(|ports| {
             let port = ports.first().and_then(|at| self.service.ports.get(*at));
-            let share = port
-                .and_then(|port| of_port(self.index, self.service, &slices, family, &port.name));
+            let share = port.and_then(|port| {
+                numbers::of_family(self.index, self.service, &slices, family, &port.name)
+            });
             Ports { verdict: verdict.clone(), ports, share }
         });
         ports.collect()

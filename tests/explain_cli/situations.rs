@@ -78,6 +78,10 @@ fn situations() -> Vec<Situation> {
         with("a guard that allows no local plan", ([9, 1, 1], ZONE), |w| {
             w.guard(0, &json!({}));
         }),
+        with("a guard that the next loss of an endpoint would exceed", ([4, 4, 3], ZONE), |w| {
+            w.guard(40, &json!({ "releaseOverloadPercent": 50 }));
+        }),
+        plain("uneven, without a guard, and soon more so", [3, 3, 2], ZONE),
         with("a minimum", uneven, |w| {
             w.guard(1000, &json!({ "minEndpointsPerZone": 2 }));
         }),
@@ -190,6 +194,23 @@ fn situations() -> Vec<Situation> {
         }),
         with("without selector", equal, |w| {
             w.service(&spec(&json!({ "selector": null })));
+        }),
+        with("without selector, with slices of another controller", without, |w| {
+            w.service(&spec(&json!({ "selector": null })));
+            w.foreign();
+            let zones = json!([{ "name": "zone-a" }]);
+            let (near, far) =
+                (json!({ "forZones": zones }), json!({ "forZones": [{ "name": "zone-c" }] }));
+            let endpoint = |address: &str, zone: &str, hints: &Value| {
+                json!({
+                    "addresses": [address], "zone": zone, "hints": hints, "conditions": { "ready": true },
+                })
+            };
+            let endpoints = json!([
+                endpoint("10.9.9.1", "zone-a", &near),
+                endpoint("10.9.9.2", "zone-c", &far)
+            ]);
+            w.change("EndpointSlice", "cart-mesh", &json!({ "endpoints": endpoints }));
         }),
         with("nothing is ready", ([0, 0, 0], ZONE), |w| {
             w.pod("node-a", &unready());

@@ -173,7 +173,7 @@ fn details_say_what_hinders_what_would_help_and_what_is_written() {
         "What hinders",
         "no ready endpoint in zone-c",
         "What would help",
-        "To keep zone-c local: ",
+        "To keep zone-c local, add ",
         "Without hints: 33% in zone",
         "After: ",
         "create uneven-…, IPv4, 4 endpoints",
@@ -343,6 +343,8 @@ fn two_thousand_services_fit_in_three_megabytes() {
     let services: Vec<_> = (0..2000).map(service).collect();
     let page = page(&cluster(&services), &[]);
     assert_eq!(rows(&page).len(), 2000);
+    // Details of hundreds are not printed.
+    assert!(!page.contains("<details class=\"p\">") && page.contains("Without the details of "));
     assert!(page.len() < 3 << 20, "{} bytes", page.len());
 }
 
@@ -364,6 +366,40 @@ fn what_traffic_between_zones_costs() {
     assert!((after - 500.0 * (1.0 - mean)).abs() < 0.01, "{after}, {mean}");
     assert!(cost.contains("An estimate, not a bill") && cost.contains("at 0.5 per GB"), "{cost}");
     assert!(!self::page(&world, &[]).contains("class=\"cost\""));
+}
+
+/// What is under a policy in mode `Shadow` saves nothing yet.
+#[test]
+fn services_in_mode_shadow_are_named_with_the_cost_and_the_flow() {
+    let policy = |mode: &str| {
+        json!({
+            "apiVersion": "closehaul.io/v1alpha1", "kind": "LocalityPolicy",
+            "metadata": {"name": "near", "namespace": "shop"}, "spec": {"mode": mode, "prefer": ["Zone"]},
+        })
+    };
+    let services = [("even".to_owned(), json!({}), vec![0, 1, 2])];
+    let world = |mode: &str| format!("{}\n---\n{}", cluster(&services), policy(mode));
+    let args = ["--cost-per-gb", "0.5", "--bytes", "1000"];
+    let (shadow, enforced) = (page(&world("Shadow"), &args), page(&world("Enforce"), &args));
+    let said = "1 Service as under a policy in mode Shadow";
+    for section in ["cost", "flow"] {
+        let of = |page: &str| {
+            between(page, &format!("<section class=\"{section}\""), "</section>").to_owned()
+        };
+        assert!(of(&shadow).contains(said), "{section}: {shadow}");
+        assert!(!of(&enforced).contains("Shadow"), "{section}: {enforced}");
+    }
+}
+
+#[test]
+fn the_only_namespace_is_named() {
+    let world = varied();
+    assert!(page(&world, &[]).contains("All namespaces that were read are shown."));
+    let limited = page(&world, &["-n", "shop"]);
+    assert!(
+        limited.contains("Only the namespace <bdi class=\"name\">shop</bdi> is shown."),
+        "{limited}"
+    );
 }
 
 #[test]

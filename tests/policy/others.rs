@@ -4,7 +4,7 @@ use closehaul::{
     model::policy::Guard,
     plan::policy::{
         group::Group,
-        help::missing,
+        help::Asked,
         outcome::{Chosen, ChosenNode, Naming, PLACEHOLDER, Rung},
         unknown::unknown,
     },
@@ -149,7 +149,7 @@ fn hints_of_upstream_are_planned_as_without_policies() {
 /// With what is said the zone is kept local, and with one less it is not.
 #[test]
 fn what_would_help() {
-    let (mut asked, mut helped) = (0, 0);
+    let (mut asked, mut helped, mut raised) = (0, 0, 0);
     for seed in 0..seeds().max(200) {
         let mut random = Random::seeded(seed);
         let case = Case::random(&mut random, [2, 30], [2, 4], &[10, 20, 30]);
@@ -165,8 +165,20 @@ fn what_would_help() {
                 continue;
             }
             asked += 1;
-            let missing = missing(&service.request, &service.zones, &outcome.tally, number);
-            let Some(missing) = missing else { continue };
+            let asked_of = Asked {
+                request: &service.request,
+                zones: &service.zones,
+                tally: &outcome.tally,
+                zone: number,
+            };
+            if let Some(limit) = asked_of.enough_overload(1000) {
+                raised += 1;
+                let mut service = service.clone();
+                service.request.guard.as_mut().unwrap().max_overload = limit;
+                let rung = service.look().zones[number].rung;
+                assert_eq!(rung, Rung::Strict, "{seed}: {case:?} {number} under {limit}");
+            }
+            let Some(missing) = asked_of.missing() else { continue };
             helped += 1;
             for (more, is_strict) in [(missing, true), (missing - 1, false)] {
                 let mut service = service.clone();
@@ -176,19 +188,40 @@ fn what_would_help() {
             }
         }
     }
-    println!("{helped} of {asked} zones would be helped");
+    println!("{helped} of {asked} zones would be helped by endpoints, {raised} by another limit");
+    assert!(raised * 4 > asked * 3, "{raised} of {asked}");
     assert!(asked > 200 && helped * 20 > asked * 17, "{helped} of {asked}");
 }
 
 #[test]
 fn no_number_of_endpoints_helps_where_it_is_not_about_numbers() {
     let mut service = Service::equal(guarded(20), &[3, 3, 1]);
-    let missing =
-        |service: &Service| missing(&service.request, &service.zones, &service.look().tally, 2);
-    assert_eq!(missing(&service), Some(2));
+    let helps = |service: &Service| {
+        let tally = &service.look().tally;
+        let asked = Asked { request: &service.request, zones: &service.zones, tally, zone: 2 };
+        (asked.missing(), asked.enough_overload(1000), asked.low_minimum())
+    };
+    // Alone, a third of the traffic on one of seven endpoints is 133.3 % above the even share.
+    assert_eq!(helps(&service), (Some(2), Some(134), None));
     service.request.rollout = Some(vec![zone(0)]);
-    assert_eq!(missing(&service), None);
+    assert_eq!(helps(&service), (None, None, None));
     service.request.rollout = None;
     service.request.evacuated = vec![zone(2)];
-    assert_eq!(missing(&service), None);
+    assert_eq!(helps(&service), (None, None, None));
+}
+
+#[test]
+fn a_lower_minimum_helps_where_it_stands_against_a_zone() {
+    let mut service = Service::equal(guarded(200), &[3, 3, 1]);
+    let guard = service.request.guard.as_mut().unwrap();
+    guard.min_per_zone = 2;
+    let helps = |service: &Service| {
+        let tally = &service.look().tally;
+        let asked = Asked { request: &service.request, zones: &service.zones, tally, zone: 2 };
+        (asked.missing(), asked.low_minimum())
+    };
+    assert_eq!(helps(&service), (Some(1), Some(1)));
+    // Under a narrow limit, the minimum is not all that stands against it.
+    service.request.guard.as_mut().unwrap().max_overload = 20;
+    assert_eq!(helps(&service), (Some(2), None));
 }

@@ -1,14 +1,20 @@
-//! The model of kube-proxy, and the assessment of each port and address type that follows from it,
-//! against the rules that real kube-proxies have programmed, over Services and slices that are
-//! generated at random.
+//! The model of kube-proxy, the assessment of each port and address type that follows from it, and what
+//! `closehaul explain` prints, against the rules that real kube-proxies have programmed, over Services
+//! and slices that are generated at random.
 
 use super::{
     Error,
+    explained::{AT_ONCE, Entry, Explanations, NODES, part},
     generate::{self, Seed},
     rules::{Outcome, Rules},
     site::Site,
 };
-use crate::{kubelet::NodeSpec, progress, proxy::Mode};
+use crate::{
+    closehaul::{Profile, build},
+    kubelet::NodeSpec,
+    progress,
+    proxy::Mode,
+};
 use closehaul::{
     api::Object,
     assess::share,
@@ -35,13 +41,6 @@ use tokio::time;
 /// How long kube-proxies may take to program everything.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Objects that are written at a time.
-const AT_ONCE: usize = 16;
-
-/// The nodes and their zones. One node has none.
-const NODES: [(&str, Option<&str>); 3] =
-    [("n1", Some("zone-a")), ("n2", Some("zone-b")), ("n3", None)];
-
 /// What was compared.
 #[derive(Debug)]
 pub struct Agreement {
@@ -61,19 +60,29 @@ pub struct Agreement {
     pub assessed: usize,
     /// Of those, in how many no or not all traffic stays.
     pub beyond: usize,
+    /// How many entries of `closehaul explain` were compared, each with all endpoints and shares of the
+    /// clients of a zone or node, for a port in a family.
+    pub explained: usize,
+    /// Of those, how many have endpoints.
+    pub shared: usize,
+    /// Of those, for how many the rules leave only one mode that describes them.
+    pub decided: usize,
     /// The cases in which model and rules did not agree, with the outcomes of both.
     pub disagreements: Vec<String>,
 }
 
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, services, cases, endpoints, near, assessed, beyond, disagreements } = self;
+        let Self { seed, services, cases, endpoints, near, assessed, beyond, .. } = self;
+        let Self { explained, shared, decided, disagreements, .. } = self;
         let disagreements = disagreements.len();
         write!(
             f,
             "model of kube-proxy against its rules (seed {seed}): {services} Services, \
              {cases} cases compared, {endpoints} with endpoints, {near} of them kept near, \
              {assessed} assessments of zones, {beyond} of them beyond the zone, \
+             {explained} entries of closehaul explain, {shared} of them with endpoints, the mode of \
+             {decided} decided, \
              {disagreements} disagreements"
         )
     }
@@ -108,8 +117,12 @@ async fn run(site: &mut Site, seed: u64, services: usize) -> Result<Agreement, E
         near: 0,
         assessed: 0,
         beyond: 0,
+        explained: 0,
+        shared: 0,
+        decided: 0,
         disagreements: Vec::new(),
     };
+    let command = build(Profile::Dev).await?;
 
     write_slices(site, &mut numbers, &made).await?;
     let nodes = NODES.map(|(name, zone)| NodeSpec {
@@ -118,12 +131,12 @@ async fn run(site: &mut Site, seed: u64, services: usize) -> Result<Agreement, E
         control_plane: false,
     });
     site.join(nodes.into()).await?;
-    sum.add(compare(site, &made, &zones).await?);
+    sum.add(compare(site, &command, &made, &zones).await?);
 
     write_slices(site, &mut numbers, &made).await?;
     site.set_zone("n2", "zone-a").await?;
     zones.insert("n2", Some("zone-a"));
-    sum.add(compare(site, &made, &zones).await?);
+    sum.add(compare(site, &command, &made, &zones).await?);
     Ok(sum)
 }
 
@@ -134,6 +147,9 @@ impl Agreement {
         self.near += round.near;
         self.assessed += round.assessed;
         self.beyond += round.beyond;
+        self.explained += round.explained;
+        self.shared += round.shared;
+        self.decided += round.decided;
         self.disagreements.extend(round.disagreements);
     }
 }
@@ -176,6 +192,9 @@ struct Round {
     near: usize,
     assessed: usize,
     beyond: usize,
+    explained: usize,
+    shared: usize,
+    decided: usize,
     disagreements: Vec<String>,
 }
 
@@ -183,9 +202,11 @@ struct Round {
 /// time to program the rules.
 async fn compare(
     site: &Site,
+    command: &Path,
     services: &[v1::Service],
     zones: &BTreeMap<&str, Option<&str>>,
 ) -> Result<Round, Error> {
+    let explanations = Explanations::of(site, command, services).await?;
     let api: Api<Object<Slice>> = Api::default_namespaced_with(site.api.clone(), &());
     let slices = api.list(&ListParams::default()).await.map_err(Error::api("the slices"))?;
     let slices: Vec<_> = slices.items.into_iter().map(|slice| slice.value).collect();
@@ -209,6 +230,7 @@ async fn compare(
         }
         for (port, inside) in ports.iter().zip(&inside) {
             round.assess(port, &slices, inside, zones);
+            round.explain(port, &slices, inside, zones, &explanations);
         }
         if round.disagreements.is_empty() || started.elapsed() > LIMIT {
             return Ok(round);
@@ -341,9 +363,48 @@ impl Round {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn part(some: usize, of: usize) -> f64 {
-    some as f64 / of as f64
+impl Round {
+    /// Compares what `closehaul explain` says of a port with the rules on the nodes of its clients.
+    fn explain(
+        &mut self,
+        port: &Port,
+        slices: &[Slice],
+        inside: &BTreeMap<&str, Outcome>,
+        zones: &BTreeMap<&str, Option<&str>>,
+        Explanations { dump, said }: &Explanations,
+    ) {
+        let service = &*port.service.key.name;
+        let targets = Targets::new(&port.service, slices, port.family, &port.name);
+        let own = said.get(service).into_iter().flatten();
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for said in own.filter(|said| said.is_of(&port.name, port.family)) {
+            let is_from = |(node, _): &(&&str, &Outcome)| {
+                said.is_from(node, zones.get(*node).copied().flatten())
+            };
+            let rules = inside.iter().filter(is_from).map(|(node, outcome)| (*node, outcome));
+            let rules: Vec<_> = rules.collect();
+            for (node, _) in &rules {
+                *seen.entry(*node).or_default() += 1;
+            }
+            let is_local = port.service.internal_local;
+            let entry = Entry { said, service, dump, is_local, usable: targets.usable().len() };
+            let compared = entry.compare(&rules);
+            self.explained += 1;
+            if !entry.is_empty() {
+                self.shared += 1;
+                self.decided += usize::from(compared.is_decided);
+            }
+            let place = || format!("explain {service}/{}, {}: {said:?}", port.name, port.family);
+            self.disagreements.extend(compared.wrong.map(|wrong| format!("{}: {wrong}", place())));
+        }
+        // Every node belongs to one zone or to none, and one of them is asked for by itself.
+        let is_complete =
+            seen.len() == zones.len() && seen.values().sum::<usize>() == zones.len() + 1;
+        if !is_complete {
+            let place = format!("explain {service}/{}, {}", port.name, port.family);
+            self.disagreements.push(format!("{place}: entries by node {seen:?}"));
+        }
+    }
 }
 
 fn outcome(reach: Option<&Reach<'_>>, held: &Held<'_>) -> Outcome {

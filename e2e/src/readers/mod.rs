@@ -1,12 +1,14 @@
 //! The readers of slices: real kube-proxies and real requests.
 //!
 //! - [`matrix`]: upstream's matrix of traffic distributions, with counted requests
-//! - [`agreement()`]: the model of kube-proxy against the rules of real kube-proxies
+//! - [`agreement()`]: the model of kube-proxy, and what `closehaul explain` says, against the rules of
+//!   real kube-proxies
 
 mod agreement;
 mod cases;
 mod change;
 mod evidence;
+mod explained;
 mod family;
 mod generate;
 mod matrix;

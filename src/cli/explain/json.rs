@@ -14,6 +14,7 @@ use crate::{
         hindrance::{Hindrance, port_name},
         numbers::rounded,
         row::Ports,
+        tight::warnings,
     },
 };
 
@@ -30,6 +31,7 @@ struct Body<'a> {
     overload: Option<f64>,
     hindrances: Vec<HindranceBody<'a>>,
     help: Vec<String>,
+    warnings: Vec<String>,
     consumers: Vec<ConsumerBody>,
 }
 
@@ -84,6 +86,7 @@ pub(super) fn render(asked: &Asked<'_>) -> Result<String, serde_json::Error> {
         overload: row.overload().map(rounded),
         hindrances: row.hindrances.iter().map(hindrance).collect(),
         help: advice(asked.index, row),
+        warnings: warnings(row),
         consumers: asked.consumers.iter().map(|it| consumer(asked, *it)).collect(),
     };
     Ok(serde_json::to_string_pretty(&body)? + "\n")
@@ -104,10 +107,11 @@ fn consumer(asked: &Asked<'_>, consumer: Consumer) -> ConsumerBody {
 
 /// One body for each of these ports and each place of clients.
 fn from(asked: &Asked<'_>, consumer: Consumer, ports: &Ports) -> Vec<FromBody> {
-    let Some(targets) = asked.row.targets(asked.index, ports) else { return Vec::new() };
     let mut bodies = Vec::new();
     let named = ports.ports.iter().filter_map(|at| asked.row.service.ports.get(*at));
     for port in named {
+        // Ports with the same endpoints may lead to other numbers there.
+        let Some(targets) = asked.row.targets_of(asked.index, ports, port) else { continue };
         for from in From::all(asked) {
             let reached = from.reach(consumer, asked, &targets);
             bodies.push(FromBody {

@@ -2,6 +2,7 @@
 
 use super::{
     Asked,
+    layout::{WIDTH, percent, signed, table, wrapped},
     view::{From, ignores_hints},
 };
 use crate::{
@@ -18,18 +19,23 @@ use crate::{
         policy::counts::float,
     },
     report::{
-        advice::advice,
+        advice::{advice, policy},
         hindrance,
         reach::Reached,
         row::{Ports, Row},
+        tight::warnings,
     },
 };
-
-const WIDTH: usize = 100;
 
 /// The explanation.
 pub(super) fn render(asked: &Asked<'_>) -> String {
     let mut lines = vec![head(asked.row)];
+    if let Some(policy) = policy(asked.row).filter(|_| asked.row.shadow.is_some()) {
+        lines.push(String::new());
+        let text =
+            format!("What {policy} would bring about in mode Enforce. Nothing of it is in force:");
+        lines.extend(wrapped(&text, "  ", "  "));
+    }
     if let Some(node) = asked.from {
         endpoints(asked, node, &mut lines);
     } else if let [consumer @ (Consumer::Linkerd | Consumer::Cilium)] = asked.consumers[..] {
@@ -199,25 +205,33 @@ fn stays(row: &Row<'_>, ports: &Ports) -> String {
         Some(DemandSource::Clients { .. }) => "in proportion to the client pods of each zone",
         Some(DemandSource::Shares(_)) => "in the proportions of demand.shares",
     };
+    let is_shadow = row.shadow.is_some();
+    let (stay, carry, all) = if is_shadow {
+        ("would stay", "would carry", "would carry")
+    } else {
+        ("stays", "carries", "carry")
+    };
     let busiest = match (share.overload * 100.0).round() {
         above if above > 0.0 => {
-            format!(", and no endpoint carries more than {above:.0} % above the even share")
+            format!(", and no endpoint {carry} more than {above:.0} % above the even share")
         }
-        _ => ", and all endpoints carry the same load".to_owned(),
+        _ => format!(", and all endpoints {all} the same load"),
     };
-    let (stays, without) = (percent(share.in_zone), percent(without));
+    let (part, without) = (percent(share.in_zone), percent(without));
     format!(
-        "{stays} of the traffic stays in its zone ({without} without hints){busiest}. Demand is \
+        "{part} of the traffic {stay} in its zone ({without} without hints){busiest}. Demand is \
          assumed {demand}."
     )
 }
 
 /// What would help, and what stands in the way.
 fn hindrances(asked: &Asked<'_>, lines: &mut Vec<String>) {
-    let advice = advice(asked.index, asked.row);
-    if !advice.is_empty() {
-        lines.push(String::new());
-        lines.extend(advice.iter().flat_map(|line| wrapped(&format!("{line}."), "  ", "    ")));
+    for sentences in [warnings(asked.row), advice(asked.index, asked.row)] {
+        if !sentences.is_empty() {
+            lines.push(String::new());
+            let sentences = sentences.iter().map(|line| format!("{line}."));
+            lines.extend(sentences.flat_map(|line| wrapped(&line, "  ", "    ")));
+        }
     }
     if let Some(why) = asked.row.decision.reasons.iter().find_map(|reason| unserved(*reason)) {
         lines.push(String::new());
@@ -308,15 +322,21 @@ fn other(asked: &Asked<'_>, consumer: Consumer, lines: &mut Vec<String>) {
         table(&["ZONE", "REACHES", "IN ZONE", "WHY"], &[2], &rows, lines);
     }
     if consumer == Consumer::Cilium {
-        lines.push(String::new());
-        let is_deaf = asked.row.ports.iter().any(|ports| ignores_hints(asked, &ports.verdict));
-        let text = if is_deaf {
-            "Cilium follows hints only if the Service itself sets spec.trafficDistribution."
-        } else {
-            "This requires loadBalancer.serviceTopology=true. Otherwise, clients reach all endpoints."
-        };
-        lines.extend(wrapped(text, "  ", "  "));
+        cilium(asked, lines);
     }
+}
+
+/// What Cilium requires to follow hints.
+fn cilium(asked: &Asked<'_>, lines: &mut Vec<String>) {
+    lines.push(String::new());
+    let is_deaf = asked.row.ports.iter().any(|ports| ignores_hints(asked, &ports.verdict));
+    let text = if is_deaf {
+        "Cilium follows hints only if the Service itself sets spec.trafficDistribution."
+    } else {
+        "With Cilium, this requires loadBalancer.serviceTopology=true. Otherwise, clients reach all \
+         endpoints."
+    };
+    lines.extend(wrapped(text, "  ", "  "));
 }
 
 /// The endpoints that a client on one node reaches, once for consumers that agree.
@@ -352,6 +372,16 @@ fn endpoints(asked: &Asked<'_>, node: &Node, lines: &mut Vec<String>) {
             }
         }
     }
+    let is_local = asked.row.ports.iter().filter_map(|ports| {
+        let targets = asked.row.targets(asked.index, ports)?;
+        let reached = From::all(asked).first()?.reach(Consumer::Cilium, asked, &targets);
+        Some(reached.endpoints.len() < targets.usable().len())
+    });
+    let is_deaf = asked.row.ports.iter().any(|ports| ignores_hints(asked, &ports.verdict));
+    if asked.consumers.contains(&Consumer::Cilium) && (is_deaf || is_local.into_iter().any(|it| it))
+    {
+        cilium(asked, lines);
+    }
 }
 
 fn endpoint((target, share): &(Target<'_>, f64)) -> Vec<String> {
@@ -360,58 +390,4 @@ fn endpoint((target, share): &(Target<'_>, f64)) -> Vec<String> {
     let pod = endpoint.pod_name().map_or_else(|| "-".to_owned(), ToString::to_string);
     let (node, zone) = (text(endpoint.node.as_ref()), text(endpoint.zone.as_ref()));
     vec![pod, target.address.clone(), node, zone, percent(*share)]
-}
-
-/// A table with a header; the columns of `numbers` are aligned to the right.
-fn table(head: &[&str], numbers: &[usize], rows: &[Vec<String>], lines: &mut Vec<String>) {
-    let head: Vec<String> = head.iter().map(|text| (*text).to_owned()).collect();
-    let all = || std::iter::once(&head).chain(rows);
-    let width = |at: usize| all().map(|row| plain(&row[at]).chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    for row in all() {
-        let cell = |(at, text): (usize, &String)| {
-            let (text, width) = (plain(text), widths[at]);
-            if numbers.contains(&at) {
-                format!("{text:>width$}")
-            } else {
-                format!("{text:<width$}")
-            }
-        };
-        let cells: Vec<_> = row.iter().enumerate().map(cell).collect();
-        lines.push(format!("  {}", cells.join("  ")));
-    }
-}
-
-/// A text in lines that are not too wide, if its words are not.
-fn wrapped(text: &str, first: &str, next: &str) -> Vec<String> {
-    let mut lines = vec![first.to_owned()];
-    let mut words = 0;
-    // A number stays with its sign.
-    let text = text.replace(" %", "\u{a0}%");
-    for word in text.split(' ') {
-        let line = lines.last_mut().map_or(0, |line| line.chars().count());
-        if words > 0 && line + 1 + word.chars().count() > WIDTH {
-            lines.push(next.to_owned());
-            words = 0;
-        }
-        if let Some(line) = lines.last_mut() {
-            if words > 0 {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        words += 1;
-    }
-    lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect()
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
-/// How far above the even share, or below it.
-fn signed(overload: f64) -> String {
-    let percent = (overload * 100.0).round();
-    let percent = if percent == 0.0 { 0.0 } else { percent };
-    format!("{percent:+.0} %")
 }

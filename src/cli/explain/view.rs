@@ -69,6 +69,8 @@ impl From {
             return Reason::ProxyIgnoresHints;
         }
         match &self.zone {
+            // Whatever hints it has, others have written them.
+            _ if !asked.row.service.is_served() => Reason::NoSelector,
             Some(zone) => ports.verdict.reason_in(zone),
             None if is_about_zones(&ports.verdict) => Reason::NodeWithoutZoneLabel,
             None => ports.verdict.reasons.first().copied().unwrap_or(Reason::Applied),

@@ -34,14 +34,29 @@ struct Report<'r> {
     /// One for each row.
     flows: Vec<ServiceFlow>,
     total: Total,
+    /// The only namespace that is shown.
+    namespace: Option<&'r str>,
     price: Price,
 }
 
+impl Report<'_> {
+    /// How many of the Services whose traffic is counted are shown under a policy in mode `Shadow`.
+    fn shadows(&self) -> usize {
+        let rows = self.rows.iter().zip(&self.flows);
+        rows.filter(|(row, flow)| row.shadow.is_some() && flow.flow().is_some()).count()
+    }
+}
+
 /// The page.
-pub(super) fn render(snapshot: &Snapshot, rows: &[Row<'_>], price: Price) -> String {
+pub(super) fn render(
+    snapshot: &Snapshot,
+    rows: &[Row<'_>],
+    namespace: Option<&str>,
+    price: Price,
+) -> String {
     let flows: Vec<_> = rows.iter().map(|row| ServiceFlow::of(snapshot.index(), row)).collect();
     let total = Total::of(&flows);
-    let report = Report { snapshot, rows, flows, total, price };
+    let report = Report { snapshot, rows, flows, total, namespace, price };
     let mut pictures = Small::default();
     let services = services::table(&report, &mut pictures);
     let page = html! {
@@ -63,7 +78,7 @@ pub(super) fn render(snapshot: &Snapshot, rows: &[Row<'_>], price: Price) -> Str
                 main {
                     (top::figures(&report))
                     (top::flow(&report))
-                    @if let Some(cost) = report.price.render(&report.total) { (cost) }
+                    @if let Some(cost) = report.price.render(&report.total, report.shadows()) { (cost) }
                     (services)
                     (glossary(&report))
                 }

@@ -5,7 +5,7 @@ use crate::{
     assess::reason::Reason,
     cluster::Index,
     model::{
-        policy::{PolicyRef, Reading},
+        policy::{Evacuation, PolicyRef, Reading},
         service::{POLICY, PolicyChoice, Service},
     },
     plan::precedence::Fate,
@@ -35,8 +35,9 @@ pub(super) fn detail(index: &Index, service: &Service, reason: Reason) -> Option
             Some(format!("{} comes before {losers}", ruling.policy.as_ref()?))
         }
         Reason::Shadow => {
-            let shadow = ruling.shadow.as_ref()?;
-            Some(format!("{} is only reported", shadow.policy))
+            let policy = &ruling.shadow.as_ref()?.policy;
+            let policy = policy.in_full(&service.key.namespace);
+            Some(format!("{policy} is in mode Shadow, so its hints are not written"))
         }
         Reason::PolicyInvalid => {
             let invalid = scope.candidates(service).into_iter();
@@ -63,4 +64,15 @@ pub(super) fn detail(index: &Index, service: &Service, reason: Reason) -> Option
         }
         _ => None,
     }
+}
+
+/// The evacuations that are for a Service, each with its zones and its end.
+pub fn evacuations(index: &Index, service: &Service) -> impl Iterator<Item = String> {
+    let scope = index.scope(&service.key.namespace);
+    let all = scope.map(|scope| scope.evacuations(service)).unwrap_or_default();
+    all.into_iter().filter_map(|it| {
+        let Reading::Known(Evacuation { zones, until, .. }) = &it.spec else { return None };
+        let zones = listed(zones.iter().map(ToString::to_string));
+        Some(format!("ZoneEvacuation {} ({zones} until {until})", it.meta.name))
+    })
 }

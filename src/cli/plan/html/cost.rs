@@ -3,6 +3,7 @@
 use clap::Args;
 use maud::{Markup, html};
 
+use super::number::count;
 use crate::report::flow::Total;
 
 /// What is assumed of traffic and of its price.
@@ -46,8 +47,9 @@ impl Price {
         self.cost_per_gb.is_some() || self.bytes.is_some()
     }
 
-    /// What traffic between zones costs, with all that is assumed.
-    pub(super) fn render(self, total: &Total) -> Option<Markup> {
+    /// What traffic between zones costs, with all that is assumed. `shadows` of the Services are under a
+    /// policy in mode `Shadow`.
+    pub(super) fn render(self, total: &Total, shadows: usize) -> Option<Markup> {
         let (price, bytes) = self.cost_per_gb.zip(self.bytes)?;
         let crossing = [&total.before, &total.after]
             .map(|matrix| if matrix.is_empty() { 0.0 } else { 1.0 - matrix.in_zone() })
@@ -76,6 +78,10 @@ impl Price {
                     "An estimate, not a bill. It assumes that each of the " (total.services)
                     " Services with known traffic carries the same part of these GB, and that zones \
                      send what the plan assumes. Only what crosses from one zone to another counts."
+                    @if shadows > 0 {
+                        " After: " (count(shadows, "Service")) " as under a policy in mode Shadow, so this \
+                         part of the difference comes about only in mode Enforce."
+                    }
                 }
             }
         })

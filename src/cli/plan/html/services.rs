@@ -27,8 +27,18 @@ const COLUMNS: [(&str, bool); 10] = [
     ("Writes", true),
 ];
 
+/// The most Services of which details are printed without being open.
+const PRINTED: usize = 60;
+
+/// Whether a Service is not as it should be.
+fn is_amiss(row: &Row<'_>) -> bool {
+    !matches!(row.decision.state, State::Applied | State::None)
+}
+
 /// The table.
 pub(super) fn table(report: &Report<'_>, pictures: &mut Small) -> Markup {
+    let amiss = report.rows.iter().filter(|row| is_amiss(row)).count();
+    let is_printed = amiss <= PRINTED;
     html! {
         section.services aria-labelledby="services" {
             h2 #services { "Services" }
@@ -41,6 +51,17 @@ pub(super) fn table(report: &Report<'_>, pictures: &mut Small) -> Markup {
                 label { "Reason" select name="reason" { option value="" { "all" } } }
                 output #shown aria-live="polite" {}
             }
+            @if !report.rows.is_empty() {
+                p.note.paper {
+                    @if is_printed {
+                        "With details of the Services that are neither Applied nor None."
+                    } @else {
+                        "Without the details of " (amiss) " Services that are neither Applied nor None, because \
+                         they are many. Those that are open on the screen are printed, and Services that the \
+                         filter hides are not."
+                    }
+                }
+            }
             @if report.rows.is_empty() {
                 p { "There is no Service." }
             } @else {
@@ -52,7 +73,7 @@ pub(super) fn table(report: &Report<'_>, pictures: &mut Small) -> Markup {
                     } }
                     tbody {
                         @for (row, flow) in report.rows.iter().zip(&report.flows) {
-                            (self::row(report, row, flow, pictures))
+                            (self::row(report, row, is_printed, flow, pictures))
                         }
                     }
                 }
@@ -61,11 +82,17 @@ pub(super) fn table(report: &Report<'_>, pictures: &mut Small) -> Markup {
     }
 }
 
-fn row(report: &Report<'_>, row: &Row<'_>, flow: &ServiceFlow, pictures: &mut Small) -> Markup {
+fn row(
+    report: &Report<'_>,
+    row: &Row<'_>,
+    is_printed: bool,
+    flow: &ServiceFlow,
+    pictures: &mut Small,
+) -> Markup {
     let decision = &row.decision;
     let state = decision.state.to_string();
     // What is as it should be need not be printed.
-    let is_printed = !matches!(decision.state, State::Applied | State::None);
+    let is_printed = is_printed && is_amiss(row);
     let reasons: Vec<_> = decision.reasons.iter().map(ToString::to_string).collect();
     let [creates, updates, deletes] = row.writes();
     html! {

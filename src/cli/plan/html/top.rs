@@ -30,6 +30,12 @@ pub(super) fn header(report: &Report<'_>) -> Markup {
                     (now.strftime("%Y-%m-%d %H:%M:%S UTC"))
                 }
                 " by closehaul " (env!("CARGO_PKG_VERSION"))
+                @match report.namespace {
+                    Some(namespace) => {
+                        ". Only the namespace " bdi.name { (plain(namespace)) } " is shown."
+                    }
+                    None => ". All namespaces that were read are shown.",
+                }
             }
             @if report.snapshot.are_pods_unknown() {
                 p.warning {
@@ -147,12 +153,7 @@ pub(super) fn flow(report: &Report<'_>) -> Markup {
         return html! {};
     }
     let places = Matrix::all_places([&total.before, &total.after]);
-    let shadows = report
-        .rows
-        .iter()
-        .zip(&report.flows)
-        .filter(|(row, flow)| row.intent.shadow().is_some() && flow.flow().is_some());
-    let shadows = shadows.count();
+    let shadows = report.shadows();
     let kept = |matrix: &Matrix| format!("{} stays in its zone", percent(matrix.in_zone()));
     html! {
         section.flow aria-labelledby="flow" {
