@@ -4,6 +4,7 @@
 
 mod golden;
 mod image;
+mod notes;
 mod promql;
 mod readme;
 mod rules;
