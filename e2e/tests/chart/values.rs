@@ -17,7 +17,10 @@ const WRONG: [(&str, &[&str]); 21] = [
     ("logFormat=xml", &["/logFormat", "'json', 'text'"]),
     ("apiServer.host=https://192.0.2.1", &["/apiServer/host", "does not match pattern"]),
     ("podDisruptionBudget.minAvailable=half", &["/podDisruptionBudget/minAvailable", "pattern"]),
-    ("prometheusRule.overrides.Other.for=1m", &["/prometheusRule/overrides", "'Other'"]),
+    (
+        "prometheusRule.overrides.Other.for=1m",
+        &["/prometheusRule/overrides", "additional properties 'Other' not allowed"],
+    ),
     // Rejected because they do not fit together.
     ("prometheusRule.enabled=true", &["prometheusRule.enabled: metrics are served on 127.0.0.1"]),
     (
