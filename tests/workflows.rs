@@ -90,7 +90,8 @@ fn paths(script: &str) -> Vec<&str> {
     let words = script.split(|c: char| c.is_whitespace() || "\"'();|><=".contains(c));
     let words = words.map(|word| word.trim_start_matches("./"));
     let roots = [".ci/", ".github/", "docs/", "e2e/", "helm/", "src/", "tests/"];
-    let files = ["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "Containerfile", "LICENSE", "README.md"];
+    let files =
+        ["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "Containerfile", "LICENSE", "README.md"];
     words
         .filter(|word| roots.iter().any(|root| word.starts_with(root)) || files.contains(word))
         .collect()
@@ -136,7 +137,8 @@ fn release(name: &str, args: &[&str], input: &str) -> Output {
 fn the_manifest_for_krew_has_the_archives_with_their_checksums() {
     let directory = env::temp_dir().join(format!("closehaul-archives-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
-    let workflow = serde_saphyr::from_str::<Value>(&read(".github/workflows/release.yaml")).unwrap();
+    let workflow =
+        serde_saphyr::from_str::<Value>(&read(".github/workflows/release.yaml")).unwrap();
     let matrix = &workflow["jobs"]["archive"]["strategy"]["matrix"]["include"];
     let mut targets = Vec::new();
     values_of("target", matrix, &mut targets);
@@ -166,7 +168,10 @@ fn the_manifest_for_krew_has_the_archives_with_their_checksums() {
     assert!(platforms.iter().all(|platform| platform["sha256"] == sum), "{platforms:?}");
 
     fs::remove_file(directory.join(name(targets[0]))).unwrap();
-    assert!(!release("krew-manifest", &["1.2.3", at], "").status.success(), "an archive is missing");
+    assert!(
+        !release("krew-manifest", &["1.2.3", at], "").status.success(),
+        "an archive is missing"
+    );
     fs::remove_dir_all(directory).unwrap();
 }
 
@@ -178,7 +183,8 @@ fn a_list_without_the_crates_is_refused() {
     };
     let all = ["rustls", "tokio", "kube", "closehaul", "serde"];
     assert!(release("names-crates", &[], &list(&all)).status.success());
-    let output = release("names-crates", &[], &list(&["closehaul", "rustls", "tokio-util", "kube"]));
+    let output =
+        release("names-crates", &[], &list(&["closehaul", "rustls", "tokio-util", "kube"]));
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("does not name tokio"), "{said}");

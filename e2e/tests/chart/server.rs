@@ -83,7 +83,11 @@ fn static_pod() -> String {
 }
 
 /// Applies a manifest with kubectl. A warning of the API server is an error here.
-pub(crate) async fn apply(cluster: &Cluster, manifest: &str, args: &[&str]) -> Result<String, String> {
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    manifest: &str,
+    args: &[&str],
+) -> Result<String, String> {
     let file = cluster.directory().join("manifest.yaml");
     fs::write(&file, manifest).unwrap();
     let file = file.display().to_string();

@@ -80,14 +80,15 @@ pub(crate) async fn install(cluster: &Cluster, tools: &Tools) {
     };
     let exists = async |name: &str| {
         let get = ["get", name, "--namespace=kube-system", "--ignore-not-found", "--output=name"];
-        !cluster.kubectl(&get).await.unwrap().success().unwrap().stdout.is_empty()
+        !cluster.kubectl(&get).await.unwrap().success().unwrap().is_empty()
     };
     helm(&["install", "platform", parent.path()]);
     assert!(exists("deployment/platform-closehaul").await);
     // What `helm test` would run, which no cluster without kubelets can.
     let hooks = helm(&["get", "hooks", "platform"]);
     let hooks = documents(&hooks).unwrap();
-    let of_test = |hook: &&serde_json::Value| hook["metadata"]["annotations"]["helm.sh/hook"] == "test";
+    let of_test =
+        |hook: &&serde_json::Value| hook["metadata"]["annotations"]["helm.sh/hook"] == "test";
     let tests = hooks.iter().filter(of_test).collect::<Vec<_>>();
     assert_eq!(tests.iter().filter(|it| it["kind"] == "Pod").count(), 1);
     // The Pod comes last; without its account, no Pod is admitted.

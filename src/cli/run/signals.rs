@@ -49,8 +49,8 @@ impl Signals {
 mod system {
     use std::io;
 
-    use tokio::signal::unix::{SignalKind, signal};
     pub(super) use tokio::signal::unix::{Signal as Terminate, Signal as Interrupt};
+    use tokio::signal::unix::{SignalKind, signal};
 
     pub(super) fn terminate() -> io::Result<Terminate> {
         signal(SignalKind::terminate())
