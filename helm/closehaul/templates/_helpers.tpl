@@ -32,18 +32,16 @@
 {{- end }}
 
 {{- define "closehaul.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "closehaul.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{- dict "app.kubernetes.io/name" (include "closehaul.name" .) "app.kubernetes.io/instance" .Release.Name | toYaml }}
 {{- end }}
 
+{{- /* The labels of every object. Users' labels do not replace those of the chart. */ -}}
 {{- define "closehaul.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "closehaul.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $labels := include "closehaul.selectorLabels" . | fromYaml }}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- $_ := set $labels "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .Release.Service }}
+{{- merge $labels .Values.commonLabels | toYaml }}
 {{- end }}
 
 {{- /* Metadata of an object: (list context name namespace labels annotations). */ -}}
@@ -54,10 +52,7 @@ name: {{ index . 1 }}
 namespace: {{ . }}
 {{- end }}
 labels:
-  {{- include "closehaul.labels" $root | nindent 2 }}
-  {{- with index . 3 }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- merge (dict) (index . 3) (include "closehaul.labels" $root | fromYaml) | toYaml | nindent 2 }}
 {{- with merge (dict) (index . 4) $root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
