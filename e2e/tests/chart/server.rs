@@ -34,6 +34,15 @@ async fn judge() {
         apply(&cluster, &object::namespace(name).to_string(), &[]).await.unwrap();
     }
 
+    // A pod with a class that does not exist is rejected.
+    let class = json!({
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": "runc"},
+        "handler": "runc",
+    });
+    apply(&cluster, &class.to_string(), &[]).await.unwrap();
+
     let mut objects = 0;
     for values in value_sets() {
         let name = values.display().to_string();
