@@ -50,8 +50,7 @@ fn other_systems_get_no_crate_that_is_for_linux_alone() {
     let linux_only = |target: &str| {
         let crates = crates(target);
         assert!(crates.len() > 100 && crates.contains("kube"), "{target}: {crates:?}");
-        let found: Vec<_> = crates.into_iter().filter(|it| LINUX_ONLY.contains(&&**it)).collect();
-        found
+        crates.into_iter().filter(|it| LINUX_ONLY.contains(&&**it)).collect::<Vec<_>>()
     };
     for target in RELEASED.iter().filter(|target| !target.contains("linux")) {
         assert_eq!(linux_only(target), [""; 0], "{target}");
