@@ -174,6 +174,12 @@ enum Mode {
 /// Why the controller did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Another system than Linux, where the clocks that decide when leadership ends are missing.
+    #[error(
+        "closehaul run works on Linux only; install it in the cluster with the chart. The commands \
+         that only read, such as closehaul plan, work here"
+    )]
+    NotLinux,
     /// No cluster.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -207,7 +213,7 @@ impl RunError {
     /// Whether the command is wrong, and not the environment.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Timing(_) => true,
+            Self::Timing(_) | Self::NotLinux => true,
             Self::Connect(error) => error.is_usage(),
             _ => false,
         }
@@ -222,6 +228,9 @@ impl RunError {
 /// # Errors
 /// It could not start, or its credentials have changed.
 pub async fn run(args: Run, connection: Connection) -> Result<(), RunError> {
+    if !cfg!(target_os = "linux") {
+        return Err(RunError::NotLinux);
+    }
     log::start(args.log_format, args.v);
     let timing = Timing::new(
         args.leader_elect_lease_duration,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder};
 
-use super::{built_in::BuiltIn, others::Others, own::Own, process::Process, services::Services};
+use super::{built_in::BuiltIn, others::Others, own::Own, services::Services};
 
 /// What a scraper reads. Clones are cheap, and all count together.
 #[derive(Clone, Debug)]
@@ -48,7 +48,8 @@ impl Metrics {
         let own = Arc::new(Own::register(&registry)?);
         let others = Arc::new(Others::register(&registry)?);
         let services = Arc::new(Services::register(&registry, limit)?);
-        registry.register(Box::new(Process::new()?))?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(super::process::Process::new()?))?;
         Ok(Self { registry, built_in, own, others, services })
     }
 

@@ -8,6 +8,7 @@ mod health;
 mod metrics;
 mod others;
 mod own;
+#[cfg(target_os = "linux")]
 mod process;
 mod register;
 mod server;

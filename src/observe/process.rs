@@ -1,4 +1,5 @@
-//! The figures of this process, by the names that every dashboard knows.
+//! The figures of this process, by the names that every dashboard knows. Only Linux has `/proc`, and
+//! only there does the controller run.
 
 use procfs::{WithCurrentSystemInfo, process::LimitValue};
 use prometheus::{
@@ -74,7 +75,7 @@ impl Collector for Process {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // On other systems than Linux, there is nothing to read.
+        // Where /proc is not mounted, there is nothing to read.
         let _ = self.read();
         self.all().into_iter().flat_map(Collector::collect).collect()
     }

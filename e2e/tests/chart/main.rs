@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
+mod golden;
 mod image;
+mod notes;
 mod promql;
 mod readme;
 mod rules;
+mod schema;
 mod schemas;
 mod server;
+mod subchart;
 mod values;
 mod workflow;
 

@@ -19,6 +19,10 @@ fn every_query_and_alert_refers_to_a_metric_that_exists() {
     collect(&alerts, "expr", &mut expressions);
     let of_alerts = expressions.len();
     collect(&dashboard, "expr", &mut expressions);
+    // One Prometheus may have the metrics of several clusters.
+    for query in &expressions[of_alerts..] {
+        assert!(query.contains("{cluster=~\"$cluster\",namespace=\"$namespace\""), "{query}");
+    }
     assert!(of_alerts >= 6 && expressions.len() >= of_alerts + 15, "{}", expressions.len());
     for expression in &expressions {
         let names = names(expression);

@@ -44,8 +44,8 @@ fn alerts_fire_when_they_shall_and_not_otherwise() {
 #[test]
 fn the_chart_ships_the_alerts_that_are_tested() {
     let tools = Tools::ensure().unwrap();
-    let args =
-        ["--show-only", "templates/prometheusrule.yaml", "--set", "prometheusRule.enabled=true"];
+    let values = "hostNetwork=false,prometheusRule.enabled=true";
+    let args = ["--show-only", "templates/prometheusrule.yaml", "--set", values];
     let rule = documents(&tools.render("kube-system", &args).unwrap()).unwrap().remove(0);
     let mut shipped = rule["spec"]["groups"][0]["rules"].as_array().unwrap().clone();
     for alert in &mut shipped {

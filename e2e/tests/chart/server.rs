@@ -9,7 +9,7 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::{schemas::operator_crds, value_sets};
+use crate::{schemas::operator_crds, subchart, value_sets};
 
 /// The first run builds the components.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -33,6 +33,15 @@ async fn judge() {
     for name in ["monitoring", "closehaul-system", "closehaul-leases"] {
         apply(&cluster, &object::namespace(name).to_string(), &[]).await.unwrap();
     }
+
+    // A pod with a class that does not exist is rejected.
+    let class = json!({
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": "runc"},
+        "handler": "runc",
+    });
+    apply(&cluster, &class.to_string(), &[]).await.unwrap();
 
     let mut objects = 0;
     for values in value_sets() {
@@ -69,6 +78,7 @@ async fn judge() {
     let manifests = static_pod();
     assert_eq!(documents(&manifests).unwrap().len(), 3);
     apply(&cluster, &manifests, &["--dry-run=server"]).await.unwrap();
+    subchart::install(&cluster, &tools).await;
     cluster.stop().await.unwrap();
 }
 
@@ -82,7 +92,11 @@ fn static_pod() -> String {
 }
 
 /// Applies a manifest with kubectl. A warning of the API server is an error here.
-async fn apply(cluster: &Cluster, manifest: &str, args: &[&str]) -> Result<String, String> {
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    manifest: &str,
+    args: &[&str],
+) -> Result<String, String> {
     let file = cluster.directory().join("manifest.yaml");
     fs::write(&file, manifest).unwrap();
     let file = file.display().to_string();

@@ -3,7 +3,7 @@
 use e2e::chart::{Error, Tools};
 
 /// Values, and what the message must contain: the location, and what would be correct.
-const WRONG: [(&str, &[&str]); 14] = [
+const WRONG: [(&str, &[&str]); 21] = [
     // Rejected by the schema.
     ("replicaCount=two", &["/replicaCount", "got string, want integer"]),
     ("mode=assist", &["/mode", "'replace', 'advise'"]),
@@ -16,7 +16,20 @@ const WRONG: [(&str, &[&str]); 14] = [
     ),
     ("logFormat=xml", &["/logFormat", "'json', 'text'"]),
     ("apiServer.host=https://192.0.2.1", &["/apiServer/host", "does not match pattern"]),
+    ("podDisruptionBudget.minAvailable=half", &["/podDisruptionBudget/minAvailable", "pattern"]),
+    (
+        "prometheusRule.overrides.Other.for=1m",
+        &["/prometheusRule/overrides", "additional properties 'Other' not allowed"],
+    ),
     // Rejected because they do not fit together.
+    ("prometheusRule.enabled=true", &["prometheusRule.enabled: metrics are served on 127.0.0.1"]),
+    (
+        "serviceMonitor.enabled=true,metrics.enabled=false",
+        &["serviceMonitor.enabled: metrics are switched off", "set metrics.enabled=true"],
+    ),
+    ("hostUsers=false", &["hostUsers: a user namespace needs a network of its own"]),
+    ("dnsPolicy=None", &["dnsPolicy: with None", "set dnsConfig.nameservers"]),
+    ("enabled=false", &["enabled: false has an effect only in a parent chart"]),
     ("serviceMonitor.enabled=true", &["127.0.0.1 only", "metrics.address=0.0.0.0"]),
     ("podMonitor.enabled=true", &["podMonitor.enabled: metrics are served on 127.0.0.1 only"]),
     ("networkPolicy.enabled=true", &["hostNetwork=false"]),

@@ -1,11 +1,8 @@
 //! SIGTERM and SIGINT: the first one asks the main loop to stop, the second one ends the process.
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-    time::sleep,
-};
+use tokio::{sync::oneshot, time::sleep};
 
+use self::system::{Interrupt, Terminate};
 use super::{
     RunError,
     ending::{Asked, Ending},
@@ -14,16 +11,15 @@ use crate::{control::stop, observe::Health};
 
 /// Signals as they come in.
 pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    terminate: Terminate,
+    interrupt: Interrupt,
 }
 
 impl Signals {
     /// Must be called within a runtime, which must then keep running.
     pub(super) fn new() -> Result<Self, RunError> {
-        let listen = |kind| signal(kind).map_err(RunError::Signal);
-        let terminate = listen(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
+        let terminate = system::terminate().map_err(RunError::Signal)?;
+        Ok(Self { terminate, interrupt: system::interrupt().map_err(RunError::Signal)? })
     }
 
     async fn next(&mut self) -> Asked {
@@ -47,4 +43,28 @@ impl Signals {
             () = sleep(stop::LIMIT) => Ending::Late,
         }
     }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::io;
+
+    pub(super) use tokio::signal::unix::{Signal as Terminate, Signal as Interrupt};
+    use tokio::signal::unix::{SignalKind, signal};
+
+    pub(super) fn terminate() -> io::Result<Terminate> {
+        signal(SignalKind::terminate())
+    }
+
+    pub(super) fn interrupt() -> io::Result<Interrupt> {
+        signal(SignalKind::interrupt())
+    }
+}
+
+/// What Windows has in their place. The controller does not run there, and only has to compile.
+#[cfg(windows)]
+mod system {
+    pub(super) use tokio::signal::windows::{
+        CtrlC as Interrupt, CtrlClose as Terminate, ctrl_c as interrupt, ctrl_close as terminate,
+    };
 }
