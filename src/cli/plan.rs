@@ -210,7 +210,7 @@ pub async fn run(args: Plan, connection: &Connection, look: Look) -> Result<Cond
         Output::Changes => escaped(&changes::render(&rows)?),
         Output::Diff => diff::render(&rows, in_colour)?,
         Output::Summary => escaped(&summary::render(&rows)?),
-        Output::Html => html::render(&snapshot, &rows, namespace, args.price),
+        Output::Html => html::render(&snapshot, &rows, chosen.namespace.as_deref(), args.price),
     };
     print(&text).map_err(PlanError::Print)?;
     let condition = condition(&args, &rows);
