@@ -7,6 +7,7 @@ use std::{env, error::Error, ffi::OsString, io, process::ExitCode};
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use closehaul::cli::{
+    check::{self, Check},
     completion::{self, Completion},
     connection::Connection,
     crds::{self, Crds},
@@ -42,6 +43,7 @@ enum Command {
     Run(Run),
     Plan(Plan),
     Explain(Explain),
+    Check(Check),
     Restore(Restore),
     Evacuate(Evacuate),
     Crds(Crds),
@@ -93,6 +95,10 @@ async fn main() -> ExitCode {
         Command::Evacuate(args) => {
             let result = evacuate::run(args, &connection).await;
             ended(look, result, evacuate::EvacuateError::is_usage)
+        }
+        Command::Check(args) => {
+            let result = check::run(args, &connection, look).await;
+            ended(look, result, check::CheckError::is_usage)
         }
         Command::Explain(args) => {
             let result = explain::run(args, &connection).await;
