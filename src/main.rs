@@ -13,6 +13,7 @@ use std::{
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use closehaul::cli::{
+    check::{self, Check},
     completion::{self, Completion},
     connection::Connection,
     crds::{self, Crds},
@@ -48,6 +49,7 @@ enum Command {
     Run(Run),
     Plan(Plan),
     Explain(Explain),
+    Check(Check),
     Restore(Restore),
     Evacuate(Evacuate),
     Crds(Crds),
@@ -99,6 +101,10 @@ async fn main() -> ExitCode {
         Command::Evacuate(args) => {
             let result = evacuate::run(args, &connection).await;
             ended(look, result, evacuate::EvacuateError::is_usage)
+        }
+        Command::Check(args) => {
+            let result = check::run(args, &connection, look).await;
+            ended(look, result, check::CheckError::is_usage)
         }
         Command::Explain(args) => {
             let result = explain::run(args, &connection).await;

@@ -92,6 +92,8 @@ pub enum Purpose {
     Restore,
     /// To evacuate a zone.
     Evacuate,
+    /// To check the cluster.
+    Check,
 }
 
 /// What a user without permission to list objects can do.

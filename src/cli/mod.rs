@@ -1,5 +1,6 @@
 //! What a user types. One file for each command, and what they share.
 
+pub mod check;
 pub mod completion;
 pub mod connection;
 pub mod crds;
