@@ -325,6 +325,6 @@ mod tests {
         for deep in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000)] {
             assert!(documents(&deep, &|_| ()).is_err());
         }
-        assert!(documents("a: &a [*a]").is_err());
+        assert!(documents("a: &a [*a]", &|_| ()).is_err());
     }
 }
