@@ -13,6 +13,7 @@ pub mod endpoint_ip;
 pub mod hints;
 pub mod hints_only;
 pub mod in_force;
+pub mod in_place;
 pub mod intent;
 pub mod metadata;
 pub mod moves;
