@@ -31,6 +31,11 @@
 {{- end }}
 {{- end }}
 
+{{- /* The user name of the service account, for the API server. */ -}}
+{{- define "closehaul.user" -}}
+{{- printf "system:serviceaccount:%s:%s" (include "closehaul.namespace" .) (include "closehaul.serviceAccountName" .) }}
+{{- end }}
+
 {{- define "closehaul.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "closehaul.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
