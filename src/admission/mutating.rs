@@ -57,20 +57,21 @@ variables.pods.transformList(i, uid,
   i < size(variables.stored) && variables.stored[i] == uid
   ? i : variables.index[?uid].orValue(-1))";
 
-/// The entries of the annotation. One that would make the slice invalid is ignored.
+/// The entries of the annotation, as pairs of key and value. One that would make the slice invalid is
+/// ignored.
 const ENTRIES: &str = "\
 oldObject.metadata.annotations['$annotation'].split(';')
-.filter(x, x.matches('^$zone?($node=($own|$evacuated)|=($zone(,$zone){0,7})?)$'))";
+.filter(x, x.matches('^$zone?($node=($own|$evacuated)|=($zone(,$zone){0,7})?)$'))
+.map(x, x.split('='))
+.filter(x, size(x[1].split(',')) == size(x[1].split(',').distinct()))";
 
-/// The zones that newcomers name, by zone; empty for no zone.
-const ZONES: &str = "\
-variables.entries.filter(x, !x.contains('$node=')).transformMapEntry(i, x,
-  {x.split('=')[0]: x.split('=')[1].split(',').filter(name, name != '').map(name, {'name': name})})";
+/// The keys of these entries: `ZONE` and `ZONE/node`.
+const KEYS: &str = "variables.entries.map(x, x[0])";
 
-/// What newcomers name as their node, by zone.
-const NODES: &str = "\
-variables.entries.filter(x, x.contains('$node=')).transformMapEntry(i, x,
-  {x.split('$node=')[0]: x.split('$node=')[1]})";
+/// What newcomers name, by these keys. Of two entries with the same key, the first counts.
+const NEWCOMERS: &str = "\
+variables.entries.transformMapEntry(i, x, variables.keys.indexOf(x[0]) == i,
+  {x[0]: x[1].split(',').filter(name, name != '').map(name, {'name': name})})";
 
 /// The patch: one operation for each endpoint whose hints differ.
 const PATCH: &str = "\
@@ -83,13 +84,12 @@ object.endpoints.transformList(i, e,
         'forZones': hints.?forZones.orValue([]).map(zone, {'name': zone.name}),
         'forNodes': hints.?forNodes.orValue([]).map(node, {'name': node.name})
       })).orValue(dyn(null))
-    : [has(e.zone) && e.zone in variables.zones ? e.zone : ''].map(zone,
-        variables.zones[?zone].orValue([]) == [] && !(zone in variables.nodes) ? dyn(null) : dyn({
-          'forZones': variables.zones[?zone].orValue([]),
-          'forNodes': !(zone in variables.nodes) ? []
-            : variables.nodes[zone] != '$own' ? [{'name': variables.nodes[zone]}]
-            : has(e.nodeName) ? [{'name': e.nodeName}] : []
-        }))[0]
+    : [has(e.zone) && e.zone in variables.newcomers ? e.zone : ''].map(zone, {
+        'forZones': variables.newcomers[?zone].orValue([]),
+        'forNodes': variables.newcomers[?(zone + '$node')].orValue([])
+          .filter(node, node.name != '$own' || has(e.nodeName))
+          .map(node, node.name != '$own' ? node : {'name': e.nodeName})
+      }).map(hints, hints.forZones == [] && hints.forNodes == [] ? dyn(null) : dyn(hints))[0]
   })";
 
 /// The value of a label that is not empty, as a part of an expression.
@@ -116,8 +116,8 @@ pub fn mutating(user: &str) -> Value {
         ("index", INDEX),
         ("from", FROM),
         ("entries", ENTRIES),
-        ("zones", ZONES),
-        ("nodes", NODES),
+        ("keys", KEYS),
+        ("newcomers", NEWCOMERS),
     ];
     let variables = variables.map(|(name, text)| json!({"name": name, "expression": filled(text)}));
     policy(

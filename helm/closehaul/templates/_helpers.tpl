@@ -186,6 +186,9 @@ httpGet:
 
 {{- /* Rejects values that do not fit together. The schema checks each value by itself. */ -}}
 {{- define "closehaul.check" -}}
+{{- if and (eq .Values.mode "assist") (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "mode: assist requires the admission policies of Kubernetes 1.36, but the cluster has %s; set mode=advise" .Capabilities.KubeVersion.Version) }}
+{{- end }}
 {{- if and .Values.networkPolicy.enabled .Values.hostNetwork }}
 {{- fail "networkPolicy.enabled: a NetworkPolicy has no effect on pods in the node's network; set hostNetwork=false or networkPolicy.enabled=false" }}
 {{- end }}
