@@ -127,12 +127,13 @@ async fn beside() {
     let names = ["mutatingadmissionpolicybinding", "closehaul-hints"];
     let deleted = stage.cluster.kubectl(&["delete", names[0], names[1]]).await.unwrap();
     deleted.success().unwrap();
+    let mut is_ready = true;
     let overwritten = until("the built-in controller's hints", SETTLE, async || {
         // The API server sees the deletion a moment later.
-        let number = json!({"metadata": {"labels": {"app": WEB, "at": "x"}}});
-        world.patch(&web(1), &number).await?;
-        let conditions = json!({ "conditions": object::ready(false) });
+        is_ready = !is_ready;
+        let conditions = json!({ "conditions": object::ready(is_ready) });
         world.patch_status(&web(1), &conditions).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let slices = world.slices_of("default", WEB).await?;
         let all = slices[0]["endpoints"].as_array().unwrap();
         Ok(all.iter().all(|endpoint| endpoint["hints"].is_null()).then_some(()))
