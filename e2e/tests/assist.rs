@@ -48,7 +48,9 @@ impl Stage {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folder = root.join("../crds").display().to_string();
         stage.kubectl(&["apply", "-f", &folder]).await;
-        stage.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &folder]).await;
+        stage
+            .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &folder])
+            .await;
         let role = root.join("rbac/assist.yaml").display().to_string();
         stage.kubectl(&["apply", "-f", &role]).await;
         stage.world.create(&object::namespace(SHOP)).await.unwrap();
@@ -73,7 +75,9 @@ impl Stage {
         stage.world.create_all(&objects).await.unwrap();
         let which = ControllerManager::OnlySlicesLimited;
         let manager = stage.cluster.start_controller_manager(which).await.unwrap();
-        stage.until_all("the built-in controller's slices", |_, endpoints| endpoints.len() == 3).await;
+        stage
+            .until_all("the built-in controller's slices", |_, endpoints| endpoints.len() == 3)
+            .await;
         quiet(&stage.cluster, Duration::from_secs(5), SETTLE).await.unwrap();
         (stage, manager)
     }
@@ -123,7 +127,8 @@ impl Stage {
     fn patches(&self, code: u16) -> BTreeMap<String, usize> {
         let mut patches = BTreeMap::new();
         for event in self.cluster.audit().unwrap() {
-            let is_ours = event.user == Actor::Closehaul.user() && event.resource == "endpointslices";
+            let is_ours =
+                event.user == Actor::Closehaul.user() && event.resource == "endpointslices";
             if is_ours && event.code == code {
                 assert_eq!(event.verb, "patch");
                 *patches.entry(event.name).or_default() += 1;
@@ -192,7 +197,11 @@ async fn beside() {
     eprintln!("{QUIET:?} without a stored write, {:?} after the plan", began.elapsed() - QUIET);
     let patches = stage.patches(200);
     let again = patches.values().filter(|count| **count > 1).count();
-    eprintln!("{} slices patched, {again} of them again; conflicts: {:?}", patches.len(), stage.patches(422).len());
+    eprintln!(
+        "{} slices patched, {again} of them again; conflicts: {:?}",
+        patches.len(),
+        stage.patches(422).len()
+    );
     assert_eq!(patches.len(), 200);
     assert!(again <= 5, "a patch that was under way when its leader was killed");
 

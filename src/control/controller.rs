@@ -10,6 +10,7 @@ mod others;
 mod outcomes;
 mod policies;
 mod rewinds;
+mod settings;
 mod statuses;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,11 @@ use self::{
     rewinds::Rewinds,
     statuses::Statuses,
 };
-pub use self::{events::Event, rewinds::Wanted};
+pub use self::{
+    events::Event,
+    rewinds::Wanted,
+    settings::{Mode, Settings},
+};
 use super::{
     other_writer::Finding,
     overwrites::Hinted,
@@ -47,7 +52,7 @@ use crate::{
     model::{address::AddressType, name::ServiceKey},
     observe::{Health, Metrics, events::ObjectEvent},
     plan::{
-        self, Circumstances, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
+        Circumstances, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
     },
     report::{Report, assessment, grounds::Grounds, hindrance::hindrances},
@@ -67,47 +72,6 @@ const MEASURED: usize = 20;
 const SLOW: Duration = Duration::from_millis(100);
 /// See [`SLOW`].
 const SLOW_REST: u32 = 10;
-
-/// How the controller works.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// How slices are written. Hints for nodes are given up when an answer shows that the API
-    /// server drops them.
-    pub plan: plan::Settings,
-    /// `--endpointslice-updates-batch-period`.
-    pub batch_period: Duration,
-    /// `--replan-qps`; 0 means no limit.
-    pub replan_qps: f64,
-    /// `--concurrent-service-endpoint-syncs`: how many Services are written at the same time.
-    pub concurrency: usize,
-    /// `--policies`: whether policies and evacuations count.
-    pub policies: bool,
-    /// `--mode`: who writes the slices.
-    pub mode: Mode,
-    /// `--leader-elect-renew-deadline`: after this long without an answer, everything is listed.
-    pub renew_deadline: Duration,
-}
-
-/// Who writes the slices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// closehaul alone.
-    Replace,
-    /// Another controller. Hints are patched into its slices.
-    Assist {
-        /// `--assist-kube-system`: whether into those of kube-system's Services, too.
-        kube_system: bool,
-    },
-    /// Another controller. This replica only reports, and never writes.
-    Advise,
-}
-
-impl Mode {
-    /// Whether hints are patched into the slices of another controller.
-    pub fn is_assist(self) -> bool {
-        matches!(self, Self::Assist { .. })
-    }
-}
 
 /// Writes to be sent for one Service.
 #[derive(Debug)]
@@ -457,6 +421,9 @@ impl Controller {
         if synced.is_ruled || !self.index.rules().evacuations.is_empty() {
             let is_change = has_changed || has_become;
             self.statuses.of_service(&self.index, &key, is_change, now.monotonic);
+        }
+        if families.is_empty() {
+            self.assist.overwrites.stand(&key, now.monotonic);
         }
         if families.is_empty() || !may_write {
             self.reporter.tally.idle(&report, began);

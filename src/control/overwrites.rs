@@ -72,6 +72,13 @@ impl Overwrites {
         }
     }
 
+    /// A plan has found that nothing must be written for a Service: its hints stand, whoever wrote them.
+    pub fn stand(&mut self, service: &ServiceKey, now: Instant) {
+        if let Some(fight) = self.0.get_mut(service) {
+            fight.written.get_or_insert(now);
+        }
+    }
+
     /// Until when nothing is written for a Service; `None` if it may be.
     pub fn closed_until(&self, service: &ServiceKey, now: Instant) -> Option<Instant> {
         self.0.get(service)?.until.filter(|until| now < *until)
@@ -200,6 +207,17 @@ mod tests {
         assert_eq!(overwrites.tick(later + MINUTE), [key()]);
         assert!(!overwrites.has_given_up(&key()));
         assert_eq!(round(&mut overwrites, later + 2 * MINUTE), None, "from the beginning");
+    }
+
+    #[test]
+    fn hints_that_are_right_already_are_peace_too() {
+        let (mut overwrites, start) = (Overwrites::default(), Instant::now());
+        for at in [0, 5, 10] {
+            round(&mut overwrites, start + at * SECOND);
+        }
+        overwrites.stand(&key(), start + 5 * MINUTE);
+        assert_eq!(overwrites.tick(start + 9 * MINUTE), [], "it waits for its time");
+        assert_eq!(overwrites.tick(start + 11 * MINUTE), [key()]);
     }
 
     #[test]
