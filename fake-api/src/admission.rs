@@ -13,19 +13,9 @@ use closehaul::{
 use serde_json::{Value, json};
 
 use crate::{
-    FakeApi,
     collections::{MUTATING_BINDINGS, MUTATING_POLICIES},
     store::Store,
 };
-
-impl FakeApi {
-    /// Installs the admission policy and its binding.
-    pub fn install_admission(&self) {
-        self.put(MUTATING_POLICIES, json!({ "metadata": { "name": POLICY }, "spec": {} }));
-        let spec = json!({ "policyName": POLICY });
-        self.put(MUTATING_BINDINGS, json!({ "metadata": { "name": BINDING }, "spec": spec }));
-    }
-}
 
 /// What is stored if another controller replaces a slice. Where the policy is in force and the slice has
 /// the annotation, pods keep their hints, and new ones get those that the annotation says.

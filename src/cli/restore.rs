@@ -179,8 +179,12 @@ pub enum RestoreError {
 /// What to do about a write that failed.
 fn advice(error: &WriteError) -> &'static str {
     match error {
-        WriteError::Refused { status, .. } if status.code == 403 => {
-            "ask for the permission to update endpointslices, in mode assist to patch them"
+        WriteError::Refused { what, status } if status.code == 403 => {
+            if what.starts_with("patch") {
+                "ask for the permission to patch endpointslices"
+            } else {
+                "ask for the permission to update endpointslices"
+            }
         }
         _ => "correct what the API server says, and run the command again",
     }

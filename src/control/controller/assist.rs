@@ -233,9 +233,11 @@ impl Stance {
         self.manner != Manner::Whole
     }
 
-    /// Whether nothing may be written now.
+    /// Whether nothing may be written now. What takes hints back may always be: the other controller
+    /// wants the same.
     pub(super) fn is_barred(&self) -> bool {
-        self.outside.is_some() || self.closed_until.is_some()
+        let takes_back = self.manner == Manner::InPlace { is_closed: true };
+        !takes_back && (self.outside.is_some() || self.closed_until.is_some())
     }
 
     /// The class in which it is planned again because of time alone.
