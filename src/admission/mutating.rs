@@ -11,10 +11,11 @@
 //! - The match condition is one expression, because all conditions of a policy are evaluated even if
 //!   the first is false. It ends at the first endpoint whose hints differ. If none do, nothing is
 //!   patched, which would encode and decode the slice once more.
-//! - An endpoint is looked up at its position in the stored slice first: the built-in controller
-//!   keeps the order. A variable is only evaluated if it is used, so the index of pods is only built
-//!   after an endpoint is gone, and the annotation is only read if there is a newcomer.
-//! - The hints in a patch are plain maps, which cost less than typed objects.
+//! - Most changes leave every endpoint in its place, because the built-in controller keeps the order.
+//!   Then nothing is looked up. A variable is only evaluated if it is used, so the index of pods is
+//!   only built after an endpoint is gone, and the annotation is only read if there is a newcomer.
+//! - Hints in a patch are plain maps, which cost less than typed objects, and nearly nothing if they
+//!   are copied from an earlier endpoint that has the same ones.
 
 use serde_json::{Value, json};
 
@@ -37,7 +38,17 @@ request.userInfo.username != '$user'
 && !(oldObject.endpoints != null && size(object.endpoints) == size(oldObject.endpoints)
   && object.endpoints.all(i, e,
     e.?hints == oldObject.endpoints[i].?hints
-    && e.?targetRef.?uid == oldObject.endpoints[i].?targetRef.?uid))";
+    && e.?targetRef == oldObject.endpoints[i].?targetRef))";
+
+/// Whether every endpoint is where it was stored.
+const IN_PLACE: &str = "\
+oldObject.endpoints != null && size(object.endpoints) == size(oldObject.endpoints)
+&& object.endpoints.all(i, e, e.?targetRef == oldObject.endpoints[i].?targetRef)";
+
+/// The hints of the first endpoints, if all are where they were. Others have the same ones mostly.
+const SAMPLES: &str = "\
+oldObject.endpoints.slice(0, size(oldObject.endpoints) < 8 ? size(oldObject.endpoints) : 8)
+.map(e, has(e.targetRef) ? e.?hints : optional.none())";
 
 /// The stored endpoints.
 const BEFORE: &str = "oldObject.endpoints != null ? oldObject.endpoints : []";
@@ -48,7 +59,7 @@ const STORED: &str = "variables.before.map(e, e.?targetRef.?uid.orValue(''))";
 /// The pods of the endpoints.
 const PODS: &str = "object.endpoints.map(e, e.?targetRef.?uid.orValue(''))";
 
-/// Where each pod was stored. It is used only if a pod is not where it was.
+/// Where each pod was stored.
 const INDEX: &str = "variables.stored.transformMapEntry(i, uid, uid != '', {uid: i})";
 
 /// Where each endpoint's pod was stored; -1 for nowhere.
@@ -75,22 +86,35 @@ variables.entries.transformMapEntry(i, x, variables.keys.indexOf(x[0]) == i,
 
 /// The patch: one operation for each endpoint whose hints differ.
 const PATCH: &str = "\
-object.endpoints.transformList(i, e,
-  variables.pods[i] != '' && (variables.from[i] < 0
-    || e.?hints != variables.before[variables.from[i]].?hints),
-  JSONPatch{op: 'add', path: '/endpoints/' + string(i) + '/hints', value:
-    variables.from[i] >= 0
-    ? variables.before[variables.from[i]].?hints.optMap(hints, dyn({
-        'forZones': hints.?forZones.orValue([]).map(zone, {'name': zone.name}),
-        'forNodes': hints.?forNodes.orValue([]).map(node, {'name': node.name})
-      })).orValue(dyn(null))
-    : [has(e.zone) && e.zone in variables.newcomers ? e.zone : ''].map(zone, {
-        'forZones': variables.newcomers[?zone].orValue([]),
-        'forNodes': variables.newcomers[?(zone + '$node')].orValue([])
-          .filter(node, node.name != '$own' || has(e.nodeName))
-          .map(node, node.name != '$own' ? node : {'name': e.nodeName})
-      }).map(hints, hints.forZones == [] && hints.forNodes == [] ? dyn(null) : dyn(hints))[0]
-  })";
+variables.inPlace
+? object.endpoints.transformList(i, e,
+    has(e.targetRef) && e.?hints != oldObject.endpoints[i].?hints,
+    [has(oldObject.endpoints[i].hints)
+      ? variables.samples.indexOf(oldObject.endpoints[i].?hints) : -1
+    ].map(k, k >= 0 && k < i
+      ? JSONPatch{op: 'copy', from: '/endpoints/' + string(k) + '/hints',
+          path: '/endpoints/' + string(i) + '/hints'}
+      : JSONPatch{op: 'add', path: '/endpoints/' + string(i) + '/hints',
+          value: oldObject.endpoints[i].$hints})[0])
+: object.endpoints.transformList(i, e,
+    variables.pods[i] != '' && (variables.from[i] < 0
+      || e.?hints != variables.before[variables.from[i]].?hints),
+    JSONPatch{op: 'add', path: '/endpoints/' + string(i) + '/hints', value:
+      variables.from[i] >= 0 ? variables.before[variables.from[i]].$hints
+      : [has(e.zone) && e.zone in variables.newcomers ? e.zone : ''].map(zone, {
+          'forZones': variables.newcomers[?zone].orValue([]),
+          'forNodes': variables.newcomers[?(zone + '$node')].orValue([])
+            .filter(node, node.name != '$own' || has(e.nodeName))
+            .map(node, {'name': node.name != '$own' ? node.name : string(e.nodeName)})
+        }).map(it, it.forZones == [] && it.forNodes == [] ? dyn(null) : dyn(it))[0]
+    })";
+
+/// The hints of a stored endpoint as they are written to a patch; null for none.
+const HINTS: &str = "\
+?hints.optMap(it, has(it.forNodes)
+  ? dyn({'forZones': it.?forZones.orValue([]).map(zone, {'name': zone.name}),
+         'forNodes': it.forNodes.map(node, {'name': node.name})})
+  : dyn({'forZones': it.?forZones.orValue([]).map(zone, {'name': zone.name})})).orValue(dyn(null))";
 
 /// The value of a label that is not empty, as a part of an expression.
 const ZONE: &str = "[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?";
@@ -100,6 +124,7 @@ const ZONE: &str = "[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?";
 pub fn mutating(user: &str) -> Value {
     let filled = |text: &str| {
         let values = [
+            ("$hints", HINTS),
             ("$user", user),
             ("$annotation", ANNOTATION),
             ("$zone", &format!("({ZONE})")),
@@ -110,6 +135,8 @@ pub fn mutating(user: &str) -> Value {
         filled(text, &values)
     };
     let variables = [
+        ("inPlace", IN_PLACE),
+        ("samples", SAMPLES),
         ("before", BEFORE),
         ("stored", STORED),
         ("pods", PODS),
