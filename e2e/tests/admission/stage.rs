@@ -22,9 +22,18 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A control plane with the policies in force.
+    /// A control plane with the policies in force, where closehaul may also patch slices, as in mode
+    /// assist.
     pub async fn start() -> Self {
         let stage = Self { cluster: Cluster::start(Options::default()).await.unwrap() };
+        let may =
+            "create clusterrole assist --verb=patch --resource=endpointslices.discovery.k8s.io";
+        let is = "create clusterrolebinding assist --clusterrole=assist \
+                  --serviceaccount=kube-system:closehaul";
+        for command in [may, is] {
+            let args: Vec<&str> = command.split_whitespace().collect();
+            stage.cluster.kubectl(&args).await.unwrap().success().unwrap();
+        }
         stage.install().await;
         stage
     }
@@ -54,6 +63,11 @@ impl Stage {
             Ok(answer.is_err().then_some(()))
         });
         refused.await.unwrap();
+        let allowed = until("the permission to patch", SETTLE, async || {
+            let answer = self.send(Actor::Closehaul, "PATCH", "probe?dryRun=All", &json!([])).await;
+            Ok(answer.is_ok().then_some(()))
+        });
+        allowed.await.unwrap();
         self.delete("probe").await;
     }
 
