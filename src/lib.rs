@@ -9,6 +9,8 @@
 //!   `queue` says which Service is next, `controller` syncs it, `write` sends its slices, and
 //!   `lease` acquires, renews and loses the lease
 //! - [`observe`]: what a running controller reports: metrics, health and Events
+//! - [`admission`]: what closehaul asks of the API server where another controller writes the slices:
+//!   the text of admission policies, and the annotation that they read
 //! - [`report`]: what a plan of a Service amounts to, for all that show it
 //! - [`pulse`]: whether the main loop makes progress, as other threads see it
 //! - [`cluster`]: what is known of the cluster now, and which Services a change affects; `kinds`
@@ -34,6 +36,7 @@
 // Both macros panic if the output is closed or full.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+pub mod admission;
 pub mod api;
 pub mod assess;
 pub mod causes;

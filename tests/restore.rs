@@ -6,15 +6,20 @@
 use std::time::Duration;
 
 use closehaul::{
+    admission::annotation::ANNOTATION,
     cli::{
         live::{Cluster, Purpose},
-        restore::{Restoration, RestoreError, Restored},
+        restore::{Mode, Restoration, RestoreError, Restored},
     },
+    control::controller,
     plan::Settings,
 };
 use fake_api::{
     FakeApi,
-    collections::{CLUSTER_POLICIES, EVACUATIONS, LEASES, PODS, SERVICES, SLICES},
+    collections::{
+        CLUSTER_POLICIES, EVACUATIONS, LEASES, MUTATING_BINDINGS, MUTATING_POLICIES, PODS,
+        SERVICES, SLICES,
+    },
     faults::{Effect, on},
     rig::*,
     samples::pod,
@@ -31,6 +36,8 @@ fn restoration(api: &FakeApi) -> Restoration {
         wall: api.wall_clock(),
         lease: ("kube-system".to_owned(), "closehaul".to_owned()),
         deployment: None,
+        mode: None,
+        deletes_admission: false,
         until_none_differs: false,
         limit: 5 * MINUTE,
         qps: 0.0,
@@ -268,4 +275,69 @@ async fn writes_are_paced() {
     let start = tokio::time::Instant::now();
     Restoration { qps: 0.5, ..restoration(&api) }.run().await.unwrap();
     assert!(start.elapsed() >= 4 * SECOND, "{:?}", start.elapsed());
+}
+
+/// Slices of the built-in controller, into which hints were patched, and those before that.
+async fn assisted() -> (FakeApi, Vec<Value>) {
+    let (api, slices) = before().await;
+    api.install_admission();
+    let until = api.wall_clock().now() + SignedDuration::from_hours(1);
+    api.put(
+        EVACUATIONS,
+        json!({
+            "metadata": { "name": "a-1" },
+            "spec": { "zones": ["a"], "until": until.to_string() },
+        }),
+    );
+    let mut options = Options::default();
+    options.settings.mode = controller::Mode::Assist { kube_system: false };
+    Rig::settled_with(api.clone(), options).await.abort().await;
+    assert_eq!(marked(&api), 3);
+    (api, slices)
+}
+
+/// How many slices have the annotation.
+fn marked(api: &FakeApi) -> usize {
+    let slices = api.list(SLICES);
+    slices.iter().filter(|it| !it["metadata"]["annotations"][ANNOTATION].is_null()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_mode_assist_marked_slices_are_patched_and_unmarked() {
+    for mode in [None, Some(Mode::Assist)] {
+        let (api, slices) = assisted().await;
+        // The built-in controller is about to write this one, which is not marked.
+        edit(&api, SLICES, slices[2]["metadata"]["name"].as_str().unwrap(), |slice| {
+            slice["endpoints"][0]["hints"] = json!({ "forZones": [{ "name": "b" }] });
+            slice["metadata"]["annotations"] = Value::Null;
+        });
+        let left = api.list(SLICES)[2].clone();
+        let before = api.requests().len();
+        let restored = Restoration { mode, ..restoration(&api) }.run().await.unwrap();
+        assert_eq!(restored, Restored { slices: 2, services: 2 });
+        assert_eq!(marked(&api), 0);
+        assert_eq!(contents(&api.list(SLICES))[..2], contents(&slices)[..2]);
+        assert_eq!(api.list(SLICES)[2], left, "it is the other controller's");
+        let requests = api.requests().split_off(before);
+        let writes = requests.iter().filter(|seen| seen.method != "GET");
+        assert!(writes.clone().all(|seen| seen.content_type == "application/json-patch+json"));
+        assert_eq!(writes.count(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_admission_policies_are_deleted_before_anything_is_written() {
+    let (api, _) = assisted().await;
+    let before = api.requests().len();
+    let restoration =
+        || Restoration { mode: Some(Mode::Assist), deletes_admission: true, ..restoration(&api) };
+    restoration().run().await.unwrap();
+    let is_gone = |collection: &str| api.list(collection).is_empty();
+    assert!(is_gone(MUTATING_POLICIES) && is_gone(MUTATING_BINDINGS));
+    let requests = api.requests().split_off(before);
+    let methods: Vec<_> = requests.iter().map(|seen| &*seen.method).collect();
+    let last = methods.iter().rposition(|method| *method == "DELETE").unwrap();
+    let first = methods.iter().position(|method| *method == "PATCH").unwrap();
+    assert!(last < first, "{methods:?}");
+    assert_eq!(restoration().run().await.unwrap(), Restored::default(), "they are gone already");
 }

@@ -5,7 +5,7 @@ use closehaul::{
     api::{Kind, Object},
     clock::Now,
     control::{
-        controller::{Controller, Event, Job, Role, Settings},
+        controller::{Controller, Event, Job, Mode, Role, Settings},
         expectations::Sight,
         watch::Change,
         write::Outcome,
@@ -123,7 +123,7 @@ impl Site {
             replan_qps: 0.0,
             concurrency: 5,
             policies: true,
-            advises: false,
+            mode: Mode::Replace,
             renew_deadline: Duration::from_secs(10),
         };
         let metrics = Metrics::with_services(1000).expect("metrics");

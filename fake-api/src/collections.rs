@@ -21,6 +21,11 @@ pub const POLICIES: &str = "closehaul.io/v1alpha1/localitypolicies";
 pub const CLUSTER_POLICIES: &str = "closehaul.io/v1alpha1/clusterlocalitypolicies";
 /// Evacuations.
 pub const EVACUATIONS: &str = "closehaul.io/v1alpha1/zoneevacuations";
+/// Admission policies that change objects.
+pub const MUTATING_POLICIES: &str = "admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+/// What puts them into force.
+pub const MUTATING_BINDINGS: &str =
+    "admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings";
 /// `ConfigMaps`. closehaul does not watch them, so a write to one only raises the version.
 pub const CONFIG_MAPS: &str = "v1/configmaps";
 
@@ -73,7 +78,7 @@ impl Resource {
 /// The collections of closehaul's own kinds.
 pub(crate) const CUSTOM: [&str; 3] = [POLICIES, CLUSTER_POLICIES, EVACUATIONS];
 
-static RESOURCES: [Resource; 12] = [
+static RESOURCES: [Resource; 14] = [
     Resource {
         creates_on_put: true,
         returns_deleted: true,
@@ -96,6 +101,8 @@ static RESOURCES: [Resource; 12] = [
     Resource::custom(POLICIES, "LocalityPolicy"),
     Resource::custom(CLUSTER_POLICIES, "ClusterLocalityPolicy"),
     Resource::custom(EVACUATIONS, "ZoneEvacuation"),
+    Resource::new(MUTATING_POLICIES, "MutatingAdmissionPolicy"),
+    Resource::new(MUTATING_BINDINGS, "MutatingAdmissionPolicyBinding"),
     Resource::new("", "Unknown"),
 ];
 

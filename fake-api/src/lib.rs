@@ -4,6 +4,7 @@
 //! - [`FakeApi`]: the server, without sockets and on tokio's paused time
 //! - [`faults`]: what can fail, and for which requests
 //! - [`collections`]: the names under which the server keeps objects
+//! - [`admission`]: what the admission policy of assist mode does to slices
 //! - [`recorder`]: every change of every object, with its time and who made it
 //! - [`invariants`]: what must hold at all times, checked over what was recorded
 //! - [`samples`]: test objects, written once for all tests
@@ -26,6 +27,7 @@
     reason = "test support: a failure here fails the test"
 )]
 
+pub mod admission;
 mod clock;
 pub mod collections;
 pub mod dice;

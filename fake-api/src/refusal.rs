@@ -165,6 +165,16 @@ impl Refusal {
         Self { causes, ..Self::new(422, "Invalid", &message, Some(about)) }
     }
 
+    /// A JSON patch of which a test fails, or which names what is not there. The answer names no field.
+    pub fn inapplicable() -> Self {
+        Self::new(
+            422,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+            None,
+        )
+    }
+
     /// A PUT without a version, which this kind does not allow.
     pub fn unversioned(collection: &str, name: &str) -> Self {
         let (field, problem) = ("metadata.resourceVersion", "must be specified for an update");

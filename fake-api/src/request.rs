@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use closehaul::model::slice::SERVICE_NAME;
-use http::request::Parts;
+use http::{header::CONTENT_TYPE, request::Parts};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -18,6 +18,8 @@ pub struct Seen {
     pub path: String,
     /// The query, still encoded; empty if there was none.
     pub query: String,
+    /// The header `Content-Type`; empty if there was none.
+    pub content_type: String,
     /// Null if there was none.
     pub body: Value,
     /// When it arrived.
@@ -31,6 +33,10 @@ impl Seen {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
+            content_type: head
+                .headers
+                .get(CONTENT_TYPE)
+                .map_or_else(String::new, |value| value.to_str().unwrap().to_owned()),
             body: serde_json::from_slice(body).unwrap_or_default(),
             at: Instant::now(),
         }

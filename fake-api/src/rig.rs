@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 
 use closehaul::{
     control::{
-        controller::{Controller, Settings},
+        controller::{Controller, Mode, Settings},
         lease::{Farewell, Leadership, Report},
         run::{Reading, run},
         stop::Stop,
@@ -50,6 +50,8 @@ pub struct Options {
     pub qps: f64,
     /// How many Services may have metrics of their own.
     pub services: usize,
+    /// Whether it stands for another controller, whose writes are not judged by the invariants.
+    pub is_foreign: bool,
 }
 
 impl Default for Options {
@@ -60,10 +62,10 @@ impl Default for Options {
             replan_qps: 100.0,
             concurrency: 5,
             policies: true,
-            advises: false,
+            mode: Mode::Replace,
             renew_deadline: 10 * SECOND,
         };
-        Self { settings, timeout: 10 * SECOND, qps: 0.0, services: 2 }
+        Self { settings, timeout: 10 * SECOND, qps: 0.0, services: 2, is_foreign: false }
     }
 }
 
@@ -120,7 +122,7 @@ impl Rig {
         leadership: Leadership,
         reports: mpsc::UnboundedReceiver<Report>,
     ) -> Self {
-        let api = api.replica();
+        let api = if options.is_foreign { api } else { api.replica() };
         let (stop, stopped) = oneshot::channel();
         let metrics = Metrics::with_services(options.services).unwrap();
         let health = Health::default();

@@ -9,13 +9,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use closehaul::{client::connection::layers, clock::WallClock, random::Random};
+use closehaul::{
+    admission::names::{BINDING, POLICY},
+    client::connection::layers,
+    clock::WallClock,
+    random::Random,
+};
 use kube::{Client, client::ClientBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::{
-    collections::CUSTOM,
+    collections::{CUSTOM, MUTATING_BINDINGS, MUTATING_POLICIES},
     faults::{Effect, Faults, On},
     invariants::{Limits, violations},
     recorder::{Caller, Change},
@@ -240,6 +245,13 @@ impl FakeApi {
     /// Serves closehaul's own kinds from now on, as after their definitions were applied.
     pub fn install(&self) {
         self.change(|state| state.installed.extend(CUSTOM));
+    }
+
+    /// Installs the admission policy of assist mode and its binding.
+    pub fn install_admission(&self) {
+        self.put(MUTATING_POLICIES, json!({ "metadata": { "name": POLICY }, "spec": {} }));
+        let spec = json!({ "policyName": POLICY });
+        self.put(MUTATING_BINDINGS, json!({ "metadata": { "name": BINDING }, "spec": spec }));
     }
 
     /// Whether closehaul's own kinds are served.

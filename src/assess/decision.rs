@@ -91,6 +91,14 @@ impl Decision {
         self
     }
 
+    /// The same for a Service whose hints are not in force, for a reason that no plan shows.
+    #[must_use]
+    pub fn hindered(mut self, reason: Reason) -> Self {
+        self.state = State::Ineffective;
+        self.reasons.insert(0, reason);
+        self
+    }
+
     /// The same for a Service whose slices differ from the plan, because the API server rejects one
     /// as invalid.
     #[must_use]

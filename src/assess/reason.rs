@@ -122,6 +122,8 @@ reasons! {
     PolicyInvalid,
     /// The API server rejects a slice as invalid, so it differs from the plan.
     WriteRefused,
+    /// Another controller writes the slices, and no admission policy would keep other hints in them.
+    OutsideAdmission,
 }
 
 /// The word for it, the same everywhere.

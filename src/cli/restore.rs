@@ -1,12 +1,13 @@
 //! `closehaul restore`: writes back the hints that the built-in controller would write, so that
 //! closehaul can leave a cluster whose policies it has enforced.
 
+mod admission;
 mod departure;
 mod round;
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep};
 
 use self::{
@@ -43,6 +44,14 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Restore {
+    /// Who writes the slices. Without it, the built-in controller if any slice is marked by assist
+    #[arg(long, value_enum, value_name = "MODE")]
+    mode: Option<Mode>,
+
+    /// Delete the admission policies of mode assist before anything is written
+    #[arg(long, env = "CLOSEHAUL_DELETE_ADMISSION", hide_env = true)]
+    delete_admission: bool,
+
     /// Repeat until no slice differs, even if some change meanwhile
     #[arg(long, env = "CLOSEHAUL_WAIT", hide_env = true)]
     wait: bool,
@@ -83,6 +92,16 @@ pub struct Restore {
     leader_elect_resource_namespace: Option<String>,
 }
 
+/// Who writes the slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// closehaul, or after it the built-in controller
+    Replace,
+    /// The built-in controller: only slices that closehaul has marked are patched, and the marks are
+    /// removed
+    Assist,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   # Before closehaul is uninstalled by a tool that runs no hooks: stop it, and restore all hints
@@ -90,6 +109,10 @@ Examples:
 
   # The same where closehaul has stopped already
   closehaul restore --context prod --wait
+
+  # The same in mode assist
+  closehaul restore --context prod --mode assist --scale-down closehaul-system/closehaul \
+    --delete-admission --wait
 
 Exit codes: 0 done, 1 it ran and something is wrong (such as a replica that leads), 2 wrong usage.";
 
@@ -153,8 +176,12 @@ pub enum RestoreError {
 /// What to do about a write that failed.
 fn advice(error: &WriteError) -> &'static str {
     match error {
-        WriteError::Refused { status, .. } if status.code == 403 => {
-            "ask for the permission to update endpointslices"
+        WriteError::Refused { what, status } if status.code == 403 => {
+            if what.starts_with("patch") {
+                "ask for the permission to patch endpointslices"
+            } else {
+                "ask for the permission to update endpointslices"
+            }
         }
         _ => "correct what the API server says, and run the command again",
     }
@@ -192,6 +219,8 @@ pub async fn run(args: Restore, connection: &Connection) -> Result<(), RestoreEr
         wall: WallClock::system(),
         lease: (namespace.unwrap_or_else(|| "kube-system".into()), args.leader_elect_resource_name),
         deployment: args.scale_down,
+        mode: args.mode,
+        deletes_admission: args.delete_admission,
         until_none_differs: args.wait,
         limit: args.timeout,
         qps: args.replan_qps,
@@ -216,6 +245,10 @@ pub struct Restoration {
     pub lease: (String, String),
     /// What is scaled to 0 first.
     pub deployment: Option<Deployment>,
+    /// Who writes the slices; `None` if their marks show it.
+    pub mode: Option<Mode>,
+    /// Whether the admission policies of assist mode are deleted first.
+    pub deletes_admission: bool,
     /// Whether to repeat until a list shows no slice that differs.
     pub until_none_differs: bool,
     /// How long all of it may take.
@@ -247,6 +280,10 @@ impl Restoration {
         if let Some(deployment) = self.deployment.take() {
             let scaled = deployment.scale_down(&client).await?;
             self.ended(&scaled, &mut lease, deadline).await?;
+        }
+        if self.deletes_admission {
+            lease.must_be_free().await?;
+            admission::delete(&client).await?;
         }
         self.rounds(&mut lease, deadline).await
     }
@@ -324,7 +361,7 @@ impl Restoration {
         restored: &mut Restored,
     ) -> Result<Option<(usize, usize)>, RestoreError> {
         lease.must_be_free().await?;
-        let round = Round::read(&mut self.cluster, self.settings, &self.wall).await?;
+        let round = Round::read(&mut self.cluster, self.settings, &self.wall, self.mode).await?;
         std::mem::take(&mut self.cluster.notes).into_iter().for_each(say);
         if round.is_empty() {
             return Ok(None);

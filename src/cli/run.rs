@@ -39,7 +39,8 @@ use crate::{
     client::connection::watching,
     clock::{Clock, WallClock},
     control::{
-        controller::{Controller, Settings},
+        admission::{self, Absence},
+        controller::{self, Controller, Settings},
         lease::{
             self, Election, Farewell, Identity, Leadership, LeadershipSender, Timing, TimingError,
         },
@@ -70,6 +71,11 @@ pub struct Run {
     /// Who writes the slices
     #[arg(long, value_enum, default_value_t = Mode::Replace, env = "CLOSEHAUL_MODE")]
     mode: Mode,
+
+    /// In mode assist, change hints of kube-system's Services, too
+    #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", value_name = "BOOL", env = "CLOSEHAUL_ASSIST_KUBE_SYSTEM")]
+    assist_kube_system: bool,
 
     /// Follow policies and zone evacuations; with false, they are ignored
     #[arg(long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
@@ -118,9 +124,10 @@ pub struct Run {
     #[arg(long, value_parser = duration::parse, default_value = "0s", value_name = "DURATION", env = "CLOSEHAUL_ENDPOINTSLICE_UPDATES_BATCH_PERIOD")]
     endpointslice_updates_batch_period: Duration,
 
-    /// How many Services a second are rewritten for zones and hints alone; 0 means no limit
-    #[arg(long, value_parser = rate::parse, default_value = "100", value_name = "QPS", env = "CLOSEHAUL_REPLAN_QPS")]
-    replan_qps: f64,
+    /// How many Services a second are rewritten for zones and hints alone; 0 means no limit. Without
+    /// it 100, and 5 in mode assist, where an evacuation takes twice as many
+    #[arg(long, value_parser = rate::parse, value_name = "QPS", env = "CLOSEHAUL_REPLAN_QPS")]
+    replan_qps: Option<f64>,
 
     /// How many writes a second are sent; 0 means no limit
     #[arg(long, value_parser = rate::parse, default_value = "0", value_name = "QPS", env = "CLOSEHAUL_KUBE_API_QPS")]
@@ -166,9 +173,32 @@ pub struct Run {
 enum Mode {
     /// closehaul alone, whole slices
     Replace,
+    /// The built-in controller; closehaul patches hints into its slices, and an admission policy keeps
+    /// them there (Kubernetes 1.36 and newer)
+    Assist,
     /// The built-in controller; closehaul reads and reports what policies would do, and needs no
     /// permission to write
     Advise,
+}
+
+impl Mode {
+    /// The mode of the controller.
+    fn of_controller(self, kube_system: bool) -> controller::Mode {
+        match self {
+            Self::Replace => controller::Mode::Replace,
+            Self::Assist => controller::Mode::Assist { kube_system },
+            Self::Advise => controller::Mode::Advise,
+        }
+    }
+
+    /// How many Services a second are rewritten for hints alone. The built-in controller answers each
+    /// patch with one of its 20 writes a second.
+    fn replan_qps(self) -> f64 {
+        match self {
+            Self::Assist => 5.0,
+            Self::Replace | Self::Advise => 100.0,
+        }
+    }
 }
 
 /// Why the controller did not start, or stopped.
@@ -189,6 +219,14 @@ pub enum RunError {
     /// An address for metrics or health.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Nothing would keep hints in the slices of another controller.
+    #[error(
+        "--mode assist cannot run here: {why}; {advice}. Without the admission policy, the controller \
+         that writes the slices would overwrite each patch",
+        why = .0,
+        advice = .0.advice()
+    )]
+    Admission(#[from] Absence),
     /// The metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -262,12 +300,15 @@ pub async fn run(args: Run, connection: Connection) -> Result<(), RunError> {
     let credentials = Credentials::new(connection, config);
     let terminated = attend(outside, served, health.clone(), credentials, outdated.clone())?;
 
+    if args.mode == Mode::Assist {
+        admission::expect(&connect(&config)?).await?;
+    }
     let settings = Settings {
         policies: args.policies,
-        advises: args.mode == Mode::Advise,
+        mode: args.mode.of_controller(args.assist_kube_system),
         plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
         batch_period: args.endpointslice_updates_batch_period,
-        replan_qps: args.replan_qps,
+        replan_qps: args.replan_qps.unwrap_or_else(|| args.mode.replan_qps()),
         concurrency: args.concurrent_service_endpoint_syncs.into(),
         renew_deadline: timing.renew_deadline(),
     };
@@ -338,11 +379,11 @@ pub async fn run(args: Run, connection: Connection) -> Result<(), RunError> {
 fn leadership(mode: Mode, elects: bool, clock: &Clock) -> (Option<LeadershipSender>, Leadership) {
     match mode {
         Mode::Advise => (None, Leadership::never()),
-        Mode::Replace if elects => {
+        Mode::Replace | Mode::Assist if elects => {
             let (sender, leadership) = lease::leadership(clock.clone());
             (Some(sender), leadership)
         }
-        Mode::Replace => (None, Leadership::always()),
+        Mode::Replace | Mode::Assist => (None, Leadership::always()),
     }
 }
 

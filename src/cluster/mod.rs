@@ -34,6 +34,7 @@ use crate::{
     plan::{
         self, Circumstances, Plan, Policy, World,
         hints::auto::{self, CpuShares},
+        in_place::{self, IsMarked},
         intent::{Intent, Mechanism, Preference},
         patch,
         policy::searches::Searches,
@@ -212,7 +213,26 @@ impl Index {
     ) -> Option<Plan<'a>> {
         let island = self.islands.get(&key.namespace)?;
         let case = Case { island, key, intent: island.intent(&key.name)?, pods };
-        self.plan_case(case, trigger_time, settings, circumstances)
+        self.plan_case(case, trigger_time, settings, circumstances, plan::plan)
+    }
+
+    /// What must be done for a Service whose slices another controller writes
+    /// ([`plan::in_place`]), by `intent` or, without it, by what is requested. `None` if it is not known or
+    /// not served.
+    pub fn plan_in_place<'a>(
+        &'a self,
+        key: &ServiceKey,
+        intent: Option<&Intent>,
+        settings: plan::Settings,
+        circumstances: Circumstances,
+        is_marked: IsMarked,
+    ) -> Option<Plan<'a>> {
+        let island = self.islands.get(&key.namespace)?;
+        let pods = &self.pods_of(key);
+        let intent = intent.or_else(|| island.intent(&key.name))?;
+        let case = Case { island, key, intent, pods };
+        let make = |world: World<'_, 'a>| in_place::plan(world, is_marked);
+        self.plan_case(case, None, settings, circumstances, make)
     }
 
     /// What would have to be done for a Service by its policy in mode `Shadow`. `None` if there is no
@@ -235,7 +255,7 @@ impl Index {
     ) -> Option<Plan<'_>> {
         let island = self.islands.get(&key.namespace)?;
         let case = Case { island, key, intent, pods: &self.pods_of(key) };
-        self.plan_case(case, None, settings, Circumstances::default())
+        self.plan_case(case, None, settings, Circumstances::default(), plan::plan)
     }
 
     fn plan_case<'a>(
@@ -244,9 +264,10 @@ impl Index {
         trigger_time: Option<Timestamp>,
         settings: plan::Settings,
         circumstances: Circumstances,
+        make: impl FnOnce(World<'_, 'a>) -> Plan<'a>,
     ) -> Option<Plan<'a>> {
         let zones = self.zones(key, intent);
-        let mut plan = plan::plan(World {
+        let mut plan = make(World {
             service: island.service(&key.name).filter(|service| service.is_served())?,
             intent,
             policy: Policy::of(intent, zones.as_deref(), &self.searches, circumstances),

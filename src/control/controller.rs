@@ -1,6 +1,7 @@
 //! Controller: the one owner of the index and the queue. Events go in, writes come out; it
 //! neither waits nor does I/O.
 
+mod assist;
 mod doubts;
 mod draft;
 mod events;
@@ -9,6 +10,7 @@ mod others;
 mod outcomes;
 mod policies;
 mod rewinds;
+mod settings;
 mod statuses;
 #[cfg(test)]
 mod tests;
@@ -23,12 +25,23 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use self::{
-    doubts::Doubts, draft::Draft, events::Leaving, others::Others, policies::Policies,
-    rewinds::Rewinds, statuses::Statuses,
+    assist::{Assist, Stance},
+    doubts::Doubts,
+    draft::Draft,
+    events::Leaving,
+    others::Others,
+    policies::Policies,
+    rewinds::Rewinds,
+    statuses::Statuses,
 };
-pub use self::{events::Event, rewinds::Wanted};
+pub use self::{
+    events::Event,
+    rewinds::Wanted,
+    settings::{Mode, Settings},
+};
 use super::{
     other_writer::Finding,
+    overwrites::Hinted,
     progress::{Progress, Stand},
     queue::{Class, Queue},
     reporter::Reporter,
@@ -39,7 +52,7 @@ use crate::{
     model::{address::AddressType, name::ServiceKey},
     observe::{Health, Metrics, events::ObjectEvent},
     plan::{
-        self, Circumstances, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
+        Circumstances, changes::Changes, hints::auto::ZoneCounts, patch::Known, slice_name,
         trigger::Sighting,
     },
     report::{Report, assessment, grounds::Grounds, hindrance::hindrances},
@@ -59,26 +72,6 @@ const MEASURED: usize = 20;
 const SLOW: Duration = Duration::from_millis(100);
 /// See [`SLOW`].
 const SLOW_REST: u32 = 10;
-
-/// How the controller works.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// How slices are written. Hints for nodes are given up when an answer shows that the API
-    /// server drops them.
-    pub plan: plan::Settings,
-    /// `--endpointslice-updates-batch-period`.
-    pub batch_period: Duration,
-    /// `--replan-qps`; 0 means no limit.
-    pub replan_qps: f64,
-    /// `--concurrent-service-endpoint-syncs`: how many Services are written at the same time.
-    pub concurrency: usize,
-    /// `--policies`: whether policies and evacuations count.
-    pub policies: bool,
-    /// `--mode advise`: whether this replica only reports, and never writes.
-    pub advises: bool,
-    /// `--leader-elect-renew-deadline`: after this long without an answer, everything is listed.
-    pub renew_deadline: Duration,
-}
 
 /// Writes to be sent for one Service.
 #[derive(Debug)]
@@ -118,6 +111,7 @@ pub struct Controller {
     /// Services whose writes have ended and are not all seen yet, or were given up unseen.
     unseen: BTreeSet<ServiceKey>,
     others: Others,
+    assist: Assist,
     policies: Policies,
     statuses: Statuses,
     /// Whether this replica has begun to plan.
@@ -163,8 +157,12 @@ struct Synced {
     counts: BTreeMap<AddressType, Option<ZoneCounts>>,
     /// What must be written, by address type.
     families: Vec<Changes>,
-    /// Whether the writes change only hints, so that others come first.
-    is_deferred: bool,
+    /// The class in which the writes wait for their turn, because they change only hints.
+    deferred: Option<Class>,
+    /// The class in which the Service was planned.
+    class: Class,
+    /// What is particular about it in assist mode.
+    stance: Stance,
     /// What becomes of the plan of its hints that was in force.
     stand: Stand,
     /// Whether policies or evacuations have to do with it.
@@ -176,7 +174,7 @@ impl Controller {
     pub fn new(settings: Settings, metrics: Metrics, health: Health) -> Self {
         let mut index = Index::default();
         index.set_policies_known(!settings.policies);
-        if settings.advises {
+        if settings.mode == Mode::Advise {
             index.rehearse();
         }
         if settings.policies {
@@ -184,7 +182,7 @@ impl Controller {
         }
         Self {
             settings,
-            reporter: Reporter::new(metrics, health, settings.advises),
+            reporter: Reporter::new(metrics, health, settings.mode == Mode::Advise),
             index,
             queue: Queue::new(settings.replan_qps, settings.concurrency),
             progress: HashMap::default(),
@@ -194,6 +192,7 @@ impl Controller {
             rewinds: Rewinds::new(settings.renew_deadline),
             unseen: BTreeSet::new(),
             others: Others::default(),
+            assist: Assist::default(),
             policies: Policies::default(),
             statuses: Statuses::default(),
             has_planned: false,
@@ -207,11 +206,11 @@ impl Controller {
 
     /// What this replica does with its plans.
     pub fn role(&self, leads: bool) -> Role {
-        if !self.is_complete() {
+        if !self.is_complete() || !self.knows_admission() {
             Role::Standby
         } else if leads {
             Role::Leader
-        } else if self.settings.advises {
+        } else if self.settings.mode == Mode::Advise {
             Role::Adviser
         } else {
             Role::Standby
@@ -308,6 +307,7 @@ impl Controller {
 
     /// Plans one Service and assesses the plan; `None` if it is not served.
     fn sync(&mut self, key: &ServiceKey, class: Class, now: Now) -> Option<Synced> {
+        let stance = self.stance(key, now.monotonic);
         let part = self.index.part(key);
         let service = self.index.service(key).filter(|service| service.is_served())?;
         let progress = self.progress.entry(key.clone()).or_default();
@@ -316,8 +316,15 @@ impl Controller {
             stood: Some(progress.stood(now.monotonic)),
             is_contested: self.others.writer.is_contested(key),
         };
-        let Draft { plan, sighting, is_patch } =
-            Draft::of(&self.index, key, part.as_ref(), seen, settings, circumstances)?;
+        let Draft { plan, sighting, is_patch } = Draft::of(
+            &self.index,
+            key,
+            part.as_ref(),
+            seen,
+            settings,
+            circumstances,
+            stance.manner,
+        )?;
         if !plan.nodeless.is_empty() {
             debug!(service = %key, pods = ?plan.nodeless, "left out pods whose node is not known");
         }
@@ -339,16 +346,20 @@ impl Controller {
         if self.others.writer.is_contested(key) {
             report.outlook = report.outlook.overwritten();
         }
+        if let Some(reason) = stance.reason() {
+            report.outlook = report.outlook.hindered(reason);
+        }
         if self.reporter.reports_hindrances(key, &report.outlook) {
             report.hindrances = hindrances(&self.index, service, Some(&plan), &assess().verdicts);
+            report.hindrances.extend(stance.outside.clone());
         }
 
         let is_urgent = progress.is_urgent || plan.intent.is_evacuated();
-        let is_deferred =
-            !is_idle && plan.is_locality_only() && class == Class::Endpoints && !is_urgent;
+        let may_wait = !is_idle && plan.is_locality_only() && class == Class::Endpoints;
+        let deferred = if may_wait { stance.waits_in(&plan, is_urgent) } else { None };
         let stand = Stand::of(&plan);
-        let is_ruled = plan.intent.ruling.is_some();
-        let known = if is_deferred { None } else { self.index.known(service, &plan) };
+        let is_ruled = self.index.intent(key).is_some_and(|intent| intent.ruling.is_some());
+        let known = if deferred.is_some() { None } else { self.index.known(service, &plan) };
         let counts = plan.families.iter().filter(|_| service.auto);
         let counts = counts.map(|family| (family.address_type, family.counts.clone())).collect();
         let families = plan.families.into_iter().map(|family| family.changes);
@@ -366,7 +377,9 @@ impl Controller {
             known,
             counts,
             families,
-            is_deferred,
+            deferred,
+            class,
+            stance,
             stand,
             is_ruled,
         })
@@ -375,16 +388,19 @@ impl Controller {
     /// Does what follows from a plan that was begun at `began`, as far as the role permits. Returns
     /// what must be written.
     fn act(&mut self, synced: Synced, role: Role, began: Instant, now: Now) -> Option<Job> {
-        let Synced { report, finding, families, .. } = synced;
+        let Synced { report, finding, families, stance, .. } = synced;
         let key = report.service.clone();
         let has_changed = self.reporter.planned(&report, finding, now);
         if finding != Finding::default() {
             self.reporter.other_writer(&self.others.writer);
         }
-        if synced.is_deferred {
+        if stance.has_given_up {
+            self.reporter.gave_up(&key, now);
+        }
+        if let Some(class) = synced.deferred {
             self.index.unsettle(&key);
             self.reporter.tally.deferred(&key);
-            self.queue.defer(&key, Class::Hints);
+            self.queue.defer(&key, class);
             return None;
         }
         self.reporter.tally.planned(&report);
@@ -392,19 +408,24 @@ impl Controller {
         progress.was_affected = std::mem::take(&mut progress.is_affected);
         progress.is_urgent = false;
         let has_become = progress.planned(families.is_empty());
-        if let Some(due) = progress.stand(synced.stand, now.monotonic) {
-            self.queue.add(key.clone(), Class::Hints, due);
+        let again = progress.stand(synced.stand, now.monotonic).into_iter();
+        for due in again.chain(stance.closed_until) {
+            self.queue.add(key.clone(), stance.class(), due);
         }
         progress.counts = synced.counts;
         let before = synced.sighting.put(&mut progress.seen);
-        let comes_true = families.is_empty() || role == Role::Leader;
+        let may_write = role == Role::Leader && !stance.is_barred();
+        let comes_true = families.is_empty() || may_write;
         let known = synced.known.filter(|_| comes_true);
         self.index.settle(&key, known, &families, synced.is_patch);
         if synced.is_ruled || !self.index.rules().evacuations.is_empty() {
             let is_change = has_changed || has_become;
             self.statuses.of_service(&self.index, &key, is_change, now.monotonic);
         }
-        if families.is_empty() || role != Role::Leader {
+        if families.is_empty() {
+            self.assist.overwrites.stand(&key, now.monotonic);
+        }
+        if families.is_empty() || !may_write {
             self.reporter.tally.idle(&report, began);
             self.queue.done(&key, now.monotonic);
             return None;
@@ -413,6 +434,11 @@ impl Controller {
         progress.before = Some(before);
         progress.begin(families.iter().map(Changes::len).sum(), now.monotonic);
         progress.floor = self.rewinds.slices.floor();
+        if stance.is_in_place() {
+            progress.sent = Hinted::of(&families);
+            let more = families.iter().map(Changes::len).sum::<usize>().saturating_sub(1);
+            self.queue.spend(synced.class, more, now.monotonic);
+        }
         Some(Job { service: key, families })
     }
 
@@ -455,6 +481,7 @@ impl Controller {
         self.obey_doubted(now);
         self.remove_overdue(now);
         self.forget_others(now);
+        self.forget_overwrites(now);
         self.sample_demand(now);
         if self.has_planned {
             self.reporter.sum_up(&self.index);

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     expectations::{Expectations, Foreign, Shown, Sight},
     history::Floor,
+    overwrites::Hinted,
     write::WriteError,
 };
 use crate::{
@@ -73,6 +74,12 @@ pub struct Progress {
     pub programmed: Programmed,
     /// Since when the plan of its hints under a policy has stood, as far as this process knows.
     pub stands_since: Option<Instant>,
+    /// The hints that were last patched into its slices, all of them seen since; and when.
+    pub hinted: Hinted,
+    /// See [`Self::hinted`].
+    pub hinted_at: Option<Instant>,
+    /// The hints in the patches that are under way.
+    pub sent: Hinted,
     /// What was last reported of a preference that it does not request.
     pub offered: Option<Decision>,
     /// The decision on its last plan, and what it was based on.
@@ -98,6 +105,9 @@ impl Default for Progress {
             is_slow: false,
             is_urgent: false,
             programmed: Programmed::No,
+            hinted: Hinted::default(),
+            hinted_at: None,
+            sent: Hinted::default(),
             offered: None,
             stands_since: None,
             decided: None,

@@ -34,6 +34,10 @@ pub const EVENT_RETRY: Duration = Duration::from_secs(1);
 pub enum Class {
     /// The endpoints may be wrong: traffic may be going to a dead pod.
     Endpoints,
+    /// Endpoints of an evacuated zone have hints that bring traffic there, or the other way round, and
+    /// another controller writes the slices. Taken at a bounded rate, because each write costs that
+    /// controller one. Where slices are written here, such hints are as urgent as endpoints.
+    Evacuation,
     /// Only zones and hints may be out of date: traffic arrives, perhaps from farther away than
     /// necessary. Taken at a bounded rate, so that a zone change does not rewrite every slice at
     /// once.
@@ -46,6 +50,7 @@ pub struct Queue<K: Keyed> {
     entries: HashMap<K, Entry>,
     /// The waiting keys of each class.
     endpoints: Line<K>,
+    evacuations: Line<K>,
     hints: Line<K>,
     /// The waiting keys of both classes whose last work was not answered.
     unanswered: Line<K>,
@@ -57,6 +62,8 @@ pub struct Queue<K: Keyed> {
     /// Keys that are expensive to handle, and the earliest time at which each may be taken again. A
     /// key stays here when its object is gone: an object that is repeatedly created is no cheaper.
     held_off: HashMap<K, Instant>,
+    /// Paces keys of class [`Class::Evacuation`]. `None` means no limit.
+    evacuations_pace: Option<Pace>,
     /// Paces keys of class [`Class::Hints`]. `None` means no limit.
     hints_pace: Option<Pace>,
 }
@@ -93,13 +100,18 @@ enum State {
 
 impl<K: Keyed> Queue<K> {
     /// An empty queue that returns at most `replan_qps` keys of class [`Class::Hints`] per second,
-    /// in bursts of `replan_qps` (at least 1). 0 means no limit. Of `workers`, at most a fifth (at
+    /// in bursts of `replan_qps` (at least 1), and twice as many of class [`Class::Evacuation`]. 0
+    /// means no limit. Of `workers`, at most a fifth (at
     /// least 1) have keys whose last work was not answered.
     pub fn new(replan_qps: f64, workers: usize) -> Self {
-        let interval = Duration::try_from_secs_f64(replan_qps.recip()).ok();
+        let pace = |qps: f64| {
+            let interval = Duration::try_from_secs_f64(qps.recip()).ok();
+            interval.map(|interval| Pace::new(interval, qps))
+        };
         Self {
             entries: HashMap::default(),
             endpoints: Line::default(),
+            evacuations: Line::default(),
             hints: Line::default(),
             unanswered: Line::default(),
             unanswered_workers: (workers / 5).max(1),
@@ -107,7 +119,8 @@ impl<K: Keyed> Queue<K> {
             arrivals: 0,
             in_work: 0,
             held_off: HashMap::default(),
-            hints_pace: interval.map(|interval| Pace::new(interval, replan_qps)),
+            evacuations_pace: pace(2.0 * replan_qps),
+            hints_pace: pace(replan_qps),
         }
     }
 
@@ -143,16 +156,14 @@ impl<K: Keyed> Queue<K> {
     /// The next due key, which is in work from now on until [`Self::done`], [`Self::retry`],
     /// [`Self::retry_after`] or [`Self::defer`].
     ///
-    /// Keys of class [`Class::Endpoints`] come first, and those whose last work was not answered come
-    /// last. Within a class, they take turns ([`line`]).
+    /// Keys of class [`Class::Endpoints`] come first, those of [`Class::Hints`] after all others, and
+    /// those whose last work was not answered last. Within a class, they take turns ([`line`]).
     pub fn take(&mut self, now: Instant) -> Option<(K, Class)> {
         let (((due, _), key), class) = if self.endpoints.is_due(now) {
             (self.endpoints.pop(now)?, Class::Endpoints)
-        } else if self.hints.is_due(now) && self.hints_ready_at().is_none_or(|ready| ready <= now) {
-            if let Some(pace) = &mut self.hints_pace {
-                pace.spend(now);
-            }
-            (self.hints.pop(now)?, Class::Hints)
+        } else if let Some(class) = self.paced(now) {
+            self.spend(class, 1, now);
+            (self.line((class, false)).pop(now)?, class)
         } else if self.unanswered.is_due(now) && self.has_room_for_unanswered() {
             self.unanswered_in_work += 1;
             let first = self.unanswered.pop(now)?;
@@ -167,6 +178,29 @@ impl<K: Keyed> Queue<K> {
         self.entries.get_mut(&key)?.state = State::Working { due, again: None, forgotten: false };
         self.in_work += 1;
         Some((key, class))
+    }
+
+    /// The class of which a key is due that may go now, other than [`Class::Endpoints`]. While
+    /// evacuations wait for their turn, nothing else is written for hints.
+    fn paced(&self, now: Instant) -> Option<Class> {
+        let may_go = |pace: &Option<Pace>| ready_at(pace).is_none_or(|ready| ready <= now);
+        if self.evacuations.is_due(now) {
+            may_go(&self.evacuations_pace).then_some(Class::Evacuation)
+        } else {
+            (self.hints.is_due(now) && may_go(&self.hints_pace)).then_some(Class::Hints)
+        }
+    }
+
+    /// Writes of this class are sent, so those after them wait longer.
+    pub fn spend(&mut self, class: Class, writes: usize, now: Instant) {
+        let pace = match class {
+            Class::Endpoints => return,
+            Class::Evacuation => &mut self.evacuations_pace,
+            Class::Hints => &mut self.hints_pace,
+        };
+        if let Some(pace) = pace {
+            (0..writes).for_each(|_| pace.spend(now));
+        }
     }
 
     /// The work on `key` succeeded: its failures are forgotten.
@@ -226,6 +260,7 @@ impl<K: Keyed> Queue<K> {
     /// that wait come first.
     pub fn charge(&mut self, key: &K, time: Duration) {
         self.endpoints.charge(key, time);
+        self.evacuations.charge(key, time);
         self.hints.charge(key, time);
     }
 
@@ -275,13 +310,15 @@ impl<K: Keyed> Queue<K> {
     /// When [`Self::take`] will next return a key, if nothing is added: possibly in the past.
     pub fn next_due(&self) -> Option<Instant> {
         let endpoints = self.endpoints.next_due();
-        let hints = self.hints.next_due().map(|due| match self.hints_ready_at() {
-            Some(ready) => ready.max(due),
-            None => due,
-        });
+        let after =
+            |pace, due: Instant| ready_at(pace).map_or(due, |ready: Instant| ready.max(due));
+        let evacuation = self.evacuations.next_due();
+        let hints = self.hints.next_due().map(|due| after(&self.hints_pace, due));
+        let hints = hints.filter(|at| evacuation.is_none_or(|due| *at < due));
+        let evacuation = evacuation.map(|due| after(&self.evacuations_pace, due));
         let unanswered = self.unanswered.next_due();
         let unanswered = unanswered.filter(|_| self.has_room_for_unanswered());
-        endpoints.into_iter().chain(hints).chain(unanswered).min()
+        endpoints.into_iter().chain(evacuation).chain(hints).chain(unanswered).min()
     }
 
     fn has_room_for_unanswered(&self) -> bool {
@@ -290,7 +327,7 @@ impl<K: Keyed> Queue<K> {
 
     /// How many keys wait, whether due or not.
     pub fn len(&self) -> usize {
-        self.endpoints.len() + self.hints.len() + self.unanswered.len()
+        self.endpoints.len() + self.evacuations.len() + self.hints.len() + self.unanswered.len()
     }
 
     /// How many keys of a class wait, whether due or not.
@@ -301,6 +338,7 @@ impl<K: Keyed> Queue<K> {
         };
         let answered = match class {
             Class::Endpoints => self.endpoints.len(),
+            Class::Evacuation => self.evacuations.len(),
             Class::Hints => self.hints.len(),
         };
         answered + self.unanswered.keys().filter(is_waiting).count()
@@ -308,8 +346,7 @@ impl<K: Keyed> Queue<K> {
 
     /// How many keys wait and are due. Counts them one by one.
     pub fn overdue(&self, now: Instant) -> usize {
-        let classes = [&self.endpoints, &self.hints, &self.unanswered];
-        classes.map(|class| class.overdue(now)).iter().sum()
+        self.lines().map(|line| line.overdue(now)).iter().sum()
     }
 
     /// Whether no key waits.
@@ -325,7 +362,7 @@ impl<K: Keyed> Queue<K> {
     /// How long the most overdue waiting key has been due. A batch window or a back-off that has
     /// not ended is no delay and counts as zero.
     pub fn oldest_age(&self, now: Instant) -> Duration {
-        let oldest = [&self.endpoints, &self.hints, &self.unanswered].map(Line::oldest_due);
+        let oldest = self.lines().map(Line::oldest_due);
         let oldest = oldest.into_iter().flatten().min();
         oldest.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
@@ -401,13 +438,19 @@ impl<K: Keyed> Queue<K> {
         match of {
             (_, true) => &mut self.unanswered,
             (Class::Endpoints, false) => &mut self.endpoints,
+            (Class::Evacuation, false) => &mut self.evacuations,
             (Class::Hints, false) => &mut self.hints,
         }
     }
 
-    fn hints_ready_at(&self) -> Option<Instant> {
-        self.hints_pace.as_ref()?.ready_at()
+    fn lines(&self) -> [&Line<K>; 4] {
+        [&self.endpoints, &self.evacuations, &self.hints, &self.unanswered]
     }
+}
+
+/// When the next one may go; `None` if it may at any time.
+fn ready_at(pace: &Option<Pace>) -> Option<Instant> {
+    pace.as_ref()?.ready_at()
 }
 
 /// What is left of a key whose work has ended.

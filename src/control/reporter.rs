@@ -217,6 +217,16 @@ impl Reporter {
         }
     }
 
+    /// Reports that nothing more is patched into the slices of a Service for a while.
+    pub fn gave_up(&mut self, service: &ServiceKey, now: Now) {
+        warn!(
+            %service,
+            "another controller overwrites the hints of this Service again and again, so they are left \
+             to it for ten minutes or longer: the admission policy does not keep them"
+        );
+        self.emit(service, News::HintsOverwritten, now);
+    }
+
     /// Reports that an evacuation was deleted while it was in force.
     pub fn evacuation_deleted(&mut self, name: &Name, uid: Option<Uid>, now: Now) {
         info!(evacuation = %name, "an evacuation has ended: it was deleted");

@@ -21,6 +21,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
+    admission::{self, Admission},
     controller::{Controller, Event, Role, TURN, Wanted},
     lease::{Farewell, Report},
     status_writer::StatusWriter,
@@ -83,6 +84,10 @@ pub async fn run(
     };
     visit_kinds(&mut watches);
     let Watches { client, mut random, documents, orders, received, .. } = watches;
+    let (publish, mut admission) = watch::channel(Admission::default());
+    if controller.is_assisting() {
+        others.spawn(admission::follow(client.clone(), publish));
+    }
     others.spawn(discover(client, random.fork(), documents));
 
     let leadership = writer.leadership.clone();
@@ -120,6 +125,7 @@ pub async fn run(
                 Wake::Event(event)
             }
             Some(report) = reports.recv() => Wake::Report(report),
+            Ok(()) = admission.changed() => Wake::Admission(admission.borrow_and_update().clone()),
             () = until(due) => Wake::Due,
             () = leadership.acquired(), if !leadership.holds() => Wake::Due,
             _ = second.tick() => Wake::Second,
@@ -129,6 +135,7 @@ pub async fn run(
             Wake::Written(outcome) => finish(&mut controller, outcome, now),
             Wake::Event(event) => take_in(&mut controller, event, &mut arriving, now),
             Wake::Report(report) => controller.reported(report, now),
+            Wake::Admission(found) => controller.found_admission(found, now.monotonic),
             Wake::Second => {
                 let received = received.iter().map(|(kind, received)| (*kind, *received.borrow()));
                 controller.received(&received.collect::<Vec<_>>(), now);
@@ -175,6 +182,8 @@ enum Wake {
     Event(Event),
     /// The election reports about the API server.
     Report(Report),
+    /// Something new is known of the admission policy.
+    Admission(Admission),
     /// A Service may be planned.
     Due,
     /// A second has passed.

@@ -149,6 +149,17 @@ impl Tally {
         self.metrics.others.contested.set(signed(contested));
     }
 
+    /// Whether the admission policy is missing by which another controller's slices keep hints.
+    pub fn admission_absent(&self, is_absent: bool) {
+        self.metrics.others.admission_absent.set(is_absent.into());
+    }
+
+    /// On how many Services closehaul has given up because hints are overwritten, and how many of them
+    /// are evacuated.
+    pub fn given_up(&self, all: usize, evacuated: usize) {
+        self.metrics.others.overwritten(signed(evacuated), signed(all.saturating_sub(evacuated)));
+    }
+
     /// An event concerns a Service, which waits in this class for it. `trigger` is what has
     /// changed; `None` if that is the Service itself or one of its slices.
     pub fn affected(
@@ -296,7 +307,8 @@ impl Tally {
         built_in.overdue(signed(queue.overdue(now)));
         built_in.working(self.work.values().map(|work| work.since.elapsed()));
         own.queued("endpoints", signed(queue.waiting(Class::Endpoints)));
-        own.queued("hints", signed(queue.waiting(Class::Hints)));
+        let hints = queue.waiting(Class::Evacuation) + queue.waiting(Class::Hints);
+        own.queued("hints", signed(hints));
         // On standby, nothing is taken out of the queue.
         let oldest = if self.is_leading { queue.oldest_age(now) } else { Duration::ZERO };
         own.queue_oldest.set(oldest.as_secs_f64());

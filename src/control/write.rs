@@ -14,7 +14,7 @@ use http::{
     Method, Request,
     header::{ACCEPT, CONTENT_TYPE},
 };
-use kube::{Client, client::Body};
+use kube::{Client, client::Body, core::Status};
 use serde::de::Error as _;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -48,6 +48,7 @@ use crate::{
 mod answers;
 mod error;
 mod order;
+mod patch;
 #[cfg(test)]
 mod tests;
 mod trim;
@@ -143,7 +144,8 @@ impl Outcome {
 }
 
 impl Writer {
-    /// Writes the changes of one Service. A failure ends the writes of its address type, unless the
+    /// Writes the changes of one Service. Slices that another controller writes are patched, all others
+    /// are sent as a whole. A failure ends the writes of its address type, unless the
     /// API server rejects a slice as invalid; the others continue (docs/semantics.md 2).
     pub async fn write(self, service: ServiceKey, families: Vec<Changes>) -> Outcome {
         let mut outcome = Outcome::of(service);
@@ -168,7 +170,12 @@ impl Writer {
         let mut order = Order::of(&changes);
         let mut refusal = None;
         while let Some(step) = order.next() {
-            match self.send_trimmed(kind, &step, outcome).await {
+            let sent = if changes.is_in_place {
+                self.send(kind, &step, None, outcome).await.map(|()| None)
+            } else {
+                self.send_trimmed(kind, &step, outcome).await
+            };
+            match sent {
                 Ok(None) => {}
                 Ok(Some((trimmed, error))) => {
                     order.refuse_endpoints(&step, &trimmed.endpoints);
@@ -200,14 +207,14 @@ impl Writer {
         step: &Step<'_>,
         outcome: &mut Outcome,
     ) -> Result<Option<(Trimmed, WriteError)>, WriteError> {
-        let mut first = match self.send(kind, step.operation, step.slice, outcome).await {
+        let mut first = match self.send(kind, step, Some(step.slice), outcome).await {
             Err(WriteError::Refused { what, status }) => (what, status),
             result => return result.map(|()| None),
         };
         let mut trimmed = trim(step.slice, &first.1);
         for _ in 0..ROUNDS {
             let Some(now) = trimmed.take().filter(|now| step.is_worth(&now.slice)) else { break };
-            match self.send(kind, step.operation, &now.slice, outcome).await {
+            match self.send(kind, step, Some(&now.slice), outcome).await {
                 Ok(()) => {
                     let (what, status) = first;
                     let without = now.without.clone();
@@ -226,30 +233,33 @@ impl Writer {
         Err(WriteError::Refused { what, status })
     }
 
-    /// Sends one write and counts it.
+    /// Sends one write and counts it: of `whole`, or without it a patch.
     async fn send(
         &self,
         kind: WriteKind,
-        operation: Operation,
-        slice: &Slice,
+        step: &Step<'_>,
+        whole: Option<&Slice>,
         outcome: &mut Outcome,
     ) -> Result<(), WriteError> {
+        let operation = step.operation;
         tokio::select! {
             biased;
             () = self.limit.wait() => {}
             () = self.stop.asked() => {}
         }
         let sent = Instant::now();
-        let result = match operation {
-            Operation::Create => self.create(slice, outcome).await,
-            Operation::Update => self.put(Method::PUT, slice, outcome).await,
-            Operation::Delete => self.delete(slice).await,
+        let result = match (operation, whole) {
+            (Operation::Create, Some(slice)) => self.create(slice, outcome).await,
+            (Operation::Update, Some(slice)) => self.put(Method::PUT, slice, outcome).await,
+            (Operation::Delete, Some(slice)) => self.delete(slice).await,
+            (_, None) => self.patch(step, outcome).await,
         };
         let came = result.as_ref().map_or_else(WriteError::result, |_| WriteResult::Done);
         let took = (came != WriteResult::NotLeading).then(|| sent.elapsed());
         self.metrics.own.wrote(kind, operation, came, took);
-        // What was gone already was not deleted by us (kubernetes#141304).
-        if matches!(result, Ok(Some(_))) {
+        // What was gone already was not deleted by us (kubernetes#141304). What is patched, another
+        // controller counts.
+        if whole.is_some() && matches!(result, Ok(Some(_))) {
             self.metrics.built_in.changed(operation);
         }
         outcome.written.extend(result?);
@@ -268,7 +278,7 @@ impl Writer {
             Err(WriteError::Conflict { what }) => what,
             result => return result,
         };
-        let read = (Encoding::Json, Vec::new());
+        let read = (frame::JSON, Vec::new());
         match self.request(what.clone(), Method::GET, slice, read).await {
             Ok((encoding, body)) => {
                 let found = encoding.read::<Slice>(body).map(|object| object.value);
@@ -293,7 +303,8 @@ impl Writer {
         let body = render::body(slice, encoding).map_err(kube::Error::SerdeError);
         let body = body.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
         let is_update = method == Method::PUT;
-        let answer = self.request(what.clone(), method, slice, (encoding, body)).await;
+        let body = (encoding.content_type(), body);
+        let answer = self.request(what.clone(), method, slice, body).await;
         let (encoding, body) = match answer {
             Err(WriteError::Refused { what, status }) if is_update && status.code == 404 => {
                 return Err(WriteError::Conflict { what });
@@ -307,14 +318,35 @@ impl Writer {
             Ok(answer) => answer,
         };
         self.encoding.learn(encoding);
-        let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
-        let stored = encoding.object(body).map_err(read);
-        let stored: Stored = stored.map_err(|source| WriteError::Lost { what, source })?;
+        let stored = stored(what, encoding, body)?;
         outcome.node_hints_dropped |= has_node_hints(slice) && !stored.has_node_hints();
         outcome.shown.extend(stored.version().map(|stored| {
             let sent = slice.meta.version;
             if is_update { Shown::Updated { sent, stored } } else { Shown::Created(stored) }
         }));
+        Ok(stored.version().map(Sight::Version))
+    }
+
+    /// Patches hints and annotation of a slice that another controller writes.
+    async fn patch(
+        &self,
+        step: &Step<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Sight>, WriteError> {
+        let slice = step.slice;
+        let what = what(&Method::PATCH, slice);
+        let patch = patch::patch(step.before.unwrap_or(slice), slice).to_string();
+        let body = (patch::CONTENT_TYPE, patch.into());
+        let (encoding, body) = match self.request(what.clone(), Method::PATCH, slice, body).await {
+            Err(WriteError::Refused { what, status }) if is_outdated(&status) => {
+                return Err(WriteError::Conflict { what });
+            }
+            answer => answer?,
+        };
+        let stored = stored(what, encoding, body)?;
+        outcome.node_hints_dropped |= has_node_hints(slice) && !stored.has_node_hints();
+        let sent = slice.meta.version;
+        outcome.shown.extend(stored.version().map(|stored| Shown::Updated { sent, stored }));
         Ok(stored.version().map(Sight::Version))
     }
 
@@ -326,7 +358,7 @@ impl Writer {
         let body =
             json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
         let what = what(&Method::DELETE, slice);
-        let body = (Encoding::Json, body.to_string().into());
+        let body = (frame::JSON, body.to_string().into());
         match self.request(what, Method::DELETE, slice, body).await {
             Ok(_) => Ok(slice.meta.name.clone().map(Sight::Gone)),
             // It is gone as intended (kubernetes#141304). The watch may have shown it long ago.
@@ -340,7 +372,7 @@ impl Writer {
         what: String,
         method: Method,
         slice: &Slice,
-        (encoding, body): (Encoding, Vec<u8>),
+        (content_type, body): (&str, Vec<u8>),
     ) -> Result<(Encoding, Bytes), WriteError> {
         if self.stop.is_asked() {
             return Err(WriteError::Stopping { what });
@@ -350,7 +382,7 @@ impl Writer {
         }
         let sent = Instant::now();
         let request = Request::builder().method(&method).uri(path(&method, slice));
-        let request = request.header(CONTENT_TYPE, encoding.content_type());
+        let request = request.header(CONTENT_TYPE, content_type);
         let request = request.header(ACCEPT, frame::ACCEPT).body(body);
         let request = request.map_err(kube::Error::HttpError);
         let request = request.map_err(|source| WriteError::Lost { what: what.clone(), source })?;
@@ -379,6 +411,21 @@ async fn answer(client: &Client, request: Request<Vec<u8>>) -> kube::Result<(Enc
     Err(kube::Error::Api(refusal::status(&head, body.clone(), text)))
 }
 
+/// The slice as it is stored, by the API server's answer.
+fn stored(what: String, encoding: Encoding, body: Bytes) -> Result<Stored, WriteError> {
+    let read = |error| kube::Error::SerdeError(serde_json::Error::custom(error));
+    let stored = encoding.object(body).map_err(read);
+    stored.map_err(|source| WriteError::Lost { what, source })
+}
+
+/// Whether a patch was refused because the slice is gone, or is not the one any more that the patch was
+/// made for. An API server that finds a test of a patch to fail answers 422, like one that finds the
+/// result to be invalid, but names no field.
+fn is_outdated(status: &Status) -> bool {
+    let names_fields = || status.details.as_ref().is_some_and(|details| !details.causes.is_empty());
+    status.code == 404 || (status.code == 422 && !names_fields())
+}
+
 /// Whether a slice is one of those that the watch shows for the Service of `new`. Another client may
 /// have given it to another Service.
 fn is_for_the_same(found: &Slice, new: &Slice) -> bool {
@@ -397,7 +444,7 @@ fn path(method: &Method, slice: &Slice) -> String {
     let (group, version, plural) = (Slice::GROUP, Slice::VERSION, Slice::PLURAL);
     let name = slice.meta.name.as_ref().filter(|_| method != Method::POST);
     let name = name.map_or_else(String::new, |name| format!("/{name}"));
-    let is_sent = [Method::POST, Method::PUT].contains(method);
+    let is_sent = [Method::POST, Method::PUT, Method::PATCH].contains(method);
     let manager = if is_sent { "?fieldManager=closehaul" } else { "" };
     format!("/apis/{group}/{version}/namespaces/{}/{plural}{name}{manager}", slice.meta.namespace)
 }
@@ -406,6 +453,7 @@ fn what(method: &Method, slice: &Slice) -> String {
     let verb = match *method {
         Method::POST => "create",
         Method::PUT => "update",
+        Method::PATCH => "patch",
         _ => "delete",
     };
     let name: Option<&Name> = slice.meta.name.as_ref().or(slice.meta.generate_name.as_ref());

@@ -51,6 +51,8 @@ struct State {
     pulse: Pulse,
     is_stopping: AtomicBool,
     has_other_writer: AtomicBool,
+    /// Why hints would not be kept in another controller's slices, if they would not.
+    outside_admission: Mutex<Option<String>>,
     /// The last of each duty.
     refusals: Mutex<BTreeMap<Duty, Refusal>>,
     overdue: Option<Overdue>,
@@ -145,6 +147,7 @@ impl Health {
             pulse: Pulse::new(),
             is_stopping: AtomicBool::new(false),
             has_other_writer: AtomicBool::new(false),
+            outside_admission: Mutex::default(),
             refusals: Mutex::default(),
             overdue,
         }))
@@ -189,6 +192,12 @@ impl Health {
         self.0.has_other_writer.store(is_active, Ordering::Relaxed);
     }
 
+    /// Why nothing is patched into another controller's slices; `None` if patches are kept there. Another
+    /// replica could do no better. Every client of the health server can read `why`.
+    pub fn outside_admission(&self, why: Option<String>) {
+        *lock(&self.0.outside_admission) = why.as_deref().map(line);
+    }
+
     /// The API server has refused something: a permission is missing, or a webhook rejected it. It
     /// does not affect the readiness either, and is shown for two minutes. Every client of the
     /// health server can read `why`.
@@ -215,6 +224,10 @@ impl Health {
         if self.0.has_other_writer.load(Ordering::Relaxed) {
             let note = Some(OTHER_WRITER.to_owned());
             checks.push(Check { note, ..Check::new("other-writer", None) });
+        }
+        if let Some(why) = lock(&self.0.outside_admission).clone() {
+            let note = Some(format!("nothing is patched: {why}"));
+            checks.push(Check { note, ..Check::new("admission-policy", None) });
         }
         for (duty, Refusal { at, why }) in &*lock(&self.0.refusals) {
             if at.elapsed() < REFUSAL {

@@ -1,6 +1,6 @@
 //! Others: metrics of other writers of the managed slices, and of the Events that are emitted.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::register::register;
 
@@ -13,6 +13,9 @@ pub struct Others {
     pub contested: IntGauge,
     /// Writes of other clients that created managed slices, or changed their endpoints or ports.
     pub writes: IntCounter,
+    /// 1 in assist mode while there is no admission policy that keeps hints.
+    pub admission_absent: IntGauge,
+    overwritten: IntGaugeVec,
     events: IntCounterVec,
 }
 
@@ -46,6 +49,11 @@ impl Others {
             "closehaul_events_total",
             "Kubernetes Events about Services, by what became of them.",
         );
+        let overwritten = Opts::new(
+            "closehaul_overwritten_services",
+            "Services whose hints another controller overwrites again and again, in assist mode, by \
+             whether a zone is evacuated for them.",
+        );
         let others = Self {
             active: gauge(
                 "closehaul_other_writer_active",
@@ -63,12 +71,24 @@ impl Others {
                      or ports.",
                 ),
             )?,
+            admission_absent: gauge(
+                "closehaul_admission_absent",
+                "1 in assist mode while no admission policy keeps hints in slices, else 0.",
+            )?,
+            overwritten: register(registry, IntGaugeVec::new(overwritten, &["evacuated"]))?,
             events: register(registry, IntCounterVec::new(options, &["result"]))?,
         };
+        others.overwritten(0, 0);
         for emitted in Emitted::ALL {
             others.events.with_label_values(&[emitted.as_str()]);
         }
         Ok(others)
+    }
+
+    /// Records on how many Services closehaul has given up, by whether they are evacuated.
+    pub fn overwritten(&self, evacuated: i64, others: i64) {
+        self.overwritten.with_label_values(&["true"]).set(evacuated);
+        self.overwritten.with_label_values(&["false"]).set(others);
     }
 
     /// Counts an Event that was sent, or was not.

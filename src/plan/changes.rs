@@ -24,6 +24,9 @@ pub struct Changes {
     /// Whether only zones and hints change, for example because a node's zone does. Such writes
     /// may wait for those that move endpoints.
     pub is_locality_only: bool,
+    /// Whether another controller writes these slices, so that only hints and the annotation for
+    /// them are patched in. There are only updates then.
+    pub is_in_place: bool,
 }
 
 impl Changes {
@@ -58,6 +61,7 @@ impl Changes {
             replaced,
             deletes: packing.deletes.drain(..).cloned().collect(),
             is_locality_only,
+            is_in_place: false,
         }
     }
 

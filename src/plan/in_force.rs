@@ -48,6 +48,6 @@ pub fn kept(old: &Endpoint, new: &Endpoint) -> Option<Arc<Hints>> {
 }
 
 /// The UID of the pod that an endpoint is.
-pub(super) fn uid(endpoint: &Endpoint) -> Option<&Uid> {
+pub fn uid(endpoint: &Endpoint) -> Option<&Uid> {
     endpoint.target.as_ref()?.uid.as_ref()
 }

@@ -96,6 +96,11 @@ impl Intent {
         Self { mechanism, ruling: None }
     }
 
+    /// Whether other hints are requested than those that the Service's own fields stand for.
+    pub fn is_beyond(&self, service: &Service) -> bool {
+        self.request().is_some() || self.mechanism != Self::of(service).mechanism
+    }
+
     /// What the hints must satisfy beyond what upstream's do, if anything.
     pub fn request(&self) -> Option<&Request> {
         self.ruling.as_ref()?.request.as_ref()

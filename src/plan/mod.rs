@@ -13,6 +13,7 @@ pub mod endpoint_ip;
 pub mod hints;
 pub mod hints_only;
 pub mod in_force;
+pub mod in_place;
 pub mod intent;
 pub mod metadata;
 pub mod moves;
@@ -44,7 +45,7 @@ use self::{
     },
     intent::{Intent, Mechanism},
     pack::{Group, Packing},
-    policy::{request::Request, searches::Searches, zones::Zones},
+    policy::{outcome::Newcomers, request::Request, searches::Searches, zones::Zones},
     ready::Ready,
 };
 use crate::model::{
@@ -170,6 +171,9 @@ pub struct Family<'a> {
     pub counts: Option<ZoneCounts>,
     /// The plans of its hints, where policies or evacuations decide them.
     pub planned: Option<Arc<Planned>>,
+    /// What endpoints name that appear before the next plan, for each group of [`Self::planned`]. Only
+    /// a plan [`in_place`] has it: here, a new endpoint is planned before it is written.
+    pub newcomers: Vec<Newcomers>,
     /// Its numbers; `None` if the Service no longer has this address type.
     pub census: Option<Census>,
     /// The ready endpoints of all slices as they will stand.
@@ -249,6 +253,7 @@ pub fn plan<'a>(world: World<'_, 'a>) -> Plan<'a> {
             unchanged: Vec::new(),
             counts: None,
             planned: None,
+            newcomers: Vec::new(),
             census: None,
             ready: Ready::default(),
         });
@@ -277,17 +282,14 @@ enum Decided {
 
 /// Decides about the hints of all endpoints of `packing`.
 fn decide(world: World<'_, '_>, scope: Scope<'_>, packing: &Packing<'_>) -> Decided {
-    let without_policy =
-        || Decided::Chosen(hints::choose(world.intent, packing, world.shares), None);
-    let Some(policy) = world.policy else { return without_policy() };
-    let Scope::Whole(other) = scope else { return Decided::Part };
-    let Some(terms) = world.terms() else {
-        let prefers_zone = world.intent.mechanism != Mechanism::Off;
-        let kept = planned::unknown(&world.service.key, policy.zones, prefers_zone, packing);
-        return kept.map_or_else(without_policy, |choices| Decided::Chosen(choices, None));
+    let other = match scope {
+        Scope::Whole(other) => other,
+        Scope::Part if world.policy.is_some() => return Decided::Part,
+        Scope::Part => None,
     };
     // A second address type takes over the plan of the first one for each pod.
-    if terms.request.guard.is_some() && other.is_none() {
+    let guarded = world.terms().filter(|terms| terms.request.guard.is_some() && other.is_none());
+    if let Some(terms) = guarded {
         let ready = Ready::among(packing.slices_with_ports(), world.nodes);
         if let Some(planned) = Planned::in_force(terms, packing, &ready) {
             #[cfg(test)]
@@ -295,8 +297,26 @@ fn decide(world: World<'_, '_>, scope: Scope<'_>, packing: &Packing<'_>) -> Deci
             return Decided::Kept(planned, ready);
         }
     }
+    let (choices, planned) = choose(world, other, packing);
+    Decided::Chosen(choices, planned)
+}
+
+/// Chooses the hints of all endpoints of `packing`, perhaps by plans under policies. See [`Scope`] for
+/// `other`.
+fn choose(
+    world: World<'_, '_>,
+    other: Option<&mut OtherFamily>,
+    packing: &Packing<'_>,
+) -> (Choices, Option<Arc<Planned>>) {
+    let without_policy = || (hints::choose(world.intent, packing, world.shares), None);
+    let Some(policy) = world.policy else { return without_policy() };
+    let Some(terms) = world.terms() else {
+        let prefers_zone = world.intent.mechanism != Mechanism::Off;
+        let kept = planned::unknown(&world.service.key, policy.zones, prefers_zone, packing);
+        return kept.map_or_else(without_policy, |choices| (choices, None));
+    };
     let (choices, planned) = planned::choose(terms, other, packing);
-    Decided::Chosen(choices, Some(Arc::new(planned)))
+    (choices, Some(Arc::new(planned)))
 }
 
 /// Plans the slices of one address type.
@@ -357,6 +377,7 @@ fn family<'a>(
         unchanged: packing.unchanged,
         counts,
         planned,
+        newcomers: Vec::new(),
         census: Some(census),
         ready: Ready::default(),
     };

@@ -86,7 +86,8 @@ pub fn patch<'a>(
         let world = World { pods, slices: &[*slice], ..world };
         let desired = endpoint::desired(world.service, pods, world.nodes, slice.address_type);
         let part = family(world, Scope::Part, slice.address_type, vec![*slice], &desired);
-        let Changes { creates, updates, replaced, deletes, is_locality_only } = part.changes;
+        let Changes { creates, updates, replaced, deletes, is_locality_only, is_in_place: _ } =
+            part.changes;
         let is_in_place = creates.is_empty() && deletes.is_empty();
         if !is_in_place || part.census.is_none_or(|census| census.added + census.removed > 0) {
             return None;

@@ -34,6 +34,11 @@ impl Topology {
         self.all.len()
     }
 
+    /// The names of all zones.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.all.keys()
+    }
+
     /// Whether these are the names of all zones.
     pub fn has_zones(&self, names: &[Name]) -> bool {
         names.len() == self.all.len() && names.iter().all(|name| self.all.contains_key(name))

@@ -193,6 +193,9 @@ fn fixed(reason: Reason) -> Option<&'static str> {
         }
         Reason::PolicyInvalid => "Correct the policy: its condition Accepted says what is wrong",
         Reason::AddressNotAllowed => "Give the pods that are named below other addresses",
+        Reason::OutsideAdmission => {
+            "Install the admission policy that the chart brings with mode=assist: docs/assist.md"
+        }
         Reason::WriteRefused => "Look in the log of closehaul for what the API server refuses",
         _ => return None,
     })

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::status::HINTS_CANNOT_MOVE;
+use super::status::is_incomplete;
 use crate::{
     api::crd::status::{Condition, ConditionStatus, ZoneEvacuationStatus},
     assess::reason::Reason,
@@ -53,6 +53,8 @@ pub enum News {
     WriteRefused(String),
     /// Another controller writes its slices as well.
     Overwritten,
+    /// Another controller overwrites the hints in its slices, so nothing more is patched for a while.
+    HintsOverwritten,
     /// Something new about an evacuation.
     Evacuation(EvacuationNews),
 }
@@ -108,7 +110,7 @@ impl EvacuationNews {
                 _ => {}
             }
         }
-        let stuck = |of| condition(of, "Complete").filter(|it| it.reason == HINTS_CANNOT_MOVE);
+        let stuck = |of| condition(of, "Complete").filter(|it| is_incomplete(&it.reason));
         if let (None, Some(stuck)) = (stuck(before), stuck(after)) {
             news.push(Self::Incomplete(stuck.message.clone()));
         }

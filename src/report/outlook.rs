@@ -44,6 +44,12 @@ impl Outlook {
         Self { decision: self.decision.overwritten(), ..self }
     }
 
+    /// The same if hints are not in force, for a reason that no plan shows.
+    #[must_use]
+    pub fn hindered(self, reason: Reason) -> Self {
+        Self { decision: self.decision.hindered(reason), ..self }
+    }
+
     /// The outlook of a Service that is new: it requests nothing.
     pub fn nothing() -> Self {
         let decision = Decision { state: State::None, reasons: vec![Reason::NoPreference] };

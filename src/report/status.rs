@@ -233,6 +233,8 @@ struct Evacuated {
     pending: usize,
     /// Services that hints cannot move, each with the reason.
     stuck: Vec<String>,
+    /// Why hints of one of them would not stay, in slices of another controller.
+    beyond_reach: Option<Reason>,
 }
 
 impl Evacuated {
@@ -248,10 +250,13 @@ impl Evacuated {
         self.services += 1;
         let known = (sources.known)(&service.key);
         let reasons = known.as_ref().map_or(&[][..], |known| &known.decision.reasons);
-        let is_stuck =
-            |reason: &&Reason| matches!(reason, Reason::TooManyZones | Reason::WriteRefused);
+        let is_stuck = |reason: &&Reason| {
+            matches!(reason, Reason::TooManyZones | Reason::WriteRefused)
+                || is_beyond_reach(**reason)
+        };
         let cause = deafness(service).or_else(|| reasons.iter().find(is_stuck).copied());
         if let Some(cause) = cause {
+            self.beyond_reach = self.beyond_reach.or(Some(cause).filter(|it| is_beyond_reach(*it)));
             self.stuck.push(format!("{} ({cause})", service.key));
         } else if known.is_none_or(|known| !known.is_programmed) {
             self.pending += 1;
@@ -262,6 +267,18 @@ impl Evacuated {
         let has = |zones: &[Name]| zones.iter().any(|zone| &**zone == PLACEHOLDER);
         self.endpoints += hints.filter(|hints| has(&hints.zones)).count();
     }
+}
+
+/// Whether hints would not stay, because another controller writes the slices.
+fn is_beyond_reach(reason: Reason) -> bool {
+    matches!(reason, Reason::OverwrittenByOtherController | Reason::OutsideAdmission)
+}
+
+/// Whether the condition `Complete` has this reason because hints cannot move all traffic.
+pub(super) fn is_incomplete(reason: &str) -> bool {
+    let beyond_reach = Reason::ALL.iter().filter(|reason| is_beyond_reach(**reason));
+    let mut reasons = beyond_reach.map(ToString::to_string);
+    reason == HINTS_CANNOT_MOVE || reasons.any(|other| other == reason)
 }
 
 /// Why hints cannot move the traffic of a Service, if they cannot.
@@ -382,7 +399,14 @@ impl Conditions {
             ("Ended", "traffic may go to the zones again".to_owned())
         } else if !stuck.is_empty() {
             let stuck = listed(stuck.iter().cloned());
-            (HINTS_CANNOT_MOVE, format!("hints cannot move the traffic of {stuck}"))
+            let message = format!("hints cannot move the traffic of {stuck}");
+            return match found.beyond_reach {
+                Some(reason) => self.unlike("Complete", ConditionStatus::False, reason, message),
+                None => {
+                    let reason = HINTS_CANNOT_MOVE;
+                    self.condition("Complete", ConditionStatus::False, reason, message)
+                }
+            };
         } else if *pending > 0 {
             ("Pending", format!("{pending} of {} Services are not written yet", found.services))
         } else {

@@ -1,6 +1,6 @@
 //! `--mode advise`: everything is computed and reported, and nothing is written.
 
-use closehaul::control::lease::Leadership;
+use closehaul::control::{controller::Mode, lease::Leadership};
 use fake_api::{
     FakeApi, Seen,
     collections::{POLICIES, SERVICES},
@@ -12,7 +12,7 @@ use crate::log::Log;
 
 fn options() -> Options {
     let mut options = Options::default();
-    options.settings.advises = true;
+    options.settings.mode = Mode::Advise;
     options
 }
 

@@ -7,6 +7,7 @@
 
 mod advise;
 mod agreement;
+mod assist;
 mod creates;
 mod decisions;
 mod determinism;

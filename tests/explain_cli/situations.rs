@@ -292,6 +292,7 @@ fn every_reason_has_a_situation() {
     let unseen = [
         Reason::OverwrittenByOtherController,
         Reason::WriteRefused,
+        Reason::OutsideAdmission,
         Reason::Held,
         Reason::PolicyInvalid,
         Reason::PolicyUnknown,

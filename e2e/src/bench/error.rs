@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use crate::{closehaul, cluster, components, process, world};
+use crate::{closehaul, cluster, components, process, scrape, world};
 
 /// What can go wrong with the bench.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +37,11 @@ pub enum Error {
         /// Where the profile is.
         path: String,
     },
-    /// A change of a pod.
-    #[error("changing a pod: {0}")]
+    /// The API server's metrics.
+    #[error(transparent)]
+    Scrape(#[from] scrape::Error),
+    /// A change of a pod or of a slice.
+    #[error("changing an object: {0}")]
     Change(kube::Error),
     /// A file of `/proc`, a binary or a result.
     #[error("{}: {source}", path.display())]

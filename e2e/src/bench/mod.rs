@@ -9,10 +9,12 @@
 //! - `stage`, `step`: one contender on a separate cluster, and what happens there
 //! - `usage`, `connections`, `garbage`, `witness`: what is read from the kernel and from the API
 //!   server
+//! - [`admission`]: what the admission policies of assist mode cost, measured separately
 //! - [`relabel`]: changes of pods while all nodes move, measured separately
 //! - [`measure`]: the results, as written to `raw.json`
 //! - [`statistics`], `table`, `chart`, `plots`: the results for people
 
+pub mod admission;
 pub mod contender;
 pub mod floor;
 pub mod measure;

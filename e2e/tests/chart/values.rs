@@ -6,7 +6,7 @@ use e2e::chart::{Error, Tools};
 const WRONG: [(&str, &[&str]); 21] = [
     // Rejected by the schema.
     ("replicaCount=two", &["/replicaCount", "got string, want integer"]),
-    ("mode=assist", &["/mode", "'replace', 'advise'"]),
+    ("mode=webhook", &["/mode", "'replace', 'assist', 'advise'"]),
     ("replicas=3", &["additional properties 'replicas' not allowed"]),
     ("image.digest=abc", &["/image/digest", "'abc' does not match pattern '^(sha256:"]),
     ("leaderElection.leaseDuration=15", &["/leaderElection/leaseDuration", "want string"]),

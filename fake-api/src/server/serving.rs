@@ -97,9 +97,7 @@ impl FakeApi {
         let (code, object) = if *method == Method::GET {
             (200, self.with(|state| state.store.get(path, &name))?)
         } else {
-            self.change_by(self.caller, |state| {
-                write(&mut state.store, method, &call, seen.body.clone())
-            })?
+            self.change_by(self.caller, |state| write(&mut state.store, method, &call, seen))?
         };
         Ok(respond(code, &typed(path, object)).await)
     }

@@ -4,9 +4,10 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
-    collections::resource,
+    admission::admit,
+    collections::{SLICES, resource},
     refusal::{Refusal, deleted},
-    request::Call,
+    request::{Call, Seen},
     store::{Store, check, text},
     validation::validate,
 };
@@ -19,8 +20,9 @@ pub fn write(
     store: &mut Store,
     method: &Method,
     call: &Call,
-    body: Value,
+    seen: &Seen,
 ) -> Result<(u16, Value), Refusal> {
+    let body = seen.body.clone();
     let (path, name) = (&call.collection, call.object());
     let rules = resource(path);
     if body.to_string().len() > MAX_BODY {
@@ -45,11 +47,17 @@ pub fn write(
                 return Err(Refusal::unversioned(path, &name.1));
             }
             check(path, &old, &body)?;
+            let body = if path == SLICES { admit(store, &old, body) } else { body };
             validate(path, &body, Some(&old))?;
             Ok((200, replace(store, call, body)?))
         }
         Method::PATCH => {
-            let (old, object) = (store.get(path, &name)?, store.merged(path, &name, &body)?);
+            let old = store.get(path, &name)?;
+            let object = match &*seen.content_type {
+                "application/json-patch+json" => patched(&old, &body)?,
+                "application/merge-patch+json" => store.merged(path, &name, &body)?,
+                _ => return Err(Refusal::made(415)),
+            };
             check(path, &old, &object)?;
             validate(path, &object, Some(&old))?;
             Ok((200, replace(store, call, object)?))
@@ -62,6 +70,15 @@ pub fn write(
         }
         _ => Err(Refusal::made(405)),
     }
+}
+
+/// The object as a JSON patch changes it.
+fn patched(old: &Value, patch: &Value) -> Result<Value, Refusal> {
+    let mut object = old.clone();
+    let patch: json_patch::Patch =
+        serde_json::from_value(patch.clone()).map_err(|_| Refusal::made(400))?;
+    json_patch::patch(&mut object, &patch).map_err(|_| Refusal::inapplicable())?;
+    Ok(object)
 }
 
 /// A PUT of what does not exist.

@@ -31,6 +31,11 @@
 {{- end }}
 {{- end }}
 
+{{- /* The user name of the service account, for the API server. */ -}}
+{{- define "closehaul.user" -}}
+{{- printf "system:serviceaccount:%s:%s" (include "closehaul.namespace" .) (include "closehaul.serviceAccountName" .) }}
+{{- end }}
+
 {{- define "closehaul.selectorLabels" -}}
 {{- dict "app.kubernetes.io/name" (include "closehaul.name" .) "app.kubernetes.io/instance" .Release.Name | toYaml }}
 {{- end }}
@@ -237,6 +242,9 @@ httpGet:
 {{- define "closehaul.check" -}}
 {{- if not .Values.enabled }}
 {{- fail "enabled: false has an effect only in a parent chart whose dependency on this one has `condition: closehaul.enabled`" }}
+{{- end }}
+{{- if and (eq .Values.mode "assist") (semverCompare "<1.36.0-0" .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "mode: assist requires the admission policies of Kubernetes 1.36, but the cluster has %s; set mode=advise" .Capabilities.KubeVersion.Version) }}
 {{- end }}
 {{- if .Values.hostNetwork }}
 {{- if .Values.networkPolicy.enabled }}

@@ -6,16 +6,18 @@ use futures::{StreamExt, stream};
 use kube::Client;
 use tokio::time::{Instant, sleep_until};
 
-use super::{RestoreError, say};
+use super::{Mode, RestoreError, say};
 use crate::{
+    admission::mark::{is_marked, mark},
     cli::live::{Cluster, LiveError},
     clock::WallClock,
+    cluster::Index,
     control::{
         lease::Leadership,
         stop::Stop,
         write::{Answers, Limit, Outcome, WriteEncoding, WriteError, Writer},
     },
-    model::name::ServiceKey,
+    model::{name::ServiceKey, service::Service},
     observe::Metrics,
     plan::{Circumstances, Settings, changes::Changes},
 };
@@ -48,14 +50,25 @@ impl Round {
         cluster: &mut Cluster,
         settings: Settings,
         wall: &WallClock,
+        mode: Option<Mode>,
     ) -> Result<Self, LiveError> {
         let objects = cluster.objects(None).await?;
         let index = objects.index(wall.now());
+        let has_mark = |service: &Service| index.slices_of(&service.key).into_iter().any(is_marked);
+        let is_in_place = match mode {
+            Some(mode) => mode == Mode::Assist,
+            None => index.services().any(has_mark),
+        };
         let mut writes: Vec<_> = index
             .services()
             .filter_map(|service| {
-                let plan = index.plan(&service.key, None, settings, Circumstances::default())?;
-                let changes = plan.hints_only(&index.slices_of(&service.key));
+                let changes = if is_in_place {
+                    in_place(&index, service, settings)?
+                } else {
+                    let key = &service.key;
+                    let plan = index.plan(key, None, settings, Circumstances::default())?;
+                    plan.hints_only(&index.slices_of(key))
+                };
                 (!changes.is_empty()).then(|| (service.key.clone(), changes))
             })
             .collect();
@@ -110,6 +123,16 @@ impl Round {
         }
         Ok(written)
     }
+}
+
+/// What is patched into the slices of a Service that another controller writes: in those that are marked,
+/// the hints by the Service's own fields.
+fn in_place(index: &Index, service: &Service, settings: Settings) -> Option<Vec<Changes>> {
+    let (key, circumstances) = (&service.key, Circumstances::default());
+    let mut plan = index.plan_in_place(key, None, settings, circumstances, is_marked)?;
+    mark(&mut plan, service, index.topology());
+    let changes = plan.families.into_iter().map(|family| family.changes);
+    Some(changes.filter(|changes| !changes.is_empty()).collect())
 }
 
 impl Written {

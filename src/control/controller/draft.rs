@@ -1,10 +1,13 @@
 //! Draft: the plan of a Service, or only of what has changed where that is enough.
 
+use super::assist::Manner;
 use crate::{
+    admission::mark,
     cluster::{Index, Part},
     model::name::ServiceKey,
     plan::{
         Circumstances, Plan, Settings,
+        intent::Intent,
         trigger::{Seen, Sighting, trigger_time, trigger_time_of},
     },
 };
@@ -30,11 +33,31 @@ impl<'a> Draft<'a> {
         seen: Option<&Seen>,
         settings: Settings,
         circumstances: Circumstances,
+        manner: Manner,
     ) -> Option<Self> {
+        if let Manner::InPlace { is_closed } = manner {
+            return Self::in_place(index, key, settings, circumstances, is_closed);
+        }
         let patch = part
             .zip(seen)
             .and_then(|(part, seen)| Self::patch(index, key, part, seen, settings, circumstances));
         patch.or_else(|| Self::whole(index, key, seen, settings, circumstances))
+    }
+
+    /// Plans the hints and annotations of slices that another controller writes.
+    fn in_place(
+        index: &'a Index,
+        key: &ServiceKey,
+        settings: Settings,
+        circumstances: Circumstances,
+        is_closed: bool,
+    ) -> Option<Self> {
+        let service = index.service(key)?;
+        let own = is_closed.then(|| Intent::of(service));
+        let mut plan =
+            index.plan_in_place(key, own.as_ref(), settings, circumstances, mark::is_marked)?;
+        mark::mark(&mut plan, service, index.topology());
+        Some(Self { plan, sighting: Sighting::Some(Vec::new()), is_patch: false })
     }
 
     fn patch(

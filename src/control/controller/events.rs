@@ -223,6 +223,7 @@ impl Controller {
     pub(super) fn leave(&mut self, key: &ServiceKey) {
         self.reporter.left(key);
         self.others.writer.forget(key);
+        self.assist.overwrites.forget(key);
     }
 
     fn pods_changed(&mut self, services: Vec<ServiceKey>, now: Instant) {
@@ -307,8 +308,10 @@ impl Controller {
         }
     }
 
-    /// Puts a Service into the queue.
+    /// Puts a Service into the queue. In assist mode, plans wait for nothing, because most lead to no
+    /// patch; the patches wait.
     pub(super) fn enqueue(&mut self, key: ServiceKey, class: Class, due: Instant) {
+        let class = if self.is_assisting() { Class::Endpoints } else { class };
         if self.queue.add(key, class, due) {
             self.reporter.tally.queued();
         }

@@ -37,6 +37,7 @@ impl Controller {
     /// writer, unless it shows a local write. It is not a sign
     ///
     /// - to a replica that does not lead: to it, all writes are by other clients;
+    /// - in assist mode, where another controller writes the slices;
     /// - just after it has begun to lead, unless the version is later than a local write's;
     /// - in a list: it does not show when and in which order its slices were written, and after a
     ///   restore from a backup it shows old ones;
@@ -49,6 +50,7 @@ impl Controller {
         let is_settled = now.saturating_duration_since(leads_since) >= HANDOVER;
         let service = self.index.service(service);
         self.lists.slices.is_none()
+            && !self.is_assisting()
             && (is_after_own || is_settled)
             && service.is_some_and(|service| service.is_served() && !service.terminating)
     }
@@ -74,8 +76,12 @@ impl Controller {
         self.reporter.other_writer(&self.others.writer);
     }
 
-    /// When to repair a slice of a Service that another client has changed.
+    /// When to repair a slice of a Service that another client has changed. In assist mode, that is what
+    /// happens all the time.
     pub(super) fn repair_due(&self, service: &ServiceKey, now: Instant) -> Instant {
+        if self.is_assisting() {
+            return now + self.settings.batch_period;
+        }
         let delay = SLICE_DELAY.max(self.others.writer.delay(service));
         now + self.settings.batch_period.max(delay)
     }

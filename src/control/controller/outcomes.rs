@@ -52,6 +52,7 @@ impl Controller {
             // The next try is for the same changes.
             drop(before.map(|before| before.put(&mut progress.seen)));
         }
+        let has_succeeded = failures.is_empty() && !outcome.node_hints_dropped;
         let has_become = failures.is_empty() && progress.written();
         let foreign = progress.end(written, &failures, self.lists.slices_seen, now);
         let was_refused = progress.is_refused;
@@ -64,6 +65,7 @@ impl Controller {
             self.enqueue(key.clone(), Class::Endpoints, now);
         }
         let before = self.queue.failures(&key);
+        self.patched(&key, has_succeeded, now);
         self.saw_others(&key, foreign, now);
         if foreign.events > 0 {
             let due = self.repair_due(&key, now);

@@ -215,7 +215,7 @@ impl Controller {
             stood: self.progress.get(key).map(|progress| progress.stood(now)),
             is_contested: self.others.writer.is_contested(key),
         };
-        let plan = self.index.plan(key, None, self.settings.plan, circumstances);
+        let plan = self.plan_for_numbers(key, circumstances);
         let service = self.index.service(key);
         service.zip(plan).map_or_else(Numbers::default, |(service, plan)| {
             Numbers::of(&self.index, service, &plan)

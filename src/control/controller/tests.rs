@@ -22,7 +22,7 @@ fn controller() -> Controller {
         replan_qps: 0.0,
         concurrency: 5,
         policies: false,
-        advises: false,
+        mode: Mode::Replace,
         renew_deadline: Duration::from_secs(10),
     };
     Controller::new(settings, Metrics::new().unwrap(), Health::default())

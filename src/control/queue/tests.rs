@@ -498,3 +498,47 @@ fn keys_that_are_not_answered_do_not_take_all_workers() {
     assert_eq!(queue.take(later + SECOND), Some(("b", Class::Endpoints)), "it was answered");
     assert_eq!((queue.in_work(), queue.len()), (3, 0));
 }
+
+#[test]
+fn evacuations_come_before_other_hints_at_twice_their_rate() {
+    let start = Instant::now();
+    let mut queue = Queue::new(2.0, 5);
+    for key in 0..10_i32 {
+        let class = if key < 6 { Class::Evacuation } else { Class::Hints };
+        queue.add(key, class, start);
+    }
+    let mut taken = Vec::new();
+    while let Some(due) = queue.next_due() {
+        let now = due.max(start);
+        let (key, class) = queue.take(now).expect("what is due can be taken");
+        queue.done(&key, now);
+        taken.push((class, (now - start).as_millis()));
+    }
+    let (evacuation, hints) = (Class::Evacuation, Class::Hints);
+    let wanted = [
+        (evacuation, 0),
+        (evacuation, 0),
+        (evacuation, 0),
+        (evacuation, 0),
+        (evacuation, 250),
+        (evacuation, 500),
+        (hints, 500),
+        (hints, 500),
+        (hints, 1000),
+        (hints, 1500),
+    ];
+    assert_eq!(taken, wanted);
+}
+
+#[test]
+fn one_that_writes_more_makes_the_next_wait_longer() {
+    let start = Instant::now();
+    let mut queue = Queue::new(1.0, 5);
+    queue.add(1, Class::Hints, start);
+    queue.add(2, Class::Hints, start);
+    assert_eq!(queue.take(start), Some((1, Class::Hints)));
+    queue.spend(Class::Hints, 4, start);
+    queue.done(&1, start);
+    assert_eq!(queue.next_due(), Some(start + 5 * SECOND));
+    assert_eq!(queue.take(start + 4 * SECOND), None);
+}

@@ -28,7 +28,7 @@ pub(super) struct Step<'c> {
     /// The slice that is sent, or deleted.
     pub(super) slice: &'c Slice,
     /// The slice as it is now.
-    before: Option<&'c Slice>,
+    pub(super) before: Option<&'c Slice>,
 }
 
 /// What traffic reaches through a slice: a pod by the name of a Service port, given by its class.
@@ -216,7 +216,7 @@ mod tests {
             updates: updates.iter().map(|(_, after)| slice(after)).collect(),
             replaced: updates.iter().map(|(before, _)| slice(before)).collect(),
             deletes: deletes.iter().map(|text| slice(text)).collect(),
-            is_locality_only: false,
+            ..Changes::default()
         }
     }
 

@@ -27,7 +27,9 @@ impl News {
             Self::NodeMissing { .. } => Reason::NodeMissing.to_string(),
             Self::AddressNotAllowed { .. } => Reason::AddressNotAllowed.to_string(),
             Self::WriteRefused(_) => Reason::WriteRefused.to_string(),
-            Self::Overwritten => Reason::OverwrittenByOtherController.to_string(),
+            Self::Overwritten | Self::HintsOverwritten => {
+                Reason::OverwrittenByOtherController.to_string()
+            }
             Self::Evacuation(news) => news.reason(),
         }
     }
@@ -45,6 +47,7 @@ impl News {
     pub(super) fn action(&self) -> &'static str {
         match self {
             Self::UpdateFailed(_) | Self::WriteRefused(_) | Self::Overwritten => "WriteSlices",
+            Self::HintsOverwritten => "PlaceHints",
             Self::NodeMissing { .. } | Self::AddressNotAllowed { .. } => "ListEndpoints",
             Self::Evacuation(_) => "EvacuateZone",
             _ => "PlaceHints",
@@ -93,6 +96,11 @@ impl News {
                                   endpointslice-controller of kube-controller-manager still on, or \
                                   a second closehaul installed?"
                 .to_owned(),
+            Self::HintsOverwritten => "Another controller overwrites the hints again and again, so they \
+                                       are left to it for ten minutes or longer: are the \
+                                       MutatingAdmissionPolicy closehaul-hints and its binding as the \
+                                       chart installs them, and does no webhook change EndpointSlices?"
+                .to_owned(),
             Self::Evacuation(news) => news.note(),
         }
     }
@@ -135,6 +143,7 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::NodeMissing => "a pod's node is not known",
         Reason::AddressNotAllowed => "a pod has an address that slices must not contain",
         Reason::WriteRefused => "the API server rejects an EndpointSlice as invalid",
+        Reason::OutsideAdmission => "no admission policy would keep hints in its EndpointSlices",
         Reason::NodeWithoutZoneLabel => "a node has no label topology.kubernetes.io/zone",
         Reason::ForeignSliceWithoutHints => {
             "an EndpointSlice of another manager has ready endpoints without hints"

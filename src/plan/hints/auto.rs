@@ -78,7 +78,7 @@ fn shared_out(packing: &Packing<'_>, shares: Option<&CpuShares>) -> Option<Choic
     redistribute(&mut zones, &mut counts, &mut giving, &mut receiving);
     let counts = Some(counts).filter(|counts| !counts.is_empty())?;
     let endpoints = zones.into_iter().map(|zone| zone.map_or(Choice::Any, Choice::Zone));
-    Some(Choices { endpoints: endpoints.collect(), counts: Some(counts) })
+    Some(Choices { counts: Some(counts), ..Choices::of(endpoints.collect()) })
 }
 
 /// How many endpoints a zone should have, and how many it may have.

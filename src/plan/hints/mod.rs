@@ -16,6 +16,7 @@ use self::auto::{CpuShares, ZoneCounts};
 use super::{
     intent::{Intent, Mechanism, Preference},
     pack::Packing,
+    policy::outcome::Newcomers,
 };
 use crate::model::{
     name::Name,
@@ -46,6 +47,8 @@ pub struct Choices {
     /// How many endpoints are hinted to each zone, where the legacy annotation is in force and can be
     /// followed.
     pub counts: Option<ZoneCounts>,
+    /// What endpoints name that appear before the next plan, for each group of the plan.
+    pub newcomers: Vec<Newcomers>,
 }
 
 /// Chooses the hints of all endpoints of `packing`, which have the hints in force.
@@ -76,9 +79,14 @@ impl Choice {
 }
 
 impl Choices {
+    /// Choices that do not count endpoints by zone, and say nothing of newcomers.
+    fn of(endpoints: Vec<Choice>) -> Self {
+        Self { endpoints, counts: None, newcomers: Vec::new() }
+    }
+
     /// No endpoint has hints, ready or not.
     fn none(packing: &Packing<'_>) -> Self {
         let endpoints = packing.slices().flatten().map(|_| Choice::Nothing).collect();
-        Self { endpoints, counts: None }
+        Self::of(endpoints)
     }
 }

@@ -177,8 +177,9 @@ pub fn choose(
     if let Some(other) = other {
         *other = OtherFamily::of(&places, &endpoints);
     }
-    let groups = groups.into_iter().map(|named| named.group).collect();
-    (Choices { endpoints, counts: None }, Planned { groups, exceeded })
+    let split = groups.into_iter().map(|named| (named.group, named.naming.newcomers));
+    let (groups, newcomers) = split.unzip();
+    (Choices { newcomers, ..Choices::of(endpoints) }, Planned { groups, exceeded })
 }
 
 /// The hints while it is not known what policies request: those in force, and what follows from them
@@ -196,7 +197,7 @@ pub fn unknown(
     let mut pen = Pen::default();
     let places = places.all.iter().zip(&unknown.hints);
     let endpoints = places.map(|(place, chosen)| pen.choice(chosen, place.endpoint)).collect();
-    Some(Choices { endpoints, counts: None })
+    Some(Choices::of(endpoints))
 }
 
 /// The request with what the hints in force say about themselves: those of an evacuation that has

@@ -12,5 +12,5 @@ pub fn choose(preference: Preference, packing: &Packing<'_>) -> Choices {
     let choice = |endpoint: &Endpoint| {
         if endpoint.is_ready() { Choice::Own(preference) } else { Choice::Any }
     };
-    Choices { endpoints: packing.slices().flatten().map(choice).collect(), counts: None }
+    Choices::of(packing.slices().flatten().map(choice).collect())
 }
