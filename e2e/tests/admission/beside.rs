@@ -13,7 +13,7 @@ use crate::{LIMIT, notation, stage::Stage};
 
 const SETTLE: Duration = Duration::from_secs(60);
 /// No stored write for this long counts as no loop: the built-in controller's are a second apart.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(3);
 const WEB: &str = "web";
 
 /// What closehaul asks for here: zone-a is lent to zone-b, and zone-c is evacuated.
@@ -110,10 +110,9 @@ async fn beside() {
     for number in [6, 7, 8] {
         pod(&world, number).await;
     }
-    settled(&stage, &world, "new pods", |all| all.len() == 8).await;
+    let before = settled(&stage, &world, "new pods", |all| all.len() == 8).await;
     for distribution in [json!("PreferSameZone"), json!("PreferSameNode"), Value::Null] {
         let spec = json!({"spec": {"trafficDistribution": distribution}});
-        let before = settled(&stage, &world, "before", |_| true).await;
         world.patch(&service, &spec).await.unwrap();
         // The built-in controller has to see the change before it can be quiet about it.
         tokio::time::sleep(Duration::from_secs(2)).await;
