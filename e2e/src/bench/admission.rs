@@ -89,7 +89,8 @@ impl Write {
     /// The stored slice.
     fn stored(self, size: u16) -> Value {
         let annotation = (self != Self::Unmarked).then_some("=zone-a,zone-b,zone-c");
-        slice(annotation, (0..size).map(|at| endpoint(at.into(), &in_force(at.into()))).collect())
+        let endpoints = (0..size).map(|at| endpoint(at.into(), &in_force(at.into())));
+        slice(annotation, &endpoints.collect::<Vec<_>>())
     }
 
     /// The request of this turn: what is stored, with one endpoint's readiness flipped.
@@ -225,7 +226,7 @@ impl Bench<'_> {
         let file = path.display().to_string();
         let verb: &[&str] = if is_on { &["apply"] } else { &["delete", "--ignore-not-found"] };
         self.cluster.kubectl(&[verb, &["-f", &file]].concat()).await?.success()?;
-        let stored = slice(Some("=a"), vec![endpoint(0, &Value::Null)]);
+        let stored = slice(Some("=a"), &[endpoint(0, &Value::Null)]);
         self.reset(&stored).await?;
         let mut request = stored;
         request["endpoints"][0]["hints"] = json!({"forZones": [{"name": "zone-z"}]});
@@ -327,7 +328,7 @@ fn endpoint(at: usize, hints: &Value) -> Value {
     })
 }
 
-fn slice(annotation: Option<&str>, endpoints: Vec<Value>) -> Value {
+fn slice(annotation: Option<&str>, endpoints: &[Value]) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
