@@ -301,7 +301,7 @@ pub async fn run(args: Run, connection: Connection) -> Result<(), RunError> {
     let terminated = attend(outside, served, health.clone(), credentials, outdated.clone())?;
 
     if args.mode == Mode::Assist {
-        admission::expect(&connect(&config)?).await?;
+        admission::expect(&found.client()?).await?;
     }
     let settings = Settings {
         policies: args.policies,

@@ -11,6 +11,7 @@ use super::{
     read::Unread,
 };
 use crate::{
+    admission::names::{BINDING, LIMIT_BINDING, LIMIT_POLICY, POLICY},
     api::{
         Kind as _,
         policy::{GROUP, VERSION},
@@ -247,10 +248,10 @@ pub(super) fn definitions(facts: &Facts) -> Line {
 
 /// What the chart installs in mode `assist`, by plural and name.
 pub(super) const GUARDS: [(&str, &str); 4] = [
-    ("mutatingadmissionpolicies", "closehaul-hints"),
-    ("mutatingadmissionpolicybindings", "closehaul-hints"),
-    ("validatingadmissionpolicies", "closehaul-limits"),
-    ("validatingadmissionpolicybindings", "closehaul-limits"),
+    ("mutatingadmissionpolicies", POLICY),
+    ("mutatingadmissionpolicybindings", BINDING),
+    ("validatingadmissionpolicies", LIMIT_POLICY),
+    ("validatingadmissionpolicybindings", LIMIT_BINDING),
 ];
 
 /// Whether the objects of mode `assist` exist. `None` in other modes.
