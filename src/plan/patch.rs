@@ -135,6 +135,7 @@ fn unchanged<'a>(known: Known) -> Family<'a> {
         unchanged: Vec::new(),
         counts: None,
         planned: None,
+        newcomers: Vec::new(),
         census: Some(census),
         ready,
     }
