@@ -183,11 +183,11 @@ impl<K: Keyed> Queue<K> {
     /// The class of which a key is due that may go now, other than [`Class::Endpoints`]. While
     /// evacuations wait for their turn, nothing else is written for hints.
     fn paced(&self, now: Instant) -> Option<Class> {
-        let may_go = |pace: &Option<Pace>| ready_at(pace).is_none_or(|ready| ready <= now);
+        let may_go = |pace: Option<&Pace>| ready_at(pace).is_none_or(|ready| ready <= now);
         if self.evacuations.is_due(now) {
-            may_go(&self.evacuations_pace).then_some(Class::Evacuation)
+            may_go(self.evacuations_pace.as_ref()).then_some(Class::Evacuation)
         } else {
-            (self.hints.is_due(now) && may_go(&self.hints_pace)).then_some(Class::Hints)
+            (self.hints.is_due(now) && may_go(self.hints_pace.as_ref())).then_some(Class::Hints)
         }
     }
 
@@ -310,12 +310,13 @@ impl<K: Keyed> Queue<K> {
     /// When [`Self::take`] will next return a key, if nothing is added: possibly in the past.
     pub fn next_due(&self) -> Option<Instant> {
         let endpoints = self.endpoints.next_due();
-        let after =
-            |pace, due: Instant| ready_at(pace).map_or(due, |ready: Instant| ready.max(due));
+        let after = |pace: Option<&Pace>, due: Instant| {
+            ready_at(pace).map_or(due, |ready: Instant| ready.max(due))
+        };
         let evacuation = self.evacuations.next_due();
-        let hints = self.hints.next_due().map(|due| after(&self.hints_pace, due));
+        let hints = self.hints.next_due().map(|due| after(self.hints_pace.as_ref(), due));
         let hints = hints.filter(|at| evacuation.is_none_or(|due| *at < due));
-        let evacuation = evacuation.map(|due| after(&self.evacuations_pace, due));
+        let evacuation = evacuation.map(|due| after(self.evacuations_pace.as_ref(), due));
         let unanswered = self.unanswered.next_due();
         let unanswered = unanswered.filter(|_| self.has_room_for_unanswered());
         endpoints.into_iter().chain(evacuation).chain(hints).chain(unanswered).min()
@@ -449,8 +450,8 @@ impl<K: Keyed> Queue<K> {
 }
 
 /// When the next one may go; `None` if it may at any time.
-fn ready_at(pace: &Option<Pace>) -> Option<Instant> {
-    pace.as_ref()?.ready_at()
+fn ready_at(pace: Option<&Pace>) -> Option<Instant> {
+    pace?.ready_at()
 }
 
 /// What is left of a key whose work has ended.

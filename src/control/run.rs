@@ -24,7 +24,7 @@ use super::{
     admission::{self, Admission},
     controller::{Controller, Event, Role, TURN, Wanted},
     lease::{Farewell, Report},
-    status_writer::StatusWriter,
+    status_writer::{StatusWrite, StatusWriter},
     stop::{self, stop},
     watch::{Document, Orders, Reader, discover, follow, follow_if_there, follow_when_needed},
     write::{Outcome, WriteError, Writer},
@@ -84,10 +84,7 @@ pub async fn run(
     };
     visit_kinds(&mut watches);
     let Watches { client, mut random, documents, orders, received, .. } = watches;
-    let (publish, mut admission) = watch::channel(Admission::default());
-    if controller.is_assisting() {
-        others.spawn(admission::follow(client.clone(), publish));
-    }
+    let mut admission = follow_admission(&controller, &mut others, &client);
     others.spawn(discover(client, random.fork(), documents));
 
     let leadership = writer.leadership.clone();
@@ -141,10 +138,7 @@ pub async fn run(
                 controller.received(&received.collect::<Vec<_>>(), now);
                 controller.tick(now);
                 if role == Role::Leader {
-                    for write in controller.statuses(now) {
-                        // The writer ends only with this loop.
-                        let _ = statuses.send(write);
-                    }
+                    send_statuses(&mut controller, &statuses, now);
                 }
             }
             Wake::Due => {}
@@ -171,6 +165,31 @@ pub async fn run(
         Farewell::Release(stop::RELEASE.saturating_sub(asked.elapsed()))
     } else {
         Farewell::Keep
+    }
+}
+
+/// What is known of the admission policy from now on. Without assist mode, nothing.
+fn follow_admission(
+    controller: &Controller,
+    tasks: &mut JoinSet<()>,
+    client: &Client,
+) -> watch::Receiver<Admission> {
+    let (publish, admission) = watch::channel(Admission::default());
+    if controller.is_assisting() {
+        tasks.spawn(admission::follow(client.clone(), publish));
+    }
+    admission
+}
+
+/// Sends the statuses that are due.
+fn send_statuses(
+    controller: &mut Controller,
+    statuses: &mpsc::UnboundedSender<StatusWrite>,
+    now: Now,
+) {
+    for write in controller.statuses(now) {
+        // The writer ends only with this loop.
+        let _ = statuses.send(write);
     }
 }
 

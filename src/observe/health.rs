@@ -194,8 +194,8 @@ impl Health {
 
     /// Why nothing is patched into another controller's slices; `None` if patches are kept there. Another
     /// replica could do no better. Every client of the health server can read `why`.
-    pub fn outside_admission(&self, why: Option<String>) {
-        *lock(&self.0.outside_admission) = why.as_deref().map(line);
+    pub fn outside_admission(&self, why: Option<&str>) {
+        *lock(&self.0.outside_admission) = why.map(line);
     }
 
     /// The API server has refused something: a permission is missing, or a webhook rejected it. It

@@ -256,7 +256,8 @@ impl Evacuated {
         };
         let cause = deafness(service).or_else(|| reasons.iter().find(is_stuck).copied());
         if let Some(cause) = cause {
-            self.beyond_reach = self.beyond_reach.or(Some(cause).filter(|it| is_beyond_reach(*it)));
+            self.beyond_reach =
+                self.beyond_reach.or_else(|| Some(cause).filter(|it| is_beyond_reach(*it)));
             self.stuck.push(format!("{} ({cause})", service.key));
         } else if known.is_none_or(|known| !known.is_programmed) {
             self.pending += 1;
@@ -400,13 +401,10 @@ impl Conditions {
         } else if !stuck.is_empty() {
             let stuck = listed(stuck.iter().cloned());
             let message = format!("hints cannot move the traffic of {stuck}");
-            return match found.beyond_reach {
-                Some(reason) => self.unlike("Complete", ConditionStatus::False, reason, message),
-                None => {
-                    let reason = HINTS_CANNOT_MOVE;
-                    self.condition("Complete", ConditionStatus::False, reason, message)
-                }
-            };
+            if let Some(reason) = found.beyond_reach {
+                return self.unlike("Complete", ConditionStatus::False, reason, message);
+            }
+            (HINTS_CANNOT_MOVE, message)
         } else if *pending > 0 {
             ("Pending", format!("{pending} of {} Services are not written yet", found.services))
         } else {

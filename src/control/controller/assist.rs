@@ -49,7 +49,7 @@ impl Controller {
         match &found {
             Admission::Unknown => {}
             Admission::InForce => {
-                info!("the admission policy is in force, so hints are patched in")
+                info!("the admission policy is in force, so hints are patched in");
             }
             Admission::Absent(why) => warn!(
                 %why, advice = why.advice(),
@@ -62,7 +62,7 @@ impl Controller {
             Admission::Unknown | Admission::InForce => None,
         };
         self.reporter.tally.admission_absent(absence.is_some());
-        self.reporter.health.outside_admission(absence);
+        self.reporter.health.outside_admission(absence.as_deref());
         self.assist.admission = found;
         let services = self.index.services().filter(|service| self.is_concerned(service));
         let mut services: Vec<ServiceKey> = services.map(|service| service.key.clone()).collect();
@@ -248,7 +248,7 @@ impl Stance {
     /// The reason why hints are not in force, if something particular is.
     pub(super) fn reason(&self) -> Option<Reason> {
         let outside = self.outside.as_ref().map(|outside| outside.reason);
-        outside.or(self.is_overwritten.then_some(Reason::OverwrittenByOtherController))
+        outside.or_else(|| self.is_overwritten.then_some(Reason::OverwrittenByOtherController))
     }
 
     /// The class in which a plan that changes only hints waits for its turn; `None` if it does not wait.

@@ -22,19 +22,19 @@ pub(super) const CONTENT_TYPE: &str = "application/json-patch+json";
 /// same.
 pub(super) fn patch(before: &Slice, after: &Slice) -> Value {
     let version = before.meta.version.to_string();
-    let mut patch = vec![test("/metadata/resourceVersion", &version)];
+    let mut operations = vec![test("/metadata/resourceVersion", &version)];
     let pairs = before.endpoints.iter().zip(after.endpoints.iter()).enumerate();
     for (at, (old, new)) in pairs.filter(|(_, (old, new))| old.hints != new.hints) {
         let uid = uid(old).unwrap_or_default();
-        patch.push(test(&format!("/endpoints/{at}/targetRef/uid"), &uid));
+        operations.push(test(&format!("/endpoints/{at}/targetRef/uid"), &uid));
         let path = format!("/endpoints/{at}/hints");
-        patch.push(match &new.hints {
+        operations.push(match &new.hints {
             Some(hints) => json!({"op": "add", "path": path, "value": value(hints)}),
             None => json!({"op": "remove", "path": path}),
         });
     }
-    patch.extend(annotation(before, after));
-    Value::Array(patch)
+    operations.extend(annotation(before, after));
+    Value::Array(operations)
 }
 
 fn test(path: &str, value: &str) -> Value {

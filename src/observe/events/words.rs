@@ -47,7 +47,6 @@ impl News {
     pub(super) fn action(&self) -> &'static str {
         match self {
             Self::UpdateFailed(_) | Self::WriteRefused(_) | Self::Overwritten => "WriteSlices",
-            Self::HintsOverwritten => "PlaceHints",
             Self::NodeMissing { .. } | Self::AddressNotAllowed { .. } => "ListEndpoints",
             Self::Evacuation(_) => "EvacuateZone",
             _ => "PlaceHints",
