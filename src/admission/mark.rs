@@ -63,9 +63,8 @@ impl Texts {
         };
         let groups = planned.groups.iter().zip(&family.newcomers);
         let groups = groups.filter(|_| planned.exceeded.is_empty());
-        let groups = groups.map(|(group, newcomers)| {
-            (group.ports.clone(), of_plan(&group.outcome, newcomers))
-        });
+        let groups = groups
+            .map(|(group, newcomers)| (group.ports.clone(), of_plan(&group.outcome, newcomers)));
         Self { groups: groups.collect(), otherwise: text(Vec::new(), Chosen::default()) }
     }
 

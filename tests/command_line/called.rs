@@ -31,7 +31,9 @@ impl Drop for Link {
 fn as_a_plugin() {
     let plugin = Link::new("kubectl-closehaul");
     assert!(plugin.text(&["--help"]).contains("Usage: kubectl closehaul [OPTIONS] <COMMAND>"));
-    for name in ["plan", "explain", "check", "evacuate", "restore", "run", "crds", "completion", "man"] {
+    for name in
+        ["plan", "explain", "check", "evacuate", "restore", "run", "crds", "completion", "man"]
+    {
         let help = plugin.text(&[name, "--help"]);
         assert!(help.contains(&format!("Usage: kubectl closehaul {name}")), "{help}");
         let rest = help.replace("kubectl closehaul", "");

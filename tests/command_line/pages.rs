@@ -6,7 +6,9 @@ use super::command::run;
 fn every_command_has_a_page() {
     let page = run(&["man"]).out;
     assert!(page.contains(".TH closehaul 1"), "{page}");
-    for name in ["run", "plan", "explain", "check", "evacuate", "restore", "crds", "version", "completion"] {
+    for name in
+        ["run", "plan", "explain", "check", "evacuate", "restore", "crds", "version", "completion"]
+    {
         assert!(page.contains(&format!("closehaul\\-{name}(1)")), "{name} is not in: {page}");
         let done = run(&["man", name]);
         assert_eq!(done.code, Some(0), "{done:?}");

@@ -507,9 +507,9 @@ fn evacuations_come_before_other_hints_at_twice_their_rate() {
         let class = if key < 6 { Class::Evacuation } else { Class::Hints };
         queue.add(key, class, start);
     }
-    let mut taken = Vec::new();
+    let (mut taken, mut now) = (Vec::new(), start);
     while let Some(due) = queue.next_due() {
-        let now = due.max(start);
+        now = due.max(now);
         let (key, class) = queue.take(now).expect("what is due can be taken");
         queue.done(&key, now);
         taken.push((class, (now - start).as_millis()));

@@ -762,7 +762,7 @@ fn generated_clusters_reach_every_state_by_patches_too() {
     let histories = history(60);
     let (mut states, mut patches, mut recalled) = (BTreeSet::new(), 0, 0);
     let (mut guarded, mut held) = (0, 0);
-    for _ in 0..40 {
+    for _ in 0..80 {
         let (shape, events) = histories.new_tree(&mut runner).unwrap().current();
         let mut world = World::new(&shape);
         for event in events {
