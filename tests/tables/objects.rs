@@ -70,7 +70,7 @@ pub fn assign_hints(
     shares: Option<&CpuShares>,
     node_hints: bool,
 ) -> Option<ZoneCounts> {
-    let Choices { endpoints, counts } =
+    let Choices { endpoints, counts, newcomers: _ } =
         hints::choose(&Intent { mechanism, ruling: None }, packing, shares);
     hints::apply(packing, &endpoints, node_hints);
     counts
