@@ -46,7 +46,7 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// Check whether the cluster is ready for closehaul, and whether closehaul is well
 ///
 /// Each line is one check. What is wrong comes with what to do, and with a link to its explanation. All
-/// checks only read. What may not be read is a warning that names the missing permission; the ClusterRole
+/// checks only read. What may not be read is a warning that names the missing permission; the role
 /// closehaul-reader of the chart has all that is needed.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -158,7 +158,8 @@ pub async fn run(args: Check, connection: &Connection, look: Look) -> Result<(),
         namespace: args.namespace,
         mode: args.mode,
     };
-    let lines = rounds(&mut Reader { cluster }, &subject, args.wait).await;
+    let mut reader = Reader { cluster };
+    let lines = Box::pin(rounds(&mut reader, &subject, args.wait)).await;
     let text = match args.output {
         Output::Text => render::text(&lines, look.is_coloured(&io::stdout()), columns()),
         Output::Json => render::json(&lines).map_err(CheckError::Render)?,
@@ -179,7 +180,7 @@ async fn rounds(reader: &mut Reader, subject: &Subject, wait: Duration) -> Vec<L
     let deadline = Instant::now() + wait;
     let mut said = String::new();
     loop {
-        let lines = round(reader, subject).await;
+        let lines = Box::pin(round(reader, subject)).await;
         let names: Vec<_> = failed(&lines).map(|line| line.item.name()).collect();
         if names.is_empty() || Instant::now() + PAUSE >= deadline {
             return lines;
@@ -195,7 +196,7 @@ async fn rounds(reader: &mut Reader, subject: &Subject, wait: Duration) -> Vec<L
 
 async fn round(reader: &mut Reader, subject: &Subject) -> Vec<Line> {
     let url = reader.cluster.url.clone();
-    let read = reader.facts(subject).await;
+    let read = Box::pin(reader.facts(subject)).await;
     // What is skipped is logged by closehaul itself, and plan says it.
     reader.cluster.notes.clear();
     match read {

@@ -303,15 +303,7 @@ pub async fn run(args: Run, connection: Connection) -> Result<(), RunError> {
     if args.mode == Mode::Assist {
         admission::expect(&found.client()?).await?;
     }
-    let settings = Settings {
-        policies: args.policies,
-        mode: args.mode.of_controller(args.assist_kube_system),
-        plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
-        batch_period: args.endpointslice_updates_batch_period,
-        replan_qps: args.replan_qps.unwrap_or_else(|| args.mode.replan_qps()),
-        concurrency: args.concurrent_service_endpoint_syncs.into(),
-        renew_deadline: timing.renew_deadline(),
-    };
+    let settings = settings(&args, &timing);
     let controller = Controller::new(settings, metrics.clone(), health.clone());
     let mut writer = Writer {
         client: found.client()?,
@@ -373,6 +365,19 @@ pub async fn run(args: Run, connection: Connection) -> Result<(), RunError> {
     }
     elected.await.unwrap_or(Err(RunError::Ended(ELECTION)))?;
     ended(&outdated)
+}
+
+/// What the controller does, by the flags.
+fn settings(args: &Run, timing: &Timing) -> Settings {
+    Settings {
+        policies: args.policies,
+        mode: args.mode.of_controller(args.assist_kube_system),
+        plan: plan::Settings::with(args.max_endpoints_per_slice.into()),
+        batch_period: args.endpointslice_updates_batch_period,
+        replan_qps: args.replan_qps.unwrap_or_else(|| args.mode.replan_qps()),
+        concurrency: args.concurrent_service_endpoint_syncs.into(),
+        renew_deadline: timing.renew_deadline(),
+    }
 }
 
 /// Who may write, with what an election needs if there is one.

@@ -200,12 +200,11 @@ fn found_ports(index: &Index, service: &Service, ports: &Ports) -> Vec<Ports> {
         let each =
             targets.all.iter().map(|it| (it.address.clone(), std::ptr::from_ref(it.endpoint)));
         let each: Vec<_> = each.collect();
-        match groups.iter_mut().find(|(known, _)| *known == each) {
-            Some((_, known)) => known.ports.push(at),
-            None => {
-                let share = of_port(index, service, &targets, None, &port.name);
-                groups.push((each, Ports { verdict: verdict.clone(), ports: vec![at], share }));
-            }
+        if let Some((_, known)) = groups.iter_mut().find(|(known, _)| *known == each) {
+            known.ports.push(at);
+        } else {
+            let share = of_port(index, service, &targets, None, &port.name);
+            groups.push((each, Ports { verdict: verdict.clone(), ports: vec![at], share }));
         }
     }
     groups.into_iter().map(|(_, ports)| ports).collect()

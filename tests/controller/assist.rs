@@ -170,11 +170,11 @@ async fn a_policy_is_patched_in_and_taken_away_again() {
         "op": "test", "path": "/metadata/resourceVersion", "value": before["metadata"]["resourceVersion"],
     })];
     for at in 0..3 {
-        let path = format!("/endpoints/{at}");
+        let place = format!("/endpoints/{at}");
         wanted.push(
-            json!({ "op": "test", "path": format!("{path}/targetRef/uid"), "value": uid(at) }),
+            json!({ "op": "test", "path": format!("{place}/targetRef/uid"), "value": uid(at) }),
         );
-        wanted.push(json!({ "op": "add", "path": format!("{path}/hints"), "value": zone(at) }));
+        wanted.push(json!({ "op": "add", "path": format!("{place}/hints"), "value": zone(at) }));
     }
     wanted.push(json!({
         "op": "add", "path": "/metadata/annotations/closehaul.io~1hints", "value": ALL_ZONES,

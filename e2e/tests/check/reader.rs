@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     SETTLE,
     command::Checked,
-    site::{SHOP, Site},
+    site::{OFF, ON, SHOP, Site},
 };
 
 const ROLE: &str = "closehaul-reader";
@@ -101,6 +101,9 @@ async fn all_is_needed(site: &Site<'_>, kubeconfig: &str) {
         let (verb, resource) =
             (missing["verbs"][0].as_str().unwrap(), missing["resources"][0].as_str().unwrap());
         site.apply(&ours(&less)).await;
+        if missing["resources"][0] == "leases" && missing["verbs"][0] == "get" {
+            site.managers([ON, ON]).await;
+        }
         let what = format!("{verb} {resource}");
         let (line, _) = until(&what, SETTLE, async || {
             if what == "get namespaces" {
@@ -108,7 +111,8 @@ async fn all_is_needed(site: &Site<'_>, kubeconfig: &str) {
                 let line = plan.lines().find(|line| line.contains("may not read namespaces"));
                 return Ok(line.map(str::to_owned));
             }
-            // Who holds the lease of kube-controller-manager matters before the installation.
+            // Who holds the lease of kube-controller-manager matters before the installation, where
+            // it still has the built-in controller.
             let is_pre = what == "get leases";
             let checked = site.run_as(kubeconfig, if is_pre { &["--pre"] } else { &[] }).await;
             assert!(is_pre || checked.code == Some(0), "{}", checked.text);
@@ -121,6 +125,7 @@ async fn all_is_needed(site: &Site<'_>, kubeconfig: &str) {
         .unwrap();
         eprintln!("check: without the permission to {what}: {}", line.trim());
     }
+    site.managers([OFF, OFF]).await;
     let delete = ["delete", "clusterlocalitypolicy", "some"];
     site.cluster.kubectl(&delete).await.unwrap().success().unwrap();
     site.cluster

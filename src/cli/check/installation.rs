@@ -136,8 +136,8 @@ fn trouble(pod: &Pod) -> Option<String> {
         return condition.message.clone().or_else(|| condition.reason.clone());
     }
     let containers = status.container_statuses.iter().flatten();
-    let states = containers.filter_map(|it| Some((it.restart_count, it.state.as_ref()?)));
-    let waiting = states.filter_map(|(restarts, state): (i32, &ContainerState)| {
+    let running = containers.filter_map(|it| Some((it.restart_count, it.state.as_ref()?)));
+    let waiting = running.filter_map(|(restarts, state): (i32, &ContainerState)| {
         let reason = state.waiting.as_ref()?.reason.as_deref()?;
         Some(format!("{reason}, {}", count(usize::try_from(restarts).ok()?, "restart")))
     });

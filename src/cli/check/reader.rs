@@ -199,7 +199,8 @@ impl Reader {
         let rules = &objects.rules;
         let policies =
             rules.policies.len() + rules.cluster_policies.len() + rules.evacuations.len();
-        let size = installation.unwrap_or(&Installation::default()).max_endpoints();
+        let none = Installation::default();
+        let size = installation.unwrap_or(&none).max_endpoints();
         let is_off = installation.is_some_and(|it| !it.has_policies());
         if is_off {
             objects.rules = Rules::default();
@@ -207,7 +208,7 @@ impl Reader {
         let snapshot = Snapshot::of(objects, server.now);
         let traffic = Traffic::of(&snapshot, Settings::with(size));
         let policies = if is_off { policies } else { traffic.policies };
-        Ok(Traffic { policies, unlisted, ..traffic })
+        Ok(Traffic { unlisted, policies, ..traffic })
     }
 
     /// The permissions that are missing to list policies and evacuations.

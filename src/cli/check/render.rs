@@ -33,8 +33,8 @@ fn render(line: &Line, is_coloured: bool, columns: usize, text: &mut String) {
     } else {
         let head = format!("{:<7} {name}", line.outcome.as_str());
         let detail = wrapped(&detail, INDENT, INDENT, columns);
-        let link = format!("{INDENT}{}", line.item.link());
-        std::iter::once(head).chain(detail).chain([link]).collect()
+        let address = format!("{INDENT}{}", line.item.link());
+        std::iter::once(head).chain(detail).chain([address]).collect()
     };
     // The mark is narrower than the word for which it stands.
     if is_coloured && let Some(first) = lines.first_mut() {
