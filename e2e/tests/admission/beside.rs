@@ -156,8 +156,8 @@ async fn plan(stage: &Stage, name: &str) {
             "op": "test", "path": format!("/endpoints/{number}/targetRef/uid"),
             "value": endpoint["targetRef"]["uid"],
         }));
-        let path = format!("/endpoints/{number}/hints");
-        patch.push(json!({"op": "add", "path": path, "value": hints}));
+        let place = format!("/endpoints/{number}/hints");
+        patch.push(json!({"op": "add", "path": place, "value": hints}));
     }
     let annotations = json!({"op": "add", "path": "/metadata/annotations/closehaul.io~1hints",
                              "value": ANNOTATION});

@@ -74,8 +74,8 @@ pub fn slice(name: &str, annotation: Option<&str>, endpoints: Value) -> Value {
         },
         "addressType": "IPv4",
         "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        "endpoints": endpoints,
     });
+    slice["endpoints"] = endpoints;
     if let Some(text) = annotation {
         slice["metadata"]["annotations"] = json!({ "closehaul.io/hints": text });
     }

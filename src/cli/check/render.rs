@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn words_without_colour() {
-        let expected = r#"kubernetes
+        let expected = r"kubernetes
 ----------
 ok      API server answers: https://192.0.2.10:6443/
 warning nodes have zones
@@ -136,7 +136,7 @@ error   built-in controller is off
 ok      kubeadm join still works
 
 1 error, 1 warning, 2 ok
-"#;
+";
         assert_eq!(text(&lines(), false, 100), expected);
     }
 

@@ -87,11 +87,11 @@ mod tests {
             json!({"addresses": [format!("10.0.0.{number}")], "targetRef": target, "hints": hints})
         };
         let endpoints: Vec<_> = hints.into_iter().enumerate().map(endpoint).collect();
-        let object: Object<Slice> = serde_json::from_value(json!({
-            "metadata": {"name": "web-x", "namespace": "shop", "resourceVersion": "12", "annotations": annotations},
-            "addressType": "IPv4", "endpoints": endpoints, "ports": []}))
-        .unwrap();
-        object.value
+        let mut slice = json!({
+            "metadata": {"name": "web-x", "namespace": "shop", "resourceVersion": "12"},
+            "addressType": "IPv4", "endpoints": endpoints, "ports": []});
+        slice["metadata"]["annotations"] = annotations;
+        serde_json::from_value::<Object<Slice>>(slice).unwrap().value
     }
 
     fn zone(name: &str) -> Value {

@@ -203,7 +203,7 @@ mod tests {
         let mut in_force = Tally::default();
         for zone in 0..zones {
             let count = random.within(1..=8) as usize;
-            let other = random.within(0..=zones as u32 - 1) as usize;
+            let other = random.within(1..=zones.try_into().unwrap()) as usize - 1;
             in_force.add(Some(zone), Names::only(zone), count);
             in_force.add(Some(zone), Names::only(other), random.within(0..=2) as usize);
         }

@@ -120,6 +120,10 @@ fn group(terms: Terms<'_>, of: Counted, is_written: bool) -> Option<PlannedGroup
 #[cfg(test)]
 impl Planned {
     /// Every unit test that plans checks here that a plan of the whole would find the same.
+    ///
+    /// # Panics
+    ///
+    /// It would find another one.
     #[track_caller]
     pub fn assert_is_chosen(&self, terms: Terms<'_>, packing: &Packing<'_>) {
         let (choices, planned) = super::choose(terms, None, packing);
