@@ -1,4 +1,4 @@
-//! The chart's ClusterRole `closehaul-reader`: `check`, `plan` and `explain` work with it, each of its
+//! The chart's role `closehaul-reader`: `check`, `plan` and `explain` work with it, each of its
 //! permissions is needed, and nothing more is granted.
 
 use std::fs;
