@@ -194,7 +194,10 @@ async fn beside() {
     eprintln!("a leader was killed after {half} of {SERVICES} patches; the rest took {took:?}");
     let began = Instant::now();
     quiet(&stage.cluster, QUIET, SETTLE).await.unwrap();
-    eprintln!("{QUIET:?} without a stored write, {:?} after the plan", began.elapsed().saturating_sub(QUIET));
+    eprintln!(
+        "{QUIET:?} without a stored write, {:?} after the plan",
+        began.elapsed().saturating_sub(QUIET)
+    );
     let patches = stage.patches(200);
     let again = patches.values().filter(|count| **count > 1).count();
     eprintln!(
