@@ -101,19 +101,17 @@ async fn all_is_needed(site: &Site<'_>, kubeconfig: &str) {
         let (verb, resource) =
             (missing["verbs"][0].as_str().unwrap(), missing["resources"][0].as_str().unwrap());
         site.apply(&ours(&less)).await;
-        if missing["resources"][0] == "leases" && missing["verbs"][0] == "get" {
-            site.managers([ON, ON]).await;
-        }
         let what = format!("{verb} {resource}");
+        // Who holds the lease of kube-controller-manager matters before the installation, where it still
+        // has the built-in controller.
+        let is_pre = what == "get leases";
+        site.managers(if is_pre { [ON, ON] } else { [OFF, OFF] }).await;
         let (line, _) = until(&what, SETTLE, async || {
             if what == "get namespaces" {
                 let plan = site.must_run(kubeconfig, &["plan", "-n", SHOP]).await;
                 let line = plan.lines().find(|line| line.contains("may not read namespaces"));
                 return Ok(line.map(str::to_owned));
             }
-            // Who holds the lease of kube-controller-manager matters before the installation, where
-            // it still has the built-in controller.
-            let is_pre = what == "get leases";
             let checked = site.run_as(kubeconfig, if is_pre { &["--pre"] } else { &[] }).await;
             assert!(is_pre || checked.code == Some(0), "{}", checked.text);
             // A long line is continued.

@@ -226,10 +226,11 @@ impl<'c> Site<'c> {
         self.helm(&[&fixed, args].concat()).await;
     }
 
-    /// Upgrades the release `closehaul`.
+    /// Upgrades the release `closehaul`, and takes back what others have changed in its objects.
     pub async fn upgrade(&self, args: &[&str]) {
         let chart = chart::directory().display().to_string();
-        let fixed = ["upgrade", "closehaul", &chart, "--namespace", KUBE_SYSTEM];
+        let fixed =
+            ["upgrade", "closehaul", &chart, "--namespace", KUBE_SYSTEM, "--force-conflicts"];
         self.helm(&[&fixed, args].concat()).await;
     }
 
