@@ -84,7 +84,9 @@ impl Builder {
             let open = match event {
                 Event::SequenceStart(..) | Event::MappingStart(..) => open + 1,
                 Event::SequenceEnd | Event::MappingEnd => open.saturating_sub(1),
-                _ => open,
+                Event::Scalar(..) | Event::Alias(..) => open,
+                // A comment is no value.
+                _ => return Ok(()),
             };
             self.passed_over = Some(open).filter(|open| *open > 0);
             return if open > 0 { Ok(()) } else { self.add(unread(), 0) };

@@ -122,15 +122,15 @@ fn is_plain(text: &str) -> bool {
 /// Whether a text could be a time for other readers of YAML, which kubectl therefore prints in quotes:
 /// a date, perhaps with what follows.
 fn is_time(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_date = |date: &[u8]| {
-        date.iter().enumerate().all(|(at, byte)| match at {
-            4 | 7 => *byte == b'-',
+    let is_date = |date: &str| {
+        let is_part = |(at, byte): (usize, u8)| match at {
+            4 | 7 => byte == b'-',
             _ => byte.is_ascii_digit(),
-        })
+        };
+        date.bytes().enumerate().all(is_part) && date.parse::<jiff::civil::Date>().is_ok()
     };
-    bytes.get(..10).is_some_and(is_date)
-        && (bytes.len() == 10 || text.parse::<jiff::Timestamp>().is_ok())
+    text.get(..10).is_some_and(is_date)
+        && (text.len() == 10 || text.parse::<jiff::Timestamp>().is_ok())
 }
 
 #[cfg(test)]
@@ -154,6 +154,8 @@ mod tests {
             ("", "\"\""),
             ("2026-01-02T03:04:05Z", "\"2026-01-02T03:04:05Z\""),
             ("2026-01-02", "\"2026-01-02\""),
+            ("2026-02-31", "2026-02-31"),
+            ("1394-02-29", "1394-02-29"),
             ("a: b", "'a: b'"),
             ("a #b", "'a #b'"),
             ("{\"a\":\"it's\"}", "'{\"a\":\"it''s\"}'"),
